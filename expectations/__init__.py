@@ -1,0 +1,1 @@
+"""The guard at the door: one Great Expectations suite per canonical feed."""

@@ -1,0 +1,1 @@
+"""The day as Prefect flows: one module per stage, no business rule."""

@@ -1,0 +1,33 @@
+"""Which module holds which commands; one line each, in the order --help shows them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import typer
+
+MODULES = [
+    name
+    for name in (
+        "land",
+        "run",
+        "decide",
+        "send",
+        "hear",
+        "quarantine",
+        "campaign",
+        "ledger",
+        "shop",
+        "report",
+        "up",
+        "doctor",
+    )
+    if (Path(__file__).parent / f"{name}.py").exists()
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Let every module add its commands to `app`."""
+    for name in MODULES:
+        import_module(f"tessera.cli.{name}").register(app)

@@ -1,0 +1,46 @@
+"""The only place that knows what time it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from tessera.errors import BadInput
+
+
+def now() -> datetime:
+    """The current instant, UTC."""
+    return datetime.now(UTC)
+
+
+def zone(name: str) -> ZoneInfo:
+    """The IANA zone called `name`; BadInput when there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadInput(
+            f"'{name}' is not a time zone; use an IANA name such as Europe/Athens."
+        ) from None
+
+
+def parse_as_of(text: str | None, shop_zone: str) -> datetime:
+    """The instant a command acts as of, UTC.
+
+    A date means the morning of that day: its first instant in the shop's zone, so that all
+    earlier days' receipts count and the day's messages are still to be sent. A date with a
+    time is taken as it stands, in the shop's zone unless it names an offset. None means now.
+    """
+    if text is None:
+        return now()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(
+            f"--as-of '{text}' is not a date; write it as 2026-03-31 or 2026-03-31T09:00."
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone(shop_zone))).astimezone(UTC)
+
+
+def business_date(instant: datetime, shop_zone: str) -> date:
+    """The shop's calendar date at `instant`."""
+    return instant.astimezone(zone(shop_zone)).date()

@@ -1,0 +1,1 @@
+"""Decide: every campaign, every candidate, one reason each."""

@@ -1,0 +1,1 @@
+"""Hear: what providers and customers say back."""

@@ -1,0 +1,74 @@
+"""The folders of one project home; deleting the home starts afresh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths only; whoever writes a folder makes it."""
+
+    root: Path
+
+    @property
+    def landing(self) -> Path:
+        """Immutable landed files: landing/<feed>/file_id=N/rows.parquet."""
+        return self.root / "landing"
+
+    @property
+    def validated(self) -> Path:
+        """The good rows of accepted files: validated/<feed>/file_id=N/rows.parquet."""
+        return self.root / "validated"
+
+    @property
+    def quarantine(self) -> Path:
+        """The bad rows with their reasons: quarantine/<feed>/file_id=N/rows.parquet."""
+        return self.root / "quarantine"
+
+    @property
+    def data_docs(self) -> Path:
+        return self.root / "data_docs"
+
+    @property
+    def warehouse(self) -> Path:
+        """dbt's DuckDB file; nothing but dbt opens it."""
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def dbt(self) -> Path:
+        """dbt's own output: target/ and logs/."""
+        return self.root / "dbt"
+
+    @property
+    def marts(self) -> Path:
+        """Published snapshots: marts/<snapshot>/<mart>/…parquet and marts/current.json."""
+        return self.root / "marts"
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store.sqlite"
+
+    @property
+    def decisions(self) -> Path:
+        """Append-only decisions: decisions/date=YYYY-MM-DD/<pass>.parquet."""
+        return self.root / "decisions"
+
+    @property
+    def mail(self) -> Path:
+        """What the file messenger sent: mail/YYYY-MM-DD/<send_key>.eml."""
+        return self.root / "mail"
+
+    @property
+    def engine(self) -> Path:
+        """The store's rows exported for landing: engine/<feed>/YYYY-MM-DD.parquet."""
+        return self.root / "engine"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    @property
+    def prefect(self) -> Path:
+        return self.root / "prefect"

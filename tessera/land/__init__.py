@@ -1,0 +1,1 @@
+"""Land: a retailer's files, read through a source mapping, become canonical Parquet."""

@@ -1,0 +1,1 @@
+"""Reward: points earned and clawed back, posted to a double-entry ledger."""

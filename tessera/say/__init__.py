@@ -1,0 +1,1 @@
+"""Say: templates in the customer's language become subject, HTML and text."""

@@ -1,0 +1,1 @@
+"""Send: due messages leave through a messenger, each in exactly one state."""

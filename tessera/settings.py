@@ -1,0 +1,103 @@
+"""Every setting, and the only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+# Nothing phones home, bars and colours stay out of logs, and Prefect keeps to our home.
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+    "PREFECT_CLI_PROMPT": "false",
+}
+
+
+def _project_dir() -> Path:
+    here = Path.cwd()
+    return here if (here / "deployments").is_dir() and (here / "dbt").is_dir() else CHECKOUT
+
+
+class Settings(BaseSettings):
+    """Read from `TESSERA_*` in the environment, then from `.env`, then the defaults here."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TESSERA_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    home: Path = Field(Path("var"), description="where all state lives; delete it to start afresh")
+    project: Path = Field(
+        default_factory=_project_dir,
+        description="the folder with dbt/, templates/, expectations/ and deployments/",
+    )
+    timezone: str = Field("UTC", description="the shop's IANA zone: business days begin here")
+    language: str = Field("en", description="the language of customers who have none")
+    store_url: str | None = Field(
+        None, description="SQLAlchemy URL of the store; default a SQLite file in the home"
+    )
+    messenger: Literal["file", "smtp", "sendgrid"] = Field("file", description="how mail leaves")
+    sendgrid_api_key: SecretStr | None = Field(None, description="the SendGrid API key")
+    sendgrid_host: str = Field(
+        "https://api.sendgrid.com", description="https://api.eu.sendgrid.com for the EU"
+    )
+    smtp_url: SecretStr | None = Field(
+        None, description="smtp://user:password@host:port, or smtps:// for TLS from the start"
+    )
+    sender_email: str = Field("club@shop.example", description="the From address")
+    sender_name: str = Field("The Shop", description="the From name")
+    postal_address: str = Field(
+        "1 Market Street, 10001 Sampletown", description="the footer's postal address"
+    )
+    public_url: str = Field(
+        "http://localhost:8800", description="where links in mail lead (tessera web)"
+    )
+    link_secret: SecretStr | None = Field(
+        None, description="signs links in mail; default a random one kept in the home"
+    )
+    snapshots_kept_days: int = Field(7, ge=0, description="how long old marts snapshots stay")
+    duckdb_memory: str = Field("4GB", description="DuckDB's memory limit")
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="cores")
+
+
+def load(**overrides: object) -> Settings:
+    """The settings, with command-line values (None means not given) over everything else."""
+    return Settings(**{k: v for k, v in overrides.items() if v is not None})  # type: ignore[arg-type]
+
+
+def environment() -> dict[str, str]:
+    """A copy of the process's environment, for child processes."""
+    return dict(os.environ)
+
+
+def export(values: dict[str, str]) -> None:
+    """Set variables that third-party libraries read at import; what the user set stays."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
+def source_of(name: str) -> str:
+    """Where the setting `name` comes from: 'environment', '.env' or 'default'."""
+    variable = f"TESSERA_{name}".upper()
+    if any(key.upper() == variable and value for key, value in os.environ.items()):
+        return "environment"
+    dotenv = Path(".env")
+    if dotenv.is_file() and any(
+        line.strip().upper().removeprefix("EXPORT ").startswith(f"{variable}=")
+        for line in dotenv.read_text(encoding="utf-8", errors="replace").splitlines()
+    ):
+        return ".env"
+    return "default"

@@ -1,0 +1,1 @@
+"""A made-up shop whose customers buy with rhythm, for demos, tests and benchmarks."""

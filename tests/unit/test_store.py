@@ -1,0 +1,89 @@
+"""The store behaves alike on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+
+import pyarrow as pa
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from tessera.errors import BadInput
+from tessera.store import Store
+from tests.conftest import BOTH_STORES
+
+ROW = {"address_hash": "a", "channel": "email", "scope": "all", "cause": "x", "since": "t"}
+TRANSFER = (
+    "insert into transfer (programme, idem_key, kind, debit_id, credit_id, amount, source_type, "
+    "source_id, rule, rule_version, effective_at, posted_at, business_date) values ('p', 'k', "
+    "'earn', 1, 2, :amount, 's', 's', 'r', '1', 't', 't', 'd')"
+)
+
+
+def account(connection, owner: str) -> None:
+    connection.run(
+        "insert into account (programme, owner_type, owner_id, bucket, balance) "
+        "values ('p', 'member', :owner, 'available', 0)",
+        owner=owner,
+    )
+
+
+@BOTH_STORES
+def test_bulk_insert_adds_only_what_is_new(store: Store) -> None:
+    rows = pa.Table.from_pylist([ROW, {**ROW, "address_hash": "b"}])
+    with store.write() as connection:
+        assert connection.insert_new("suppression", rows) == 2
+        assert connection.insert_new("suppression", rows) == 0
+        more = pa.Table.from_pylist([ROW, {**ROW, "address_hash": "c"}])
+        assert connection.insert_new("suppression", more) == 1
+
+
+@BOTH_STORES
+def test_bulk_insert_still_refuses_what_breaks_a_constraint(store: Store) -> None:
+    with pytest.raises(Exception, match=r"(?i)not.null"), store.write() as connection:
+        connection.insert_new("suppression", pa.Table.from_pylist([{**ROW, "cause": None}]))
+
+
+@BOTH_STORES
+def test_the_ledger_refuses_update_and_delete(store: Store) -> None:
+    with store.write() as connection:
+        account(connection, "a")
+        account(connection, "b")
+        connection.run(TRANSFER, amount=5)
+    for change in ("update transfer set amount = 6", "delete from transfer"):
+        with pytest.raises(DBAPIError, match="immutable"), store.write() as connection:
+            connection.run(change)
+
+
+@BOTH_STORES
+def test_a_member_balance_is_never_negative(store: Store) -> None:
+    with store.write() as connection:
+        account(connection, "a")
+    with pytest.raises(DBAPIError), store.write() as connection:
+        connection.run("update account set balance = -1")
+
+
+@BOTH_STORES
+def test_read_then_write_by_many_threads_loses_nothing(store: Store) -> None:
+    with store.write() as connection:
+        account(connection, "a")
+
+    def add() -> None:
+        for _ in range(20):
+            with store.write() as connection:
+                lock = " for update" if connection.dialect == "postgresql" else ""
+                found = connection.scalar(f"select balance from account where owner_id = 'a'{lock}")
+                connection.run("update account set balance = :b", b=found + 1)
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with store.read() as connection:
+        assert connection.scalar("select balance from account") == 80
+
+
+def test_an_unreachable_store_is_one_sentence() -> None:
+    with pytest.raises(BadInput, match="TESSERA_STORE_URL"):
+        Store.open("postgresql://nobody:secret@127.0.0.1:1/none")
