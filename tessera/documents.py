@@ -1,0 +1,203 @@
+"""YAML that people write: read into typed models; a mistake names its file, line and key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from tessera.errors import BadInput
+
+Loc = tuple[int | str, ...]
+M = TypeVar("M", bound="Document")
+
+
+class Document(BaseModel):
+    """A model of something people write: frozen, and a key it does not know is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: where it stands, and a sentence that says what to do."""
+
+    file: str
+    line: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One YAML file as text and as nodes that know their lines."""
+
+    path: Path
+    file: str  # as shown to people
+    root: yaml.Node | None
+
+    def problem(self, loc: Loc, message: str) -> Problem:
+        """A problem at `loc`: the line of the key itself, or of the nearest key above it."""
+        return Problem(self.file, self._line(loc), ".".join(map(str, loc)), message)
+
+    def _line(self, loc: Loc) -> int:
+        node, line = self.root, 1
+        for part in loc:
+            found = _child(node, part)
+            if found is None:
+                break
+            line, node = found
+        return line
+
+
+def _child(node: yaml.Node | None, part: int | str) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return key.start_mark.line + 1, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part].start_mark.line + 1, node.value[part]
+    return None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's plain scalars: 19:30 stays text rather than 1170, and `on` is not true."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":int"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read(path: Path, model: type[M], *, project: Path) -> tuple[M | None, list[Problem], Source]:
+    """The document at `path`, or every problem that keeps it from being one."""
+    file = str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
+    source = Source(path, file, None)
+    try:
+        text = path.read_text(encoding="utf-8")
+        source = Source(path, file, yaml.compose(text, _Loader))
+        value = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        return None, [source.problem((), "there is no such file; write one or restore it.")], source
+    except UnicodeDecodeError:
+        return None, [source.problem((), "this is not UTF-8 text.")], source
+    except (yaml.YAMLError, ValueError) as error:
+        return None, [_yaml_problem(source, error)], source
+    problems = [source.problem(loc, "this key is written twice.") for loc in _doubled(source.root)]
+    try:
+        return model.model_validate({} if value is None else value), problems, source
+    except ValidationError as error:
+        return None, problems + [_problem(source, model, found) for found in error.errors()], source
+
+
+def load(path: Path, model: type[M], *, project: Path) -> M:
+    """The document at `path`; BadInput with one line per problem."""
+    document, problems, _ = read(path, model, project=project)
+    refuse(problems)
+    assert document is not None  # noqa: S101 - there are no problems
+    return document
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raise BadInput when there are problems, one line each."""
+    if problems:
+        raise BadInput("\n       ".join(map(str, problems)))
+
+
+def nearest(word: object, valid: Iterable[str]) -> str:
+    """' Did you mean …?', or the valid words when none is near."""
+    words = sorted(valid)
+    close = difflib.get_close_matches(str(word), words, n=1)
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    return f" Valid: {', '.join(words)}." if words else ""
+
+
+def _yaml_problem(source: Source, error: Exception) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    what = " ".join(str(getattr(error, "problem", None) or error).split())
+    return Problem(source.file, mark.line + 1 if mark else 1, "", f"this is not YAML: {what}.")
+
+
+def _doubled(node: yaml.Node | None, loc: Loc = ()) -> Iterator[Loc]:
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        yield from ((*loc, key) for i, key in enumerate(keys) if key in keys[:i])
+        for key, value in node.value:
+            yield from _doubled(value, (*loc, key.value))
+    if isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            yield from _doubled(value, (*loc, i))
+
+
+def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Problem:
+    loc = _written(source.root, error["loc"])
+    key = str(loc[-1]) if loc else ""
+    if error["type"] == "extra_forbidden":
+        valid = _keys(reduce(_into, loc[:-1], model))
+        return source.problem(loc, f"'{key}' is not a key here.{nearest(key, valid)}")
+    if error["type"] == "missing":
+        return source.problem(loc, f"'{error['loc'][-1]}' is missing; write it.")
+    if error["type"] == "literal_error":
+        valid = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
+        said = f"'{key}' cannot be '{error['input']}'.{nearest(error['input'], valid)}"
+        return source.problem(loc, said)
+    if not loc:
+        return source.problem(loc, "this must be keys with values.")
+    reason = error["msg"].removeprefix("Value error, ").rstrip(".")
+    return source.problem(loc, f"'{key}' cannot be {error['input']!r}: {reason}.")
+
+
+def _written(root: yaml.Node | None, loc: Loc) -> Loc:
+    """The part of pydantic's `loc` that stands in the file: it also names members of unions."""
+    written: list[int | str] = []
+    node = root
+    for i, part in enumerate(loc):
+        found = _child(node, part)
+        if found is not None:
+            node = found[1]
+            written.append(part)
+        elif i == len(loc) - 1 and isinstance(node, yaml.MappingNode):
+            written.append(part)
+    return tuple(written)
+
+
+def _keys(model: Any) -> list[str]:
+    fields = getattr(model, "model_fields", {})
+    return [field.alias or name for name, field in fields.items()]
+
+
+def _into(kind: Any, part: int | str) -> Any:
+    """The model that stands below `part` of `kind`, whatever lists and unions are between."""
+    if isinstance(part, int):
+        return kind
+    for name, field in getattr(kind, "model_fields", {}).items():
+        if part in (name, field.alias):
+            return _model_within(field.annotation)
+    return kind
+
+
+def _model_within(annotation: Any) -> Any:
+    if get_origin(annotation) in (Annotated, Union, types.UnionType, list, tuple, dict):
+        inner = [_model_within(argument) for argument in get_args(annotation)]
+        return next((found for found in inner if hasattr(found, "model_fields")), annotation)
+    return annotation
