@@ -1,12 +1,18 @@
-"""Test helpers that a project built on Tessera can use too: a workspace in a scratch home."""
+"""Test helpers that a project built on Tessera can use too: a workspace, published marts."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tessera import clock
+from tessera.feeds import FEEDS, SQL_TYPES
 from tessera.settings import CHECKOUT, Settings
 from tessera.workspace import Workspace
+
+Rows = Sequence[Mapping[str, Any]]
 
 
 def workspace(home: Path, as_of: str = "2026-03-31", **settings: object) -> Workspace:
@@ -14,3 +20,74 @@ def workspace(home: Path, as_of: str = "2026-03-31", **settings: object) -> Work
     values = {"home": home, "project": CHECKOUT, "threads": 2, **settings}
     loaded = Settings(_env_file=None, **values)  # type: ignore[arg-type]
     return Workspace(loaded, clock.parse_as_of(as_of, loaded.timezone))
+
+
+def _columns(**types: str) -> dict[str, str]:
+    return {column: kind for kind, columns in types.items() for column in columns.split()}
+
+
+AUDIENCE = _columns(varchar="customer_id occurrence", date="entered_on", bigint="expected_value")
+MARTS: dict[str, dict[str, str]] = {
+    "customers": _columns(
+        varchar="customer_id household_id card_id given_name family_name email phone language timezone "
+        "country home_store_id acquisition_source currency favourite_category favourite_store_id",
+        bigint="receipts lines revenue average_basket returned_receipts recency_quintile "
+        "frequency_quintile monetary_quintile days_since_last_purchase",
+        double="units median_days_between_purchases discount_share",
+        boolean="is_registered has_complaint_open",
+        date="birth_date first_purchase_on last_purchase_on expected_next_purchase_on",
+        timestamp="joined_at first_purchase_at last_purchase_at",
+    ),
+    "transactions": {
+        **{name: SQL_TYPES[kind] for name, kind in FEEDS["transactions"].columns.items()},
+        "customer_id": "VARCHAR",
+        "file_id": "BIGINT",
+    },
+    "consents": _columns(
+        varchar="customer_id channel purpose origin wording_version",
+        boolean="granted",
+        timestamp="recorded_at",
+    ),
+}
+SOLD = {"line_id": "1", "product_id": "p", "quantity": 1, "discount": 0, "file_id": 1}
+
+
+def line(
+    transaction_id: str, customer_id: str | None, amount: int, **columns: Any
+) -> dict[str, Any]:
+    """A row of the `transactions` mart: a sale, or a return when `amount` is negative."""
+    kind = "return" if amount < 0 else "sale"
+    ids = {"transaction_id": transaction_id, "customer_id": customer_id, "amount": amount}
+    return {**SOLD, "kind": kind, "currency": "EUR", "sold_at": "2026-03-01", **ids, **columns}
+
+
+def publish(ws: Workspace, **marts: Rows) -> None:
+    """Publish `marts` as a green build would; columns that a row does not name are null.
+
+    `customers`, `transactions` and `consents` are there, empty, even when they are not given.
+    """
+    names = list(MARTS | marts)
+    for mart in names:
+        _write(ws.home.marts / "by-hand" / mart, MARTS.get(mart, AUDIENCE), marts.get(mart, ()))
+    current = {
+        "name": "by-hand",
+        "as_of": ws.as_of.isoformat(),
+        "built_at": ws.as_of.isoformat(),
+        "marts": {mart: f"by-hand/{mart}/*.parquet" for mart in names},
+    }
+    (ws.home.marts / "current.json").write_text(json.dumps(current), encoding="utf-8")
+
+
+def _write(folder: Path, columns: Mapping[str, str], rows: Rows) -> None:
+    import duckdb
+    import pyarrow as pa
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection:
+        types = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        connection.execute(f"create table made ({types})")
+        if rows:
+            every = [{name: row.get(name) for name in columns} for row in rows]
+            connection.register("given", pa.Table.from_pylist(every))
+            connection.execute("insert into made by name select * from given")
+        connection.execute(f"copy made to '{folder / 'rows.parquet'}' (format parquet)")
