@@ -43,7 +43,8 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB, in UTC, where every published mart is a view of its own name."""
     snapshot = current(home)
-    connection = duckdb.connect(config={"memory_limit": memory, "TimeZone": "UTC"})
+    connection = duckdb.connect(config={"memory_limit": memory})
+    connection.execute("set TimeZone = 'UTC'")  # loads ICU, which as a config key it cannot
     if threads:
         connection.execute(f"set threads = {threads}")
     for mart, files in snapshot.marts.items():
