@@ -1,0 +1,82 @@
+"""The documents tell the truth: README's commands run, links lead somewhere, commands are described."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from tessera.cli.app import app
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+
+
+def console(page: Path) -> list[str]:
+    """The commands of a page's console blocks, in order, without their comments."""
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines = "\n".join(blocks).splitlines()
+    return [line[2:].split("  #")[0].strip() for line in lines if line.startswith("$ ")]
+
+
+def run(command: str, folder: Path) -> None:
+    """Run one README command in `folder`, the way a user with an empty home would."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("TESSERA_")
+    } | {"HOME": str(folder), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        shlex.split(command),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+
+
+def test_every_tessera_command_of_the_readme_runs(tmp_path: Path) -> None:
+    commands = [line for line in console(ROOT / "README.md") if line.startswith("tessera ")]
+    assert len(commands) > 5
+    for command in commands:
+        run(command, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "target", sorted(set(re.findall(r"make (\w+)", (ROOT / "README.md").read_text("utf-8"))))
+)
+def test_every_make_target_of_the_readme_exists(target: str) -> None:
+    """`make demo` and `make test` themselves are what CI runs."""
+    done = subprocess.run(
+        ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def command_names() -> list[str]:
+    """Every command and sub-command as typed, such as 'quarantine list'."""
+    root = typer.main.get_command(app)
+    names = []
+    for name, command in root.commands.items():  # type: ignore[attr-defined]
+        subcommands = getattr(command, "commands", None)
+        names += [f"{name} {sub}" for sub in subcommands] if subcommands else [name]
+    return names
+
+
+@pytest.mark.parametrize("command", command_names())
+def test_every_command_is_described_in_the_documents(command: str) -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert f"tessera {command}" in text
