@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tessera.errors import BadInput
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -68,6 +71,9 @@ class Settings(BaseSettings):
     link_secret: SecretStr | None = Field(
         None, description="signs links in mail; default a random one kept in the home"
     )
+    prefect_api_url: str | None = Field(
+        None, description="a Prefect server of your own (…/api); default one kept for the home"
+    )
     snapshots_kept_days: int = Field(7, ge=0, description="how long old marts snapshots stay")
     duckdb_memory: str = Field("4GB", description="DuckDB's memory limit")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="cores")
@@ -75,18 +81,49 @@ class Settings(BaseSettings):
 
 def load(**overrides: object) -> Settings:
     """The settings, with command-line values (None means not given) over everything else."""
-    return Settings(**{k: v for k, v in overrides.items() if v is not None})  # type: ignore[arg-type]
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise BadInput(" ".join(_sentence(problem) for problem in error.errors())) from None
+    except UnicodeDecodeError:
+        raise BadInput("The file .env is not UTF-8 text; save it as UTF-8.") from None
 
 
-def environment() -> dict[str, str]:
-    """A copy of the process's environment, for child processes."""
-    return dict(os.environ)
+def _sentence(problem: ErrorDetails) -> str:
+    name = str(problem["loc"][0]).upper()
+    value = "" if "key" in name.lower() else f" is '{problem['input']}', which"
+    return f"TESSERA_{name.removeprefix('TESSERA_')}{value} will not do: {problem['msg']}."
+
+
+def environment(*, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """A copy of the process's environment, for child processes, less the names that begin with
+    one of `without`."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(without)}
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The `TESSERA_*` variables that make a child process read the same settings, wherever it
+    runs: what was given on the command line or in `.env` is not in its environment yet."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {f"TESSERA_{name.upper()}": _as_text(value) for name, value in given.items()}
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value.expanduser().resolve() if isinstance(value, Path) else value)
 
 
 def export(values: dict[str, str]) -> None:
     """Set variables that third-party libraries read at import; what the user set stays."""
     for name, value in values.items():
         os.environ.setdefault(name, value)
+
+
+def overrule(values: dict[str, str]) -> None:
+    """Set variables whatever the user set: for what must be this home's own."""
+    os.environ.update(values)
 
 
 def source_of(name: str) -> str:

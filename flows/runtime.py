@@ -1,0 +1,60 @@
+"""Runs a flow in this process under this home's Prefect server, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from flows import server
+from tessera.workspace import Workspace
+
+DRAIN_SECONDS_MAX = 10
+
+
+def run_day(ws: Workspace) -> dict[str, Any]:
+    """The summary of `daily` as of `ws.as_of`: one key per stage."""
+    with server.serving(ws, meanwhile=_warm_up, say=note) as api, connected(api):
+        from flows.daily import daily
+
+        return dict(daily(as_of=ws.as_of.isoformat(), home=str(ws.home.root)))
+
+
+def note(line: str) -> None:
+    """One line on standard error; the result has standard output to itself."""
+    sys.stderr.write(f"{line}\n")
+
+
+@contextlib.contextmanager
+def connected(api: str) -> Iterator[None]:
+    """Flows called here report to `api`, and have reported when this ends.
+
+    Each sync flow would spend a second on ending its heartbeat thread. Nobody needs the pulse of
+    a flow whose process is being watched, and only settings, not the environment, can say so.
+    """
+    from prefect import settings
+
+    updates = {
+        settings.PREFECT_API_URL: api,
+        settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+    }
+    with settings.temporary_settings(updates):
+        try:
+            yield
+        finally:
+            _drain()
+
+
+def _drain() -> None:
+    """Send what is still queued: after the server is gone Prefect would try for a minute."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    EventsWorker.drain_all(timeout=DRAIN_SECONDS_MAX)
+    APILogWorker.drain_all(timeout=DRAIN_SECONDS_MAX)
+
+
+def _warm_up() -> None:
+    """Import what the day needs, while the server is still starting."""
+    import flows.daily  # noqa: F401

@@ -1,0 +1,195 @@
+"""One machine that runs by itself: server, deployments, schedules, worker."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+import yaml
+
+from flows import server, tether
+from tessera import clock
+from tessera.errors import TesseraError
+from tessera.workspace import Workspace
+
+POOL = "tessera"
+RUNS_AT_ONCE = 2  # a day that takes its time must not hold up the mail
+OVERDUE = "Tessera was not up when this was due; the latest of its kind makes up for it."
+DIED = "Tessera was stopped while this ran."
+
+
+Child = subprocess.Popen[bytes]
+
+
+class Stopped(BaseException):
+    """A signal asked this process to end. No `except Exception` on the way may swallow it."""
+
+
+def up(ws: Workspace, *, port: int | None, say: Callable[[str], None]) -> None:
+    """Serve, deploy, work, until SIGINT or SIGTERM; then nothing is left behind."""
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, _stop)
+    try:
+        with _server(ws, port) as (api, children), _client(api) as client:
+            _make_pool(client)
+            _deploy(ws, api, client)
+            with _worker(ws, api) as worker:
+                _greet(ws, client, say)
+                _watch([*children, worker], ws)
+    except Stopped:
+        say("stopped")
+
+
+def _stop(*_: object) -> NoReturn:
+    raise Stopped
+
+
+def _client(api: str) -> httpx.Client:
+    return httpx.Client(base_url=api, trust_env=False, timeout=60)
+
+
+@contextmanager
+def _server(ws: Workspace, port: int | None) -> Iterator[tuple[str, list[Child]]]:
+    """The API URL of the user's own server, or of one kept here, with its process."""
+    if ws.settings.prefect_api_url:
+        yield ws.settings.prefect_api_url, []
+        return
+    with server.keeping(ws, port=port) as kept:
+        with _client(kept.api) as client:
+            _tidy(client)
+        yield kept.api, [kept.process]
+
+
+def _tidy(client: httpx.Client) -> None:
+    """Settle what the last stop left: runs that died, and runs that fell due meanwhile."""
+    for run in _runs(client, "RUNNING", "PENDING", "CANCELLING"):
+        _set_state(client, run, "CRASHED", DIED)
+    made_up_for: set[str] = set()
+    now = clock.now().isoformat()
+    for run in _runs(client, "SCHEDULED", expected_start_time={"before_": now}):
+        if run["deployment_id"] in made_up_for:
+            _set_state(client, run, "CANCELLED", OVERDUE)
+        made_up_for.add(run["deployment_id"])
+
+
+def _runs(client: httpx.Client, *states: str, **more: Any) -> list[dict[str, Any]]:
+    """Flow runs in these states, the latest first."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = client.post(
+            "/flow_runs/filter",
+            json={
+                "flow_runs": {"state": {"type": {"any_": states}}, **more},
+                "sort": "EXPECTED_START_TIME_DESC",
+                "limit": 200,
+                "offset": len(found),
+            },
+        )
+        found += page.raise_for_status().json()
+        if len(page.json()) < 200:  # noqa: PLR2004 -- the page's size, as above
+            return found
+
+
+def _set_state(client: httpx.Client, run: dict[str, Any], state: str, message: str) -> None:
+    body = {"state": {"type": state, "message": message}, "force": True}
+    client.post(f"/flow_runs/{run['id']}/set_state", json=body).raise_for_status()
+
+
+def _make_pool(client: httpx.Client) -> None:
+    """A pool whose flow runs are tied to their worker, as the worker is to us."""
+    from prefect.workers.process import ProcessWorker
+
+    template = ProcessWorker.get_default_base_job_template()
+    engine = tether.command(sys.executable, "-m", "prefect.engine")
+    template["variables"]["properties"]["command"]["default"] = shlex.join(engine)
+    wanted = {"base_job_template": template}
+    if client.get(f"/work_pools/{POOL}").status_code == httpx.codes.OK:
+        client.patch(f"/work_pools/{POOL}", json=wanted).raise_for_status()
+    else:
+        body = {"name": POOL, "type": "process", **wanted}
+        client.post("/work_pools/", json=body).raise_for_status()
+
+
+def _deploy(ws: Workspace, api: str, client: httpx.Client) -> None:
+    """Deploy everything in deployments/prefect.yaml; what is no longer in it goes."""
+    file, log = ws.home.prefect / "prefect.yaml", ws.home.prefect / "deploy.log"
+    wanted = in_zone(ws.project / "deployments" / "prefect.yaml", ws.settings.timezone)
+    file.write_text(yaml.safe_dump(wanted), encoding="utf-8")
+    child = _prefect(ws, api, log, "deploy", "--all", "--prefect-file", str(file))
+    try:
+        child.wait()
+    finally:
+        tether.stop(child)
+    if child.returncode:
+        raise TesseraError(f"The deployments were refused; {log} says why.")
+    _remove_others(client, {f"{d['name']}\0{d['entrypoint']}" for d in wanted["deployments"]})
+
+
+def in_zone(file: Path, zone: str) -> dict[str, Any]:
+    """The deployments of a prefect.yaml with every schedule in `zone`."""
+    wanted: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for deployment in wanted["deployments"]:
+        for schedule in deployment["schedules"]:
+            schedule["timezone"] = zone
+    return wanted
+
+
+def _remove_others(client: httpx.Client, wanted: set[str]) -> None:
+    for found in _deployments(client):
+        if f"{found['name']}\0{found['entrypoint']}" not in wanted:
+            client.delete(f"/deployments/{found['id']}").raise_for_status()
+
+
+def _deployments(client: httpx.Client) -> list[dict[str, Any]]:
+    """The deployments of our pool."""
+    in_pool = {"work_pools": {"name": {"any_": [POOL]}}}
+    page = client.post("/deployments/filter", json=in_pool).raise_for_status()
+    return list(page.json())
+
+
+def _prefect(ws: Workspace, api: str, log: Path, *words: str) -> Child:
+    """The prefect command, tied to this process, in the project's folder."""
+    return tether.start(
+        *(sys.executable, "-m", "prefect", *words),
+        env=server.environment(ws, api),
+        output=log,
+        folder=ws.project,
+    )
+
+
+@contextmanager
+def _worker(ws: Workspace, api: str) -> Iterator[Child]:
+    words = f"worker start --pool {POOL} --type process --limit {RUNS_AT_ONCE}".split()
+    child = _prefect(ws, api, ws.home.prefect / "worker.log", *words)
+    try:
+        yield child
+    finally:
+        # Every stage may be killed at any instant, so a run under way is not waited for.
+        tether.stop(child, patience_seconds=1)
+
+
+def _greet(ws: Workspace, client: httpx.Client, say: Callable[[str], None]) -> None:
+    deployments = _deployments(client)
+    scheduled = sum(1 for deployment in deployments if deployment["schedules"])
+    say(f"Prefect      {str(client.base_url).removesuffix('/api/')}")
+    say(f"deployments  {len(deployments)}, {scheduled} of them on a schedule")
+    say(f"home         {ws.home.root}")
+    say(f"logs         {ws.home.prefect}/server.log, worker.log")
+    say("Ctrl-C stops all of it.")
+
+
+def _watch(children: list[Child], ws: Workspace) -> None:
+    """Come back only by an exception: a signal, or the end of a child."""
+    while all(child.poll() is None for child in children):
+        time.sleep(0.5)
+    raise TesseraError(
+        f"The server or the worker ended by itself; the logs in {ws.home.prefect} say why."
+    )

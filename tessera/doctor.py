@@ -1,0 +1,233 @@
+"""What is set, where it comes from, and what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from tessera import clock, settings
+from tessera.errors import TesseraError
+from tessera.home import Home
+from tessera.settings import Settings
+from tessera.workspace import Workspace
+
+PROJECT_FOLDERS = ("dbt", "deployments", "expectations", "flows", "templates")
+FREE_BYTES_MIN = 500 * 1024**2
+CONNECT_SECONDS_MAX = 5
+
+
+@dataclass(frozen=True)
+class Value:
+    """One setting; `value` is text fit to be shown, secrets masked."""
+
+    setting: str
+    value: str
+    source: str  # 'command line', 'environment', '.env' or 'default'
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a setting and what to do; `advice` does not stop anything."""
+
+    setting: str
+    problem: str
+    advice: bool = False
+
+
+def values(loaded: Settings, *, given: frozenset[str] = frozenset()) -> list[Value]:
+    """Every setting in force; those in `given` came from the command line."""
+    return [
+        Value(
+            _variable(name),
+            _shown(name, getattr(loaded, name)),
+            "command line" if name in given else settings.source_of(name),
+        )
+        for name in Settings.model_fields
+    ]
+
+
+def problems(loaded: Settings) -> list[Problem]:
+    """Everything that is wrong, in the order of the settings."""
+    checks: dict[str, Callable[[Settings], Iterator[str]]] = {
+        "home": _home,
+        "project": _project,
+        "timezone": _timezone,
+        "language": _language,
+        "store_url": _store,
+        "sendgrid_api_key": _sendgrid_key,
+        "sendgrid_host": _sendgrid_host,
+        "smtp_url": _smtp,
+        "sender_email": _sender,
+        "duckdb_memory": _duckdb_memory,
+        "prefect_api_url": _prefect,
+    }
+    found = [
+        Problem(_variable(name), sentence)
+        for name, ask in checks.items()
+        for sentence in ask(loaded)
+    ]
+    return found + _examples(loaded) + _unknown()
+
+
+def _variable(name: str) -> str:
+    return f"TESSERA_{name.upper()}"
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, SecretStr):
+        return "********"
+    text = str(value)
+    return _without_password(text) if name.endswith("_url") else text
+
+
+def _without_password(url: str) -> str:
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":********@") if password else url
+
+
+def _home(loaded: Settings) -> Iterator[str]:
+    home = loaded.home.expanduser().resolve()
+    nearest = next(folder for folder in (home, *home.parents) if folder.exists())
+    if not nearest.is_dir():
+        yield f"{nearest} is a file; name a folder."
+        return
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        yield f"{nearest} cannot be written ({os.strerror(error.errno or 0)}); choose another."
+        return
+    if shutil.disk_usage(nearest).free < FREE_BYTES_MIN:
+        yield f"The disk of {nearest} has less than {FREE_BYTES_MIN >> 20} MB left; free some space."
+
+
+def _project(loaded: Settings) -> Iterator[str]:
+    missing = [name for name in PROJECT_FOLDERS if not (loaded.project / name).is_dir()]
+    if missing:
+        yield f"{loaded.project} has no {', '.join(missing)}; name the folder of your checkout."
+
+
+def _timezone(loaded: Settings) -> Iterator[str]:
+    try:
+        clock.zone(loaded.timezone)
+    except TesseraError as error:
+        yield str(error)
+
+
+def _language(loaded: Settings) -> Iterator[str]:
+    from babel import Locale, UnknownLocaleError
+
+    try:
+        Locale.parse(loaded.language.replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        yield f"'{loaded.language}' is not a language; use a tag such as en, de or pt-BR."
+
+
+def _store(loaded: Settings) -> Iterator[str]:
+    """Whether the store opens. A SQLite file that is not there yet is left to the first command."""
+    from alembic.util import CommandError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    home = Home(loaded.home.expanduser().resolve())
+    if loaded.store_url is None and not home.store.exists():
+        return
+    try:
+        Workspace(loaded, clock.now()).store.close()
+    except TesseraError as error:
+        yield str(error)
+    except CommandError:
+        yield "The store was made by another version of Tessera; use that one, or another store."
+    except (SQLAlchemyError, OSError) as error:
+        yield f"The store cannot be opened: {str(error).strip().splitlines()[0]}"
+
+
+def _sendgrid_key(loaded: Settings) -> Iterator[str]:
+    if loaded.messenger == "sendgrid" and loaded.sendgrid_api_key is None:
+        yield "The messenger is sendgrid, which needs an API key; set it, or TESSERA_MESSENGER=file."
+
+
+def _sendgrid_host(loaded: Settings) -> Iterator[str]:
+    parts = urlsplit(loaded.sendgrid_host)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        yield f"'{loaded.sendgrid_host}' is not a web address; use https://api.sendgrid.com."
+
+
+def _smtp(loaded: Settings) -> Iterator[str]:
+    if loaded.messenger != "smtp":
+        return
+    if loaded.smtp_url is None:
+        yield "The messenger is smtp, which needs a server; set smtp://user:password@host:port."
+        return
+    parts = urlsplit(loaded.smtp_url.get_secret_value())
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        yield "This is not a mail server's address; write smtp://user:password@host:port."
+        return
+    address = parts.hostname, parts.port or (465 if parts.scheme == "smtps" else 587)
+    try:
+        socket.create_connection(address, CONNECT_SECONDS_MAX).close()
+    except OSError as error:
+        yield f"The mail server {address[0]}:{address[1]} does not answer: {error}."
+
+
+def _sender(loaded: Settings) -> Iterator[str]:
+    name, at, domain = loaded.sender_email.rpartition("@")
+    if not (name and at and domain) or any(letter.isspace() for letter in loaded.sender_email):
+        yield f"'{loaded.sender_email}' is not an e-mail address; set the one your mail comes from."
+
+
+def _duckdb_memory(loaded: Settings) -> Iterator[str]:
+    import duckdb
+
+    try:
+        duckdb.connect(config={"memory_limit": loaded.duckdb_memory}).close()
+    except duckdb.Error:
+        yield f"'{loaded.duckdb_memory}' is not an amount of memory; write it as 4GB."
+
+
+def _prefect(loaded: Settings) -> Iterator[str]:
+    import httpx
+
+    if loaded.prefect_api_url is None:
+        return
+    try:
+        health = f"{loaded.prefect_api_url.rstrip('/')}/health"
+        httpx.get(health, timeout=CONNECT_SECONDS_MAX).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        yield "No Prefect server answers there; start it, or unset this to use the home's own."
+
+
+def _examples(loaded: Settings) -> list[Problem]:
+    """Example values that must not go out to real people."""
+    if loaded.messenger == "file":
+        return []
+    return [
+        Problem(_variable(name), "This is still the example; mail should carry your own.", True)
+        for name in ("sender_email", "postal_address", "public_url")
+        if getattr(loaded, name) == Settings.model_fields[name].default
+    ]
+
+
+def _unknown() -> list[Problem]:
+    """Variables that look like settings and are none: usually a slip of the pen."""
+    known = [_variable(name) for name in Settings.model_fields]
+    strangers = [name for name in settings.environment() if name.upper().startswith("TESSERA_")]
+    return [
+        Problem(name, f"There is no such setting.{_nearest(name, known)}", True)
+        for name in sorted(strangers)
+        if name.upper() not in known
+    ]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name.upper(), known, n=1)
+    return f" Did you mean {close[0]}?" if close else ""

@@ -1,0 +1,93 @@
+"""The record of each run: when, as of when, how far it came, how it ended."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tessera import clock
+from tessera.errors import TesseraError
+from tessera.store import queries
+from tessera.workspace import Workspace
+
+SQL = queries("tessera.report", "run.sql")
+
+
+@dataclass
+class Run:
+    """A run under way. `summary` has a key per finished stage, each with its `seconds`."""
+
+    ws: Workspace
+    run_id: int
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    def stage(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Do `work`, and keep its counts and seconds as the stage `name`."""
+        begun = time.perf_counter()
+        counts = work()
+        self.summary[name] = {**counts, "seconds": round(time.perf_counter() - begun, 2)}
+        with self.ws.store.write() as connection:
+            connection.run(SQL["note"], run_id=self.run_id, summary=json.dumps(self.summary))
+        return counts
+
+    def end(self, state: str) -> None:
+        """Close the record: 'finished', or 'failed' with the reason in the summary."""
+        with self.ws.store.write() as connection:
+            connection.run(
+                SQL["end"],
+                run_id=self.run_id,
+                state=state,
+                finished_at=clock.now().isoformat(timespec="seconds"),
+                summary=json.dumps(self.summary),
+            )
+
+
+@contextmanager
+def recorded(ws: Workspace, *, say: Callable[[str], None]) -> Iterator[Run]:
+    """A run of the day, one at a time per home; one that raises is recorded as failed."""
+    with _alone(ws, say):
+        run = _begin(ws)
+        try:
+            yield run
+        except BaseException as error:
+            run.summary["error"] = _reason(error)
+            run.end("failed")
+            raise
+        run.end("finished")
+
+
+def _reason(error: BaseException) -> str:
+    """The sentence of an error made for users; of others the kind alone, for their text may
+    quote a person's data."""
+    return str(error) if isinstance(error, TesseraError) else type(error).__name__
+
+
+def _begin(ws: Workspace) -> Run:
+    started_at = clock.now().isoformat(timespec="seconds")
+    with ws.store.write() as connection:
+        connection.run(SQL["abandon"], finished_at=started_at)
+        run_id = connection.scalar(
+            SQL["begin"],
+            business_date=ws.business_date.isoformat(),
+            as_of=ws.as_of.isoformat(timespec="seconds"),
+            started_at=started_at,
+        )
+    return Run(ws, int(run_id))
+
+
+@contextmanager
+def _alone(ws: Workspace, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the home's run lock; the operating system lets go of it however the process ends."""
+    ws.home.root.mkdir(parents=True, exist_ok=True)
+    with (ws.home.root / "run.lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another run is under way in {ws.home.root}; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
