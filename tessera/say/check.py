@@ -1,0 +1,151 @@
+"""Judges a template before anything is sent: compiles, complete, shows only what it may, in every
+language, and reads well for a customer of whom nothing is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from babel.messages.catalog import Catalog
+from jinja2 import nodes
+
+from tessera.errors import BadInput
+from tessera.say.environment import make_environment
+from tessera.say.fields import CUSTOMER, GROUPS, LANGUAGE, sample
+from tessera.say.languages import SOURCE, read_catalogue
+from tessera.say.templates import Templates, Unrenderable
+
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+
+
+def check(project: Path, template: str) -> list[str]:
+    """What is wrong with `template`, a sentence each with file and line; empty when all is well."""
+    folder = project / "templates"
+    try:
+        templates = Templates(folder)
+        templates.compile(template, SOURCE)
+        sources = Sources(templates)
+        files = templates.files(sources.environment, template)
+        return [
+            *(problem for file in files for problem in sources.unknown_names(file)),
+            *untranslated(folder, {text: at for file in files for text, at in sources.texts(file)}),
+            *trial(templates, template),
+        ]
+    except BadInput as problem:
+        return [str(problem)]
+
+
+class Sources:
+    """The template files as they are written."""
+
+    def __init__(self, templates: Templates) -> None:
+        self.templates = templates
+        self.folder = templates.folder
+        self.environment = make_environment(self.folder, templates.languages.speak(SOURCE))
+
+    def unknown_names(self, file: str) -> Iterator[str]:
+        """Names the template reads that no template may show."""
+        tree = self.templates.parse(self.environment, file)
+        own = {n.name for n in tree.find_all(nodes.Name) if n.ctx in ("store", "param")}
+        own |= {node.name for node in tree.find_all(nodes.Macro)}
+        own |= {node.target for node in tree.find_all(nodes.Import)} | {"caller"}
+        known = {*CUSTOMER, *GROUPS, *LANGUAGE, *own, *self.environment.globals}
+        for name in tree.find_all(nodes.Name):
+            if name.ctx == "load" and name.name not in known:
+                yield self._unknown(file, name.lineno, name.name, (*CUSTOMER, *GROUPS))
+        for got in tree.find_all(nodes.Getattr):
+            base = got.node.name if isinstance(got.node, nodes.Name) else ""
+            if base in GROUPS and got.attr not in GROUPS[base]:
+                yield self._unknown(file, got.lineno, f"{base}.{got.attr}", GROUPS[base])
+
+    def texts(self, file: str) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Every text to be translated (singular, and plural if it has one) and where it is."""
+        source = (self.folder / file).read_text(encoding="utf-8")
+        for line, function, message in self.environment.extract_translations(source):  # type: ignore[attr-defined]
+            parts = message if isinstance(message, tuple) else (message,)
+            text = tuple(parts[: 2 if function == "ngettext" else 1])
+            yield text, f"{self.folder / file}:{line}"
+
+    def _unknown(self, file: str, line: int, name: str, known: Iterable[str]) -> str:
+        return (
+            f"{self.folder / file}:{line}: '{name}' is not something a template may show; "
+            f"there are {', '.join(known)}."
+        )
+
+
+def untranslated(folder: Path, texts: dict[tuple[str, ...], str]) -> Iterator[str]:
+    """Texts a catalogue lacks, has only as a guess, or fills with other placeholders."""
+    for path in sorted(folder.glob("locale/*.po")):
+        catalogue = read_catalogue(path)
+        for text, where in texts.items():
+            problem = _translation_problem(catalogue, text)
+            if problem:
+                yield f'{path}: "{text[0]}" ({where}) {problem}.'
+
+
+def _translation_problem(catalogue: Catalog, text: tuple[str, ...]) -> str | None:
+    message = catalogue.get(text[0])
+    if message is None:
+        return "is not translated; add it with its msgstr"
+    translated = message.string if isinstance(message.string, list | tuple) else (message.string,)
+    strings = [string for string in translated if string]
+    if len(strings) < len(translated) or message.fuzzy:
+        return "is not translated; complete its msgstr and remove 'fuzzy'"
+    if len(text) > 1 and len(strings) != catalogue.num_plurals:
+        return f"needs {catalogue.num_plurals} plural forms"
+    wanted = {name for part in text for name in PLACEHOLDER.findall(part)}
+    if any(set(PLACEHOLDER.findall(string)) != wanted for string in strings):
+        return f"must keep the placeholders {', '.join(f'%({n})s' for n in sorted(wanted))}"
+    return None
+
+
+def trial(templates: Templates, template: str) -> Iterator[str]:
+    """Renders for a customer of whom all is known and one of whom nothing is, in each language."""
+    seen = set()
+    for language in templates.languages.codes:
+        for full in (True, False):
+            for problem in _rendered_problems(templates, template, language, sample(full=full)):
+                if problem not in seen:
+                    yield problem
+                seen.add(problem)
+
+
+def _rendered_problems(
+    templates: Templates, template: str, language: str, data: dict[str, Any]
+) -> Iterator[str]:
+    where = templates.folder / template
+    try:
+        rendered = templates.render(template, language, data)
+    except Unrenderable as error:
+        yield f"{templates.folder}/{error}."
+        return
+    if not rendered.subject:
+        yield f"{where}/subject.txt is empty."
+    for part, body in (("body.html", rendered.html), ("body.txt", rendered.text)):
+        if data["links"]["unsubscribe"] not in body:
+            yield f"{where}/{part} has no unsubscribe link; show links.unsubscribe."
+        if data["shop"]["postal_address"] not in body:
+            yield f"{where}/{part} has no postal address; show shop.postal_address."
+    for line in pictures_without_alt(rendered.html):
+        yield f"{where}/body.html: the picture '{line}' has no alt text."
+
+
+def pictures_without_alt(html: str) -> list[str]:
+    """The sources of `<img>` tags that say nothing to those who cannot see them."""
+    parser = _Pictures()
+    parser.feed(html)
+    return parser.silent
+
+
+class _Pictures(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.silent: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "img" and "alt" not in found:
+            self.silent.append(found.get("src") or "")

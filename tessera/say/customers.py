@@ -1,0 +1,66 @@
+"""What a message needs to know of its customers, read in bulk from the published marts and the
+ledger at the moment of writing: the outbox itself holds no personal data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import duckdb
+
+from tessera.store import queries
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
+
+SQL = queries("tessera.say", "customers.sql")
+
+
+@dataclass(frozen=True)
+class Customer:
+    """One addressee: where to write, and the fields a template may show."""
+
+    customer_id: str
+    email: str | None
+    language: str | None
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Customers:
+    """The customers of one published snapshot."""
+
+    ws: Workspace
+
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The marts, opened when first asked for; BadInput when none are published."""
+        settings = self.ws.settings
+        connection = marts.connect(
+            self.ws.home, memory=settings.duckdb_memory, threads=settings.threads
+        )
+        connection.execute(SQL["no_stores"])
+        return connection
+
+    def read(self, ids: Sequence[str]) -> dict[str, Customer]:
+        """Those of `ids` whom the marts know."""
+        found = self.connection.execute(SQL["customers"], {"ids": list(ids)})
+        names = [column[0] for column in found.description]
+        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        points = self._points(ids)
+        return {row["customer_id"]: _customer(row, points) for row in rows}
+
+    def _points(self, ids: Sequence[str]) -> dict[str, int]:
+        marks = {f"id{n}": value for n, value in enumerate(ids)}
+        if not marks:
+            return {}
+        query = SQL["balances"].format(ids=", ".join(f":{name}" for name in marks))
+        with self.ws.store.read() as connection:
+            return {r["customer_id"]: int(r["points"]) for r in connection.all(query, **marks)}
+
+
+def _customer(row: Mapping[str, Any], points: Mapping[str, int]) -> Customer:
+    customer_id = row["customer_id"]
+    fields = {**row, "points_balance": points.get(customer_id, 0)}
+    return Customer(customer_id, row["email"], row["language"], fields)

@@ -1,0 +1,23 @@
+-- name: no_stores
+-- A shop that lands no stores has customers all the same.
+create view if not exists stores as
+select null::varchar as store_id, null::varchar as name where false
+
+-- name: customers
+select
+    c.customer_id,
+    c.email,
+    c.given_name,
+    c.language,
+    c.favourite_category,
+    s.name as favourite_store,
+    c.last_purchase_on
+from customers as c
+left join stores as s on s.store_id = c.favourite_store_id
+where c.customer_id in (select unnest($ids))
+
+-- name: balances
+select owner_id as customer_id, sum(balance) as points
+from account
+where owner_type = 'member' and bucket = 'available' and owner_id in ({ids})
+group by owner_id

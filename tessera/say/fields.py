@@ -1,0 +1,75 @@
+"""What a template may show of a customer, and nothing else: a first name is usually enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from jinja2 import Undefined
+
+# Fields of the person; any of them may be missing.
+CUSTOMER = {
+    "given_name": "Anna",
+    "points_balance": 1250,
+    "favourite_category": "Coffee & Tea",
+    "favourite_store": "Harbour Street",
+    "last_purchase_on": date(2026, 1, 14),
+}
+# Always there: the message's own surroundings.
+GROUPS = {
+    "campaign": ("name", "step", "occurrence"),
+    "links": ("unsubscribe", "preferences", "shop"),
+    "shop": ("name", "postal_address", "email"),
+}
+# What the layout needs to know about the language it speaks.
+LANGUAGE = ("lang", "dir", "start")
+
+
+class Empty(Undefined):
+    """A field this customer has no value for: false in an `if`, replaced by `default`, but an
+    error when printed, so that nobody is ever greeted as 'None'."""
+
+    __slots__ = ()
+    __str__ = __iter__ = __len__ = Undefined._fail_with_undefined_error  # noqa: SLF001
+
+
+def empty(name: str) -> Empty:
+    hint = f"'{name}' is empty for this customer; ask {{% if {name} %}} before showing it"
+    return Empty(hint=hint, name=name)
+
+
+def fill(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of `data` a template may show; customer fields without a value become `Empty`."""
+    person = {name: _clean(data.get(name)) for name in CUSTOMER}
+    filled = {name: empty(name) if value is None else value for name, value in person.items()}
+    return {**{name: data[name] for name in GROUPS if name in data}, **filled}
+
+
+def _clean(value: Any) -> Any:
+    """Text without control characters and stray spaces; None when nothing is left."""
+    if not isinstance(value, str):
+        return value
+    kept = "".join(c if c.isprintable() or c in JOINERS else " " for c in value)
+    return " ".join(kept.split()) or None
+
+
+JOINERS = "\u200c\u200d"  # part of the spelling in Persian and of many emoji, though not printable
+
+
+def sample(*, full: bool = True) -> dict[str, Any]:
+    """A made-up customer's data, for checks and previews; `full=False` knows nothing of them."""
+    surroundings = {
+        "campaign": {"name": "example", "step": "first", "occurrence": "first"},
+        "links": {
+            "unsubscribe": "https://shop.example/u/sample",
+            "preferences": "https://shop.example/p/sample",
+            "shop": "https://shop.example",
+        },
+        "shop": {
+            "name": "The Shop",
+            "postal_address": "1 Market Street, 10001 Sampletown",
+            "email": "club@shop.example",
+        },
+    }
+    return {**(CUSTOMER if full else {}), **surroundings}
