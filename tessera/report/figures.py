@@ -1,0 +1,169 @@
+"""The figures of one day, from the published marts, the decisions, quarantine and the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tessera import clock
+from tessera.report import runs
+from tessera.store import queries
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
+
+Rows = Sequence[Mapping[str, Any]]
+
+SQL = queries("tessera.report", "figures.sql")
+STORE_SQL = queries("tessera.report", "store.sql")
+WEEKS = 26
+
+
+@dataclass(frozen=True)
+class Sales:
+    """Money in minor units of `currency`; a span is the seven days before the business date."""
+
+    currency: str
+    other_currencies: tuple[str, ...]
+    weekly: Rows  # week_on, revenue, receipts
+    last_week: Mapping[str, int]  # revenue, receipts, with_card
+    week_before: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything the page says; None and empty rows where there is nothing yet."""
+
+    business_date: date
+    as_of: datetime
+    sales: Sales | None
+    customers: Mapping[str, int] | None  # known, buyers, active
+    recency_by_frequency: Rows  # recency, frequency, customers
+    decisions: Rows  # campaign, reason, candidates
+    sends: Rows  # campaign, state, messages
+    points: Rows  # direction, kind, today, ever
+    balances: Rows  # bucket, members, points
+    assertions: Rows  # programme, expected, actual
+    files: Rows  # feed, files, landed, good, quarantined, refused, waiting
+    refused: Rows  # feed, file, rows, reason
+    quarantine: Rows  # feed, column, rule, found
+    stages: Rows  # stage, seconds
+
+
+def figures(ws: Workspace) -> Figures:
+    """The figures as of `ws.as_of`; an empty home has empty ones."""
+    with _connect(ws) as duck:
+        published = (ws.home.marts / "current.json").exists()
+        return Figures(
+            business_date=ws.business_date,
+            as_of=ws.as_of,
+            sales=_sales(ws, duck) if published else None,
+            customers=_ask(duck, "customers")[0] if published else None,
+            recency_by_frequency=_ask(duck, "recency_by_frequency") if published else (),
+            decisions=_decisions(ws, duck),
+            quarantine=_quarantine(ws, duck),
+            stages=_stages(ws),
+            **_from_store(ws),
+        )
+
+
+def _connect(ws: Workspace) -> duckdb.DuckDBPyConnection:
+    if not (ws.home.marts / "current.json").exists():
+        return duckdb.connect()
+    return marts.connect(ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads)
+
+
+def _ask(duck: duckdb.DuckDBPyConnection, query: str, **params: object) -> list[dict[str, Any]]:
+    found = duck.execute(SQL[query], params)
+    names = [column[0] for column in found.description or []]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _sales(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Sales | None:
+    duck.execute(SQL["week"])
+    duck.executemany("insert into week values (?, ?)", _weeks(ws))
+    duck.execute(SQL["receipt"], {"as_of": _naive(ws.as_of)})
+    currencies = [row["currency"] for row in _ask(duck, "currency")]
+    if not currencies:
+        return None
+    today, currency = ws.business_date, currencies[0]
+    begins = [_begins(ws, today - timedelta(days=days)) for days in (14, 7, 0)]
+    week_before, last_week = (
+        _ask(duck, "span", currency=currency, since=since, until=until)[0]
+        for since, until in pairwise(begins)
+    )
+    return Sales(
+        currency,
+        tuple(currencies[1:]),
+        weekly=_ask(duck, "weekly", currency=currency),
+        last_week=last_week,
+        week_before=week_before,
+    )
+
+
+def _weeks(ws: Workspace) -> list[tuple[date, datetime]]:
+    """The Mondays of the weeks shown; the last week is the one that ends with yesterday."""
+    yesterday = ws.business_date - timedelta(days=1)
+    last = yesterday - timedelta(days=yesterday.weekday())
+    mondays = [last - timedelta(weeks=weeks) for weeks in reversed(range(WEEKS))]
+    return [(monday, _begins(ws, monday)) for monday in mondays]
+
+
+def _begins(ws: Workspace, day: date) -> datetime:
+    """The instant `day` begins at in the shop's zone, as the marts write it: UTC without saying so."""
+    return _naive(datetime.combine(day, time.min, clock.zone(ws.settings.timezone)))
+
+
+def _naive(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(tzinfo=None)
+
+
+def _decisions(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Rows:
+    found = _files(ws.home.decisions / f"date={ws.business_date}", "*.parquet")
+    return _ask(duck, "decisions", files=found) if found else ()
+
+
+def _quarantine(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Rows:
+    found = _files(ws.home.quarantine, "*/file_id=*/*.parquet")
+    if not found:
+        return ()
+    with ws.store.read() as connection:
+        readmitted = [tuple(row.values()) for row in connection.all(STORE_SQL["readmitted"])]
+    duck.execute("create temp table readmitted (file_id bigint, row_number bigint)")
+    if readmitted:
+        duck.executemany("insert into readmitted values (?, ?)", readmitted)
+    return _ask(duck, "quarantine", files=found)
+
+
+def _files(folder: Path, pattern: str) -> list[str]:
+    return sorted(str(path) for path in folder.glob(pattern))
+
+
+def _from_store(ws: Workspace) -> Mapping[str, Rows]:
+    day = ws.business_date.isoformat()
+    with ws.store.read() as connection:
+        dated: dict[str, Rows] = {
+            name: connection.all(STORE_SQL[name], business_date=day)
+            for name in ("sends", "points", "assertions")
+        }
+        return dated | {
+            name: connection.all(STORE_SQL[name]) for name in ("balances", "files", "refused")
+        }
+
+
+def _stages(ws: Workspace) -> Rows:
+    """Seconds per stage of the day's first run; the report cannot time itself."""
+    with ws.store.read() as connection:
+        run = connection.one(runs.SQL["timed"], business_date=ws.business_date.isoformat())
+    summary = json.loads(run["summary"] or "{}") if run else {}
+    return [
+        {"stage": stage, "seconds": counts["seconds"]}
+        for stage, counts in summary.items()
+        if isinstance(counts, dict) and "seconds" in counts and stage != "report"
+    ]

@@ -1,0 +1,62 @@
+-- The figures of the report page, asked of the store; the same text runs on both databases.
+
+-- name: sends
+select campaign, state, count(*) as messages
+from outbox
+where business_date = :business_date
+group by campaign, state
+order by campaign, state
+
+-- name: points
+-- What the programme gave to members and took back, on the day and up to it.
+select
+    case when credit.owner_type = 'member' then 'issued' else 'taken back' end as direction,
+    transfer.kind,
+    cast(
+        sum(case when transfer.business_date = :business_date then transfer.amount else 0 end)
+        as bigint
+    ) as today,
+    cast(sum(transfer.amount) as bigint) as ever
+from transfer
+inner join account as debit on transfer.debit_id = debit.account_id
+inner join account as credit on transfer.credit_id = credit.account_id
+where debit.owner_type <> credit.owner_type and transfer.business_date <= :business_date
+group by case when credit.owner_type = 'member' then 'issued' else 'taken back' end, transfer.kind
+order by direction, transfer.kind
+
+-- name: balances
+select bucket, count(*) as members, cast(sum(balance) as bigint) as points
+from account
+where owner_type = 'member' and balance > 0
+group by bucket
+order by bucket
+
+-- name: assertions
+select programme, expected, actual
+from balance_assertion
+where business_date = :business_date
+order by programme
+
+-- name: files
+-- Readmitted rows were counted where they first landed.
+select
+    feed,
+    count(*) as files,
+    cast(sum(rows) as bigint) as landed,
+    cast(sum(case when verdict = 'accepted' then good_rows else 0 end) as bigint) as good,
+    cast(sum(case when verdict = 'accepted' then bad_rows else 0 end) as bigint) as quarantined,
+    cast(sum(case when verdict = 'refused' then rows else 0 end) as bigint) as refused,
+    cast(sum(case when verdict is null then rows else 0 end) as bigint) as waiting
+from landed_file
+where source <> 'readmitted'
+group by feed
+order by feed
+
+-- name: refused
+select feed, name as file, rows, verdict_reason as reason
+from landed_file
+where verdict = 'refused'
+order by file_id
+
+-- name: readmitted
+select file_id, row_number from readmission order by file_id, row_number
