@@ -3,8 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import re
+
+# What mail servers really take; a display name, a quote or a line break is no part of an address.
+_MAILBOX = re.compile(
+    r'[^\s@<>()\[\],;:\\"]{1,64}@[^\s@<>()\[\],;:\\"]+\.[^\s@<>()\[\],;:\\".]{2,}'
+)
 
 
 def address_hash(address: str) -> str:
     """SHA-256, in hex, of the trimmed and lower-cased address."""
     return hashlib.sha256(address.strip().lower().encode()).hexdigest()
+
+
+def mailbox(address: str) -> str | None:
+    """The address as mail servers want it, its domain in ASCII; None when it is not one, or its
+    local part is not ASCII, which hardly a server takes."""
+    trimmed = address.strip()
+    local, _, domain = trimmed.rpartition("@")
+    if not _MAILBOX.fullmatch(trimmed) or not local.isascii():
+        return None
+    try:
+        return f"{local}@{domain.encode('idna').decode()}"
+    except UnicodeError:
+        return None

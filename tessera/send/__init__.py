@@ -1,1 +1,5 @@
-"""Send: due messages leave through a messenger, each in exactly one state."""
+"""Send: due messages go out through a messenger, at most once, and we know what we do not know."""
+
+from tessera.send.sender import SendReport, send
+
+__all__ = ["SendReport", "send"]

@@ -1,0 +1,61 @@
+"""Who is still alive: every sender holds a lock on a file of its own for as long as it lives.
+
+The kernel lets go of the lock when a process dies, however it dies, so that the next sender on this
+machine takes over at once; on another machine it waits until the lease has run out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+
+class Lifeline:
+    """This sender's lock, held between `with` and the end of the block."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.owner = secrets.token_hex(8)
+
+    def __enter__(self) -> Lifeline:
+        self._descriptor = os.open(self.folder / self.owner, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        (self.folder / self.owner).unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    def dead(self) -> set[str]:
+        """Senders of this home whose process is gone."""
+        return {path.name for path in self.folder.iterdir() if _is_free(path)}
+
+    def bury(self, dead: Iterable[str]) -> None:
+        """Forget senders whose leases have been dealt with."""
+        for owner in dead:
+            (self.folder / owner).unlink(missing_ok=True)
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)

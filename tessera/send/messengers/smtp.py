@@ -1,0 +1,164 @@
+"""Hands mail to an SMTP server over one connection that is kept open."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from tessera import clock
+from tessera.errors import BadInput
+from tessera.send.messengers.base import Answer, Busy, Fate, Message, Unusable, alike
+from tessera.send.messengers.mime import as_mail
+
+TIMEOUT_SECONDS = 30
+CLOSING = 421
+ENHANCED = re.compile(rb"\b[245]\.\d{1,3}\.\d{1,3}\b")
+
+
+@dataclass
+class SmtpMessenger:
+    """`smtp://user:password@host:port`, with STARTTLS where it is offered, or `smtps://`."""
+
+    url: str
+    name: str = "smtp"
+    capacity: int = 1
+    repeatable: bool = False
+    _kept: smtplib.SMTP | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self._target = parse(self.url)
+
+    def deliver(self, messages: Sequence[Message]) -> Answer:
+        (message,) = messages
+        mail = as_mail(message, min(message.send_at, clock.now()))
+        server = self._envelope(message)
+        refused = self._recipient(server, message)
+        if refused is not None:
+            return refused
+        try:
+            code, text = server.data(mail)
+        except smtplib.SMTPDataError as error:  # said before a byte of the mail left
+            return self._reply(messages, error.smtp_code, error.smtp_error)
+        except (OSError, smtplib.SMTPException) as error:
+            self.close()
+            return alike(messages, Fate.AMBIGUOUS, error=f"cut off: {type(error).__name__}")
+        return self._reply(messages, code, text)
+
+    def close(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            try:
+                kept.quit()
+            except (OSError, smtplib.SMTPException):
+                kept.close()
+
+    def _recipient(self, server: smtplib.SMTP, message: Message) -> Answer | None:
+        try:
+            code, text = server.rcpt(message.to)
+        except (OSError, smtplib.SMTPException) as error:
+            self.close()
+            raise Busy(f"The mail server cut the connection ({type(error).__name__})") from error
+        return None if code in (250, 251, 252) else self._reply([message], code, text)
+
+    def _reply(self, messages: Sequence[Message], code: int, text: bytes | str) -> Answer:
+        """What a reply means; only its codes are kept, for its text may repeat the address."""
+        raw = text if isinstance(text, bytes) else text.encode()
+        detail = " ".join([str(code), *(found.decode() for found in ENHANCED.findall(raw)[:1])])
+        if code == CLOSING:
+            self.close()
+            raise Busy("The mail server is closing (421)")
+        if code < 400:  # noqa: PLR2004 -- RFC 5321: 2xx is yes, 4xx not now, 5xx never
+            return alike(messages, Fate.ACCEPTED, status_code=code)
+        self._reset()
+        fate = Fate.LATER if code < 500 else Fate.REJECTED  # noqa: PLR2004
+        return alike(messages, fate, status_code=code, error=f"the mail server said {detail}")
+
+    def _reset(self) -> None:
+        if self._kept is not None:
+            try:
+                self._kept.rset()
+            except (OSError, smtplib.SMTPException):
+                self.close()
+
+    def _envelope(self, message: Message) -> smtplib.SMTP:
+        """The connection, with the sender announced; a kept one that has gone stale is renewed,
+        which is safe, for nothing of the message has left."""
+        for fresh in (self._kept is None, True):
+            try:
+                server = self._connection()
+                code, _ = server.mail(message.sender_email)
+            except (OSError, smtplib.SMTPException) as error:
+                self.close()
+                if fresh:
+                    raise self._unusable(error) from error
+                continue
+            if code == 250:  # noqa: PLR2004
+                return server
+            self.close()
+            if code < 500:  # noqa: PLR2004
+                raise Busy(f"The mail server said {code} to the sender")
+            raise Unusable(
+                f"The mail server refuses the sender {message.sender_email} ({code}); "
+                "check TESSERA_SENDER_EMAIL."
+            )
+        raise AssertionError("the second connection is always fresh")
+
+    def _connection(self) -> smtplib.SMTP:
+        if self._kept is None:
+            self._kept = self._connect()
+        return self._kept
+
+    def _connect(self) -> smtplib.SMTP:
+        target = self._target
+        host, secure = str(target.hostname), target.scheme == "smtps"
+        context = ssl.create_default_context()
+        if secure:
+            return self._log_in(
+                smtplib.SMTP_SSL(host, target.port or 465, timeout=TIMEOUT_SECONDS, context=context)
+            )
+        server = smtplib.SMTP(host, target.port or 25, timeout=TIMEOUT_SECONDS)
+        server.ehlo()
+        if server.has_extn("starttls"):
+            server.starttls(context=context)
+        elif target.username:
+            server.close()
+            raise Unusable(
+                f"The mail server {host} offers no TLS, so the password is not sent to it; "
+                "use smtps:// or leave the user out of TESSERA_SMTP_URL."
+            )
+        return self._log_in(server)
+
+    def _log_in(self, server: smtplib.SMTP) -> smtplib.SMTP:
+        if self._target.username:
+            server.login(unquote(self._target.username), unquote(self._target.password or ""))
+        return server
+
+    def _unusable(self, error: Exception) -> Unusable:
+        where = f"{self._target.hostname}:{self._target.port or ''}".rstrip(":")
+        if isinstance(error, smtplib.SMTPAuthenticationError):
+            why = f"refuses the user or password ({error.smtp_code})"
+        elif isinstance(error, smtplib.SMTPResponseException):
+            why = f"answers {error.smtp_code}"
+        else:
+            why = f"cannot be reached ({error})"
+        return Unusable(
+            f"The mail server {where} {why}; the messages wait. Check TESSERA_SMTP_URL."
+        )
+
+
+def parse(url: str) -> SplitResult:
+    """The parts of an SMTP URL; BadInput when it is not one."""
+    parts = urlsplit(url)
+    try:
+        good = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise BadInput(
+            "TESSERA_SMTP_URL is not a mail server; write smtp://user:password@host:587."
+        )
+    return parts

@@ -1,0 +1,207 @@
+"""The outbox: claims messages under a lease, and moves them through their states.
+
+    ready → leased → calling → accepted | rejected | ambiguous → reconciled, and cancelled
+
+`calling` is committed before the provider is called. A lease that ends while `leased` gives its
+messages back; one that ends while `calling` leaves them ambiguous, for nobody can know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from tessera import clock
+from tessera.send.messengers.base import Answer, Fate
+from tessera.store import Connection, queries
+from tessera.workspace import Workspace
+
+SQL = queries("tessera.send", "outbox.sql")
+LEASE = timedelta(minutes=10)
+ATTEMPTS = 5
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Messages that only this sender may work on, for as long as the lease lasts."""
+
+    request_id: int
+    rows: Sequence[Row]
+
+
+def stamp(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """The outbox of one workspace, as seen by one sender."""
+
+    ws: Workspace
+    owner: str
+    messenger: str
+
+    @property
+    def at(self) -> str:
+        """The instant the states are stamped with."""
+        return stamp(self.ws.as_of)
+
+    @property
+    def until(self) -> str:
+        """The end of the business date: what is due before it is sent now."""
+        tomorrow = self.ws.business_date + timedelta(days=1)
+        midnight = datetime.combine(tomorrow, time.min, clock.zone(self.ws.settings.timezone))
+        return stamp(midnight)
+
+    def cancel_late(self) -> int:
+        """Messages whose time has passed are not sent any more; how many."""
+        with self.ws.store.write() as connection:
+            return connection.run(SQL["late"], at=self.at)
+
+    def due(self) -> list[Row]:
+        """How many messages are due, by template and language."""
+        with self.ws.store.read() as connection:
+            return connection.all(SQL["due"], until=self.until, now=stamp(clock.now()))
+
+    def waiting(self) -> int:
+        """How many messages of this business date are still to be sent."""
+        with self.ws.store.read() as connection:
+            return int(connection.scalar(SQL["waiting"], until=self.until))
+
+    def claim(self, size: int) -> Lease | None:
+        """Up to `size` due messages, under one lease; None when nothing is due."""
+        with self.ws.store.write() as connection:
+            skip = " for update skip locked" if connection.dialect == "postgresql" else ""
+            rows = connection.all(
+                SQL["claimable"] + skip, until=self.until, now=stamp(clock.now()), size=size
+            )
+            if not rows:
+                return None
+            request = self._open(connection, "leased")
+            moved = [{"id": r["message_id"], "request": request, "at": self.at} for r in rows]
+            connection.run_many(SQL["lease"], moved)
+            return Lease(request, rows)
+
+    def drop(self, lease: Lease, state: str, reasons: Mapping[int, str]) -> None:
+        """Leased messages that will not be sent, with the reason for each."""
+        common = {"state": state, "at": self.at, "request": lease.request_id}
+        rows = [{**common, "id": key, "reason": reason} for key, reason in reasons.items()]
+        if rows:
+            with self.ws.store.write() as connection:
+                connection.run_many(SQL["drop_leased"], rows)
+
+    def call(self, lease: Lease, hashes: Mapping[int, str]) -> int | None:
+        """Commits that a provider is about to be called with these messages (and the hash of
+        each one's content); the request's id, or None when the lease was lost meanwhile."""
+        try:
+            with self.ws.store.write() as connection:
+                return self._call(connection, lease, hashes)
+        except _LeaseLost:
+            return None
+
+    def finish(self, request: int, rows: Sequence[Row], answer: Answer) -> None:
+        """Commits what the provider said of each message, in the order of `rows`."""
+        others = [
+            self._exception(request, row, outcome.fate, outcome.reason)
+            for row, outcome in zip(rows, answer.outcomes, strict=True)
+            if outcome.fate is not Fate.ACCEPTED
+        ]
+        with self.ws.store.write() as connection:
+            connection.run(SQL["accept"], request=request, at=self.at)
+            connection.run_many(SQL["except"], others)
+            self._finish(connection, request, answer.state, answer)
+
+    def give_back(self, request: int, reason: str) -> None:
+        """A definite no to the whole request: its messages are ready again."""
+        with self.ws.store.write() as connection:
+            connection.run(SQL["give_back"], request=request, at=self.at)
+            self._finish(connection, request, "rejected", Answer((), error=reason))
+
+    def release(self, lease: Lease) -> None:
+        """Ends a lease; what is still under it is ready again."""
+        with self.ws.store.write() as connection:
+            self._release(connection, lease.request_id)
+
+    def reap(self, dead: Collection[str], repeatable: Collection[str]) -> None:
+        """Ends the leases of senders that are gone or have taken too long. A request in the
+        middle of a call is ambiguous, unless its messenger can do the same thing twice."""
+        now = stamp(clock.now())
+        with self.ws.store.write() as connection:
+            for row in connection.all(SQL["open_requests"]):
+                if row["leased_by"] not in dead and row["leased_until"] > now:
+                    continue
+                if row["state"] == "leased":
+                    self._release(connection, row["request_id"])
+                else:
+                    self._abandon(connection, row, repeatable)
+
+    def _call(self, connection: Connection, lease: Lease, hashes: Mapping[int, str]) -> int:
+        request = self._open(connection, "calling", fence=lease.request_id)
+        common = {"request": request, "lease": lease.request_id, "at": self.at}
+        rows = [{**common, "id": key, "hash": text} for key, text in hashes.items()]
+        connection.run_many(SQL["call"], rows)
+        if connection.scalar(SQL["called"], request=request) != len(rows):
+            raise _LeaseLost
+        return request
+
+    def _abandon(self, connection: Connection, row: Row, repeatable: Collection[str]) -> None:
+        reason = "the sender ended in the middle of the call"
+        can_repeat = row["messenger"] in repeatable
+        move = SQL["give_back"] if can_repeat else SQL["doubt"]
+        values = {"request": row["request_id"], "at": self.at}
+        connection.run(move, **values, **({} if can_repeat else {"reason": reason}))
+        state = "rejected" if can_repeat else "ambiguous"
+        self._finish(connection, row["request_id"], state, Answer((), error=reason))
+
+    def _release(self, connection: Connection, request: int) -> None:
+        connection.run(SQL["release"], request=request, at=self.at)
+        connection.run(SQL["close_lease"], request=request)
+
+    def _open(self, connection: Connection, state: str, *, fence: int = 0) -> int:
+        now = clock.now()
+        return int(
+            connection.scalar(
+                SQL["open_request"],
+                messenger=self.messenger,
+                state=state,
+                owner=self.owner,
+                until=stamp(now + LEASE),
+                fence=fence,
+                now=stamp(now),
+                called_at=stamp(now) if state == "calling" else None,
+            )
+        )
+
+    def _finish(self, connection: Connection, request: int, state: str, answer: Answer) -> None:
+        connection.run(
+            SQL["finish_request"],
+            request=request,
+            state=state,
+            now=stamp(clock.now()),
+            status_code=answer.status_code,
+            provider_id=answer.provider_id,
+            error=answer.error,
+        )
+
+    def _exception(self, request: int, row: Row, fate: Fate, reason: str | None) -> Row:
+        """A message that was not accepted: 'not now' is asked again a few times, ever later."""
+        state, retry_at = fate.value, None
+        if fate is Fate.LATER:
+            asked = row["attempts"] + 1
+            state = "ready" if asked < ATTEMPTS else "rejected"
+            retry_at = stamp(clock.now() + timedelta(minutes=5 * 4 ** row["attempts"]))
+        return {
+            "id": row["message_id"],
+            "request": request,
+            "state": state,
+            "reason": reason,
+            "retry_at": retry_at,
+            "at": self.at,
+        }
+
+
+class _LeaseLost(Exception):
+    pass
