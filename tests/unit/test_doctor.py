@@ -1,0 +1,159 @@
+"""`tessera doctor`: where settings come from, what is wrong, and no secret on the screen."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tessera.cli.app import app
+from tessera.settings import Settings, as_environment, load
+
+SECRETS = {
+    "TESSERA_SENDGRID_API_KEY": "SG.tell-nobody",
+    "TESSERA_SMTP_URL": "smtp://club:tell-nobody@127.0.0.1:1",
+    "TESSERA_LINK_SECRET": "tell-nobody",
+    "TESSERA_STORE_URL": "postgresql://tessera:tell-nobody@127.0.0.1:1/tessera",
+}
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings but the test's own."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"TESSERA_{name.upper()}", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def doctor(*words: str) -> Result:
+    return CliRunner().invoke(app, ["doctor", *words])
+
+
+def problems(*words: str) -> dict[str, str]:
+    found = json.loads(doctor("--json", *words).stdout)["problems"]
+    return {row["setting"]: row["problem"] for row in found if not row["advice"]}
+
+
+def test_nothing_is_wrong_with_the_defaults() -> None:
+    result = doctor()
+    assert result.exit_code == 0, result.stdout
+    assert "Nothing is wrong." in result.stdout
+    assert all(f"TESSERA_{name.upper()}" in result.stdout for name in Settings.model_fields)
+
+
+def test_each_value_names_its_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TESSERA_TIMEZONE", "Europe/Riga")
+    Path(".env").write_text("TESSERA_LANGUAGE=lv\n", encoding="utf-8")
+    rows = json.loads(doctor("--json", "--home", str(tmp_path / "shop")).stdout)["settings"]
+    sources = {row["setting"]: (row["value"], row["source"]) for row in rows}
+    assert sources["TESSERA_HOME"] == (str(tmp_path / "shop"), "command line")
+    assert sources["TESSERA_TIMEZONE"] == ("Europe/Riga", "environment")
+    assert sources["TESSERA_LANGUAGE"] == ("lv", ".env")
+    assert sources["TESSERA_MESSENGER"] == ("file", "default")
+
+
+def test_secrets_are_masked_and_stay_out_of_the_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TESSERA_MESSENGER", "smtp")
+    assert "tell-nobody" not in doctor().stdout
+    assert "tell-nobody" not in doctor("--json").stdout
+    assert "********" in doctor().stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("TIMEZONE", "Mars/Olympus", "'Mars/Olympus' is not a time zone"),
+        ("LANGUAGE", "klingon!", "is not a language"),
+        ("MESSENGER", "sendgrid", "needs an API key"),
+        ("MESSENGER", "smtp", "needs a server"),
+        ("SENDGRID_HOST", "api.sendgrid.com", "is not a web address"),
+        ("SENDER_EMAIL", "The Shop", "is not an e-mail address"),
+        ("DUCKDB_MEMORY", "plenty", "is not an amount of memory"),
+        ("STORE_URL", "postgresql://nobody@127.0.0.1:1/none", "cannot be opened"),
+        ("STORE_URL", "oracle of delphi", "cannot be opened"),
+        ("PREFECT_API_URL", "http://127.0.0.1:1/api", "No Prefect server answers"),
+        ("PROJECT", "/", "has no dbt"),
+        ("MESSENGER", "pigeon", "'pigeon', which will not do"),
+        ("THREADS", "many", "'many', which will not do"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_a_non_zero_exit(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(f"TESSERA_{name}", value)
+    assert doctor().exit_code == 1
+    (sentence,) = problems().values()
+    assert says in sentence
+    assert "\n" not in sentence
+
+
+def test_a_home_that_is_a_file_is_wrong() -> None:
+    Path("shop").write_text("not a folder", encoding="utf-8")
+    assert "is a file" in problems("--home", "shop")["TESSERA_HOME"]
+
+
+def test_a_home_that_cannot_be_written_is_wrong() -> None:
+    assert "cannot be written" in problems("--home", "/proc/shop")["TESSERA_HOME"]
+
+
+def test_looking_does_not_make_the_home() -> None:
+    assert doctor("--home", "shop").exit_code == 0
+    assert not Path("shop").exists()
+
+
+def test_a_store_that_is_no_database_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "store.sqlite").write_bytes(b"certainly not a database " * 100)
+    assert "cannot be opened" in problems("--home", str(tmp_path))["TESSERA_STORE_URL"]
+
+
+def test_a_store_of_a_later_tessera_is_wrong(tmp_path: Path) -> None:
+    from tessera.store import Store
+
+    store = Store.open(f"sqlite:///{tmp_path}/store.sqlite")
+    with store.write() as connection:
+        connection.run("update alembic_version set version_num = '9999'")
+    store.close()
+    said = problems("--home", str(tmp_path))["TESSERA_STORE_URL"]
+    assert "another version of Tessera" in said
+
+
+def test_a_mail_server_that_does_not_answer_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("TESSERA_MESSENGER", "smtp")
+    monkeypatch.setenv("TESSERA_SMTP_URL", f"smtp://127.0.0.1:{port}")
+    assert "does not answer" in problems()["TESSERA_SMTP_URL"]
+    with socket.create_server(("127.0.0.1", port)):
+        assert problems() == {}
+
+
+def test_examples_before_real_people_and_slips_of_the_pen_are_advice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TESSERA_MESSENGER", "sendgrid")
+    monkeypatch.setenv("TESSERA_SENDGRID_API_KEY", "SG.x")
+    monkeypatch.setenv("TESSERA_MESENGER", "smtp")
+    result = doctor()
+    assert result.exit_code == 0
+    assert "advice: TESSERA_SENDER_EMAIL" in result.stdout
+    assert "Did you mean TESSERA_MESSENGER?" in result.stdout
+
+
+def test_a_child_process_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("TESSERA_LINK_SECRET=kept\nTESSERA_THREADS=3\n", encoding="utf-8")
+    here = load(home=Path("shop"))
+    variables = as_environment(here)
+    Path(".env").unlink()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    there = load()
+    assert there.home == Path("shop").resolve()
+    assert there.threads == 3
+    assert there.link_secret is not None
+    assert there.link_secret.get_secret_value() == "kept"

@@ -1,0 +1,181 @@
+"""The report page: what it says, and that it says the same twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tessera.errors import RedBuild
+from tessera.report import report, runs
+from tessera.report.page import ticks
+from tessera.testing import line, publish, workspace
+from tessera.workspace import Workspace
+
+DAY = "2026-03-31"
+
+
+def page(ws: Workspace) -> str:
+    return Path(report(ws).page).read_text(encoding="utf-8")
+
+
+def words(ws: Workspace) -> str:
+    """The page as a reader sees it: tags and runs of blanks gone."""
+    body = page(ws).split("</style>")[1]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
+
+
+def decide(ws: Workspace, *rows: tuple[str, str, int], day: str = DAY) -> None:
+    folder = ws.home.decisions / f"date={day}"
+    folder.mkdir(parents=True, exist_ok=True)
+    values = ", ".join(f"('{campaign}', '{reason}', {n})" for campaign, reason, n in rows)
+    duckdb.sql(
+        "select campaign, reason, 'c' || i as customer_id "
+        f"from (values {values}) t (campaign, reason, n), range(n) r (i)"
+    ).write_parquet(str(folder / "day.parquet"))
+
+
+def quarantine(ws: Workspace, file_id: int, rows: int) -> None:
+    folder = ws.home.quarantine / "transactions" / f"file_id={file_id}"
+    folder.mkdir(parents=True)
+    duckdb.sql(
+        f"select 'transactions' as feed, {file_id} as file_id, i as row_number, "
+        "[{'column': 'amount', 'rule': 'is_a_number', 'value': 'anna@x.example'}] as reasons "
+        f"from range(1, {rows} + 1) t (i)"
+    ).write_parquet(str(folder / "rows.parquet"))
+
+
+def test_an_empty_home_has_a_page_that_says_so(ws: Workspace) -> None:
+    said = words(ws)
+    assert "Nothing was sold yet" in said
+    assert "No campaign had a candidate" in said
+    assert "No row is in quarantine" in said
+
+
+def test_marts_without_a_receipt_have_a_page(ws: Workspace) -> None:
+    publish(ws)
+    assert "Nothing was sold yet" in words(ws)
+
+
+def test_the_same_day_gives_the_same_bytes(ws: Workspace) -> None:
+    publish(ws, transactions=[line(str(i), f"c{i % 3}", 100 * i) for i in range(1, 40)])
+    decide(ws, ("welcome", "planned", 3), ("welcome", "no_consent", 2))
+    assert page(ws) == page(ws)
+
+
+def test_the_page_needs_no_network(ws: Workspace) -> None:
+    publish(ws, transactions=[line("1", "c", 100)])
+    assert not re.findall(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", page(ws))
+    assert "<script" not in page(ws)
+
+
+def test_a_week_begins_on_monday_in_the_shops_zone(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, DAY, timezone="Europe/Athens")
+    # 22:30 UTC on Sunday the 22nd is Monday the 23rd in Athens
+    publish(ws, transactions=[line("1", "c", 12_300, sold_at="2026-03-22 22:30:00")])
+    assert "Week of 2026-03-23: €123" in words(ws)
+    assert "Week of 2026-03-16: €0" in words(ws)
+
+
+def test_what_is_sold_after_as_of_is_not_known_yet(ws: Workspace) -> None:
+    sales = [("1", "2026-03-30 23:59:59"), ("2", "2026-03-31 00:00:00")]
+    publish(ws, transactions=[line(name, "c", 1000, sold_at=at) for name, at in sales])
+    assert "Receipts, last 7 days 1 " in words(ws)
+
+
+def test_returns_are_taken_off_the_revenue(ws: Workspace) -> None:
+    at = "2026-03-30 10:00:00"
+    publish(ws, transactions=[line("1", "c", 5000, sold_at=at), line("2", "c", -2000, sold_at=at)])
+    assert "Revenue, last 7 days €30.00" in words(ws)
+
+
+def test_a_second_currency_is_named_and_left_out(ws: Workspace) -> None:
+    at = "2026-03-30 10:00:00"
+    euros = [line(str(i), "c", 1000, sold_at=at) for i in range(3)]
+    publish(ws, transactions=[*euros, line("9", "c", 99_000, sold_at=at, currency="SEK")])
+    assert "Revenue, last 7 days €30.00" in words(ws)
+    assert "Receipts in SEK are left out" in words(ws)
+
+
+def test_every_reason_is_counted_by_campaign(ws: Workspace) -> None:
+    decide(ws, ("winback", "planned", 4), ("winback", "no_consent", 3), ("welcome", "capped", 2))
+    decide(ws, ("winback", "planned", 50), day="2026-03-30")
+    said = words(ws)
+    assert "9 candidates, 4 messages planned" in said
+    assert "winback planned 4 no consent 3" in said
+    assert "welcome capped 2" in said
+
+
+def test_quarantine_is_counted_by_rule_and_shows_nobodys_values(ws: Workspace) -> None:
+    quarantine(ws, 7, rows=5)
+    with ws.store.write() as connection:
+        connection.run(
+            "insert into readmission (file_id, row_number, at) values (7, 2, :at)", at=DAY
+        )
+    assert "transactions, amount: is a number 4" in words(ws)
+    assert "anna@x.example" not in page(ws)
+
+
+def test_a_refused_file_is_named_with_its_sentence(ws: Workspace) -> None:
+    with ws.store.write() as connection:
+        connection.run(
+            "insert into landed_file (source, feed, content_hash, name, rows, bytes, landed_at, "
+            "verdict, verdict_reason) values ('shop', 'cards', 'h', 'cards <1>.csv', 1200, 1, :at, "
+            "'refused', 'Every row lacks a card_id.')",
+            at=DAY,
+        )
+    said = page(ws)
+    assert "cards &lt;1&gt;.csv (cards, 1,200 rows) was refused: Every row lacks a card_id." in said
+
+
+def test_seconds_are_those_of_the_days_first_run(ws: Workspace) -> None:
+    for seconds in (4.2, 0.1):
+        with runs.recorded(ws, say=pytest.fail) as run:
+            run.stage("model", lambda: {})
+            run.summary["model"]["seconds"] = seconds
+    assert "model 4.2" in words(ws)
+    assert "model 0.1" not in words(ws)
+
+
+def test_a_run_that_raises_is_recorded_as_failed_with_the_sentence(ws: Workspace) -> None:
+    with pytest.raises(RedBuild), runs.recorded(ws, say=pytest.fail):
+        raise RedBuild("A test of the customers mart failed.")
+    with ws.store.read() as connection:
+        row = connection.one("select state, summary from run")
+    assert row is not None
+    assert row["state"] == "failed"
+    assert json.loads(row["summary"]) == {"error": "A test of the customers mart failed."}
+
+
+def test_an_error_of_ours_leaves_no_personal_data_in_the_record(ws: Workspace) -> None:
+    with pytest.raises(ValueError, match="anna"), runs.recorded(ws, say=pytest.fail):
+        raise ValueError("anna@x.example")
+    with ws.store.read() as connection:
+        assert "anna" not in connection.scalar("select summary from run")
+
+
+def test_a_run_that_was_killed_is_recorded_when_the_next_begins(ws: Workspace) -> None:
+    with ws.store.write() as connection:
+        connection.run(
+            "insert into run (business_date, as_of, started_at, state) values (:d, :d, :d, 'running')",
+            d=DAY,
+        )
+    with runs.recorded(ws, say=pytest.fail):
+        pass
+    with ws.store.read() as connection:
+        states = connection.all("select state from run order by run_id")
+    assert [row["state"] for row in states] == ["killed", "finished"]
+
+
+@pytest.mark.parametrize("largest", [1, 3, 4, 9, 10, 27, 99, 100, 101, 6_400_000])
+def test_a_charts_lines_are_round_few_and_reach_over_the_top(largest: int) -> None:
+    marks = ticks(largest)
+    steps = {after - before for before, after in zip(marks, marks[1:], strict=False)}
+    assert marks[0] == 0
+    assert marks[-1] >= largest > marks[-2]
+    assert len(steps) == 1
+    assert len(marks) <= 5
+    assert ticks(0) == [0, 1]
