@@ -1,0 +1,47 @@
+"""`tessera hear`: takes in what providers say of our messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tessera.cli.options import AsOfOption, HomeOption, JsonOption
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(help="JSON arrays or JSON lines of events; default the home's inbox/."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `hear`."""
+    app.command("hear")(hear)
+
+
+def hear(
+    files: Files = None,
+    home: HomeOption = None,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in provider events: deliveries, bounces, complaints, unsubscribes.
+
+    The same event counts once, in whatever file and order it comes.
+
+    Example: tessera hear events.json
+    """
+    from tessera.cli.options import print_json, print_table
+    from tessera.errors import BadInput
+    from tessera.hear import hear as take_in
+    from tessera.workspace import open_workspace
+
+    report = take_in(open_workspace(as_of, home=home), files or None)
+    if as_json:
+        print_json(report)
+    else:
+        names = ("files", "events", "new", "unreadable", "suppressed", "withdrawn", "reconciled")
+        print_table([{"heard": name, "number": getattr(report, name)} for name in names])
+    if report.refused:
+        raise BadInput(" ".join(report.refused))

@@ -1,0 +1,112 @@
+"""Reads provider events: SendGrid's webhook arrays, or the same objects as JSON lines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tessera.errors import BadInput
+
+ADDRESS = re.compile(r"\S+@\S+")  # servers like to repeat it in their reasons
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing a provider says happened to a message."""
+
+    send_key: str  # empty when the message was none of ours
+    event: str
+    occurred_at: str  # ISO 8601, UTC
+    email: str | None
+    reason: str | None
+    url: str | None
+
+    @property
+    def key(self) -> str:
+        """The same event always has the same key; providers repeat events under new ids."""
+        parts = [self.send_key, self.event, self.occurred_at, self.url or ""]
+        if not self.send_key:
+            parts.append((self.email or "").strip().lower())
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+
+
+def read(path: Path) -> tuple[list[Event], int]:
+    """The events of one file, and how many of its entries were none; BadInput when the file is
+    not JSON."""
+    entries = list(_entries(path))
+    events = [event for entry in entries if (event := parse(entry))]
+    return events, len(entries) - len(events)
+
+
+def parse(entry: object) -> Event | None:
+    """An event, or None when it does not say what happened when."""
+    if not isinstance(entry, Mapping):
+        return None
+    name, moment = entry.get("event"), _moment(entry.get("timestamp"))
+    if not isinstance(name, str) or not name or moment is None:
+        return None
+    blocked = name == "bounce" and entry.get("type") == "blocked"
+    reason = _text(entry, "reason")
+    return Event(
+        send_key=_text(entry, "send_key") or "",
+        event="blocked" if blocked else _clean(name),
+        occurred_at=moment,
+        email=_text(entry, "email"),
+        reason=reason and ADDRESS.sub("…", reason)[:500],
+        url=_text(entry, "url"),
+    )
+
+
+def _entries(path: Path) -> Iterator[object]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} is not UTF-8 text, so no events were read from it.") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
+    if text.lstrip().startswith("["):
+        yield from _array(path, text)
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield _loads(line, f"{path}:{number}")
+
+
+def _array(path: Path, text: str) -> list[Any]:
+    found = _loads(text, str(path))
+    return found if isinstance(found, list) else [found]
+
+
+def _loads(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(
+            f"{where} is not JSON ({error}); give an array of events or one event a line."
+        ) from None
+
+
+def _text(entry: Mapping[str, Any], name: str) -> str | None:
+    value = entry.get(name)
+    return None if value is None else _clean(str(value))
+
+
+def _clean(text: str) -> str:
+    """What every database can hold: no NUL, no half of a surrogate pair."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def _moment(value: object) -> str | None:
+    """Seconds since 1970, as providers write it, in UTC; None when it is no time at all."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return datetime.fromtimestamp(int(value), UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,111 @@
+"""The engine's own rows go back to the front door: each closed day is written once, as Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tessera import clock
+from tessera.feeds import FEEDS
+from tessera.store import Connection, queries
+from tessera.workspace import Workspace
+
+SQL = queries("tessera.hear", "export.sql")
+BY_INSTANT = (
+    "messages",
+    "message_events",
+)  # their days are instants in the store; others' are dates
+TYPES = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
+}
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """Rows written by feed, and how many files they went to."""
+
+    files: int
+    messages: int
+    message_events: int
+    point_transfers: int
+
+
+def export(ws: Workspace) -> ExportReport:
+    """Write every closed day (before the business date) that has rows and no file yet."""
+    rows = dict.fromkeys(("messages", "message_events", "point_transfers"), 0)
+    files = 0
+    for feed in rows:
+        for day in days(ws, feed):
+            path = ws.home.engine / feed / f"{day.isoformat()}.parquet"
+            if not path.exists():
+                rows[feed] += _write(ws, feed, day, path)
+                files += 1
+    return ExportReport(files, **rows)
+
+
+def days(ws: Workspace, feed: str) -> Iterator[date]:
+    """The closed days on which `feed` has rows: one look into an index per day."""
+    start = date(1970, 1, 1)
+    while True:
+        with ws.store.read() as connection:
+            found = connection.scalar(SQL[f"next_{feed}"], start=_bound(ws, feed, start))
+        day = None if found is None else _day(ws, found)
+        if day is None or day >= ws.business_date:
+            return
+        yield day
+        start = day + timedelta(days=1)
+
+
+def _day(ws: Workspace, text: str) -> date:
+    if "T" not in text:
+        return date.fromisoformat(text)
+    return clock.business_date(datetime.fromisoformat(text), ws.settings.timezone)
+
+
+def _bound(ws: Workspace, feed: str, day: date) -> str:
+    """Where `day` begins in the column that dates the feed's rows."""
+    if feed not in BY_INSTANT:
+        return day.isoformat()
+    midnight = datetime.combine(day, time.min, clock.zone(ws.settings.timezone))
+    return midnight.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _write(ws: Workspace, feed: str, day: date, path: Path) -> int:
+    """One day's rows, sorted by key; how many. The file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    raw = pa.schema([(name, _raw(kind)) for name, kind in FEEDS[feed].columns.items()])
+    bounds = {
+        "start": _bound(ws, feed, day),
+        "until": _bound(ws, feed, day + timedelta(days=1)),
+    }
+    with ws.store.read() as connection:
+        table = _typed(feed, connection, raw, bounds)
+    pq.write_table(table, beside, compression="zstd")
+    beside.replace(path)
+    return int(table.num_rows)
+
+
+def _typed(feed: str, connection: Connection, raw: pa.Schema, bounds: dict[str, str]) -> pa.Table:
+    table = connection.arrow(SQL[feed], raw, **bounds)
+    columns = {name: _cast(table[name], TYPES[kind]) for name, kind in FEEDS[feed].columns.items()}
+    return pa.table(columns)
+
+
+def _raw(kind: str) -> pa.DataType:
+    return pa.int64() if kind == "integer" else pa.string()
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Instants lose the zone they all share, UTC."""
+    if kind == TYPES["timestamp"]:
+        return column.cast(pa.timestamp("us", tz="UTC")).cast(kind)
+    return column.cast(kind)
