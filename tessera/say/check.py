@@ -94,8 +94,6 @@ def _translation_problem(catalogue: Catalog, text: tuple[str, ...]) -> str | Non
     strings = [string for string in translated if string]
     if len(strings) < len(translated) or message.fuzzy:
         return "is not translated; complete its msgstr and remove 'fuzzy'"
-    if len(text) > 1 and len(strings) != catalogue.num_plurals:
-        return f"needs {catalogue.num_plurals} plural forms"
     wanted = {name for part in text for name in PLACEHOLDER.findall(part)}
     if any(set(PLACEHOLDER.findall(string)) != wanted for string in strings):
         return f"must keep the placeholders {', '.join(f'%({n})s' for n in sorted(wanted))}"

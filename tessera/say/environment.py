@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from babel.dates import format_date
-from babel.numbers import format_decimal
+from babel.numbers import format_currency, format_decimal
 from jinja2 import (
     Environment,
     FileSystemLoader,
     StrictUndefined,
     TemplateAssertionError,
+    Undefined,
     nodes,
     pass_eval_context,
     select_autoescape,
@@ -23,7 +25,7 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from tessera.say.languages import Language
-from tessera.units import format_money
+from tessera.units import to_major
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -89,12 +91,21 @@ def make_environment(folder: Path, language: Language) -> Environment:
         start="right" if language.direction == "rtl" else "left",
     )
     environment.filters.update(
-        number=partial(number, language),
-        date=partial(date_, language),
-        money=partial(money, language),
+        number=_given(partial(number, language)),
+        date=_given(partial(date_, language)),
+        money=_given(partial(money, language)),
         isolate=isolate,
     )
     return environment
+
+
+def _given(function: Callable[..., str]) -> Callable[..., str]:
+    """A filter that says of an empty field that it is empty, rather than stumble over it."""
+
+    def wrapped(value: Any, *args: Any) -> str:
+        return function(str(value) if isinstance(value, Undefined) else value, *args)
+
+    return wrapped
 
 
 @lru_cache(maxsize=4096)  # the same few balances and dates come again and again
@@ -112,7 +123,9 @@ def date_(language: Language, value: Any, style: str = "long") -> str:
 
 def money(language: Language, minor: int, currency: str) -> str:
     """Minor units of `currency` as people write an amount."""
-    return native_digits(format_money(minor, currency, str(language.locale)), language)
+    amount = to_major(minor, currency)
+    text = format_currency(amount, currency, locale=language.locale, numbering_system="default")
+    return native_digits(text, language)
 
 
 def native_digits(text: str, language: Language) -> str:

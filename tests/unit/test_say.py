@@ -1,0 +1,300 @@
+"""Say: what a template may show, in which language, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tessera.errors import BadInput
+from tessera.say import Templates, Unrenderable, check, preview, render
+from tessera.say.environment import make_environment
+from tessera.say.fields import sample
+from tessera.say.links import PREFERENCES, UNSUBSCRIBE, links, secret_of, sign, verify
+from tessera.settings import CHECKOUT
+from tessera.testing import publish, workspace
+from tessera.workspace import Workspace
+
+FOOTER = "{{ links.unsubscribe }} {{ shop.postal_address }}"
+PO = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n\n'
+
+
+def project(path: Path, **parts: str) -> Path:
+    """A project with the template `t`; a part that is not given is a good one."""
+    files = {"subject.txt": "Hi", "body.html": f"<p>{FOOTER}</p>", "body.txt": FOOTER}
+    files |= {name.replace("_", ".", 1): text for name, text in parts.items()}
+    folder = path / "templates" / "t"
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return path
+
+
+def catalogue(path: Path, language: str, text: str) -> None:
+    folder = path / "templates" / "locale"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{language}.po").write_text(PO + text, encoding="utf-8")
+
+
+def subject(path: Path, source: str, language: str = "en", **data: Any) -> str:
+    return render(project(path, subject_txt=source), "t", language, {**sample(), **data}).subject
+
+
+def test_a_name_is_escaped_in_html_and_left_alone_in_text(tmp_path: Path) -> None:
+    name = "<b>O'Hara & Söhne</b>"
+    shown = "{{ given_name }} "
+    path = project(
+        tmp_path,
+        subject_txt=shown,
+        body_html="{{ _('Dear %(n)s', n=given_name | isolate) }}" + FOOTER,
+        body_txt=shown + FOOTER,
+    )
+    made = render(path, "t", "en", {**sample(), "given_name": name})
+    assert "<bdi>&lt;b&gt;O&#39;Hara &amp; Söhne&lt;/b&gt;</bdi>" in made.html
+    assert made.subject == name
+    assert made.text.startswith(name)
+
+
+@pytest.mark.parametrize(
+    "end", ["\r\n", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\0"]
+)
+def test_no_value_can_end_the_subject_line(tmp_path: Path, end: str) -> None:
+    name = f"Anna{end}Bcc: all@mail.example"
+    made = subject(tmp_path, "Hi {{ given_name }} of {{ shop.name }}\n", given_name=name)
+    assert made == "Hi Anna Bcc: all@mail.example of The Shop"
+    shop = {**sample()["shop"], "name": f"A{end}B: c"}
+    second = subject(tmp_path / "2", "{{ shop.name }}", shop=shop)
+    assert second == "A B: c"
+
+
+def test_joiners_that_spelling_needs_stay_in_names(tmp_path: Path) -> None:
+    assert subject(tmp_path, "{{ given_name }}", given_name="علی\u200cرضا") == "علی\u200cرضا"
+
+
+@pytest.mark.parametrize("blank", [None, "", "  ", "\t\n", "\x00"])
+def test_an_empty_name_is_no_name(tmp_path: Path, blank: str | None) -> None:
+    source = "{% if given_name %}Hi {{ given_name }}{% else %}Hi there{% endif %}"
+    assert subject(tmp_path, source, given_name=blank) == "Hi there"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["{{ given_name }}", "{{ _('%(n)s', n=given_name) }}", "{{ given_name | isolate }}",
+     "{{ last_purchase_on | date }}", "{{ points_balance | number }}", "{{ given_name ~ '!' }}"],
+)  # fmt: skip
+def test_an_empty_field_cannot_be_printed(tmp_path: Path, shown: str) -> None:
+    path = project(tmp_path, subject_txt=f"Hi\n{shown}")
+    with pytest.raises(Unrenderable, match=r"t/subject\.txt:2: .* is empty for this customer"):
+        render(path, "t", "en", sample(full=False))
+
+
+def test_an_empty_field_may_have_a_default(tmp_path: Path) -> None:
+    assert subject(tmp_path, "{{ given_name | default('friend') }}", given_name=None) == "friend"
+
+
+@pytest.mark.parametrize("field", ["email", "family_name", "nonsense"])
+def test_a_template_gets_nothing_that_is_not_on_the_list(tmp_path: Path, field: str) -> None:
+    path = project(tmp_path, subject_txt=f"{{{{ {field} }}}}")
+    with pytest.raises(Unrenderable, match=f"'{field}' is undefined"):
+        render(path, "t", "en", {**sample(), field: "secret"})
+    (problem, *_) = check(path, "t")
+    assert problem.startswith(f"{path}/templates/t/subject.txt:1: '{field}' is not something")
+
+
+def test_a_template_is_kept_in_its_sandbox(tmp_path: Path) -> None:
+    path = project(tmp_path, subject_txt="{{ ''.__class__.__mro__[1].__subclasses__() }}")
+    with pytest.raises(Unrenderable, match="unsafe"):
+        render(path, "t", "en", sample())
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "words"),
+    [
+        ("ok\n{% if %}", 2, "does not compile"),
+        ("ok\nok\n{{ given_name }", 3, "does not compile"),
+        ("{{ given_name | shout }}", 1, "No filter named 'shout'"),
+        ("\n{% endfor %}", 2, "does not compile"),
+        ("{{ _('100% off') }}", 1, "should be %%"),
+        ("{{ _('Hi %(name)s') }}", 1, "lacks the value of a placeholder"),
+    ],
+)
+def test_a_template_that_does_not_compile_is_one_sentence(
+    tmp_path: Path, source: str, line: int, words: str
+) -> None:
+    path = project(tmp_path, body_txt=source)
+    with pytest.raises(BadInput, match=words) as error:
+        Templates(path / "templates").compile("t", "en")
+    assert f"{path}/templates/t/body.txt:{line}" in str(error.value)
+    assert check(path, "t") == [str(error.value)]
+
+
+def test_a_layout_that_does_not_compile_is_found_before_anything_is_rendered(
+    tmp_path: Path,
+) -> None:
+    path = project(tmp_path, body_html="{% extends '_layout.html' %}")
+    (path / "templates/_layout.html").write_text("<p>\n{% block %}")
+    with pytest.raises(BadInput, match=r"_layout\.html:2 does not compile"):
+        Templates(path / "templates").compile("t", "en")
+
+
+def test_a_missing_part_or_layout_is_one_sentence(tmp_path: Path) -> None:
+    path = project(tmp_path, body_html="{% include 'none.html' %}")
+    assert "none.html is missing" in check(path, "t")[0]
+    (path / "templates/t/subject.txt").unlink()
+    assert "t/subject.txt is missing; every template has" in check(path, "t")[0]
+    (path / "templates/t/subject.txt").write_bytes(b"\xff\xfe\x00")
+    assert "is not UTF-8 text" in check(path, "t")[0]
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"subject_txt": " \n"}, "subject.txt is empty"),
+        ({"body_html": "{{ shop.postal_address }}"}, "body.html has no unsubscribe link"),
+        ({"body_txt": "{{ links.unsubscribe }}"}, "body.txt has no postal address"),
+        ({"body_html": f"<img src='a.png'>{FOOTER}"}, "picture 'a.png' has no alt text"),
+        ({"subject_txt": "{{ campaign.colour }}"}, "subject.txt:1: 'campaign.colour'"),
+        ({"subject_txt": "{{ given_name }}"}, "'given_name' is empty for this customer"),
+    ],
+)
+def test_check_says_what_is_wrong_and_where(
+    tmp_path: Path, parts: dict[str, str], words: str
+) -> None:
+    problems = check(project(tmp_path, **parts), "t")
+    assert any(words in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is not translated; add it"),
+        ('msgid "Hi %(n)s"\nmsgstr ""\n', "complete its msgstr"),
+        ('#, fuzzy\nmsgid "Hi %(n)s"\nmsgstr "Hallo %(n)s"\n', "remove 'fuzzy'"),
+        ('msgid "Hi %(n)s"\nmsgstr "Hallo %(m)s"\n', "must keep the placeholders %(n)s"),
+        ('msgid "Hi %(n)s"\nmsgstrr "Hallo"', "is not a gettext catalogue"),
+    ],
+)
+def test_an_incomplete_catalogue_fails_the_check(tmp_path: Path, text: str, words: str) -> None:
+    path = project(tmp_path, body_txt="{{ _('Hi %(n)s', n=shop.name) }}" + FOOTER)
+    catalogue(path, "de", text)
+    problem, *_ = check(path, "t")
+    assert "locale/de.po" in problem
+    assert words in problem
+
+
+def test_a_catalogue_needs_all_its_plural_forms(tmp_path: Path) -> None:
+    source = "{{ ngettext('%(n)s day', '%(n)s days', points_balance or 1, n=2) }}"
+    path = project(tmp_path, body_txt=source + FOOTER)
+    plural = 'msgid "%(n)s day"\nmsgid_plural "%(n)s days"\nmsgstr[0] "%(n)s день"\n'
+    catalogue(path, "ru", plural)
+    assert "complete its msgstr" in check(path, "t")[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "fallback", "spoken", "words"),
+    [
+        ("de", "en", "de", "Hallo"),
+        ("de-AT", "en", "de-AT", "Hallo"),
+        ("de_CH", "en", "de-CH", "Grüezi"),
+        ("DE", "en", "de", "Hallo"),
+        ("fr", "de", "de", "Hallo"),
+        ("fr", "sw", "en", "Hi"),
+        ("en-GB", "de", "en-GB", "Hi"),
+        ("klingon?", "de", "de", "Hallo"),
+        ("", "de", "de", "Hallo"),
+        (None, "de", "de", "Hallo"),
+    ],
+)
+def test_the_nearest_language_is_spoken(
+    tmp_path: Path, asked: str | None, fallback: str, spoken: str, words: str
+) -> None:
+    path = project(tmp_path, subject_txt="{{ _('Hi') }}")
+    catalogue(path, "de", 'msgid "Hi"\nmsgstr "Hallo"\n')
+    catalogue(path, "de_CH", 'msgid "Hi"\nmsgstr "Grüezi"\n')
+    made = render(path, "t", asked, sample(), fallback=fallback)
+    assert (made.language, made.subject) == (spoken, words)
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en", ["12,345", "March 31, 2026", "€12.34", "¥1,234"]),
+        ("de-AT", ["12.345", "31. März 2026", "€\xa012,34", "¥\xa01.234"]),
+        ("lv", ["12\xa0345", "2026. gada 31. marts", "12,34\xa0€", "1\xa0234\xa0¥"]),
+        ("fa", ["۱۲٬۳۴۵", "۳۱ مارس ۲۰۲۶", "\u200e€\xa0۱۲٫۳۴", "\u200e¥\xa0۱٬۲۳۴"]),
+    ],
+)
+def test_numbers_dates_and_money_are_written_as_people_write_them(
+    tmp_path: Path, language: str, expected: list[str]
+) -> None:
+    spoken = Templates(tmp_path).languages.speak("en")
+    locale = type(spoken.locale).parse(language.replace("-", "_"))
+    filters = make_environment(tmp_path, type(spoken)(locale, spoken.translations)).filters
+    found = [
+        filters["number"](12345),
+        filters["date"](date(2026, 3, 31)),
+        filters["money"](1234, "EUR"),
+        filters["money"](1234, "JPY"),
+    ]
+    assert found == expected
+
+
+def test_the_same_data_gives_the_same_hash_and_other_data_another() -> None:
+    first = render(CHECKOUT, "welcome/hello", "en", sample())
+    assert render(CHECKOUT, "welcome/hello", "en", sample()) == first
+    other = render(CHECKOUT, "welcome/hello", "en", {**sample(), "given_name": "Ben"})
+    assert other.content_hash != first.content_hash
+
+
+def test_a_link_holds_for_its_own_kind_and_message_only() -> None:
+    secret, other = b"s" * 32, b"t" * 32
+    token = sign(secret, UNSUBSCRIBE, "abc")
+    assert verify(secret, UNSUBSCRIBE, token) == "abc"
+    assert verify(secret, PREFERENCES, token) is None
+    assert verify(other, UNSUBSCRIBE, token) is None
+    for forged in ("abd" + token[3:], token[:-1], "abc", "", "é.ü"):
+        assert verify(secret, UNSUBSCRIBE, forged) is None
+    made = links("https://shop.example/", secret, "abc")
+    assert made["unsubscribe"] == f"https://shop.example/u/{token}"
+
+
+def test_the_secret_is_made_once_and_readable_by_nobody_else(ws: Workspace) -> None:
+    found: list[bytes] = []
+    threads = [threading.Thread(target=lambda: found.append(secret_of(ws))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert len(found[0]) == 64
+    assert stat.S_IMODE((ws.home.root / "link_secret").stat().st_mode) == 0o600
+    assert [p.name for p in ws.home.root.iterdir()] == ["link_secret"]
+
+
+def test_a_secret_in_the_settings_is_used(tmp_path: Path) -> None:
+    assert secret_of(workspace(tmp_path, link_secret="mine")) == b"mine"
+
+
+def test_a_preview_shows_four_views_and_signs_no_real_link(ws: Workspace) -> None:
+    publish(ws, customers=[{"customer_id": "c1", "given_name": "Мария", "language": "ru"}])
+    page = preview(ws, "winback/reminder", customer_id="c1")
+    assert page.name == "winback-reminder.ru.html"
+    text = page.read_text(encoding="utf-8")
+    for view in ("Desktop", "Phone", "Dark", "Text"):
+        assert f"<h2>{view}</h2>" in text
+    assert "Здравствуйте, Мария!" in text
+    assert "/u/preview." in text
+    assert not (ws.home.root / "link_secret").exists()
+
+
+def test_a_preview_needs_no_marts_for_a_made_up_customer(ws: Workspace) -> None:
+    assert preview(ws, "welcome/hello", language="fa").name == "welcome-hello.fa.html"
+    with pytest.raises(BadInput, match="No marts are published"):
+        preview(ws, "welcome/hello", customer_id="c1")
+    publish(ws)
+    with pytest.raises(BadInput, match="no customer 'c1'"):
+        preview(ws, "welcome/hello", customer_id="c1")
