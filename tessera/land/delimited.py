@@ -1,0 +1,186 @@
+"""Delimited text: its header, its delimiter, and a careful reading of files that break the rules."""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tessera.errors import BadInput
+
+DELIMITERS = (",", ";", "\t", "|")
+MAX_LINE = 8 << 20  # characters; DuckDB reads with buffers of a few such lines
+MAX_QUOTED = 1 << 20  # characters after which a quote is taken for one that nobody closes
+BATCH = 20_000
+RESERVED = ("_row_number", "_row")
+
+csv.field_size_limit(MAX_LINE)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the lines of one file are cut, and its columns' names."""
+
+    delimiter: str
+    quote: str
+    names: tuple[str, ...]
+
+
+def dialect(
+    path: Path, name: str, *, wanted: Collection[str], delimiter: str | None, quote: str
+) -> Dialect:
+    """The dialect of the UTF-8 file at `path`; BadInput when it has no header.
+
+    Unless it is stated, the delimiter is the one under which the header names most of the columns
+    `wanted`: surer than statistics, since the mapping knows what it asks for.
+    """
+    if delimiter:
+        return Dialect(delimiter, quote, _header(path, name, delimiter, quote))
+    needed = {column.casefold() for column in wanted}
+    found = [Dialect(mark, quote, _header(path, name, mark, quote)) for mark in DELIMITERS]
+    return max(
+        found,
+        key=lambda d: (len(needed & {column.casefold() for column in d.names}), len(d.names)),
+    )
+
+
+def _header(path: Path, name: str, delimiter: str, quote: str) -> tuple[str, ...]:
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        first = _first(Lines(text, name), delimiter, quote)
+    if first is None:
+        raise BadInput(f"{name} has no header line; export it with its column names.")
+    return _distinct(first)
+
+
+def _first(lines: Lines, delimiter: str, quote: str) -> list[str] | None:
+    """The first line that is not blank."""
+    try:
+        rows = csv.reader(lines, delimiter=delimiter, quotechar=quote)
+        return next((row for row in rows if row), None)
+    except csv.Error:
+        return None
+
+
+def _distinct(header: list[str]) -> tuple[str, ...]:
+    """Clean names; a repeated one gets a number, as SQL could not tell the two apart."""
+    names: list[str] = []
+    for i, column in enumerate(header, start=1):
+        clean = unicodedata.normalize("NFC", column).strip() or f"column_{i}"
+        taken = {other.casefold() for other in (*names, *RESERVED)}
+        names.append(clean if clean.casefold() not in taken else f"{clean}_{i}")
+    return tuple(names)
+
+
+@dataclass
+class Lines:
+    """The physical lines of a text, which can be given back."""
+
+    text: TextIO
+    name: str
+    taken: list[str] = field(default_factory=list)  # by the record being read
+    given_back: list[str] = field(default_factory=list)  # the next one last
+    number: int = 0
+    length: int = 0  # characters in `taken`
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self.length > MAX_QUOTED:
+            raise csv.Error("a quote is not closed")
+        line = self.given_back.pop() if self.given_back else self._read()
+        self.number += 1
+        self.length += len(line)
+        self.taken.append(line)
+        return line
+
+    def begin(self) -> None:
+        """Forget the lines of the record before."""
+        self.taken.clear()
+        self.length = 0
+
+    def _read(self) -> str:
+        line = self.text.readline(MAX_LINE + 1)
+        if len(line) > MAX_LINE:
+            raise BadInput(
+                f"{self.name} has a line longer than {MAX_LINE >> 20} MB (line {self.number + 1}); "
+                "export it with one record per line."
+            )
+        if not line:
+            raise StopIteration
+        return line
+
+    def give_back_all_but_one(self) -> None:
+        self.given_back.extend(reversed(self.taken[1:]))
+        self.number -= len(self.taken) - 1
+
+
+def write_carefully(path: Path, target: Path, name: str, dialect: Dialect) -> None:
+    """Write every record of a file that breaks the rules to Parquet, none lost.
+
+    Columns: `_row_number` (1-based), `_row` (the raw line of a record that cannot be cut into the
+    header's columns, else null), then the header's columns as text. A quote that is never closed,
+    or closed in a wrong place, costs its own line and not the lines after it.
+    """
+    schema = pa.schema(
+        [("_row_number", pa.int64()), ("_row", pa.string())]
+        + [(column, pa.string()) for column in dialect.names]
+    )
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        _write(target, schema, _records(Lines(text, name), dialect))
+
+
+def write_lines(path: Path, target: Path, name: str) -> None:
+    """Write every line to Parquet, with its number: `_row_number`, `line`."""
+    schema = pa.schema([("_row_number", pa.int64()), ("line", pa.string())])
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        lines = enumerate(Lines(text, name), start=1)
+        _write(target, schema, ([number, line.strip() or None] for number, line in lines))
+
+
+def _write(target: Path, schema: pa.Schema, rows: Iterator[list[int | str | None]]) -> None:
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        while batch := list(islice(rows, BATCH)):
+            columns = zip(*batch, strict=True)
+            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def _records(lines: Lines, dialect: Dialect) -> Iterator[list[int | str | None]]:
+    """[number, raw line or null, *values] of each record after the header."""
+    width, number = len(dialect.names), 0
+    _first(lines, dialect.delimiter, dialect.quote)
+    while True:
+        values = _record(lines, dialect)
+        if values is None and not lines.taken:
+            return
+        if values == []:
+            continue
+        number += 1
+        if values is not None and _fits(values, width):
+            yield [number, None, *values[:width]]
+        else:
+            lines.give_back_all_but_one()
+            yield [number, lines.taken[0].rstrip("\r\n"), *[None] * width]
+
+
+def _record(lines: Lines, dialect: Dialect) -> list[str] | None:
+    """The next record's values, [] for a blank line; None at the end or when it breaks the rules."""
+    lines.begin()
+    reader = csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True)
+    try:
+        return next(reader, None)
+    except csv.Error:
+        return None
+
+
+def _fits(values: list[str], width: int) -> bool:
+    """Empty fields too many are a trailing delimiter, which many exports write."""
+    return len(values) == width or (len(values) > width and not any(values[width:]))

@@ -1,0 +1,81 @@
+"""The files at a path: one file, a folder, or any fsspec URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import fsspec
+
+from tessera.errors import BadInput
+
+
+class Unreachable(BadInput):
+    """A remote place that does not answer; trying again may help."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a retailer's export."""
+
+    fs: Any  # fsspec ships no types
+    path: str
+    name: str  # below the landed folder, with forward slashes
+    bytes: int
+
+
+def find(path: str) -> tuple[list[SourceFile], list[str]]:
+    """The files at `path` in natural order, and a sentence for each folder that cannot be read.
+
+    `truth/` folders and hidden files are not looked at. BadInput when there is no such path.
+    """
+    fs, root = _filesystem(path)
+    try:
+        if fs.isfile(root):
+            return [SourceFile(fs, root, PurePosixPath(root).name, fs.size(root) or 0)], []
+        if not fs.exists(root):
+            raise BadInput(f"There is nothing at {path}; check the path.")
+        unreadable: list[OSError] = []
+        found = sorted(_walk(fs, root, unreadable), key=lambda file: _natural(file.name))
+    except OSError as error:
+        raise trouble(fs, path, error) from error
+    return found, [str(trouble(fs, path, error)) for error in unreadable]
+
+
+def trouble(fs: Any, path: str, error: OSError) -> BadInput:
+    """What kept us from reading `path`, as a sentence."""
+    reason = (error.strerror or str(error) or type(error).__name__).rstrip(".").lower()
+    where = error.filename or path
+    if "local" not in fs.protocol and not isinstance(error, FileNotFoundError | PermissionError):
+        return Unreachable(f"{where} cannot be reached: {reason}; try again later.")
+    return BadInput(f"{where} cannot be read: {reason}.")
+
+
+def _filesystem(path: str) -> tuple[Any, str]:
+    try:
+        fs, root = fsspec.core.url_to_fs(path)
+    except ImportError as error:
+        raise BadInput(f"{path} needs another Python package: {error}.") from error
+    except ValueError as error:
+        raise BadInput(f"{path} cannot be opened: {error}.") from error
+    fs.invalidate_cache()
+    return fs, root
+
+
+def _walk(fs: Any, root: str, unreadable: list[OSError]) -> Iterator[SourceFile]:
+    for folder, _, files in fs.walk(root, detail=True, on_error=unreadable.append):
+        below = PurePosixPath(folder.removeprefix(root).strip("/"))
+        if any(part == "truth" or part.startswith(".") for part in below.parts):
+            continue
+        for own, info in files.items():
+            if info["type"] == "file" and not own.startswith("."):
+                yield SourceFile(fs, info["name"], str(below / own), info["size"] or 0)
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """receipts_2 before receipts_10: a later file's rows win over an earlier one's."""
+    parts = re.split(r"(\d+)", name)
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]

@@ -1,0 +1,244 @@
+"""The stage: every file at a path that the source's mapping knows, landed once."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import duckdb
+
+from tessera.errors import BadInput, Refused
+from tessera.feeds import Feed
+from tessera.land import convert, manifest, mapping
+from tessera.land.files import SourceFile, Unreachable, find
+from tessera.land.manifest import Landing
+from tessera.land.mapping import Entry, Mapping
+from tessera.land.plan import Plan, plan, wanted
+from tessera.land.spool import Spooled, fetch, spool
+from tessera.land.table import literal, open_table
+from tessera.workspace import Workspace
+
+ENGINE = "engine"  # the source of the engine's own rows
+Progress = Callable[[str, int, int], None]  # file, its number, how many
+
+
+@dataclass(frozen=True)
+class LandReport:
+    """What one landing did. Rows are counted once per feed they went to."""
+
+    source: str
+    landed: int  # files that brought something new
+    already_there: int  # files that brought nothing new
+    ignored: tuple[str, ...]  # files that no pattern of the mapping takes
+    refused: tuple[str, ...]  # one sentence each; nothing of these was landed
+    notes: tuple[str, ...]  # sentences worth reading about the other files
+    rows: int
+    unreadable_rows: int  # rows with values that are not of their type: quarantine's business
+    bytes: int  # of the landed files, as they lay there
+    feeds: dict[str, int]  # rows by feed
+
+    def raise_if_refused(self) -> None:
+        """Refused with the sentences, when there are any."""
+        if self.refused:
+            raise Refused("\n       ".join(self.refused))
+
+
+@dataclass
+class Outcome:
+    """What became of one file."""
+
+    file: SourceFile
+    feeds: Counter[str] = field(default_factory=Counter)  # rows
+    landed: int = 0  # feeds in which it was new
+    unreadable: int = 0
+    refused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What landing a file takes."""
+
+    ws: Workspace
+    mapping: Mapping
+    folder: Path
+    duck: duckdb.DuckDBPyConnection
+
+
+def land(
+    ws: Workspace, source: str, path: str | Path, *, progress: Progress | None = None
+) -> LandReport:
+    """Land every file at `path` (a file, a folder or any fsspec URL) that feeds something.
+
+    A file that cannot be used is a sentence in the report and keeps no other from landing.
+    BadInput when the mapping or the path is wrong, or nothing there is for this source.
+    """
+    known = mapping.load(ws.project, source)
+    files, unreadable = find(str(path))
+    meant = [file for file in files if known.entries(file.name)]
+    if not meant:
+        raise BadInput(" ".join(unreadable) or _nothing_for(known, str(path), files))
+    with spool(ws) as folder, _duck(ws, folder) as duck:
+        bench = Bench(ws, known, folder, duck)
+        outcomes = []
+        for number, file in enumerate(meant, start=1):
+            if progress:
+                progress(file.name, number, len(meant))
+            outcomes.append(_land_file(bench, file))
+    ignored = tuple(file.name for file in files if file not in meant)
+    return _report(source, outcomes, ignored, unreadable)
+
+
+def land_engine(ws: Workspace) -> LandReport:
+    """Land what the hear stage exported: the engine's own rows come back by the front door."""
+    if next(ws.home.engine.glob("*/*.parquet"), None) is None:
+        return _report(ENGINE, [], (), [])
+    return land(ws, ENGINE, ws.home.engine)
+
+
+def _nothing_for(known: Mapping, path: str, files: list[SourceFile]) -> str:
+    patterns = sorted(
+        {pattern for entries in known.feeds.values() for e in entries for pattern in e.files}
+    )
+    return (
+        f"No file at {path} is for the source '{known.source}', which takes "
+        f"{', '.join(patterns)}; there {'is' if len(files) == 1 else 'are'} {len(files)} in all."
+    )
+
+
+def _duck(ws: Workspace, folder: Path) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB in UTC that spills beside the landing and knows the macros."""
+    duck = duckdb.connect(
+        config={
+            "memory_limit": ws.settings.duckdb_memory,
+            "threads": ws.settings.threads,
+            "temp_directory": str(folder / "spill"),
+        }
+    )
+    duck.execute("set TimeZone = 'UTC'")
+    duck.execute(convert.MACROS)
+    return duck
+
+
+def _land_file(bench: Bench, file: SourceFile) -> Outcome:
+    outcome = Outcome(file)
+    try:
+        spooled = fetch(file, bench.folder)
+        there = manifest.settled(bench.ws, bench.mapping.source, spooled.content_hash)
+    except Unreachable:
+        raise  # trying the whole path again is safe, and will not help one file only
+    except BadInput as error:
+        outcome.refused.append(str(error))
+        return outcome
+    for feed, entry in bench.mapping.entries(file.name):
+        if feed.name in there:
+            continue
+        try:
+            _land_feed(bench, outcome, spooled, feed, entry)
+        except BadInput as error:
+            outcome.refused.append(str(error))
+    return outcome
+
+
+def _land_feed(bench: Bench, outcome: Outcome, spooled: Spooled, feed: Feed, entry: Entry) -> None:
+    file, target = outcome.file, bench.folder / "rows"
+    rows = _convert(bench, outcome, spooled, target, (feed, entry))
+    if rows == 0 and not entry.may_be_empty:
+        raise BadInput(f"{file.name} names its columns and has no rows; export it again.")
+    if rows == 0:
+        outcome.notes.append(f"{file.name} has no rows for {feed.name}; there was nothing to land.")
+        return
+    unreadable = _unreadable(bench.duck, target)
+    landing = Landing(
+        bench.mapping.source, feed.name, spooled.content_hash, file.name, rows, file.bytes
+    )
+    if manifest.commit(bench.ws, landing, target) is not None:
+        outcome.landed += 1
+        outcome.feeds[feed.name] += rows
+        outcome.unreadable += unreadable
+
+
+def _convert(
+    bench: Bench, outcome: Outcome, spooled: Spooled, target: Path, meant: tuple[Feed, Entry]
+) -> int:
+    """Write the feed's rows to `target`; how many. BadInput when the file is not what it should be."""
+    duck, file, (feed, entry) = bench.duck, outcome.file.name, meant
+    table = open_table(duck, spooled, entry, file=file, wanted=wanted(duck, entry))
+    if table.text and table.text.guessed:
+        outcome.notes.append(
+            f"{file} is not UTF-8; it was read as {table.text.encoding}, which is a guess: write "
+            "'encoding:' in the mapping to be sure."
+        )
+    planned = plan(duck, table, feed, bench.mapping, entry, file=file)
+    try:
+        return _write(duck, planned, target)
+    except duckdb.Error as error:
+        if _is_ours(error):
+            raise
+        raise BadInput(
+            f"{file} cannot be read for {feed.name}: {_first_line(error)}; check it, and the mapping."
+        ) from error
+
+
+def _write(duck: duckdb.DuckDBPyConnection, planned: Plan, target: Path) -> int:
+    """The fast reading, and when the file breaks the rules of CSV somewhere, the careful one."""
+    try:
+        return convert.write(duck, planned, target)
+    except duckdb.InvalidInputException:
+        if planned.table.careful is None:
+            raise
+        return convert.write(duck, replace(planned, table=planned.table.careful()), target)
+
+
+def _is_ours(error: duckdb.Error) -> bool:
+    """Whether our own disk is to blame rather than the file."""
+    return isinstance(error, duckdb.IOException) and any(
+        words in str(error).lower() for words in ("no space left", "too large", "could not write")
+    )
+
+
+def _first_line(error: duckdb.Error) -> str:
+    """The error without the values it quotes: they may be somebody's name."""
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return "it needs more memory than TESSERA_DUCKDB_MEMORY allows"
+    return re.sub(r"'[^']*'", "'…'", str(error).splitlines()[0].rstrip("."))
+
+
+def _unreadable(duck: duckdb.DuckDBPyConnection, parquet: Path) -> int:
+    row = duck.execute(
+        f"select count(_cast_errors) from read_parquet({literal(str(parquet))})"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _report(
+    source: str, outcomes: list[Outcome], ignored: tuple[str, ...], unreadable: list[str]
+) -> LandReport:
+    feeds: Counter[str] = Counter()
+    for outcome in outcomes:
+        feeds.update(outcome.feeds)
+    landed = [outcome for outcome in outcomes if outcome.landed]
+    return LandReport(
+        source=source,
+        landed=len(landed),
+        already_there=sum(not (o.landed or o.refused) for o in outcomes),
+        ignored=ignored,
+        refused=(*unreadable, *(said for o in outcomes for said in o.refused)),
+        notes=tuple(said for o in outcomes for said in _notes(o)),
+        rows=sum(feeds.values()),
+        unreadable_rows=sum(o.unreadable for o in landed),
+        bytes=sum(o.file.bytes for o in landed),
+        feeds=dict(feeds),
+    )
+
+
+def _notes(outcome: Outcome) -> Iterator[str]:
+    yield from dict.fromkeys(outcome.notes)
+    if outcome.unreadable:
+        yield (
+            f"{outcome.file.name} has {outcome.unreadable:,} rows with values that are not of their "
+            "type; they are kept, and validation will put them in quarantine with their reasons."
+        )

@@ -1,0 +1,80 @@
+"""The manifest: one row per content, source and feed, and the landed file it stands for."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tessera.home import Home
+from tessera.store import queries
+from tessera.workspace import Workspace
+
+SQL = queries("tessera.land", "manifest.sql")
+
+
+@dataclass(frozen=True)
+class Landing:
+    """What is to be landed: rows of one feed, made from one content."""
+
+    source: str
+    feed: str
+    content_hash: str
+    name: str
+    rows: int
+    bytes: int
+
+
+@contextmanager
+def locked(home: Home) -> Iterator[None]:
+    """One process at a time; the kernel lets go of the lock when its holder dies."""
+    home.landing.mkdir(parents=True, exist_ok=True)
+    with (home.landing / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def settled(ws: Workspace, source: str, content_hash: str) -> set[str]:
+    """The feeds that this content landed in already and was not refused from."""
+    with ws.store.read() as store:
+        rows = store.all(SQL["known"], source=source, content_hash=content_hash)
+    return {row["feed"] for row in rows if row["verdict"] != "refused"}
+
+
+def commit(ws: Workspace, landing: Landing, parquet: Path) -> int | None:
+    """Move `parquet` into the landing and write its manifest row, the row last.
+
+    Returns its `file_id`, or None when the content is there already. A content that was refused
+    keeps its number and loses its verdict, so that it is judged anew.
+    """
+    with parquet.open("rb") as written:
+        os.fsync(written.fileno())
+    values = {**vars(landing), "landed_at": ws.as_of.isoformat(timespec="seconds")}
+    with locked(ws.home), ws.store.write() as store:
+        file_id: int | None = store.scalar(SQL["insert"], **values)
+        if file_id is None:
+            file_id = store.scalar(SQL["judge_again"], **values)
+        if file_id is not None:
+            target = path(ws.home, landing.feed, file_id)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            parquet.replace(target)
+    return file_id
+
+
+def path(home: Home, feed: str, file_id: int) -> Path:
+    """Where the rows of a landed file lie."""
+    return home.landing / feed / f"file_id={file_id}" / "rows.parquet"
+
+
+def sweep(ws: Workspace) -> None:
+    """Remove files whose process died before it could commit their row. Call it locked: then no
+    living process is between the two."""
+    with ws.store.read() as store:
+        known = {(row["feed"], f"file_id={row['file_id']}") for row in store.all(SQL["all"])}
+    for folder in ws.home.landing.glob("*/file_id=*"):
+        if (folder.parent.name, folder.name) not in known:
+            shutil.rmtree(folder, ignore_errors=True)

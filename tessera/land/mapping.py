@@ -1,0 +1,176 @@
+"""A source mapping: which files feed which canonical columns, through which SQL expressions."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+import duckdb
+from babel import Locale
+from pydantic import BeforeValidator, Field
+
+from tessera import clock
+from tessera.documents import Document, Problem, Source, nearest, read, refuse
+from tessera.errors import BadInput
+from tessera.feeds import FEEDS, Feed
+
+FOLDER = Path("deployments") / "sources"
+FILLED = ("currency", "timezone")  # a mapping's own say where an entry maps none
+
+Format = Literal["csv", "parquet", "jsonl"]
+EXTENSIONS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+
+
+def _several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _sql(value: object) -> object:
+    """YAML reads `quantity: 1` as a number and `line_id:` as nothing; both are SQL here."""
+    return "null" if value is None else str(value)
+
+
+Expression = Annotated[str, BeforeValidator(_sql)]
+
+
+class Entry(Document):
+    """How the files of some names become rows of one feed."""
+
+    files: Annotated[list[str], BeforeValidator(_several), Field(min_length=1)]
+    format: Format | None = None
+    delimiter: str | None = Field(None, min_length=1, max_length=1)
+    quote: str = Field('"', min_length=1, max_length=1)
+    encoding: str | None = None
+    timezone: Expression | None = None
+    money: Literal["major", "minor"] = "major"
+    distinct: bool = False
+    may_be_empty: bool = False
+    columns: dict[str, Expression]
+    optional: tuple[str, ...] = ()
+
+    def takes(self, name: str) -> bool:
+        """Whether the file called `name` (its path below the landed folder) is meant."""
+        own = PurePosixPath(name).name
+        return any(fnmatchcase(n, pattern) for pattern in self.files for n in (name, own))
+
+    def format_of(self, name: str) -> Format:
+        """The stated format, else the one its extension means; BadInput when neither says."""
+        suffixes = [s.lower() for s in PurePosixPath(name).suffixes if s not in (".gz", ".zst")]
+        found = self.format or EXTENSIONS.get(suffixes[-1] if suffixes else "")
+        if found is None:
+            raise BadInput(
+                f"{name} has no extension that says its format; write 'format: csv', 'parquet' or "
+                "'jsonl' in the mapping."
+            )
+        return found
+
+
+class Mapping(Document):
+    """One retailer's export, and what its columns mean."""
+
+    source: str
+    timezone: str
+    currency: str
+    feeds: dict[str, list[Entry]]
+
+    def entries(self, name: str) -> list[tuple[Feed, Entry]]:
+        """What the file called `name` feeds; in each feed the first entry that takes it."""
+        first = {
+            feed: next((entry for entry in entries if entry.takes(name)), None)
+            for feed, entries in self.feeds.items()
+        }
+        return [(FEEDS[feed], entry) for feed, entry in first.items() if entry is not None]
+
+
+def load(project: Path, source: str) -> Mapping:
+    """The mapping called `source`; BadInput when there is none, or one line per mistake in it."""
+    path = project / FOLDER / f"{source}.yml"
+    if not path.is_file():
+        known = [found.stem for found in (project / FOLDER).glob("*.yml")]
+        raise BadInput(f"There is no source '{source}' in {FOLDER}/.{nearest(source, known)}")
+    mapping, problems, where = read(path, Mapping, project=project)
+    refuse(problems)
+    assert mapping is not None  # noqa: S101 - there are no problems
+    refuse(list(_problems(mapping, where)))
+    return mapping
+
+
+def references(parser: duckdb.DuckDBPyConnection, expression: str) -> set[str]:
+    """The column names in an SQL expression; ValueError says why it is not one."""
+    query = f"select (\n{expression}\n)"
+    row = parser.execute("select json_serialize_sql(?::varchar)", [query]).fetchone()
+    tree = json.loads(row[0] if row else "{}")
+    if tree["error"]:
+        raise ValueError(tree["error_message"])
+    return set(_columns(tree))
+
+
+def _columns(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if node.get("class") == "COLUMN_REF":
+            yield node["column_names"][0]
+        for value in node.values():
+            yield from _columns(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _columns(value)
+
+
+def _problems(mapping: Mapping, where: Source) -> Iterator[Problem]:
+    if mapping.source != where.path.stem:
+        said = f"'source' must be '{where.path.stem}', the file's own name."
+        yield where.problem(("source",), said)
+    try:
+        clock.zone(mapping.timezone)
+    except BadInput as error:
+        yield where.problem(("timezone",), str(error))
+    if mapping.currency not in Locale("en").currencies:
+        said = f"'{mapping.currency}' is not a currency; use an ISO 4217 code such as EUR."
+        yield where.problem(("currency",), said)
+    with duckdb.connect() as parser:
+        for name, entries in mapping.feeds.items():
+            if name not in FEEDS:
+                said = f"'{name}' is not a feed.{nearest(name, FEEDS)}"
+                yield where.problem(("feeds", name), said)
+                continue
+            for i, entry in enumerate(entries):
+                for loc, said in _mistakes(entry, FEEDS[name], parser):
+                    yield where.problem(("feeds", name, i, *loc), said)
+
+
+def _mistakes(
+    entry: Entry, feed: Feed, parser: duckdb.DuckDBPyConnection
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    for column in (*entry.columns, *entry.optional):
+        if column not in feed.columns:
+            said = f"'{column}' is not a column of {feed.name}.{nearest(column, feed.columns)}"
+            yield ("columns", column), said
+    for column in feed.required:
+        if column not in entry.columns and column not in FILLED:
+            yield ("columns",), f"{feed.name} needs '{column}'; say how to get it."
+    if entry.encoding and not _is_encoding(entry.encoding):
+        yield ("encoding",), f"'{entry.encoding}' is not an encoding that Python knows."
+    for column, expression in {**entry.columns, "timezone": entry.timezone or "null"}.items():
+        try:
+            references(parser, expression)
+        except ValueError as error:
+            yield ("columns", column), f"'{column}' is not an SQL expression: {error}."
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        return False
+    return True

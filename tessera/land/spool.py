@@ -1,0 +1,113 @@
+"""The spool: a folder of this process's own, where a file is copied and converted before it lands."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from tessera.errors import BadInput
+from tessera.land import manifest
+from tessera.land.encoding import Evidence
+from tessera.land.files import SourceFile, trouble
+from tessera.workspace import Workspace
+
+CHUNK = 4 << 20
+COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """One source file, copied and unpacked."""
+
+    path: Path
+    content_hash: str  # SHA-256 of the unpacked content: packing and name do not matter
+    evidence: Evidence
+
+
+@contextmanager
+def spool(ws: Workspace) -> Iterator[Path]:
+    """A scratch folder on the landing's own disk, gone at the end; what the dead left goes first."""
+    folder = ws.home.landing / ".spool" / uuid.uuid4().hex
+    with manifest.locked(ws.home):
+        _sweep(folder.parent)
+        manifest.sweep(ws)
+        folder.mkdir(parents=True)
+        lock = (folder / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
+
+
+def _sweep(spools: Path) -> None:
+    """Remove the folders whose process is dead: nobody holds their lock."""
+    for lock in spools.glob("*/lock"):
+        with lock.open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+def fetch(file: SourceFile, folder: Path) -> Spooled:
+    """Copy `file` into `folder`, unpacked, hashing what is copied.
+
+    BadInput when it cannot be read, is damaged, is empty, or changes while it is read.
+    """
+    if file.bytes == 0:
+        raise BadInput(f"{file.name} is empty (0 bytes); export it again.")
+    path, digest, evidence = folder / "content", hashlib.sha256(), Evidence()
+    before = _state(file)
+    with path.open("wb") as copy:
+        for chunk in _chunks(file):
+            digest.update(chunk)
+            evidence.add(chunk)
+            copy.write(chunk)
+    if _state(file) != before:
+        raise BadInput(
+            f"{file.name} changed while it was being read; land it again when its export is finished."
+        )
+    return Spooled(path, digest.hexdigest(), evidence)
+
+
+def _state(file: SourceFile) -> str:
+    """Changes whenever the file does: its size and time, or whatever tag its place gives it."""
+    try:
+        file.fs.invalidate_cache()
+        return str(file.fs.ukey(file.path))
+    except OSError as error:
+        raise trouble(file.fs, file.name, error) from error
+
+
+def _chunks(file: SourceFile) -> Iterator[bytes]:
+    """The unpacked content. Writing happens outside: a full disk is not the file's fault."""
+    try:
+        with file.fs.open(file.path, "rb") as handle:
+            content = _unpacked(handle)
+            while chunk := content.read(CHUNK):
+                yield chunk
+    except OSError as error:
+        if error.errno is None:  # Arrow's words for a stream that does not unpack
+            raise BadInput(
+                f"{file.name} is cut short or damaged: it does not unpack; copy it again."
+            ) from error
+        raise trouble(file.fs, file.name, error) from error
+
+
+def _unpacked(handle: BinaryIO) -> Any:
+    head = handle.read(4)
+    handle.seek(0)
+    packed = next((name for magic, name in COMPRESSIONS.items() if head.startswith(magic)), None)
+    return pa.CompressedInputStream(pa.PythonFile(handle), packed) if packed else handle

@@ -1,0 +1,141 @@
+"""A spooled file as a table that SQL can read, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from tessera.errors import BadInput
+from tessera.land import delimited
+from tessera.land.delimited import MAX_LINE, RESERVED
+from tessera.land.encoding import Text, as_utf8
+from tessera.land.mapping import Entry, Format
+from tessera.land.spool import Spooled
+
+
+@dataclass(frozen=True)
+class Table:
+    """A relation in SQL: `_row_number`, `_row` (the raw line where nothing could be read, else
+    null), then `columns`."""
+
+    columns: dict[str, str]  # the file's own, with their SQL types
+    relation: str
+    careful: Callable[[], Table] | None = None  # to be read instead when `relation` fails
+    may_break: bool = False  # `_row` is not always null
+    text: Text | None = None  # None for formats that know their types
+
+
+def literal(value: str) -> str:
+    """`value` as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def name(column: str) -> str:
+    """`column` as an SQL identifier."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def open_table(
+    duck: duckdb.DuckDBPyConnection,
+    spooled: Spooled,
+    entry: Entry,
+    *,
+    file: str,
+    wanted: Collection[str],
+) -> Table:
+    """The spooled copy of `file` as `entry` says to read it; BadInput when it is something else."""
+    kind: Format = entry.format_of(file)
+    if kind == "parquet":
+        return _parquet(duck, spooled.path, file)
+    text = as_utf8(spooled.path, spooled.evidence, file, entry.encoding)
+    if kind == "jsonl":
+        return _json_lines(duck, text, file)
+    dialect = delimited.dialect(
+        text.path, file, wanted=wanted, delimiter=entry.delimiter, quote=entry.quote
+    )
+    return _delimited(text, dialect, file)
+
+
+def _parquet(duck: duckdb.DuckDBPyConnection, path: Path, file: str) -> Table:
+    source = f"read_parquet({literal(str(path))}, file_row_number = true)"
+    try:
+        described = duck.execute(f"describe from {source}").fetchall()
+    except duckdb.Error as error:
+        raise BadInput(
+            f"{file} is not a Parquet file, or it is cut short; export or copy it again."
+        ) from error
+    columns = {
+        column: kind
+        for column, kind, *_ in described
+        if column not in (*RESERVED, "file_row_number")
+    }
+    listed = "".join(f", {name(column)}" for column in columns)
+    return Table(
+        columns,
+        f"(select file_row_number + 1 as _row_number, null::varchar as _row{listed} from {source})",
+    )
+
+
+def _delimited(text: Text, dialect: delimited.Dialect, file: str) -> Table:
+    columns = dict.fromkeys(dialect.names, "VARCHAR")
+
+    def careful() -> Table:
+        target = text.path.with_name("careful")
+        delimited.write_carefully(text.path, target, file, dialect)
+        return Table(
+            columns, f"read_parquet({literal(str(target))})", None, may_break=True, text=text
+        )
+
+    rules = _read_csv(text.path, columns, delim=dialect.delimiter, quote=dialect.quote, header=True)
+    numbered = "select row_number() over () as _row_number, null::varchar as _row, *"
+    return Table(columns, f"({numbered} from {rules})", careful, text=text)
+
+
+def _read_csv(path: Path, columns: dict[str, str], *, delim: str, quote: str, header: bool) -> str:
+    """DuckDB's strict reader, with nothing left to its own guesses."""
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
+    return (
+        f"read_csv({literal(str(path))}, auto_detect = false, strict_mode = true, "
+        f"delim = {literal(delim)}, quote = {literal(quote)}, escape = {literal(quote)}, "
+        f"header = {header}, columns = {{{types}}}, max_line_size = {MAX_LINE}, "
+        f"buffer_size = {4 * MAX_LINE})"
+    )
+
+
+def _json_lines(duck: duckdb.DuckDBPyConnection, text: Text, file: str) -> Table:
+    """One object per line; a line that holds none is a row that could not be read."""
+    lines = _lines(duck, text, file)
+    keys = duck.execute(
+        f"select distinct unnest(json_keys(line)) from {lines} where try(json_type(line)) = 'OBJECT'"
+    ).fetchall()
+    columns = {key: "VARCHAR" for (key,) in sorted(keys) if key not in RESERVED}
+    pointers = ", ".join(
+        literal("/" + key.replace("~", "~0").replace("/", "~1")) for key in columns
+    )
+    values = "".join(f", found[{i}] as {name(key)}" for i, key in enumerate(columns, start=1))
+    return Table(
+        columns,
+        f"(select _row_number, case when found is null then line end as _row{values} from ("
+        "select _row_number, line, case when try(json_type(line)) = 'OBJECT' "
+        f"then json_extract_string(line, [{pointers}]::varchar[]) end as found "
+        f"from {lines} where line is not null))",
+        may_break=True,
+        text=text,
+    )
+
+
+def _lines(duck: duckdb.DuckDBPyConnection, text: Text, file: str) -> str:
+    """A relation of `_row_number` and `line`, null where it is blank."""
+    # No JSON text holds this delimiter bare: control characters are always escaped in it.
+    whole = _read_csv(text.path, {"line": ""}, delim="\x01", quote="", header=False)
+    lines = f"(select row_number() over () as _row_number, line from {whole})"
+    try:
+        duck.execute(f"select count(line) from {lines}")
+    except duckdb.InvalidInputException:
+        target = text.path.with_name("lines")
+        delimited.write_lines(text.path, target, file)
+        return f"read_parquet({literal(str(target))})"
+    return lines
