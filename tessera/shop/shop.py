@@ -1,0 +1,221 @@
+"""Makes the shop: the world in DuckDB, then the files its systems would export."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from tessera.errors import BadInput
+from tessera.shop import defects, words
+from tessera.shop.calendar import Period, default_start, periods
+from tessera.store import queries
+
+Format = Literal["csv", "parquet"]
+Progress = Callable[[int, int], None]  # files done, files in all
+
+MOST_CUSTOMERS, MOST_DAYS, MOST_DEFECTS = 10_000_000, 3_650, 0.5
+EARLIEST, LATEST = date(2000, 1, 1), date(2100, 1, 1)
+WALK_INS = 0.12  # people without a card, per customer
+SPILL = ".spill"
+EXPORTED = {
+    "csv": "format csv, header, delimiter ';'",
+    "parquet": "format parquet, compression zstd, row_group_size 122880",
+}
+TRUE = {"csv": "format csv, header", "parquet": EXPORTED["parquet"]}
+
+
+@dataclass(frozen=True)
+class _Size:
+    """At least so many, one more per so many customers, at most so many."""
+
+    least: int
+    customers_each: int
+    most: int
+
+    def of(self, customers: int) -> int:
+        return min(self.least + customers // self.customers_each, self.most)
+
+
+PRODUCTS = _Size(480, 100, 12_000)
+STORES = _Size(12, 20_000, 60)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What `make_shop` wrote: rows by feed, planted bad rows, files and bytes."""
+
+    directory: Path
+    start: date
+    days: int
+    rows: dict[str, int]
+    defects: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class _Shop:
+    db: duckdb.DuckDBPyConnection
+    directory: Path
+    format: Format
+    defect_share: float
+    rows: dict[str, int] = field(default_factory=dict)
+
+    def write(self, feed: str, name: str, query: str) -> None:
+        """One landing file of `feed`, with its share of bad rows."""
+        file = f"{name}.{self.format}"
+        if self.defect_share:
+            self.db.execute(f"create or replace temp table good as {query}")
+            [rows] = self.db.execute("select count(*) from good").fetchone() or [0]
+            query = defects.plant(self.db, feed=feed, file=file, rows=rows, share=self.defect_share)
+        self.rows[feed] = self.rows.get(feed, 0) + self.copy(query, file, EXPORTED[self.format])
+
+    def copy(self, query: str, file: str, options: str) -> int:
+        path = str(self.directory / file).replace("'", "''")
+        [rows] = self.db.execute(f"copy ({query}) to '{path}' ({options})").fetchone() or [0]
+        return int(rows)
+
+
+def make_shop(
+    directory: Path,
+    *,
+    customers: int,
+    days: int,
+    seed: int,
+    defect_share: float = 0.0,
+    start: date | None = None,
+    file_format: Format = "csv",
+    memory: str = "4GB",
+    threads: int = 2,
+    progress: Progress = lambda _done, _all: None,
+) -> Made:
+    """Write a shop's landing files below `directory`, and the truth about it in `truth/`.
+
+    The same arguments but the last three give the same bytes. The folder appears whole or not at
+    all. BadInput when it is there already and not empty, or a number makes no sense.
+    """
+    directory = directory.expanduser().resolve()
+    _check(customers=customers, days=days, defect_share=defect_share)
+    _check_folder(directory)
+    first_day = start or default_start(days)
+    _check_start(first_day)
+    with _appearing(directory) as making, _opened(making, memory, threads) as db:
+        shop = _Shop(db, making, file_format, defect_share)
+        _make_world(db, customers=customers, days=days, seed=seed, start=first_day)
+        _write_all(shop, periods(first_day, days), progress)
+        [planted] = db.execute("select count(*) from planted").fetchone() or [0]
+    sizes = [path.stat().st_size for path in directory.rglob("*") if path.is_file()]
+    return Made(directory, first_day, days, shop.rows, planted, len(sizes), sum(sizes))
+
+
+def _check(*, customers: int, days: int, defect_share: float) -> None:
+    if not 1 <= customers <= MOST_CUSTOMERS:
+        raise BadInput(f"--customers {customers}: give a number from 1 to {MOST_CUSTOMERS:,}.")
+    if not 1 <= days <= MOST_DAYS:
+        raise BadInput(f"--days {days}: give a number from 1 to {MOST_DAYS:,}.")
+    if not 0 <= defect_share <= MOST_DEFECTS:
+        raise BadInput(f"--defects {defect_share}: give a share from 0 to {MOST_DEFECTS}.")
+
+
+def _check_start(start: date) -> None:
+    if not EARLIEST <= start <= LATEST:
+        raise BadInput(f"--start {start}: give a date from {EARLIEST} to {LATEST}.")
+
+
+def _check_folder(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise BadInput(f"'{directory}' is a file; name a folder that is new or empty.")
+    if directory.exists() and any(directory.iterdir()):
+        raise BadInput(f"The folder '{directory}' is not empty; name one that is new or empty.")
+
+
+@contextmanager
+def _appearing(directory: Path) -> Iterator[Path]:
+    """A hidden folder whose files come into `directory` once all of them are written."""
+    there = directory.is_dir()
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        beside = directory if there else directory.parent
+        making = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=beside))
+    except OSError as error:
+        raise BadInput(f"'{directory}' cannot be made: {error.strerror}.") from error
+    try:
+        yield making
+        shutil.rmtree(making / SPILL, ignore_errors=True)
+        _publish(making, directory, there=there)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _publish(making: Path, directory: Path, *, there: bool) -> None:
+    if there:
+        for path in sorted(making.iterdir()):
+            path.replace(directory / path.name)
+    else:
+        making.chmod(0o755)
+        making.replace(directory)
+
+
+def _opened(making: Path, memory: str, threads: int) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(
+        config={"memory_limit": memory, "threads": threads, "temp_directory": str(making / SPILL)}
+    )
+
+
+def _make_world(
+    db: duckdb.DuckDBPyConnection, *, customers: int, days: int, seed: int, start: date
+) -> None:
+    walk_ins = int(customers * WALK_INS)
+    variables = {
+        "seed": seed,
+        "customers": customers,
+        "walk_ins": walk_ins,
+        "shoppers": customers + walk_ins,
+        "days": days,
+        "start": start,
+        "start_weekday": start.weekday() + 7,  # days before the first count from -7
+        "products": PRODUCTS.of(customers),
+        "stores": STORES.of(customers),
+    }
+    for name, value in variables.items():
+        db.execute(f"set variable {name} = $value", {"value": value})
+    words.load(db)
+    defects.prepare(db)
+    for file in ("chance.sql", "world.sql", "visits.sql"):
+        for query in queries("tessera.shop", file).values():
+            db.execute(query)
+
+
+def _write_all(shop: _Shop, months: list[Period], progress: Progress) -> None:
+    exports = queries("tessera.shop", "exports.sql")
+    receipts = queries("tessera.shop", "receipts.sql")
+    files = len(exports) + len(months)
+    for done, (feed, query) in enumerate(exports.items()):
+        progress(done, files)
+        shop.write(feed, feed, query)
+    for done, month in enumerate(months, start=len(exports)):
+        progress(done, files)
+        shop.db.execute(f"set variable from_day = {month.from_day}")
+        shop.db.execute(f"set variable to_day = {month.to_day}")
+        shop.db.execute(receipts["visit"])
+        shop.db.execute(receipts["reach"])
+        shop.write("transactions", f"receipts_{month.name}", receipts["receipt_lines"])
+    _write_truth(shop)
+    progress(files, files)
+
+
+def _write_truth(shop: _Shop) -> None:
+    (shop.directory / "truth").mkdir()
+    for name, query in queries("tessera.shop", "truth.sql").items():
+        shop.copy(query, f"truth/{name}.{shop.format}", TRUE[shop.format])
+    shop.copy(
+        "select * from planted order by feed, file, row_number", "truth/defects.csv", TRUE["csv"]
+    )

@@ -1,0 +1,92 @@
+"""The made-up shop through its own mapping and the guard at the door."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from expectations import suite_of
+from flows.validate import judge
+from tessera.land import land
+from tessera.shop import make_shop
+from tessera.shop.defects import catalogue
+from tessera.shop.shop import Format
+from tessera.workspace import Workspace
+
+FEEDS = sorted({defect.feed for defect in catalogue()})
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_a_good_shop_lands_and_passes_whole(
+    ws: Workspace, tmp_path: Path, file_format: Format
+) -> None:
+    shop = tmp_path / "shop"
+    made = make_shop(shop, customers=120, days=40, seed=5, file_format=file_format)
+    landed = land(ws, "made_up_shop", shop)
+    assert landed.feeds == made.rows
+    assert (landed.refused, landed.notes, landed.ignored) == ((), (), ())
+    judged = judge(ws)
+    assert (judged.rows_good, judged.rows_bad) == (sum(made.rows.values()), 0)
+    assert judged.refusals == ()
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_money_arrives_in_cents_and_the_till_s_time_in_utc(
+    ws: Workspace, tmp_path: Path, file_format: Format
+) -> None:
+    shop = tmp_path / "shop"
+    make_shop(shop, customers=60, days=30, seed=5, file_format=file_format)
+    land(ws, "made_up_shop", shop)
+    options = ", delim=';'" if file_format == "csv" else ""
+    exported = f"read_{file_format}('{shop}/receipts_2025-01.{file_format}'{options})"
+    with duckdb.connect() as db:
+        db.execute("set TimeZone = 'UTC'")
+        wrong = db.execute(
+            f"""select count(*), count(*) filter (
+                cents <> amount or timezone(e.tz, e.till_time)::timestamp <> l.sold_at)
+            from (select *, (paid * 100)::bigint as cents from {exported}) as e
+            full join '{ws.home.landing}/transactions/*/*.parquet' as l
+                on l.transaction_id = e.receipt_no::varchar and l.line_id = e.line_no::varchar"""
+        ).fetchone()
+    assert wrong is not None
+    assert wrong[0] > 100
+    assert wrong[1] == 0
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_every_planted_row_is_quarantined_for_its_reason_and_no_other_row_is(
+    ws: Workspace, tmp_path: Path, file_format: Format
+) -> None:
+    shop = tmp_path / "shop"
+    made = make_shop(
+        shop, customers=900, days=60, seed=5, defect_share=0.03, file_format=file_format
+    )
+    assert land(ws, "made_up_shop", shop).feeds == made.rows
+    judged = judge(ws)
+    assert judged.refusals == ()
+    assert judged.rows_bad == made.defects > 300
+    quarantined = f"read_parquet('{ws.home.quarantine}/*/*/*.parquet')"
+    with duckdb.connect() as db:
+        missed = db.execute(
+            f"""from read_csv('{shop}/truth/defects.csv', all_varchar=true) as d
+            anti join (select feed, file, row_number, unnest(reasons) as r from {quarantined}) as q
+                on q.feed = d.feed and q.file = d.file and q.row_number = d.row_number::bigint
+                and q.r.rule = d.rule and q.r.column = d.column"""
+        ).fetchall()
+    assert missed == []
+
+
+def test_landing_looks_at_nothing_in_truth(ws: Workspace, tmp_path: Path) -> None:
+    make_shop(tmp_path / "shop", customers=20, days=5, seed=5)
+    landed = land(ws, "made_up_shop", tmp_path / "shop")
+    assert landed.ignored == ()
+    assert landed.landed + landed.already_there <= 10
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_every_rule_of_every_suite_has_its_bad_rows(feed: str) -> None:
+    ways = {(d.rule, d.column) for d in catalogue() if d.feed == feed}
+    rules = {(e.meta["rule"], e.meta["column"]) for e in suite_of(feed).expectations if e.meta}
+    assert {rule for rule in rules if rule[0] != "type"} <= ways
