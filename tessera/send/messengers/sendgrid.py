@@ -21,14 +21,13 @@ from sendgrid.helpers.mail import (
     Header,
     Mail,
     Personalization,
-    SendAt,
     To,
 )
 
 from tessera import clock
 from tessera.send.messengers.base import Answer, Busy, Fate, Message, Unusable, alike
 
-TIMEOUT = httpx.Timeout(30, connect=10)
+TIMEOUT_SECONDS, CONNECT_SECONDS = 30.0, 10.0
 AHEAD = timedelta(hours=72)  # the provider schedules no further
 SOON = timedelta(minutes=1)
 # The request did not leave, or was refused for what it is not: nothing was sent.
@@ -49,7 +48,7 @@ class SendGridMessenger:
     api_key: str = field(repr=False)
     host: str = "https://api.sendgrid.com"
     compress: bool = False
-    timeout: httpx.Timeout = TIMEOUT
+    timeout_seconds: float = TIMEOUT_SECONDS
     name: str = "sendgrid"
     capacity: int = 1
     repeatable: bool = False
@@ -57,7 +56,7 @@ class SendGridMessenger:
     def __post_init__(self) -> None:
         self._client = httpx.Client(
             base_url=self.host,
-            timeout=self.timeout,
+            timeout=httpx.Timeout(self.timeout_seconds, connect=CONNECT_SECONDS),
             headers={"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"},
         )
 
@@ -94,7 +93,8 @@ def body(message: Message) -> dict[str, Any]:
     if ahead > AHEAD:
         raise Unusable("SendGrid schedules at most 72 hours ahead; send nearer to the day.")
     if ahead > SOON:
-        person.send_at = SendAt(int(message.send_at.timestamp()))
+        # The number itself: the package leaves its own SendAt object in the body.
+        person.send_at = int(message.send_at.timestamp())
     mail = Mail(
         from_email=From(message.sender_email, message.sender_name),
         subject=message.subject,

@@ -23,7 +23,7 @@ ENHANCED = re.compile(rb"\b[245]\.\d{1,3}\.\d{1,3}\b")
 class SmtpMessenger:
     """`smtp://user:password@host:port`, with STARTTLS where it is offered, or `smtps://`."""
 
-    url: str
+    url: str = field(repr=False)
     name: str = "smtp"
     capacity: int = 1
     repeatable: bool = False

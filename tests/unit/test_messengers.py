@@ -1,0 +1,219 @@
+"""Messengers: a mail's bytes, a provider's limits, and what each answer means."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tessera import clock
+from tessera.addresses import address_hash, mailbox
+from tessera.errors import BadInput
+from tessera.send.messengers import open_messenger
+from tessera.send.messengers.base import Busy, Fate, Unusable
+from tessera.send.messengers.file import FileMessenger
+from tessera.send.messengers.mime import as_mail
+from tessera.send.messengers.sendgrid import SendGridMessenger, body, judge
+from tessera.send.messengers.smtp import SmtpMessenger, parse
+from tessera.testing import workspace
+from tests.sending import addresses_in, letter, provider, within_documented_limits
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=300)
+BODIES = st.lists(TEXTS, max_size=8).map("\n".join)
+DUE = datetime(2026, 3, 31, 9, tzinfo=UTC)
+
+
+def read(raw: bytes) -> email.message.EmailMessage:
+    message = email.message_from_bytes(raw, policy=email.policy.default)
+    assert isinstance(message, email.message.EmailMessage)
+    return message
+
+
+@settings(max_examples=150, deadline=None)
+@given(subject=TEXTS, text=BODIES, html=BODIES)
+def test_any_content_comes_out_of_a_mail_as_it_went_in(subject: str, text: str, html: str) -> None:
+    subject = " ".join(subject.split())
+    raw = as_mail(letter(subject=subject, text=text, html=html), DUE)
+    assert max(len(line) for line in raw.split(b"\r\n")) < 998
+    assert b"\n" not in raw.replace(b"\r\n", b"")
+    found = read(raw)
+    assert found["Subject"] == subject
+    plain, rich = found.iter_parts()
+    assert plain.get_content_type() == "text/plain"
+    assert plain.get_payload(decode=True).decode() == text.replace("\n", "\r\n")
+    assert rich.get_content_type() == "text/html"
+    assert rich.get_payload(decode=True).decode() == html.replace("\n", "\r\n")
+
+
+def test_a_mail_can_be_unsubscribed_from_with_one_click() -> None:
+    found = read(as_mail(letter(), DUE))
+    assert found["List-Unsubscribe"] == "<https://shop.example/u/token>"
+    assert found["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert found["Message-ID"] == "<0123456789abcdef0123456789abcdef@shop.example>"
+
+
+def test_a_mail_is_dated_when_it_is_due_where_the_customer_lives() -> None:
+    assert read(as_mail(letter(), DUE))["Date"] == "Tue, 31 Mar 2026 12:00:00 +0300"
+    nowhere = letter(timezone="Mars/Olympus")
+    assert read(as_mail(nowhere, DUE))["Date"] == "Tue, 31 Mar 2026 09:00:00 +0000"
+
+
+def test_a_sender_name_in_any_script_is_a_good_header() -> None:
+    found = read(as_mail(letter(sender_name='Λέσχη "Α", ΕΠΕ'), DUE))
+    (sender,) = found["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == ('Λέσχη "Α", ΕΠΕ', "club@shop.example")
+
+
+def test_the_same_message_is_the_same_file_twice(tmp_path: Path) -> None:
+    messenger = FileMessenger(tmp_path)
+    path = tmp_path / "2026-03-31" / "0123456789abcdef0123456789abcdef.eml"
+    messenger.deliver([letter()])
+    first = path.read_bytes()
+    messenger.deliver([letter()])
+    assert path.read_bytes() == first
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (" Anna@Mail.example ", "Anna@mail.example"),
+        ("o'hara+x@mail.example", "o'hara+x@mail.example"),
+        ("anna@bücher.example", "anna@xn--bcher-kva.example"),
+        ("", None),
+        ("anna", None),
+        ("anna@mail", None),
+        ("a b@mail.example", None),
+        ("anna@mail.example\nBcc: all@mail.example", None),
+        ("Anna <anna@mail.example>", None),
+        ("a@b@mail.example", None),
+        ("άννα@mail.example", None),
+        ("anna@-.example..", None),
+        (f"{'a' * 65}@mail.example", None),
+    ],
+)
+def test_only_an_address_is_taken_for_one(address: str, expected: str | None) -> None:
+    found = mailbox(address)
+    assert (found and found.lower()) == (expected and expected.lower())
+
+
+def test_an_address_is_known_again_by_its_hash_however_it_is_typed() -> None:
+    assert address_hash(" Anna@Mail.Example\n") == address_hash("anna@mail.example")
+    assert len(address_hash("a@b.example")) == 64
+
+
+def test_a_request_keeps_to_the_documented_limits_and_names_nobody() -> None:
+    made = body(letter(subject="Тема", campaign="c" * 300))
+    within_documented_limits(made)
+    (person,) = made["personalizations"]
+    assert person["custom_args"] == {"send_key": letter().send_key}
+    assert person["headers"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert [part["type"] for part in made["content"]] == ["text/plain", "text/html"]
+    assert addresses_in([person["custom_args"], made["categories"], person["headers"]]) == []
+
+
+def test_a_request_is_scheduled_only_as_far_as_the_provider_does() -> None:
+    def send_at(hours: float) -> int | None:
+        due = clock.now() + timedelta(hours=hours)
+        made = body(letter(send_at=due))
+        within_documented_limits(made)
+        return made["personalizations"][0].get("send_at")
+
+    assert send_at(-5) is None
+    assert send_at(0) is None
+    assert send_at(5) == pytest.approx(clock.now().timestamp() + 5 * 3600, abs=5)
+    with pytest.raises(Unusable, match="72 hours"):
+        send_at(73)
+
+
+@pytest.mark.parametrize(
+    ("status", "fate"),
+    [
+        (202, Fate.ACCEPTED),
+        (200, Fate.ACCEPTED),
+        (400, Fate.REJECTED),
+        (413, Fate.REJECTED),
+        (422, Fate.REJECTED),
+        (500, Fate.AMBIGUOUS),
+        (502, Fate.AMBIGUOUS),
+        (503, Fate.AMBIGUOUS),
+    ],
+)
+def test_what_a_status_means_for_the_message(status: int, fate: Fate) -> None:
+    answer = judge([letter()], httpx.Response(status), "https://mail.example")
+    assert [outcome.fate for outcome in answer.outcomes] == [fate]
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 302])
+def test_a_wrong_key_or_host_stops_the_run_and_says_so(status: int) -> None:
+    with pytest.raises(Unusable, match=f"answered {status}.*messages wait"):
+        judge([letter()], httpx.Response(status), "https://mail.example")
+
+
+def test_too_many_requests_say_how_long_to_wait() -> None:
+    reset = str(int(clock.now().timestamp()) + 30)
+    response = httpx.Response(429, headers={"X-RateLimit-Reset": reset})
+    with pytest.raises(Busy) as busy:
+        judge([letter()], response, "https://mail.example")
+    assert busy.value.seconds == pytest.approx(30, abs=2)
+    with pytest.raises(Busy) as busy:
+        judge([letter()], httpx.Response(429), "https://mail.example")
+    assert busy.value.seconds is None
+
+
+def test_a_refusal_is_kept_without_the_providers_words() -> None:
+    told = {"errors": [{"message": "person@mail.example is bad", "field": "personalizations.0.to"}]}
+    answer = judge([letter()], httpx.Response(400, json=told), "https://mail.example")
+    assert answer.error == "SendGrid answered 400 about personalizations.0.to"
+    for odd in ([], {"errors": [None]}, {"errors": 3}):
+        response = httpx.Response(400, json=odd)
+        assert judge([letter()], response, "h").error == "SendGrid answered 400"
+
+
+def test_a_compressed_request_says_the_same() -> None:
+    with provider() as api:
+        for compress in (False, True):
+            messenger = SendGridMessenger("key", api.url, compress=compress)
+            assert messenger.deliver([letter()]).provider_id == f"id-{letter().send_key}"
+            messenger.close()
+    assert api.bodies[0] == api.bodies[1]
+    assert api.headers[1]["Content-Encoding"] == "gzip"
+    assert api.headers[0]["Authorization"] == "Bearer key"
+
+
+def test_a_key_is_never_printed() -> None:
+    assert "secret" not in repr(SendGridMessenger("secret"))
+    assert "secret" not in repr(SmtpMessenger("smtp://user:secret@mail.example"))
+
+
+def test_a_provider_that_is_not_there_has_sent_nothing() -> None:
+    with pytest.raises(Unusable, match="cannot be reached"):
+        SendGridMessenger("key", "http://127.0.0.1:1").deliver([letter()])
+    with pytest.raises(Unusable, match="cannot be reached"):
+        SmtpMessenger("smtp://127.0.0.1:1").deliver([letter()])
+
+
+@pytest.mark.parametrize("url", ["mail.example:25", "http://mail.example", "smtp://", "smtp://h:x"])
+def test_an_smtp_url_that_is_none_is_one_sentence(url: str) -> None:
+    with pytest.raises(BadInput, match="TESSERA_SMTP_URL"):
+        parse(url)
+
+
+@pytest.mark.parametrize("messenger", ["smtp", "sendgrid"])
+def test_a_messenger_without_its_setting_is_one_sentence(tmp_path: Path, messenger: str) -> None:
+    with pytest.raises(BadInput, match="is not set"):
+        open_messenger(workspace(tmp_path, messenger=messenger))
+
+
+def test_json_bodies_survive_any_content() -> None:
+    made = body(letter(text='\u2028 \U0001f382 \\ " </script>', html="<p>&amp;</p>"))
+    assert json.loads(gzip.decompress(gzip.compress(json.dumps(made).encode()))) == made

@@ -1,0 +1,225 @@
+"""The outbox on both databases: leases, fences, and who may move which row."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tessera import clock
+from tessera.send import outbox as module
+from tessera.send.lifeline import Lifeline
+from tessera.send.messengers.base import Answer, Fate, Outcome
+from tessera.send.outbox import ATTEMPTS, Lease, Outbox
+from tessera.testing import workspace
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.sending import enqueue, outbox_row, reasons, states
+
+ACCEPTED, LATER = Outcome(Fate.ACCEPTED), Outcome(Fate.LATER, "full")
+
+
+@pytest.fixture
+def ws(store_url: str, tmp_path: Path) -> Workspace:
+    return workspace(tmp_path / "home", store_url=store_url)
+
+
+def outbox(ws: Workspace, owner: str = "me", messenger: str = "smtp") -> Outbox:
+    return Outbox(ws, owner, messenger)
+
+
+def call(box: Outbox, lease: Lease) -> int | None:
+    return box.call(lease, {row["message_id"]: f"hash {row['message_id']}" for row in lease.rows})
+
+
+def claimed(box: Outbox, size: int = 100) -> Lease:
+    lease = box.claim(size)
+    assert lease is not None
+    return lease
+
+
+def called(box: Outbox) -> tuple[Lease, int]:
+    lease = claimed(box)
+    request = call(box, lease)
+    assert request is not None
+    return lease, request
+
+
+def requests(ws: Workspace) -> list[str]:
+    with ws.store.read() as connection:
+        found = connection.all("select state from provider_request order by request_id")
+    return [row["state"] for row in found]
+
+
+@BOTH_STORES
+def test_what_is_due_today_is_claimed_in_the_order_it_is_due(ws: Workspace) -> None:
+    enqueue(
+        ws,
+        outbox_row("late", send_at="2026-03-31T20:00:00+00:00"),
+        outbox_row("early", send_at="2026-03-31T08:00:00+00:00"),
+        outbox_row("yesterday", send_at="2026-03-30T08:00:00+00:00"),
+        outbox_row("tomorrow", send_at="2026-04-01T00:00:00+00:00"),
+        outbox_row("sms", channel="sms"),
+        outbox_row("done", state="accepted"),
+    )
+    box = outbox(ws)
+    assert [row["customer_id"] for row in claimed(box, 2).rows] == ["yesterday", "early"]
+    assert [row["customer_id"] for row in claimed(box, 2).rows] == ["late"]
+    assert box.claim(2) is None
+
+
+@BOTH_STORES
+def test_the_end_of_the_day_is_the_shops(store_url: str, tmp_path: Path) -> None:
+    ws = workspace(tmp_path, store_url=store_url, timezone="America/New_York")
+    enqueue(
+        ws,
+        outbox_row("in", send_at="2026-04-01T03:59:59+00:00"),
+        outbox_row("out", send_at="2026-04-01T04:00:00+00:00"),
+    )
+    assert [row["customer_id"] for row in claimed(outbox(ws)).rows] == ["in"]
+
+
+@BOTH_STORES
+def test_a_message_whose_time_has_passed_is_cancelled(ws: Workspace) -> None:
+    enqueue(
+        ws,
+        outbox_row("old", not_after="2026-03-30T23:59:59+00:00"),
+        outbox_row("good", not_after="2026-03-31T00:00:00+00:00"),
+    )
+    assert outbox(ws).cancel_late() == 1
+    assert reasons(ws) == {"old": "too_late"}
+    assert states(ws) == {"cancelled": 1, "ready": 1}
+
+
+@BOTH_STORES
+def test_many_senders_at_once_claim_every_message_once(ws: Workspace) -> None:
+    enqueue(ws, *(outbox_row(f"c{n}") for n in range(200)))
+    found: list[str] = []
+
+    def work(owner: str) -> None:
+        box = outbox(ws, owner)
+        while lease := box.claim(7):
+            found.extend(row["send_key"] for row in lease.rows)
+
+    threads = [threading.Thread(target=work, args=(f"s{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == len(set(found)) == 200
+
+
+@BOTH_STORES
+def test_calling_is_committed_with_the_hash_of_the_first_writing(ws: Workspace) -> None:
+    enqueue(ws, outbox_row("c1"))
+    box = outbox(ws)
+    lease, request = called(box)
+    assert states(ws) == {"calling": 1}
+    box.give_back(request, "busy")
+    again = claimed(box)
+    box.call(again, {again.rows[0]["message_id"]: "another hash"})
+    with ws.store.read() as connection:
+        kept = connection.scalar("select content_hash from outbox")
+    assert kept == f"hash {lease.rows[0]['message_id']}"
+
+
+@BOTH_STORES
+def test_each_message_of_a_request_has_its_own_fate(ws: Workspace) -> None:
+    enqueue(ws, *(outbox_row(f"c{n}") for n in range(4)))
+    box = outbox(ws)
+    lease, request = called(box)
+    answer = Answer([ACCEPTED, Outcome(Fate.REJECTED, "bad"), LATER, ACCEPTED], 202, "id")
+    box.finish(request, lease.rows, answer)
+    box.release(lease)
+    assert states(ws) == {"accepted": 2, "rejected": 1, "ready": 1}
+    assert reasons(ws) == {"c1": "bad", "c2": "full"}
+    assert requests(ws) == ["accepted"]
+
+
+@BOTH_STORES
+def test_not_now_is_asked_again_later_and_later_and_not_for_ever(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(ws, outbox_row("c1"))
+    box, waits = outbox(ws), []
+    moment = clock.now()
+    for _ in range(ATTEMPTS):
+        monkeypatch.setattr(module.clock, "now", lambda moment=moment: moment)
+        lease, request = called(box)
+        box.finish(request, lease.rows, Answer([LATER]))
+        box.release(lease)
+        assert box.claim(1) is None
+        with ws.store.read() as connection:
+            retry_at = connection.scalar("select retry_at from outbox")
+        later = moment.fromisoformat(retry_at)
+        waits.append((later - moment).total_seconds())
+        moment = later
+    assert waits == sorted(waits)
+    assert states(ws) == {"rejected": 1}
+
+
+@BOTH_STORES
+def test_a_lease_that_runs_out_gives_its_messages_back_and_fences_its_holder(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(ws, outbox_row("c1"))
+    slow, fresh = outbox(ws, "slow"), outbox(ws, "fresh")
+    lease = claimed(slow)
+    fresh.reap(dead=(), repeatable=())
+    assert states(ws) == {"leased": 1}
+    later = clock.now() + module.LEASE * 2
+    monkeypatch.setattr(module.clock, "now", lambda: later)
+    fresh.reap(dead=(), repeatable=())
+    assert states(ws) == {"ready": 1}
+    claimed(fresh)
+    assert call(slow, lease) is None
+    slow.drop(lease, "rejected", {lease.rows[0]["message_id"]: "no"})
+    slow.release(lease)
+    assert states(ws) == {"leased": 1}
+
+
+@BOTH_STORES
+@pytest.mark.parametrize(
+    ("messenger", "state"), [("sendgrid", "ambiguous"), ("smtp", "ambiguous"), ("file", "ready")]
+)
+def test_a_sender_that_died_in_a_call_leaves_doubt_unless_it_can_be_repeated(
+    ws: Workspace, messenger: str, state: str
+) -> None:
+    enqueue(ws, outbox_row("c1"))
+    called(outbox(ws, "gone", messenger))
+    outbox(ws).reap(dead={"gone"}, repeatable={"file"})
+    assert states(ws) == {state: 1}
+    outbox(ws).reap(dead={"gone"}, repeatable={"file"})
+    assert states(ws) == {state: 1}
+
+
+@BOTH_STORES
+def test_an_answer_that_comes_after_all_ends_the_doubt(ws: Workspace) -> None:
+    enqueue(ws, outbox_row("c1"))
+    slow = outbox(ws, "slow")
+    lease, request = called(slow)
+    outbox(ws).reap(dead={"slow"}, repeatable=())
+    slow.finish(request, lease.rows, Answer([ACCEPTED], 202))
+    assert states(ws) == {"accepted": 1}
+    assert "accepted" in requests(ws)
+
+
+@BOTH_STORES
+def test_a_released_lease_leaves_no_trace(ws: Workspace) -> None:
+    enqueue(ws, outbox_row("c1"))
+    box = outbox(ws)
+    box.release(claimed(box))
+    assert states(ws) == {"ready": 1}
+    assert requests(ws) == []
+
+
+def test_a_living_sender_is_not_taken_for_dead(tmp_path: Path) -> None:
+    with Lifeline(tmp_path) as one, Lifeline(tmp_path) as other:
+        assert one.dead() == other.dead() == set()
+    (tmp_path / "killed").touch()
+    with Lifeline(tmp_path) as one:
+        assert one.dead() == {"killed"}
+        one.bury({"killed"})
+        assert one.dead() == set()
+    assert list(tmp_path.iterdir()) == []
