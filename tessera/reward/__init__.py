@@ -1,1 +1,5 @@
-"""Reward: points earned and clawed back, posted to a double-entry ledger."""
+"""Reward: receipts become points in a double-entry ledger."""
+
+from tessera.reward.posting import RewardReport, post
+
+__all__ = ["RewardReport", "post"]

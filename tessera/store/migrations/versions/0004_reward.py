@@ -18,14 +18,16 @@ def upgrade() -> None:
     # The money, in minor units, that the points of this transfer were reckoned on: a receipt is
     # judged again when it was corrected, not when a rule was.
     op.add_column("transfer", sa.Column("basis", sa.BigInteger))
-    op.create_index("transfer_by_source", "transfer", ["source_id"])
+    op.add_column("transfer", sa.Column("source_line", sa.Text))
+    op.create_index("transfer_by_source", "transfer", ["source_id", "programme"])
     op.create_table(
         "reward_cursor",
         sa.Column("programme", sa.Text, primary_key=True),
         # receipts sold before this instant, in the files below, were looked at
         sa.Column("as_of", sa.Text, nullable=False),
-        # the last transfer that a balance assertion has taken in
+        # the last transfer that a balance assertion took in, and what it then expected
         sa.Column("asserted_id", sa.BigInteger, nullable=False),
+        sa.Column("asserted", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "reward_file",

@@ -1,0 +1,229 @@
+"""The double-entry ledger: accounts, transfers, balances and their assertions.
+
+A member's `available` is points to spend, `debt` points owed after a return that the balance could
+not pay. Each transfer debits one account and credits another; it is never changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from tessera.errors import TesseraError
+from tessera.reward.earning import ISSUED, MEMBERS, POSTED
+from tessera.reward.programme import EarnRule, Programme
+from tessera.store import Connection, Store, queries
+
+SQL = queries("tessera.reward", "ledger.sql")
+
+
+class LedgerDiffers(TesseraError):
+    """Stored balances are not what the transfers make: someone or something changed them."""
+
+    def __init__(self, *, expected: int, actual: int, as_of: datetime, on: date) -> None:
+        super().__init__(
+            f"The ledger does not tie out on {on}: members' balances come to {actual:,} points, "
+            f"their transfers to {expected:,}. Nothing was posted; see 'tessera ledger audit'."
+        )
+        self.row = {
+            "expected": expected,
+            "actual": actual,
+            "at": as_of.isoformat(timespec="seconds"),
+            "business_date": on.isoformat(),
+        }
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far the receipts were looked through, and the transfers asserted."""
+
+    as_of: str
+    asserted_id: int
+    asserted: int
+
+
+def lock(store: Connection) -> None:
+    """One posting at a time; on SQLite the write transaction is the lock already."""
+    if store.dialect == "postgresql":
+        store.scalar("select pg_advisory_xact_lock(7355609)")
+
+
+def cursor(store: Connection, programme: str) -> Cursor | None:
+    found = store.one(SQL["cursor"], programme=programme)
+    return None if found is None else Cursor(**found)
+
+
+def seen_files(store: Connection, programme: str) -> pa.Table:
+    schema = pa.schema([("file_id", pa.int64())])
+    return store.arrow(SQL["seen_files"], schema, programme=programme)
+
+
+def posted(store: Connection, programme: str, wanted: pa.Table) -> pa.Table:
+    """The transfers of the receipts in `wanted`, signed as their member sees them."""
+    if not store.scalar(SQL["last_transfer"]):
+        return POSTED.empty_table()  # the first night has millions to look up, and nothing to find
+    return _for_ids(store, wanted, SQL["posted"], POSTED, programme)
+
+
+def accounts(store: Connection, programme: str, members: pa.Table) -> pa.Table:
+    """The accounts that `members` have."""
+    return _for_ids(store, members, SQL["accounts"], MEMBERS, programme)
+
+
+def issued(store: Connection, programme: str, members: pa.Table) -> pa.Table:
+    """What `members` were ever given, less what was taken back; spending does not count."""
+    return _for_ids(store, members, SQL["issued"], ISSUED, programme)
+
+
+def _for_ids(
+    store: Connection, ids: pa.Table, query: str, schema: pa.Schema, programme: str
+) -> pa.Table:
+    store.run(SQL["want"])
+    store.insert_new("wanted", ids.rename_columns(["id"]))
+    found = store.arrow(query, schema, programme=programme)
+    store.run(SQL["drop_wanted"])
+    return found
+
+
+def open_accounts(store: Connection, programme: str, owners: pa.Table) -> int:
+    """Make the accounts of `owners` (owner and bucket) that are missing; the issuance account."""
+    count = owners.num_rows
+    rows = {
+        "programme": pa.repeat(programme, count),
+        "owner_type": pa.repeat("member", count),
+        "owner_id": owners["owner_id"],
+        "bucket": owners["bucket"],
+        "balance": pa.repeat(0, count),
+    }
+    store.insert_new("account", pa.table(rows))
+    store.run(SQL["open_issuance"], programme=programme)
+    return int(store.scalar(SQL["issuance"], programme=programme))
+
+
+def insert(store: Connection, rows: pa.RecordBatchReader) -> int:
+    """Post transfers and move the balances by exactly those that are new; how many were."""
+    last = store.scalar(SQL["last_transfer"])
+    new = sum(store.insert_new("transfer", pa.Table.from_batches([batch])) for batch in rows)
+    if new:
+        store.run(SQL["move_balances"], after=last)
+    return new
+
+
+def advance(store: Connection, programme: str, as_of: datetime, files: pa.Table) -> None:
+    """Remember that everything before `as_of` in `files` was looked at."""
+    before = cursor(store, programme)
+    names = pa.repeat(programme, files.num_rows)
+    rows = pa.table({"programme": names, "file_id": files["file_id"]})
+    store.insert_new("reward_file", rows)
+    store.run(
+        SQL["set_cursor"],
+        programme=programme,
+        as_of=as_of.isoformat(timespec="seconds"),
+        asserted_id=before.asserted_id if before else 0,
+        asserted=before.asserted if before else 0,
+    )
+
+
+def assert_balance(store: Connection, programme: str, as_of: datetime, on: date) -> None:
+    """Record that balances equal transfers; LedgerDiffers when they do not.
+
+    Only the transfers since the last assertion are summed: a night costs what the night brought.
+    """
+    before = cursor(store, programme)
+    assert before is not None  # noqa: S101 - `advance` wrote it in this transaction
+    found = store.one(SQL["tie_out"], programme=programme, after=before.asserted_id) or {}
+    expected = before.asserted + int(found["moved"])
+    actual = int(found["held"])
+    failure = LedgerDiffers(expected=expected, actual=actual, as_of=as_of, on=on)
+    if expected != actual:
+        raise failure
+    store.run(SQL["assert_balance"], programme=programme, **failure.row)
+    store.run(
+        SQL["set_cursor"],
+        programme=programme,
+        as_of=before.as_of,
+        asserted_id=found["last_id"],
+        asserted=expected,
+    )
+
+
+def record_failure(store: Connection, programme: str, difference: LedgerDiffers) -> None:
+    """Keep the assertion that failed."""
+    store.run(SQL["assert_balance"], programme=programme, **difference.row)
+
+
+def balance(store: Store, programme: str, customer_id: str) -> dict[str, int] | None:
+    """The member's points by bucket; None when the member has no account."""
+    with store.read() as connection:
+        found = connection.all(SQL["balance"], programme=programme, customer_id=customer_id)
+    return {row["bucket"]: row["balance"] for row in found} or None
+
+
+def statement(store: Store, programme: str, customer_id: str) -> list[dict[str, Any]]:
+    """Every transfer of a member, oldest posting first; `points` as `available` sees them."""
+    with store.read() as connection:
+        found = connection.all(SQL["statement"], programme=programme, customer_id=customer_id)
+    return [dict(row) for row in found]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The whole ledger reckoned again from its transfers."""
+
+    programme: str
+    accounts: int
+    transfers: int
+    available: int
+    debt: int
+    differences: list[str]
+
+
+def audit(store: Store, programme: Programme) -> Audit:
+    """Recompute every balance and every earned amount; each difference is a sentence."""
+    name = programme.programme
+    with store.read() as connection:
+        totals = connection.one(SQL["audit_totals"], programme=name) or {}
+        differences = [
+            *_balances(connection, name),
+            *_assertion(connection, name),
+            *(said for rule in programme.earn_rules for said in _earns(connection, name, rule)),
+        ]
+    return Audit(
+        name, **{key: int(value) for key, value in totals.items()}, differences=differences
+    )
+
+
+def _balances(store: Connection, programme: str) -> list[str]:
+    return [
+        f"{row['owner_id']} {row['bucket']}: balance {row['balance']:,}, "
+        f"transfers {abs(int(row['transfers'])):,}"
+        for row in store.all(SQL["wrong_balances"], programme=programme)
+    ]
+
+
+def _assertion(store: Connection, programme: str) -> list[str]:
+    """The last night's assertion, if it failed."""
+    row = store.one(SQL["last_assertion"], programme=programme)
+    if row is None or row["expected"] == row["actual"]:
+        return []
+    return [
+        f"{row['business_date']}: transfers come to {row['expected']:,}, balances to {row['actual']:,}"
+    ]
+
+
+def _earns(store: Connection, programme: str, rule: EarnRule) -> list[str]:
+    factor = 2 if rule.rounding == "nearest" else 1
+    add = {"down": 0, "nearest": rule.per, "up": rule.per - 1}[rule.rounding]
+    found = store.all(
+        SQL["earns_by_rule"],
+        programme=programme,
+        rule=rule.rule,
+        version=rule.version,
+        points=rule.points * factor,
+        add=add,
+        per=rule.per * factor,
+    )
+    return [f"{row['idem_key']}: {row['amount']:,} points on {row['basis']:,}" for row in found]

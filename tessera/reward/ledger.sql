@@ -1,0 +1,207 @@
+-- The ledger in the store; the same text runs on SQLite and PostgreSQL. CROSS JOIN makes SQLite
+-- begin with the few ids wanted rather than walk the ledger.
+
+-- name: want
+create temporary table wanted (id text primary key)
+
+-- name: drop_wanted
+drop table wanted
+
+-- name: posted
+-- What receipts and returns have earned a member so far; points are signed.
+select
+    transfer.transfer_id,
+    transfer.source_type,
+    transfer.source_id,
+    transfer.source_line,
+    transfer.kind,
+    transfer.rule,
+    transfer.rule_version,
+    transfer.basis,
+    case when credit.owner_type = 'member' then transfer.amount else -transfer.amount end as points,
+    case when credit.owner_type = 'member' then credit.owner_id else debit.owner_id end as customer_id
+from wanted cross join transfer
+inner join account as debit on transfer.debit_id = debit.account_id
+inner join account as credit on transfer.credit_id = credit.account_id
+where
+    transfer.source_id = wanted.id
+    and transfer.programme = :programme
+    and transfer.kind in ('earn', 'clawback', 'adjust')
+
+-- name: accounts
+select account.owner_id, account.bucket, account.account_id, account.balance
+from wanted cross join account
+where
+    account.owner_id = wanted.id
+    and account.programme = :programme
+    and account.owner_type = 'member'
+
+-- name: issued
+-- What each of the members wanted was given by the programme, less what it took back.
+select owner_id, cast(sum(points) as bigint) as points
+from (
+    select member.owner_id, transfer.amount as points
+    from wanted cross join account as member
+    inner join transfer on member.account_id = transfer.credit_id
+    inner join account as other on transfer.debit_id = other.account_id
+    where
+        member.owner_id = wanted.id and member.owner_type = 'member'
+        and member.programme = :programme and other.bucket = 'issuance'
+    union all
+    select member.owner_id, -transfer.amount
+    from wanted cross join account as member
+    inner join transfer on member.account_id = transfer.debit_id
+    inner join account as other on transfer.credit_id = other.account_id
+    where
+        member.owner_id = wanted.id and member.owner_type = 'member'
+        and member.programme = :programme and other.bucket = 'issuance'
+) as leg
+group by owner_id
+
+-- name: open_issuance
+insert into account (programme, owner_type, owner_id, bucket)
+values (:programme, 'system', 'programme', 'issuance')
+on conflict do nothing
+
+-- name: issuance
+select account_id from account
+where programme = :programme and owner_type = 'system' and bucket = 'issuance'
+
+-- name: last_transfer
+select coalesce(max(transfer_id), 0) from transfer
+
+-- name: move_balances
+-- Exactly what the transfers since `after` moved. `debt` counts what a member owes, so it grows
+-- by debits; every other bucket by credits.
+update account
+set balance = balance + case when bucket = 'debt' then -moved.points else moved.points end
+from (
+    select account_id, sum(points) as points
+    from (
+        select credit_id as account_id, amount as points from transfer
+        where transfer_id > :after
+        union all
+        select debit_id, -amount from transfer
+        where transfer_id > :after
+    ) as leg
+    group by account_id
+) as moved
+where account.account_id = moved.account_id and account.balance is not null
+
+-- name: cursor
+select as_of, asserted_id, asserted from reward_cursor where programme = :programme
+
+-- name: set_cursor
+insert into reward_cursor (programme, as_of, asserted_id, asserted)
+values (:programme, :as_of, :asserted_id, :asserted)
+on conflict (programme) do update
+set as_of = excluded.as_of, asserted_id = excluded.asserted_id, asserted = excluded.asserted
+
+-- name: seen_files
+select file_id from reward_file where programme = :programme
+
+-- name: tie_out
+-- What members gained, less what they lost, by the transfers since `after`; and all they hold less
+-- all they owe. One statement, so that both are of one instant.
+select
+    (
+        select coalesce(sum(
+            case when credit.owner_type = 'member' then transfer.amount else 0 end
+            - case when debit.owner_type = 'member' then transfer.amount else 0 end
+        ), 0)
+        from transfer
+        inner join account as debit on transfer.debit_id = debit.account_id
+        inner join account as credit on transfer.credit_id = credit.account_id
+        where transfer.programme = :programme and transfer.transfer_id > :after
+    ) as moved,
+    (
+        select coalesce(sum(case when bucket = 'debt' then -balance else balance end), 0)
+        from account where programme = :programme and owner_type = 'member'
+    ) as held,
+    (select coalesce(max(transfer_id), 0) from transfer) as last_id
+
+-- name: assert_balance
+insert into balance_assertion (programme, business_date, expected, actual, at)
+values (:programme, :business_date, :expected, :actual, :at)
+on conflict (programme, business_date) do update
+set expected = excluded.expected, actual = excluded.actual, at = excluded.at
+
+-- name: balance
+select bucket, balance from account
+where programme = :programme and owner_type = 'member' and owner_id = :customer_id
+order by bucket
+
+-- name: statement
+select
+    transfer.effective_at,
+    transfer.kind,
+    debit.owner_type || ' ' || debit.bucket as debit,
+    credit.owner_type || ' ' || credit.bucket as credit,
+    case when credit.bucket = 'available' then transfer.amount
+        when debit.bucket = 'available' then -transfer.amount
+        else 0 end as points,
+    transfer.basis,
+    transfer.rule,
+    transfer.source_id,
+    transfer.business_date,
+    transfer.idem_key
+from transfer
+inner join account as debit on transfer.debit_id = debit.account_id
+inner join account as credit on transfer.credit_id = credit.account_id
+where
+    transfer.programme = :programme
+    and (
+        (debit.owner_type = 'member' and debit.owner_id = :customer_id)
+        or (credit.owner_type = 'member' and credit.owner_id = :customer_id)
+    )
+order by transfer.transfer_id
+
+-- name: wrong_balances
+-- Every member account whose stored balance is not the sum of its transfers.
+select account.owner_id, account.bucket, account.balance, coalesce(leg.points, 0) as transfers
+from account
+left join (
+    select account_id, sum(points) as points
+    from (
+        select credit_id as account_id, amount as points from transfer
+        union all
+        select debit_id, -amount from transfer
+    ) as both_sides
+    group by account_id
+) as leg on account.account_id = leg.account_id
+where
+    account.programme = :programme
+    and account.balance is not null
+    and account.balance
+    <> coalesce(case when account.bucket = 'debt' then -leg.points else leg.points end, 0)
+order by account.owner_id, account.bucket
+
+-- name: audit_totals
+select
+    (select count(*) from account where programme = :programme) as accounts,
+    (select count(*) from transfer where programme = :programme) as transfers,
+    (
+        select coalesce(sum(balance), 0) from account
+        where programme = :programme and owner_type = 'member' and bucket = 'available'
+    ) as available,
+    (
+        select coalesce(sum(balance), 0) from account
+        where programme = :programme and owner_type = 'member' and bucket = 'debt'
+    ) as debt
+
+-- name: last_assertion
+select business_date, expected, actual from balance_assertion
+where programme = :programme
+order by at desc limit 1
+
+-- name: earns_by_rule
+-- Earn transfers of one version of a rule whose amount is not what that rule makes of their basis.
+select transfer.idem_key, transfer.basis, transfer.amount
+from transfer
+where
+    transfer.programme = :programme
+    and transfer.kind = 'earn'
+    and transfer.rule = :rule
+    and transfer.rule_version = :version
+    and transfer.amount <> (transfer.basis * :points + :add) / :per
+order by transfer.transfer_id
