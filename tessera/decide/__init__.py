@@ -1,1 +1,5 @@
-"""Decide: every campaign, every candidate, one reason each."""
+"""Decide: who gets what, when, and why not."""
+
+from tessera.decide.planner import DecideReport, decide
+
+__all__ = ["DecideReport", "decide"]

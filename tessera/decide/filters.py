@@ -1,0 +1,112 @@
+"""Typed filters over the columns of the customers mart: no expressions, so nothing to inject."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
+
+from tessera.documents import Document, nearest
+
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | datetime | date
+Ordered = StrictInt | StrictFloat | datetime | date
+
+# A customer of whom the field is not known is not like any value, so `ne` and `not_in` let them in.
+CONDITIONS = {
+    "eq": "{field} = ?",
+    "ne": "{field} is distinct from ?",
+    "gt": "{field} > ?",
+    "gte": "{field} >= ?",
+    "lt": "{field} < ?",
+    "lte": "{field} <= ?",
+    "in": "list_contains(?, {field})",
+    "not_in": "not coalesce(list_contains(?, {field}), false)",
+}
+
+
+class Filter(Document):
+    """One field and what it must be; several operators must all hold."""
+
+    field: str
+    eq: Scalar | None = None
+    ne: Scalar | None = None
+    in_: tuple[Scalar, ...] | None = Field(None, alias="in", min_length=1)
+    not_in: tuple[Scalar, ...] | None = Field(None, min_length=1)
+    gt: Ordered | None = None
+    gte: Ordered | None = None
+    lt: Ordered | None = None
+    lte: Ordered | None = None
+    is_null: bool | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Filter:
+        if self.is_null is None and not any(True for _ in self.comparisons()):
+            raise ValueError("say what it must be: eq, ne, in, not_in, gt, gte, lt, lte or is_null")
+        return self
+
+    def comparisons(self) -> Iterator[tuple[str, object]]:
+        """Each operator with its value."""
+        for name in CONDITIONS:
+            value = getattr(self, "in_" if name == "in" else name)
+            if value is not None:
+                yield name, list(value) if isinstance(value, tuple) else value
+
+
+def condition(filters: Sequence[Filter]) -> tuple[str, list[object]]:
+    """The filters as one SQL condition with its parameters."""
+    said, values = ["true"], []
+    for one in filters:
+        field = f'customers."{one.field}"'
+        for operator, value in one.comparisons():
+            said.append(CONDITIONS[operator].format(field=field))
+            values.append(value)
+        if one.is_null is not None:
+            said.append(f"{field} is {'' if one.is_null else 'not '}null")
+    return " and ".join(said), values
+
+
+def kind_of(sql_type: str) -> str:
+    """What sort of value a column holds: text, number, boolean, timestamp or date."""
+    words = {
+        "timestamp": ("timestamp", "datetime"),
+        "date": ("date",),
+        "boolean": ("bool",),
+        "number": ("int", "decimal", "numeric", "double", "float", "real"),
+    }
+    said = sql_type.lower()
+    return next((kind for kind, parts in words.items() if any(p in said for p in parts)), "text")
+
+
+PYTHON = {
+    "text": (str,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "date": (date,),
+    "timestamp": (date,),  # datetime is one
+}
+
+
+def mistakes(one: Filter, columns: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with the filter, given the mart's columns (name -> SQL type)."""
+    if one.field not in columns:
+        yield f"'{one.field}' is not a column of the customers mart.{nearest(one.field, columns)}"
+        return
+    kind = kind_of(columns[one.field])
+    for operator, value in one.comparisons():
+        if operator in ("gt", "gte", "lt", "lte") and kind in ("text", "boolean"):
+            yield f"'{one.field}' is {kind}, which is not more or less; use eq, ne, in or not_in."
+        elif not all(_fits(item, kind) for item in (value if isinstance(value, list) else [value])):
+            yield f"'{one.field}' is a {kind}; '{operator}: {_shown(value)}' is not."
+
+
+def _fits(value: object, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if isinstance(value, datetime) and kind == "date":
+        return False
+    return isinstance(value, PYTHON[kind])
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,96 @@
+"""When a message may leave: the day's slot in the customer's zone, whatever the clocks do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from tessera import clock
+from tessera.decide.policy import Hours, Window, minutes
+from tessera.errors import BadInput
+
+DAY = 24 * 60
+Slot = tuple[datetime, datetime]  # UTC: from, and until but not at
+
+
+def open_hours(window: Window, quiet: Hours | None) -> list[tuple[int, int]]:
+    """The window without the quiet hours, as spans of minutes since midnight."""
+    spans = [(minutes(window.start), minutes(window.end))]
+    for start, end in _without_midnight(quiet):
+        spans = [
+            piece
+            for a, b in spans
+            for piece in ((a, min(b, start)), (max(a, end), b))
+            if piece[0] < piece[1]
+        ]
+    return spans
+
+
+def _without_midnight(hours: Hours | None) -> Iterator[tuple[int, int]]:
+    if hours is None:
+        return
+    start, end = minutes(hours.start), minutes(hours.end)
+    if start < end:
+        yield start, end
+    else:
+        yield 0, end
+        yield start, DAY
+
+
+def find_slot(
+    spans: Sequence[tuple[int, int]],
+    zone: ZoneInfo,
+    *,
+    day: date,
+    as_of: datetime,
+    until: datetime,
+) -> Slot | None:
+    """The first open span that is not over at `as_of`: on `day` by the customer's calendar, or,
+    where `day` is over already, on the next, if that begins before `until` (the end of the
+    business date; tomorrow's pass sees to the rest). None when there is none."""
+    for ahead in (0, 1):
+        for start, end in spans:
+            opens = _instant(day + timedelta(days=ahead), start, zone)
+            closes = _instant(day + timedelta(days=ahead), end, zone)
+            begins = max(opens, as_of)
+            if begins < closes and begins < until:
+                return begins, closes
+    return None
+
+
+def _instant(day: date, minute: int, zone: ZoneInfo) -> datetime:
+    """When clocks in `zone` show that minute of `day`; a minute that they skip is the one after
+    the gap, of one shown twice the first counts."""
+    wall = datetime.combine(day, time(), zone) + timedelta(minutes=minute)
+    return wall.astimezone(UTC)
+
+
+def zone_or_shop(name: str | None, shop: ZoneInfo) -> ZoneInfo:
+    """The zone called `name`, or the shop's when there is none."""
+    try:
+        return clock.zone(name) if name else shop
+    except BadInput:
+        return shop
+
+
+def end_of(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant after `day` in `zone`, UTC."""
+    return _instant(day, DAY, zone)
+
+
+def find_slots(
+    spans: Sequence[tuple[int, int]],
+    timezones: Iterable[str | None],
+    *,
+    shop: ZoneInfo,
+    day: date,
+    as_of: datetime,
+) -> Iterator[dict[str, object]]:
+    """A row per time zone as customers have it: the zone used, and the slot (null: none)."""
+    until = end_of(day, shop)
+    for name in timezones:
+        zone = zone_or_shop(name, shop)
+        slot = find_slot(spans, zone, day=day, as_of=as_of, until=until)
+        send_from, send_until = slot or (None, None)
+        yield {"timezone": name, "zone": zone.key, "send_from": send_from, "send_until": send_until}
