@@ -1,0 +1,198 @@
+"""What the suites are made of: rules over a column, each with its name and a sentence for people.
+
+A rule is a Great Expectations expectation. Its `meta` says which rule of which column it is: the
+reason a bad row is quarantined with. A rule that Great Expectations has no words for on DuckDB is
+a `BadRows`: a query that finds the rows that break it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+from zoneinfo import available_timezones
+
+import great_expectations.expectations as gxe
+from babel.numbers import list_currencies
+from great_expectations import ExpectationSuite
+from great_expectations.expectations.expectation import Expectation
+
+from tessera.feeds import FEEDS
+
+BILLION = 10**9
+OLDEST = "1990-01-01"
+ROW = ("file_id", "_row_number")  # what identifies a row of a batch of files
+CHANNELS = (
+    *("email", "sms", "push", "app", "whatsapp", "chat", "social", "web"),
+    *("print", "post", "phone", "store", "event", "other"),
+)
+# A domain of two labels or more and no spaces, list separators or quotes: what mailers take.
+EMAIL = r"""[^\s@,;:<>()"\[\]]{1,64}@[^\s@,;:<>()"\[\].]+(\.[^\s@,;:<>()"\[\].]+)+"""
+
+
+class BadRows(gxe.UnexpectedRowsExpectation):
+    """No row is found by the query. Only counts: what stands in the rows goes into no report."""
+
+    column: str
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.row_count",)
+
+    def _validate(self, metrics: dict[str, Any], *_: object, **__: object) -> dict[str, Any]:
+        found = metrics["unexpected_rows_query.row_count"]
+        return {"success": found == 0, "result": {"observed_value": found}}
+
+
+def _as(rule: str, column: str, sentence: str) -> dict[str, Any]:
+    return {"meta": {"rule": rule, "column": column}, "description": f"{column} {sentence}"}
+
+
+def bad_rows(rule: str, column: str, sentence: str, *, query: str) -> Expectation:
+    """A rule by its SQL: `query` selects file_id and _row_number of bad rows from `$batch`."""
+    escaped = query.replace("{", "{{").replace("}", "}}").replace("$batch", "{batch}")
+    return BadRows(unexpected_rows_query=escaped, column=column, **_as(rule, column, sentence))
+
+
+def where(rule: str, column: str, sentence: str, *, bad: str) -> Expectation:
+    """A rule by the SQL condition that bad rows meet; a null condition is not met."""
+    return bad_rows(
+        rule, column, sentence, query=f"select {', '.join(ROW)} from $batch where {bad}"
+    )
+
+
+def not_null(column: str) -> Expectation:
+    return gxe.ExpectColumnValuesToNotBeNull(
+        column=column, **_as("not_null", column, "is never missing")
+    )
+
+
+def types() -> Expectation:
+    """One bad row per value that is not of its column's type; the query names the column."""
+    query = (
+        f'select {", ".join(ROW)}, unnest(map_keys(_cast_errors)) as "column" '
+        "from $batch where _cast_errors is not null"
+    )
+    sentence = "holds no value that is not of its column's type, and no unreadable row"
+    return bad_rows("type", "_cast_errors", sentence, query=query)
+
+
+def unique(*key: str) -> Expectation:
+    """The second and later rows of a key in one file. Rows are grouped by a hash of the key, which
+    takes a third of the time and memory of grouping by the key; the few found are looked at again."""
+    given = " and ".join(f"{column} is not null" for column in key)
+    names = ", ".join(key)
+    query = f"""
+        with suspects as (
+            select hash(file_id, {names}) as suspect from $batch
+            where {given} group by suspect having count(*) > 1
+        )
+        select {", ".join(ROW)} from $batch
+        where {given} and hash(file_id, {names}) in (select suspect from suspects)
+        qualify row_number() over (partition by file_id, {names} order by _row_number) > 1"""
+    rest = f", together with {', '.join(key[1:])}" if key[1:] else ""
+    return bad_rows("duplicate_key", key[0], f"is not repeated in a file{rest}", query=query)
+
+
+def in_set(column: str, *values: str) -> Expectation:
+    return gxe.ExpectColumnValuesToBeInSet(
+        column=column,
+        value_set=list(values),
+        **_as("in_set", column, f"is one of {', '.join(values)}"),
+    )
+
+
+def between(
+    column: str, low: int | str | None = None, high: int | None = None, *, rule: str = "range"
+) -> Expectation:
+    """Both ends included."""
+    ends = [f"at least {low:,}" if isinstance(low, int) else f"from {low} on"] * (low is not None)
+    ends += [f"at most {high:,}"] if high is not None else []
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column, min_value=low, max_value=high, **_as(rule, column, f"is {', '.join(ends)}")
+    )
+
+
+def not_after(column: str, parameter: str, *, rule: str, sentence: str) -> Expectation:
+    """At most what the judge says `parameter` is for these files."""
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column, max_value={"$PARAMETER": parameter}, **_as(rule, column, sentence)
+    )
+
+
+def happened(column: str) -> list[Expectation]:
+    """A time in the past, but not before anybody had a till that could write it."""
+    return [
+        between(column, OLDEST, rule="too_old"),
+        not_after(
+            column,
+            "day_after_landing",
+            rule="future",
+            sentence="is no later than a day after the file was landed",
+        ),
+    ]
+
+
+def born(column: str) -> list[Expectation]:
+    sentence = "is not after the file was landed"
+    return [
+        between(column, "1900-01-01"),
+        not_after(column, "landed_on", rule="range", sentence=sentence),
+    ]
+
+
+def ordered(first: str, last: str) -> Expectation:
+    return where("range", last, f"is not before {first}", bad=f"{last} < {first}")
+
+
+def signed(column: str) -> Expectation:
+    """Sales give and returns take back; nought is neither."""
+    return where(
+        "sign",
+        column,
+        "is not below nought in a sale nor above it in a return",
+        bad=f"(kind = 'sale' and {column} < 0) or (kind = 'return' and {column} > 0)",
+    )
+
+
+def matches(column: str, sentence: str, *, regex: str) -> Expectation:
+    quoted = regex.replace("'", "''")
+    return where("format", column, sentence, bad=f"not regexp_full_match({column}, '{quoted}')")
+
+
+def email(column: str = "email") -> Expectation:
+    return matches(column, "is one address: local@domain.tld", regex=EMAIL)
+
+
+def language(column: str = "language") -> Expectation:
+    tag = r"[a-z]{2,3}(-[A-Za-z0-9]{1,8})*"
+    return matches(column, "is a BCP 47 tag, such as el or pt-BR", regex=tag)
+
+
+def country(column: str = "country") -> Expectation:
+    return matches(column, "is an ISO 3166 code of two capitals", regex="[A-Z]{2}")
+
+
+def currency(column: str = "currency") -> Expectation:
+    known = _listed(list_currencies())
+    sentence = "is an ISO 4217 code of three capitals"
+    return where("format", column, sentence, bad=f"{column} not in ({known})")
+
+
+def timezone(column: str = "timezone") -> Expectation:
+    known = _listed(available_timezones() - {"localtime", "posixrules", "Factory"})
+    sentence = "is an IANA zone, such as Europe/Athens"
+    return where("format", column, sentence, bad=f"{column} not in ({known})")
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
+def suite(feed: str, *rules: Expectation | list[Expectation], **limits: object) -> ExpectationSuite:
+    """The suite of `feed`: types, required values and unique keys, which the feed itself says,
+    and `rules`. `limits` are the feed's own file rules (see `tessera.land.verdict.Limits`)."""
+    its = FEEDS[feed]
+    said = [types(), *(not_null(column) for column in its.required), unique(*its.key)]
+    own = [rule for found in rules for rule in (found if isinstance(found, list) else [found])]
+    return ExpectationSuite(
+        feed,
+        expectations=cast("list[Any]", said + own),
+        meta={"limits": limits},
+        notes=f"What a good row of {feed} is.",
+    )

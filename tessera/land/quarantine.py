@@ -1,0 +1,208 @@
+"""Quarantine: where bad rows wait, with their reasons, for somebody to set them right."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from tessera.errors import BadInput
+from tessera.feeds import FEEDS
+from tessera.home import Home
+from tessera.land import manifest
+from tessera.land.table import literal, name
+from tessera.land.verdict import READMITTED, Landed, Verdict
+from tessera.store import queries
+from tessera.workspace import Workspace
+
+SQL = queries("tessera.land", "quarantine.sql")
+PAIR = pa.schema({"file_id": pa.int64(), "row_number": pa.int64()})
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Where the rows of one feed are that a retailer's files brought:
+    landed = good + open + readmitted + refused + waiting."""
+
+    feed: str
+    landed: int
+    good: int
+    open: int  # in quarantine
+    readmitted: int  # out of quarantine again
+    refused: int  # in files refused whole
+    waiting: int  # in files not judged yet
+
+
+def counts(ws: Workspace) -> list[Counts]:
+    """Where the landed rows of each feed are."""
+    with ws.store.read() as store:
+        rows = store.all(SQL["counts"])
+    return [
+        Counts(
+            feed=row["feed"],
+            landed=int(row["landed"]),
+            good=int(row["good"]),
+            open=int(row["bad"] - row["readmitted"]),
+            readmitted=int(row["readmitted"]),
+            refused=int(row["refused"]),
+            waiting=int(row["waiting"]),
+        )
+        for row in rows
+    ]
+
+
+def refused(ws: Workspace) -> list[dict[str, Any]]:
+    """The files refused whole, with the reason."""
+    with ws.store.read() as store:
+        return [dict(row) for row in store.all(SQL["refused"])]
+
+
+def gather(db: duckdb.DuckDBPyConnection, files: Sequence[Landed]) -> None:
+    """Make the table `quarantined` of all bad rows in `files`, their reasons and their text."""
+    if not files:
+        return
+    feed = FEEDS[files[0].feed]
+    named = {"file_id": [file.file_id for file in files], "name": [file.name for file in files]}
+    db.register("file", pa.table(named))
+    texts = {
+        column: f"coalesce(_cast_errors['{column}'], l.{column}::varchar)"
+        for column in feed.columns
+    }
+    key = ", ".join(f"coalesce({texts[column]}, '')" for column in feed.key)
+    row = ", ".join(f"'{column}': {text}" for column, text in texts.items())
+    query = SQL["quarantined"].format(row_key=f"concat_ws('|', {key})", row=f"{{{row}}}")
+    values = {"source": files[0].source, "feed": feed.name, "columns": list(feed.columns)}
+    db.execute(query, values)
+    db.unregister("file")
+
+
+def write(db: duckdb.DuckDBPyConnection, home: Home, verdict: Verdict) -> None:
+    """Put the rows of a judged file where its verdict says: good ones in `validated/`, bad ones in
+    `quarantine/`, and none of a refused file anywhere."""
+    file, its = verdict.file, verdict.measures
+    folder = Path(file.feed, f"file_id={file.file_id}")
+    good, bad = home.validated / folder, home.quarantine / folder
+    landed = manifest.path(home, file.feed, file.file_id)
+    if not verdict.is_accepted:
+        _remove(good, bad)
+        return
+    if its.bad_rows:
+        values = {"file_id": file.file_id, "landed": literal(str(landed))}
+        _put(good, lambda to: _copy(db, "write_good", to, values))
+    else:
+        _put(good, lambda to: _link(landed, to))
+    if its.bad_rows and file.source != READMITTED:
+        _put(bad, lambda to: _copy(db, "write_bad", to, {"file_id": file.file_id}))
+    else:
+        _remove(bad)
+
+
+def _copy(db: duckdb.DuckDBPyConnection, query: str, to: Path, values: dict[str, object]) -> None:
+    db.execute(SQL[query].format(path=literal(str(to)), **values))
+
+
+def _link(landed: Path, to: Path) -> None:
+    """A clean file is its own validated file: landed files never change, so a second name does."""
+    try:
+        os.link(landed, to)
+    except OSError:
+        shutil.copyfile(landed, to)
+
+
+def _put(folder: Path, write_to: Callable[[Path], None]) -> None:
+    """Write `rows.parquet` beside and rename it; what a killed judge left behind goes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("*.part"):
+        left.unlink()
+    part = folder / "rows.part"
+    write_to(part)
+    part.replace(folder / "rows.parquet")
+    part.unlink(missing_ok=True)  # renaming onto another link to the same file does nothing
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of the open rows are meant; None is all."""
+
+    feed: str | None = None
+    rule: str | None = None
+    file_id: int | None = None
+
+
+def open_rows(ws: Workspace, choice: Choice) -> duckdb.DuckDBPyConnection:
+    """A DuckDB with the chosen rows still in quarantine as table `open_row`, and the pairs
+    (file_id, row_number) of all that came out of it as table `readmitted`."""
+    if choice.feed is not None and choice.feed not in FEEDS:
+        raise BadInput(f"There is no feed '{choice.feed}'; the feeds are {', '.join(FEEDS)}.")
+    with ws.store.read() as store:
+        files = store.all(SQL["files"])
+        back = store.arrow("select file_id, row_number from readmission", PAIR)
+    paths = [
+        str(ws.home.quarantine / row["feed"] / f"file_id={row['file_id']}" / "rows.parquet")
+        for row in files
+        if choice.feed in (None, row["feed"]) and choice.file_id in (None, row["file_id"])
+    ]
+    db = duckdb.connect(config={"memory_limit": ws.settings.duckdb_memory})
+    db.execute(SQL["empty"])
+    db.register("readmitted", back)
+    if paths:
+        db.execute(SQL["fill"], {"files": paths, "rule": choice.rule})
+    return db
+
+
+def groups(ws: Workspace, choice: Choice) -> list[dict[str, Any]]:
+    """How many open rows each file has for each column and rule."""
+    with open_rows(ws, choice) as db:
+        return _rows(db.execute(SQL["grouped"], {"rule": choice.rule}))
+
+
+def rows(ws: Workspace, choice: Choice, *, limit: int) -> list[dict[str, Any]]:
+    """The first `limit` open rows, each with its list of reasons."""
+    with open_rows(ws, choice) as db:
+        return _rows(db.execute(SQL["listed"], {"limit": limit}))
+
+
+def _rows(found: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def export(ws: Workspace, choice: Choice, target: Path) -> tuple[str, int]:
+    """Write the open rows of one feed to a CSV that can be set right and re-admitted.
+
+    Its canonical columns hold text: money in minor units, times in UTC, and what could not be
+    read as it stood in the file. Returns the feed and how many rows there are.
+    """
+    with open_rows(ws, choice) as db:
+        feeds = [feed for (feed,) in db.execute("select distinct feed from open_row").fetchall()]
+        if not feeds:
+            raise BadInput("Nothing of that is in quarantine, so there is nothing to export.")
+        if len(feeds) > 1:
+            raise BadInput(
+                f"Several feeds have rows in quarantine ({', '.join(sorted(feeds))}); a file holds "
+                "one of them: choose it with --feed."
+            )
+        columns = ", ".join(
+            f"q.\"row\" ->> '{column}' as {name(column)}" for column in FEEDS[feeds[0]].columns
+        )
+        part = target.with_name(f"{target.name}.part")
+        try:
+            query = SQL["exported"].format(columns=columns, path=literal(str(part)))
+            found = db.execute(query).fetchall()
+            part.replace(target)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        return feeds[0], int(found[0][0])

@@ -1,0 +1,136 @@
+-- name: quarantined
+-- DuckDB. Every bad row of a batch with its reasons, in the order of the feed's columns.
+create or replace table quarantined as
+with bad as (
+    select
+        l.file_id,
+        l._row_number as row_number,
+        {row_key} as row_key,
+        case
+            when l._cast_errors['_row'] is not null
+                then json_object('_row', l._cast_errors['_row'])
+            else to_json({row})
+        end as "row"
+    from landed as l
+    semi join bad_row as b on b.file_id = l.file_id and b.row_number = l._row_number
+    where l.file_id in (select file_id from file)
+), reasons as (
+    select
+        r.file_id,
+        r.row_number,
+        list(
+            {{
+                'column': r."column",
+                'rule': r.rule,
+                'value': if(r.rule = 'duplicate_key', b.row_key, b."row" ->> r."column")
+            }}
+            order by list_position($columns, r."column"), r.rule
+        ) as reasons
+    from reason as r
+    inner join bad as b using (file_id, row_number)
+    group by r.file_id, r.row_number
+)
+select
+    $source as source,
+    $feed as feed,
+    b.file_id,
+    f.name as file,
+    b.row_number,
+    b.row_key,
+    r.reasons,
+    b."row"::varchar as "row"
+from bad as b
+inner join reasons as r using (file_id, row_number)
+inner join file as f using (file_id)
+
+-- name: write_bad
+copy (
+    select * from quarantined where file_id = {file_id} order by row_number
+) to {path} (format parquet, compression zstd)
+
+-- name: write_good
+copy (
+    select l.* from read_parquet({landed}, hive_partitioning = false) as l
+    anti join (select row_number from bad_row where file_id = {file_id}) as b
+        on b.row_number = l._row_number
+) to {path} (format parquet, compression zstd)
+
+-- name: files
+-- The accepted files that have quarantined rows.
+select file_id, feed from landed_file
+where verdict = 'accepted' and bad_rows > 0 and source <> 'readmitted'
+order by file_id
+
+-- name: refused
+select file_id, source, feed, name as file, rows, verdict_reason as reason
+from landed_file where verdict = 'refused' order by file_id
+
+-- name: counts
+with original as (
+    select
+        feed,
+        sum(rows) as landed,
+        sum(case when verdict = 'accepted' then good_rows else 0 end) as good,
+        sum(case when verdict = 'accepted' then bad_rows else 0 end) as bad,
+        sum(case when verdict = 'refused' then rows else 0 end) as refused,
+        sum(case when verdict is null then rows else 0 end) as waiting
+    from landed_file
+    where source <> 'readmitted'
+    group by feed
+), back as (
+    select f.feed, count(*) as readmitted
+    from readmission as r
+    inner join landed_file as f on f.file_id = r.file_id
+    group by f.feed
+)
+select
+    o.feed, o.landed, o.good, o.bad, coalesce(b.readmitted, 0) as readmitted, o.refused, o.waiting
+from original as o
+left join back as b on b.feed = o.feed
+order by o.feed
+
+-- name: empty
+create temp table open_row (
+    source varchar, feed varchar, file_id bigint, file varchar, row_number bigint, row_key varchar,
+    reasons struct("column" varchar, rule varchar, value varchar)[], "row" varchar
+)
+
+-- name: fill
+insert into open_row
+select q.source, q.feed, q.file_id, q.file, q.row_number, q.row_key, q.reasons, q."row"
+from read_parquet($files, hive_partitioning = false) as q
+anti join readmitted as r on r.file_id = q.file_id and r.row_number = q.row_number
+where $rule is null or list_contains(list_transform(q.reasons, lambda r: r.rule), $rule)
+
+-- name: grouped
+select q.feed, q.source, q.file_id, q.file, r."column", r.rule, count(*) as "rows"
+from open_row as q, unnest(q.reasons) as t (r)
+where $rule is null or r.rule = $rule
+group by all
+order by q.feed, q.file_id, r.rule, r."column"
+
+-- name: listed
+select feed, source, file_id, file, row_number, row_key, reasons
+from open_row
+order by file_id, row_number
+limit $limit
+
+-- name: exported
+copy (
+    select
+        q.feed,
+        q.file_id,
+        q.file,
+        q.row_number,
+        array_to_string(
+            list_transform(
+                q.reasons,
+                lambda r: r."column" || ': ' || r.rule || coalesce(' (' || r.value || ')', '')
+            ),
+            '; '
+        ) as reasons,
+        {columns},
+        q."row" ->> '_row' as _row
+    from open_row as q
+    order by q.file_id, q.row_number
+) to {path} (format csv, header)

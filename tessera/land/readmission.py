@@ -1,0 +1,248 @@
+"""Re-admission: quarantined rows that were set right, landed again as rows of source `readmitted`.
+
+They are judged like any others. The rows that pass are modelled, and each marks the quarantined
+row it stands for, once; the others change nothing, and what they stand for stays in quarantine.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from tessera.errors import BadInput
+from tessera.feeds import FEEDS, SQL_TYPES, Feed
+from tessera.home import Home
+from tessera.land import manifest, quarantine
+from tessera.land.manifest import Landing
+from tessera.land.quarantine import PAIR, Choice
+from tessera.land.table import literal, name
+from tessera.land.verdict import READMITTED, Landed
+from tessera.store import Connection, queries
+from tessera.workspace import Workspace
+
+SQL = queries("tessera.land", "readmission.sql")
+OF_THE_ROW = ("feed", "file_id", "row_number")
+TYPED = {
+    "text": "{}",
+    "integer": "exact_integer({})",
+    "money": "exact_integer({})",
+    "decimal": "exact_decimal({})",
+    "boolean": "exact_boolean({})",
+    "date": "exact_date({})",
+    "timestamp": "exact_moment({})",
+}
+
+
+@dataclass(frozen=True)
+class Readmitted:
+    """What came of re-admitting rows."""
+
+    rows: int  # that were offered and open
+    already: int  # offered, but re-admitted before
+    readmitted: int
+    still_quarantined: int
+    reasons: dict[str, int]  # rule -> values, of those that stay
+
+
+def land_file(ws: Workspace, path: Path) -> tuple[int | None, int, int]:
+    """Land the rows of an exported CSV that was corrected: their file's number (None when none of
+    them is open any more), how many are open and how many were re-admitted before."""
+    header = _header(path)
+    with duckdb.connect() as probe:
+        offered = _read(probe, path, header)
+    feed = FEEDS[_feed(path, offered)]
+    _check_columns(path, feed, offered.column_names)
+    with quarantine.open_rows(ws, Choice(feed=feed.name)) as db:
+        db.register("offered", offered)
+        already = _refuse_strangers(db, path)
+        texts = ", ".join(f"given(o.{name(c)}) as {name(c)}" for c in feed.columns)
+        db.execute(SQL["macros"])
+        db.execute(
+            f"create temp table fixed as select q.file_id, q.row_number, {texts} "
+            "from offered as o inner join open_row as q "
+            "on q.file_id = o.file_id::bigint and q.row_number = o.row_number::bigint"
+        )
+        return *_land(ws, db, feed, path.name), already
+
+
+def land_again(ws: Workspace, choice: Choice) -> dict[int, int]:
+    """Land the chosen open rows as they are, for a suite that has changed: the rows in each new
+    file, by its number. Lines that could not be read at all stay where they are."""
+    with quarantine.open_rows(ws, choice) as db:
+        found = db.execute("select distinct feed from open_row order by feed").fetchall()
+        db.execute(SQL["macros"])
+        landed = {}
+        for feed in (FEEDS[feed] for (feed,) in found):
+            texts = ", ".join(f"\"row\" ->> '{c}' as {name(c)}" for c in feed.columns)
+            db.execute(
+                f"create or replace temp table fixed as select file_id, row_number, {texts} "
+                f"from open_row where feed = '{feed.name}' and (\"row\" ->> '_row') is null"
+            )
+            file_id, rows = _land(ws, db, feed, f"{feed.name} from quarantine")
+            if file_id is not None:
+                landed[file_id] = rows
+    return landed
+
+
+def _header(path: Path) -> str:
+    """The CSV's delimiter, told by its header: spreadsheets of many countries write semicolons."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read as a UTF-8 text: {error}.") from error
+    for delimiter in (",", ";", "\t"):
+        if set(OF_THE_ROW) <= set(next(csv.reader([first], delimiter=delimiter), [])):
+            return delimiter
+    raise BadInput(
+        f"{path} has no columns {', '.join(OF_THE_ROW)}: start from a file that "
+        "'tessera quarantine export' wrote."
+    )
+
+
+def _read(db: duckdb.DuckDBPyConnection, path: Path, delimiter: str) -> pa.Table:
+    try:
+        return db.execute(
+            "select * from read_csv($path, all_varchar = true, header = true, delim = $delim, "
+            "quote = '\"', escape = '\"', auto_detect = false, columns = $columns)",
+            {"path": str(path), "delim": delimiter, "columns": _columns(path, delimiter)},
+        ).to_arrow_table()
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        raise BadInput(f"{path} is not a CSV that can be read: {said}") from error
+
+
+def _columns(path: Path, delimiter: str) -> dict[str, str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return dict.fromkeys(next(csv.reader(file, delimiter=delimiter)), "VARCHAR")
+
+
+def _feed(path: Path, offered: pa.Table) -> str:
+    feeds = set(offered["feed"].to_pylist())
+    if len(feeds) != 1 or not feeds <= FEEDS.keys():
+        raise BadInput(f"{path} must hold rows of one feed, named in its column 'feed'.")
+    return str(feeds.pop())
+
+
+def _check_columns(path: Path, feed: Feed, found: list[str]) -> None:
+    missing = [column for column in feed.columns if column not in found]
+    if missing:
+        raise BadInput(
+            f"{path} has no column {', '.join(missing)}; keep all columns of the exported file."
+        )
+
+
+def _refuse_strangers(db: duckdb.DuckDBPyConnection, path: Path) -> int:
+    """How many of the offered rows were re-admitted before; BadInput if one never was quarantined,
+    or is there twice."""
+    known = "(select file_id, row_number from open_row union all select * from readmitted)"
+    pair = "(try_cast(file_id as bigint), try_cast(row_number as bigint))"
+    stranger = db.execute(
+        f"select file_id, row_number from offered where {pair} not in {known} "
+        f"or {pair} in (select {pair} from offered group by all having count(*) > 1) limit 1"
+    ).fetchall()
+    if stranger:
+        raise BadInput(
+            f"{path}: row {stranger[0][1]} of file {stranger[0][0]} is not in quarantine, or is in "
+            "this file twice; leave the columns file_id and row_number as they were exported."
+        )
+    query = f"select count(*) from offered where {pair} in (select (file_id, row_number) from readmitted)"
+    return int(db.execute(query).fetchall()[0][0])
+
+
+def _land(
+    ws: Workspace, db: duckdb.DuckDBPyConnection, feed: Feed, title: str
+) -> tuple[int | None, int]:
+    """Land table `fixed`: the new file's number and its rows."""
+    rows = int(db.execute("select count(*) from fixed").fetchall()[0][0])
+    if not rows:
+        return None, 0
+    fingerprint = str(db.execute(SQL["fingerprint"]).fetchall()[0][0])
+    with ws.store.read() as store:
+        attempts = store.scalar(SQL["attempts"], fingerprint=f"{fingerprint}-%")
+    # The same rows may be offered again, when the suite has changed: that is another attempt.
+    content_hash = f"{fingerprint}-{attempts}"
+    target = origins(ws.home, content_hash)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write(db, SQL["origins"], target)
+    part = target.with_suffix(".part")
+    db.execute(f"copy ({_typed(feed)}) to {literal(str(part))} (format parquet, compression zstd)")
+    landing = Landing(READMITTED, feed.name, content_hash, title, rows, part.stat().st_size)
+    if manifest.commit(ws, landing, part) is None:
+        part.unlink(missing_ok=True)
+    with ws.store.read() as store:
+        return store.scalar(SQL["file"], feed=feed.name, content_hash=content_hash), rows
+
+
+def origins(home: Home, content_hash: str) -> Path:
+    """Which quarantined rows the rows of a re-admitted file were; written before it is landed."""
+    return home.quarantine / READMITTED / f"{content_hash}.parquet"
+
+
+def _write(db: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
+    part = target.with_suffix(".origins.part")
+    db.execute(f"copy ({query}) to {literal(str(part))} (format parquet)")
+    part.replace(target)
+
+
+def _typed(feed: Feed) -> str:
+    made = {column: name(f"t {column}") for column in feed.columns}
+    typed = ", ".join(
+        f"{TYPED[kind].format(name(column))} as {made[column]}"
+        for column, kind in feed.columns.items()
+    )
+    columns = ", ".join(
+        f"cast({made[column]} as {SQL_TYPES[kind]}) as {name(column)}"
+        for column, kind in feed.columns.items()
+    )
+    failed = {c: f"({made[c]} is null and {name(c)} is not null)" for c in feed.columns}
+    entries = ", ".join(
+        f"{{key: '{column}', value: case when {bad} then {name(column)} end}}"
+        for column, bad in failed.items()
+    )
+    return SQL["typed"].format(
+        typed=typed, columns=columns, failed=" or ".join(failed.values()), entries=entries
+    )
+
+
+def check(ws: Workspace, db: duckdb.DuckDBPyConnection, file: Landed) -> None:
+    """Add to table `reason` what speaks against a re-admitted row beside the suite: it was
+    re-admitted before, or another row has taken its place."""
+    feed = FEEDS[file.feed]
+    path = str(origins(ws.home, file.content_hash))
+    db.execute(SQL["origin"], {"file_id": file.file_id, "path": path})
+    with ws.store.read() as store:
+        back = store.arrow("select file_id, row_number from readmission", PAIR)
+    db.register("readmitted", back)
+    db.execute(SQL["closed"], {"column": feed.key[0]})
+    db.unregister("readmitted")
+    same_key = " and ".join(f"v.{name(c)} = l.{name(c)}" for c in feed.key)
+    validated = [str(path) for path in (ws.home.validated / feed.name).glob("*/rows.parquet")]
+    if validated:
+        db.execute(
+            SQL["overtaken"].format(same_key=same_key),
+            {"column": feed.key[0], "validated": validated},
+        )
+
+
+def commit(ws: Workspace, store: Connection, db: duckdb.DuckDBPyConnection, file: Landed) -> None:
+    """Mark the quarantined rows whose corrected ones passed, in the verdict's transaction."""
+    at = ws.as_of.isoformat(timespec="seconds")
+    passed = db.execute(SQL["passed"], {"file_id": file.file_id}).to_arrow_table()
+    rows = passed.append_column("into_file_id", pa.array([file.file_id] * len(passed), pa.int64()))
+    rows = rows.append_column("at", pa.array([at] * len(passed), pa.string()))
+    if store.insert_new("readmission", rows) != len(passed):
+        raise RuntimeError(f"Rows of file {file.file_id} were re-admitted twice.")
+
+
+def outcome(
+    ws: Workspace, file_ids: list[int], *, rows: int, already: int, reasons: dict[str, int]
+) -> Readmitted:
+    """What came of the rows landed as `file_ids`."""
+    with ws.store.read() as store:
+        done = sum(int(store.scalar(SQL["outcome"], file_id=file_id)) for file_id in file_ids)
+    return Readmitted(rows, already, done, rows - done, reasons)

@@ -1,0 +1,349 @@
+"""Bad rows wait in quarantine; set right, each comes back once, and nothing is ever lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from great_expectations import ExpectationSuite
+from typer.testing import CliRunner
+
+from flows.validate import judge, readmit, retry
+from tessera.cli.app import app
+from tessera.errors import BadInput
+from tessera.land import quarantine, readmission, verdict
+from tessera.land.quarantine import Choice
+from tessera.testing import workspace
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.landed import good, land, reasons, stored
+
+BAD = [
+    good("transactions", 31, kind="gift"),
+    good("transactions", 32, amount=None, _cast_errors={"amount": "12,x"}),
+    good("transactions", 33, sold_at=None, timezone="Mars/Olympus"),
+    good("transactions", 1),
+    dict.fromkeys(good("transactions")) | {"_cast_errors": {"_row": 'R9;"1;x'}},
+]
+MONEY = {"amount": "1225"}
+
+
+@pytest.fixture
+def quarantined(ws: Workspace) -> Workspace:
+    """Thirty good receipt lines and five bad ones, which are rows 31 to 35."""
+    land(ws, "transactions", [*(good("transactions", n) for n in range(1, 31)), *BAD])
+    assert judge(ws).rows_bad == 5
+    return ws
+
+
+def corrected(ws: Workspace, path: Path, changes: dict[int, dict[str, str]]) -> Path:
+    """The exported transactions with `changes` (row number -> column -> text)."""
+    quarantine.export(ws, Choice(feed="transactions"), path)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row.update(changes.get(int(row["row_number"]), {}))
+    save(path, rows)
+    return path
+
+
+def save(path: Path, rows: list[dict[str, str]], **dialect: Any) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], **dialect)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def standing(ws: Workspace) -> tuple[int, int, int]:
+    """Good, open and re-admitted transactions, which together are all that landed."""
+    its = next(each for each in quarantine.counts(ws) if each.feed == "transactions")
+    assert its.landed == its.good + its.open + its.readmitted + its.refused + its.waiting
+    return its.good, its.open, its.readmitted
+
+
+def modelled(ws: Workspace) -> list[str]:
+    return sorted(row["transaction_id"] for row in stored(ws.home.validated, "transactions"))
+
+
+def test_the_rows_are_listed_by_file_column_and_rule(quarantined: Workspace) -> None:
+    found = {(g["column"], g["rule"]): g["rows"] for g in quarantine.groups(quarantined, Choice())}
+    assert found == {
+        ("_row", "type"): 1,
+        ("amount", "type"): 1,
+        ("kind", "in_set"): 1,
+        ("sold_at", "not_null"): 1,
+        ("timezone", "format"): 1,
+        ("transaction_id", "duplicate_key"): 1,
+    }
+    chosen = quarantine.rows(quarantined, Choice(rule="type"), limit=10)
+    assert [row["row_number"] for row in chosen] == [32, 35]
+    assert quarantine.rows(quarantined, Choice(file_id=9), limit=10) == []
+    assert quarantine.groups(quarantined, Choice(feed="stores")) == []
+    with pytest.raises(BadInput, match="no feed 'till'"):
+        quarantine.groups(quarantined, Choice(feed="till"))
+
+
+def test_the_export_shows_what_stood_in_the_file_and_why_it_is_bad(
+    quarantined: Workspace, tmp_path: Path
+) -> None:
+    path = corrected(quarantined, tmp_path / "bad.csv", {})
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = {int(row["row_number"]): row for row in csv.DictReader(file)}
+    assert rows[32]["amount"] == "12,x"
+    assert rows[32]["reasons"] == "amount: type (12,x)"
+    assert rows[33]["reasons"] == "sold_at: not_null; timezone: format (Mars/Olympus)"
+    assert rows[35]["_row"] == 'R9;"1;x'
+    assert rows[31]["sold_at"] == "2026-03-29 10:00:00"
+
+
+def test_a_corrected_row_is_readmitted_once(quarantined: Workspace, tmp_path: Path) -> None:
+    path = corrected(quarantined, tmp_path / "bad.csv", {32: MONEY, 31: {"kind": "sale"}})
+    found = readmit(quarantined, path)
+    assert (found.rows, found.readmitted, found.still_quarantined) == (5, 2, 3)
+    assert found.reasons == {"duplicate_key": 1, "format": 1, "not_null": 9}
+    assert standing(quarantined) == (30, 3, 2)
+    assert modelled(quarantined) == sorted([f"R1-{n}" for n in range(1, 33)])
+    row = next(
+        row
+        for row in stored(quarantined.home.validated, "transactions")
+        if row["transaction_id"] == "R1-32"
+    )
+    assert (row["amount"], row["file_id"], row["_cast_errors"]) == (1225, 2, None)
+
+    again = readmit(quarantined, path)
+    assert (again.rows, again.already, again.readmitted) == (3, 2, 0)
+    assert standing(quarantined) == (30, 3, 2)
+    assert len(modelled(quarantined)) == 32
+
+
+def test_rows_may_be_corrected_one_after_another(quarantined: Workspace, tmp_path: Path) -> None:
+    first = corrected(quarantined, tmp_path / "a.csv", {32: MONEY})
+    assert readmit(quarantined, first).readmitted == 1
+    second = corrected(
+        quarantined,
+        tmp_path / "b.csv",
+        {
+            31: {"kind": "sale"},
+            33: {"timezone": "Europe/Athens", "sold_at": "2026-03-29T12:00:00+02:00"},
+            34: {"transaction_id": "R1-34"},
+            35: {**good("transactions", 35, quantity="1", amount="99"), "_row": ""},
+        },
+    )
+    assert readmit(quarantined, second).readmitted == 4
+    assert standing(quarantined) == (30, 0, 5)
+    row = next(
+        row
+        for row in stored(quarantined.home.validated, "transactions")
+        if row["transaction_id"] == "R1-33"
+    )
+    assert str(row["sold_at"]) == "2026-03-29 10:00:00"
+    with pytest.raises(BadInput, match="nothing to export"):
+        quarantine.export(quarantined, Choice(), tmp_path / "c.csv")
+
+
+def test_money_with_a_point_is_not_taken_for_minor_units(
+    quarantined: Workspace, tmp_path: Path
+) -> None:
+    path = corrected(quarantined, tmp_path / "bad.csv", {32: {"amount": "12.25"}})
+    assert readmit(quarantined, path).readmitted == 0
+
+
+def test_a_row_overtaken_by_a_later_file_stays_out(quarantined: Workspace, tmp_path: Path) -> None:
+    """The shop has sent the line again since; the old one must not win over it."""
+    later = workspace(quarantined.home.root, "2026-04-01")
+    land(later, "transactions", [good("transactions", 32, amount=777)])
+    judge(later)
+    found = readmit(later, corrected(later, tmp_path / "bad.csv", {32: MONEY}))
+    assert found.readmitted == 0
+    assert found.reasons["superseded"] == 1
+    assert found.reasons["duplicate_key"] == 1
+
+
+def test_a_semicolon_file_of_a_spreadsheet_is_read(quarantined: Workspace, tmp_path: Path) -> None:
+    path = corrected(quarantined, tmp_path / "bad.csv", {32: MONEY})
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    save(path, rows, delimiter=";")
+    path.write_text("\ufeff" + path.read_text("utf-8"), "utf-8")
+    assert readmit(quarantined, path).readmitted == 1
+
+
+def stranger(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{**rows[0], "row_number": "3"}]
+
+
+def twice(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [rows[0], rows[0]]
+
+
+def without_kind(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{key: value for key, value in row.items() if key != "kind"} for row in rows]
+
+
+def of_two_feeds(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [rows[0], {**rows[1], "feed": "cards"}]
+
+
+def no_origin(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{"transaction_id": row["transaction_id"]} for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (stranger, "row 3 of file 1 is not in quarantine"),
+        (twice, "is in this file twice"),
+        (without_kind, "has no column kind"),
+        (of_two_feeds, "must hold rows of one feed"),
+        (no_origin, "has no columns feed, file_id, row_number"),
+    ],
+    ids=lambda case: getattr(case, "__name__", ""),
+)
+def test_a_file_that_is_no_export_is_refused_with_a_sentence(
+    spoil: Callable[[list[dict[str, str]]], list[dict[str, str]]],
+    sentence: str,
+    quarantined: Workspace,
+    tmp_path: Path,
+) -> None:
+    path = corrected(quarantined, tmp_path / "bad.csv", {})
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    save(path, spoil(rows))
+    with pytest.raises(BadInput, match=sentence):
+        readmit(quarantined, path)
+    assert standing(quarantined) == (30, 5, 0)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00binary", b"", b"a,b\n1,2\n", None])
+def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(
+    content: bytes | None, ws: Workspace, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"bad\.csv"):
+        readmit(ws, path)
+
+
+def test_rows_are_tried_again_when_a_suite_has_changed(
+    quarantined: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert retry(quarantined, Choice()).readmitted == 0
+    suite = ExpectationSuite("transactions", expectations=[], meta={"limits": {}})
+    monkeypatch.setattr("expectations.guard.suite_of", lambda _feed: suite)
+    kinds = retry(quarantined, Choice(rule="in_set"))
+    assert (kinds.rows, kinds.readmitted) == (1, 1)
+    found = retry(quarantined, Choice())
+    # The row whose key has a good row in its own file is still the second of two.
+    assert (found.rows, found.readmitted, found.reasons) == (3, 2, {"duplicate_key": 1})
+    assert standing(quarantined) == (30, 2, 3)
+
+
+def test_a_readmission_killed_before_its_verdict_is_finished_by_the_next_judge(
+    quarantined: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = corrected(quarantined, tmp_path / "bad.csv", {32: MONEY})
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(readmission, "commit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        readmit(quarantined, path)
+    assert standing(quarantined) == (30, 5, 0)
+    monkeypatch.undo()
+    assert readmit(quarantined, path).readmitted == 1
+    assert len(verdict.pending(quarantined)) == 0
+    assert standing(quarantined) == (30, 4, 1)
+    assert len(modelled(quarantined)) == 31
+
+
+def test_rows_offered_in_two_files_at_once_come_back_once(
+    quarantined: Workspace, tmp_path: Path
+) -> None:
+    """Both files are landed before either is judged."""
+    a = corrected(quarantined, tmp_path / "a.csv", {32: MONEY})
+    b = corrected(quarantined, tmp_path / "b.csv", {32: {"amount": "9999"}})
+    for path in (a, b):
+        readmission.land_file(quarantined, path)
+    judge(quarantined)
+    assert standing(quarantined) == (30, 4, 1)
+    assert modelled(quarantined).count("R1-32") == 1
+
+
+def test_a_readmitted_row_says_where_it_came_from(quarantined: Workspace, tmp_path: Path) -> None:
+    readmit(quarantined, corrected(quarantined, tmp_path / "bad.csv", {32: MONEY}))
+    with quarantined.store.read() as store:
+        rows = store.all("select * from readmission")
+        file = store.one("select source, name, good_rows from landed_file where file_id = 2")
+    assert rows == [
+        {"file_id": 1, "row_number": 32, "into_file_id": 2, "at": "2026-03-31T00:00:00+00:00"}
+    ]
+    assert file == {"source": "readmitted", "name": "bad.csv", "good_rows": 1}
+    assert reasons(quarantined, "transactions").keys() == {31, 32, 33, 34, 35}
+
+
+@BOTH_STORES
+def test_the_accounts_are_the_same_on_both_databases(store_url: str, tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "home", store_url=store_url)
+    land(ws, "transactions", [*(good("transactions", n) for n in range(1, 31)), *BAD])
+    refused = [good("stores", n, country="x") for n in range(100)]
+    land(ws, "stores", refused)
+    judge(ws)
+    readmit(ws, corrected(ws, tmp_path / "bad.csv", {32: MONEY}))
+    land(ws, "cards", [good("cards")])
+    found = {each.feed: asdict(each) for each in quarantine.counts(ws)}
+    nothing = {"landed": 0, "good": 0, "open": 0, "readmitted": 0, "refused": 0, "waiting": 0}
+    assert found == {
+        "cards": {**nothing, "feed": "cards", "landed": 1, "waiting": 1},
+        "stores": {**nothing, "feed": "stores", "landed": 100, "refused": 100},
+        "transactions": {
+            **nothing,
+            "feed": "transactions",
+            "landed": 35,
+            "good": 30,
+            "open": 4,
+            "readmitted": 1,
+        },
+    }
+    ws.store.close()
+
+
+def run(*arguments: str) -> Any:
+    result = CliRunner().invoke(app, ["quarantine", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout) if "--json" in arguments else result.stdout
+
+
+def test_the_command_line_lists_exports_and_readmits(
+    quarantined: Workspace, tmp_path: Path
+) -> None:
+    home, path = str(quarantined.home.root), tmp_path / "bad.csv"
+    assert sum(group["rows"] for group in run("list", "--home", home, "--json")) == 6
+    assert "in_set" in run("list", "--home", home, "--rule", "in_set")
+    shown = run("show", "--home", home, "--limit", "2", "--json")
+    assert shown[0]["reasons"] == [{"column": "kind", "rule": "in_set", "value": "gift"}]
+    assert "kind: in_set (gift)" in run("show", "--home", home)
+    exported = run("export", str(path), "--home", home, "--json")
+    assert exported == {"path": str(path), "feed": "transactions", "rows": 5}
+    corrected(quarantined, path, {32: MONEY})
+    found = run("readmit", str(path), "--home", home, "--as-of", "2026-04-01", "--json")
+    assert found["readmitted"] == 1
+    assert run("retry", "--home", home, "--file", "1").startswith("0 of 3 rows were re-admitted")
+    accounts = run("summary", "--home", home, "--json")
+    assert accounts["feeds"][0]["open"] == 4
+    assert accounts["refused"] == []
+
+
+def test_the_command_line_lets_a_refused_file_in(ws: Workspace) -> None:
+    land(ws, "stores", [good("stores", n, country="x") for n in range(100)], name="stores.csv")
+    judge(ws)
+    home = str(ws.home.root)
+    assert "stores.csv" in run("summary", "--home", home)
+    assert "judged again" in run("allow", "1", "--home", home)
+    assert judge(ws).rows_bad == 100
