@@ -28,22 +28,27 @@ def note(line: str) -> None:
 
 @contextlib.contextmanager
 def connected(api: str) -> Iterator[None]:
-    """Flows called here report to `api`, and have reported when this ends.
-
-    Each sync flow would spend a second on ending its heartbeat thread. Nobody needs the pulse of
-    a flow whose process is being watched, and only settings, not the environment, can say so.
-    """
+    """Flows called here report to `api`, and have reported when this ends."""
     from prefect import settings
 
-    updates = {
-        settings.PREFECT_API_URL: api,
-        settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-    }
-    with settings.temporary_settings(updates):
+    with settings.temporary_settings({settings.PREFECT_API_URL: api}), without_heartbeats():
         try:
             yield
         finally:
             _drain()
+
+
+@contextlib.contextmanager
+def without_heartbeats() -> Iterator[None]:
+    """Flows called here have no pulse of their own: somebody watches their process already.
+
+    Each sync flow would spend a second on ending its heartbeat thread, and only settings, not
+    the environment, can say that there is none.
+    """
+    from prefect import settings
+
+    with settings.temporary_settings({settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
 
 
 def _drain() -> None:

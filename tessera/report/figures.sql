@@ -79,3 +79,6 @@ where not exists (
 )
 group by all
 order by found desc, bad.feed, "column", reason.rule
+
+-- name: modelled
+select count(*) as lines from transactions

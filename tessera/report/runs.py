@@ -26,10 +26,12 @@ class Run:
     run_id: int
     summary: dict[str, Any] = field(default_factory=dict)
 
-    def stage(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def stage(
+        self, name: str, work: Callable[..., dict[str, Any]], **params: object
+    ) -> dict[str, Any]:
         """Do `work`, and keep its counts and seconds as the stage `name`."""
         begun = time.perf_counter()
-        counts = work()
+        counts = work(**params)
         self.summary[name] = {**counts, "seconds": round(time.perf_counter() - begun, 2)}
         with self.ws.store.write() as connection:
             connection.run(SQL["note"], run_id=self.run_id, summary=json.dumps(self.summary))

@@ -38,7 +38,8 @@ where business_date = :business_date
 order by programme
 
 -- name: files
--- Readmitted rows were counted where they first landed.
+-- What others gave us: the engine's own rows are nobody's export, and readmitted rows were counted
+-- where they first landed.
 select
     feed,
     count(*) as files,
@@ -48,7 +49,7 @@ select
     cast(sum(case when verdict = 'refused' then rows else 0 end) as bigint) as refused,
     cast(sum(case when verdict is null then rows else 0 end) as bigint) as waiting
 from landed_file
-where source <> 'readmitted'
+where source not in ('engine', 'readmitted')
 group by feed
 order by feed
 
@@ -60,3 +61,20 @@ order by file_id
 
 -- name: readmitted
 select file_id, row_number from readmission order by file_id, row_number
+
+-- name: lines
+-- Receipt lines at the door. A readmitted row has a file of its own beside the bad row it mends.
+with file as (
+    select * from landed_file where feed = 'transactions' and source <> 'readmitted'
+)
+
+select
+    cast(coalesce(sum(rows), 0) as bigint) as landed,
+    cast(coalesce(sum(case when verdict = 'accepted' then bad_rows end), 0) as bigint)
+    - (
+        select count(*) from readmission
+        where readmission.file_id in (select file.file_id from file)
+    ) as quarantined,
+    cast(coalesce(sum(case when verdict = 'refused' then rows end), 0) as bigint) as refused,
+    cast(coalesce(sum(case when verdict is null then rows end), 0) as bigint) as waiting
+from file

@@ -1,0 +1,32 @@
+"""What Prefect's pages show of a day: Markdown and tables, nobody's data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from tessera.report.summary import reasons, stages
+from tessera.workspace import Workspace
+
+
+def publish(ws: Workspace, summary: dict[str, Any]) -> None:
+    """The day's summary beside its flow run, with links to the report and the Data Docs."""
+    create_markdown_artifact(
+        markdown(ws, summary), key="day", description=f"What happened on {ws.business_date}"
+    )
+    create_table_artifact(stages(summary), key="day-stages", description="Stages of the day")
+    create_table_artifact(reasons(summary), key="day-reasons", description="Decisions by reason")
+
+
+def markdown(ws: Workspace, summary: dict[str, Any]) -> str:
+    """The day as a table of stages, and where to look."""
+    rows = "\n".join(
+        f"| {row['stage']} | {row['what']} | {row['seconds']} |" for row in stages(summary)
+    )
+    report = (ws.home.report / "index.html").as_uri()
+    docs = (ws.home.data_docs / "index.html").as_uri()
+    return (
+        f"# {ws.business_date}\n\n| stage | what | seconds |\n|---|---|---:|\n{rows}\n\n"
+        f"[Report]({report}) · [Data Docs]({docs})\n"
+    )

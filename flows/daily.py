@@ -1,0 +1,53 @@
+"""The day, room by room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.artifacts import publish
+from flows.decide import decide
+from flows.hear import hear
+from flows.land import land
+from flows.model import model
+from flows.report import report
+from flows.reward import reward
+from flows.runtime import note, without_heartbeats
+from flows.send import send
+from flows.validate import validate
+from tessera.home import Home
+from tessera.report import runs
+from tessera.report.summary import complete
+from tessera.workspace import open_workspace
+
+
+@flow(name="daily")
+def daily(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
+    """Everything that happens on a day; the counts and seconds of each stage.
+
+    A stage that fails ends the day: those after it do not run, and what is done stays done.
+    """
+    ws = open_workspace(as_of, home=home)
+    day = {"as_of": ws.as_of.isoformat(), "home": str(ws.home.root)}
+    with runs.recorded(ws, say=note) as run, without_heartbeats():
+        run.stage("hear", hear, **day)
+        run.stage("land", engine_rows, **day)
+        run.stage("validate", validate, **day)
+        run.stage("model", model, **day)
+        run.stage("reward", reward, **day)
+        run.stage("decide", decide, **day)
+        run.stage("send", send, **day)
+        run.stage("report", report, **day)
+        run.summary = complete(ws, run.summary)
+    publish(ws, run.summary)
+    return run.summary
+
+
+def engine_rows(*, as_of: str, home: str) -> dict[str, Any]:
+    """The engine's own rows come back by the front door, once there are any."""
+    folder = Home(Path(home)).engine
+    if not any(folder.rglob("*.parquet")):
+        return {"rows": 0}
+    return land("engine", str(folder), as_of=as_of, home=home)

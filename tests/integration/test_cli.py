@@ -1,0 +1,120 @@
+"""The command line as a whole: help, sentences instead of tracebacks, and a light start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from tessera.cli.app import app
+
+HEAVY = {
+    "prefect",
+    "dbt",
+    "great_expectations",
+    "duckdb",
+    "pyarrow",
+    "pandas",
+    "sqlalchemy",
+    "jinja2",
+}
+WITHOUT_HOME = {"make-shop"}  # writes where it is told
+WITHOUT_JSON = {"up"}  # runs until it is stopped
+
+
+def commands() -> dict[str, Any]:
+    """Every command and sub-command by what is typed, such as 'quarantine list'."""
+    found: dict[str, Any] = {}
+    root: Any = typer.main.get_command(app)
+    for name, command in root.commands.items():
+        subcommands = getattr(command, "commands", None)
+        if subcommands is None:
+            found[name] = command
+        else:
+            found |= {f"{name} {sub}": inner for sub, inner in subcommands.items()}
+    return found
+
+
+COMMANDS = commands()
+
+
+def tessera(*words: str, home: Path | None = None, **variables: str) -> Any:
+    """The real command in a process of its own, with no settings but those given."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TESSERA_", "PREFECT_"))}
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("tessera")), *words],
+        env=inherited | variables | ({"TESSERA_HOME": str(home)} if home else {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_command_does_and_shows_an_example(command: str) -> None:
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    example = " ".join(result.stdout.split("Example:")[1].split())
+    assert f"tessera {command}" in example
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - WITHOUT_HOME))
+def test_every_command_takes_a_home(command: str) -> None:
+    assert "--home" in {option for param in COMMANDS[command].params for option in param.opts}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - WITHOUT_JSON))
+def test_every_command_that_ends_can_answer_in_json(command: str) -> None:
+    assert "--json" in {option for param in COMMANDS[command].params for option in param.opts}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['tessera', '--help']\n"
+        "from tessera.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"sys.exit(', '.join(sorted({HEAVY} & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "make-shop" in done.stdout
+
+
+def test_an_unknown_command_is_one_sentence() -> None:
+    done = tessera("pln")
+    assert done.returncode == 2
+    assert "No such command 'pln'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "--as-of", "31/02/2026"], "'31/02/2026' is not a date"),
+        (["run", "--messenger", "pigeon"], "'pigeon', which will not do"),
+        (["report", "--as-of", "soon"], "'soon' is not a date"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_touches_nothing(
+    words: list[str], says: str, tmp_path: Path
+) -> None:
+    done = tessera(*words, home=tmp_path / "home")
+    assert done.returncode == 3
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_zone_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+    done = tessera("report", home=tmp_path / "home", TESSERA_TIMEZONE="Mars/Olympus")
+    assert done.returncode == 3
+    assert done.stderr == (
+        "error: 'Mars/Olympus' is not a time zone; use an IANA name such as Europe/Athens.\n"
+    )

@@ -1,0 +1,77 @@
+"""deployments/prefect.yaml keeps up with the flows and the campaigns."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+
+from flows.up import in_zone
+from tessera.settings import CHECKOUT
+
+FILE = CHECKOUT / "deployments" / "prefect.yaml"
+DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["deployments"]
+CAMPAIGNS = sorted((CHECKOUT / "deployments" / "campaigns").glob("*.yml"))
+
+
+def named(deployment: dict[str, Any]) -> str:
+    return f"{deployment['entrypoint']} {deployment['name']}"
+
+
+@pytest.mark.parametrize("file", CAMPAIGNS, ids=lambda file: file.stem)
+def test_every_campaign_has_its_deployment_with_its_own_schedule(file: Path) -> None:
+    campaign = yaml.safe_load(file.read_text(encoding="utf-8"))
+    (deployment,) = [
+        found
+        for found in DEPLOYMENTS
+        if found.get("parameters") == {"campaign": campaign["campaign"]}
+    ]
+    assert deployment["entrypoint"] == "flows/decide.py:decide"
+    assert [schedule["cron"] for schedule in deployment["schedules"]] == [campaign["schedule"]]
+    assert campaign["campaign"] in deployment["tags"]
+
+
+def test_no_campaign_is_deployed_that_has_no_file() -> None:
+    deployed = {d["parameters"]["campaign"] for d in DEPLOYMENTS if "parameters" in d}
+    assert deployed == {file.stem for file in CAMPAIGNS}
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=named)
+def test_every_entrypoint_is_a_flow(deployment: dict[str, Any]) -> None:
+    from prefect import Flow
+
+    path, name = deployment["entrypoint"].split(":")
+    module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+    found = getattr(module, name)
+    assert isinstance(found, Flow)
+    assert set(deployment.get("parameters", {})) <= set(found.parameters.properties)
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=named)
+def test_every_deployment_has_tags_a_pool_and_schedules_with_a_named_zone(
+    deployment: dict[str, Any],
+) -> None:
+    assert deployment["tags"]
+    assert deployment["work_pool"]["name"] == "tessera"
+    for schedule in deployment["schedules"]:
+        assert ZoneInfo(schedule["timezone"])
+
+
+def test_no_two_deployments_of_a_flow_share_a_name() -> None:
+    names = [named(deployment) for deployment in DEPLOYMENTS]
+    assert len(set(names)) == len(names)
+
+
+def test_the_day_and_every_stage_can_be_started_from_prefects_pages() -> None:
+    stages = ["land", "validate", "model", "reward", "decide", "send", "hear", "report", "daily"]
+    assert {d["entrypoint"] for d in DEPLOYMENTS} == {f"flows/{s}.py:{s}" for s in stages}
+
+
+def test_schedules_run_in_the_shops_zone() -> None:
+    moved = in_zone(FILE, "Asia/Tehran")["deployments"]
+    zones = {schedule["timezone"] for found in moved for schedule in found["schedules"]}
+    assert zones == {"Asia/Tehran"}
