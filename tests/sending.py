@@ -149,8 +149,7 @@ class Provider:
 def provider() -> Iterator[Provider]:
     """A provider listening on this machine."""
     found = Provider()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(found))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _handler(found))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     found.url = f"http://127.0.0.1:{server.server_port}"
@@ -160,6 +159,13 @@ def provider() -> Iterator[Provider]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A caller that was killed is no news."""
 
 
 HANG_SECONDS = 1.0

@@ -118,9 +118,11 @@ def judge(messages: Sequence[Message], response: httpx.Response, host: str) -> A
     if status in OUR_FAULT or 300 <= status < 400:  # noqa: PLR2004
         why = OUR_FAULT.get(status, "it redirects elsewhere; check TESSERA_SENDGRID_HOST")
         raise Unusable(f"SendGrid at {host} answered {status}: {why}. The messages wait.")
-    fate = Fate.AMBIGUOUS if status >= SERVER_ERROR else Fate.REJECTED
-    reason = f"SendGrid answered {status}{_fields(response)}"
-    return alike(messages, fate, status_code=status, error=reason)
+    if status >= SERVER_ERROR:
+        error = f"SendGrid answered {status}"
+        return alike(messages, Fate.AMBIGUOUS, status_code=status, error=error)
+    error = f"SendGrid answered {status}{_fields(response)}"
+    return alike(messages, Fate.REJECTED, status_code=status, error=error)
 
 
 def _wait_seconds(response: httpx.Response) -> float | None:

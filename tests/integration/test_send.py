@@ -1,0 +1,423 @@
+"""A day's messages leave through each messenger: once, or not, and it is known which."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from aiosmtpd.controller import Controller
+
+from tessera.addresses import address_hash
+from tessera.errors import BadInput
+from tessera.say.links import secret_of, verify
+from tessera.send import send
+from tessera.send.messengers.base import Unusable
+from tessera.send.messengers.sendgrid import SendGridMessenger
+from tessera.send.messengers.smtp import SmtpMessenger
+from tessera.settings import CHECKOUT
+from tessera.testing import publish, workspace
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.sending import (
+    Provider,
+    addresses_in,
+    customer,
+    enqueue,
+    outbox_row,
+    plan,
+    provider,
+    reasons,
+    states,
+    within_documented_limits,
+)
+
+NO_NAP: Callable[[float], None] = lambda _seconds: None  # noqa: E731
+
+
+@pytest.fixture
+def ws(tmp_path: Path) -> Workspace:
+    return workspace(tmp_path / "home")
+
+
+def mails(ws: Workspace) -> dict[str, EmailMessage]:
+    """The mails in the folder, by the customer's address."""
+    found = {}
+    for path in sorted((ws.home.mail / "2026-03-31").glob("*.eml")):
+        message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        found[message["To"]] = message
+    return found
+
+
+def put(ws: Workspace, table: str, **row: Any) -> None:
+    with ws.store.write() as connection:
+        connection.insert_new(table, pa.Table.from_pylist([row]))
+
+
+# Files
+
+
+@BOTH_STORES
+def test_what_is_due_is_written_once_however_often_it_is_sent(
+    store_url: str, tmp_path: Path
+) -> None:
+    ws = workspace(tmp_path, store_url=store_url)
+    keys = plan(ws, 600)
+    first = send(ws)
+    assert (first.claimed, first.accepted, first.by_messenger) == (600, 600, {"file": 600})
+    folder = ws.home.mail / "2026-03-31"
+    assert {path.stem for path in folder.iterdir()} == set(keys)
+    bytes_before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    second = send(ws)
+    assert (second.claimed, second.accepted) == (0, 0)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == bytes_before
+    assert states(ws) == {"accepted": 600}
+
+
+def test_a_mail_speaks_the_customers_language_and_carries_the_ledgers_balance(
+    ws: Workspace,
+) -> None:
+    publish(ws, customers=[customer(1, given_name="Мария", favourite_category="Кофе")])
+    enqueue(ws, outbox_row("c1", language="ru-RU"))
+    account = {"programme": "p", "owner_type": "member", "owner_id": "c1", "bucket": "available"}
+    put(ws, "account", **account, balance=3)
+    put(ws, "account", **{**account, "bucket": "pending"}, balance=900)
+    send(ws)
+    (mail,) = mails(ws).values()
+    assert mail["Subject"] == "Мария, будем рады видеть вас снова"
+    assert mail["Content-Language"] == "ru-RU"
+    text = mail.get_body(("plain",)).get_content()
+    assert "Вас ждут 3 балла." in text
+    assert "Кофе" in text
+    token = mail["List-Unsubscribe"].strip("<>").rpartition("/")[2]
+    assert verify(secret_of(ws), "u", token) == outbox_row("c1")["send_key"]
+    assert addresses_in([mail["List-Unsubscribe"], mail["Message-ID"].partition("@")[0]]) == []
+
+
+def test_a_customer_of_whom_little_is_known_is_greeted_all_the_same(ws: Workspace) -> None:
+    publish(ws, customers=[customer(1, given_name=None)])
+    enqueue(ws, outbox_row("c1", template="welcome/hello"))
+    assert send(ws).accepted == 1
+    (mail,) = mails(ws).values()
+    assert mail.get_body(("plain",)).get_content().startswith("Hello,")
+
+
+def test_what_changed_since_the_decision_stops_a_message_at_the_last_moment(
+    ws: Workspace,
+) -> None:
+    people = [customer(n) for n in range(9)] + [
+        customer(20, email=None),
+        customer(21, email="not an address"),
+        customer(22, email="a@b.example\r\nBcc: x@y.example"),
+    ]
+    word = {"channel": "email", "purpose": "marketing", "recorded_at": "2026-03-01 00:00:00"}
+    publish(
+        ws,
+        customers=people,
+        consents=[
+            {"customer_id": "c3", "granted": True, **word},
+            {"customer_id": "c4", "granted": False, **word},
+            {"customer_id": "c8", "granted": False, **word},
+        ],
+    )
+    numbers = [*range(9), 20, 21, 22, 99]
+    service = {"purpose": "service"}
+    enqueue(ws, *(outbox_row(f"c{n}", **(service if n in (5, 6, 7) else {})) for n in numbers))
+    for number, scope in ((1, "all"), (2, "marketing"), (5, "marketing"), (6, "all")):
+        hashed = address_hash(f" PERSON{number}@mail.example")
+        barred = {"channel": "email", "scope": scope, "cause": "bounce", "since": "2026-01-01"}
+        put(ws, "suppression", address_hash=hashed, **barred)
+    told = {"channel": "email", "purpose": "marketing", "origin": "link", "wording_version": "1"}
+    later, earlier = "2026-03-30T10:00:00+00:00", "2026-02-01T10:00:00+00:00"
+    put(ws, "consent", customer_id="c3", granted=0, recorded_at=later, **told)
+    put(ws, "consent", customer_id="c7", granted=0, recorded_at=later, **told)
+    put(ws, "consent", customer_id="c4", granted=1, recorded_at=earlier, **told)
+    put(ws, "consent", customer_id="c8", granted=1, recorded_at=later, **told)
+    report = send(ws)
+    assert reasons(ws) == {
+        "c1": "suppressed",
+        "c2": "suppressed",
+        "c3": "no_consent",
+        "c4": "no_consent",
+        "c6": "suppressed",
+        "c20": "no_address",
+        "c21": "no_address",
+        "c22": "no_address",
+        "c99": "no_address",
+    }
+    assert (report.cancelled, report.accepted) == (9, 4)
+    expected = {f"person{n}@mail.example" for n in (0, 5, 7, 8)}
+    assert set(mails(ws)) == expected
+
+
+def test_a_message_that_cannot_be_written_is_rejected_and_no_other(
+    ws: Workspace, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(CHECKOUT / "templates", project / "templates")
+    (project / "templates/winback/reminder/subject.txt").write_text("{{ given_name }}")
+    ws = workspace(tmp_path / "home", project=project)
+    publish(ws, customers=[customer(1), customer(2, given_name=None), customer(3)])
+    enqueue(ws, *(outbox_row(f"c{n}") for n in (1, 2, 3)))
+    report = send(ws)
+    assert (report.accepted, report.rejected) == (2, 1)
+    assert "subject.txt:1: 'given_name' is empty for this customer" in reasons(ws)["c2"]
+
+
+def test_a_template_that_does_not_compile_sends_nothing_and_says_where(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(CHECKOUT / "templates", project / "templates")
+    ws = workspace(tmp_path / "home", project=project)
+    publish(ws, customers=[customer(1), customer(2)])
+    enqueue(ws, outbox_row("c1"), outbox_row("c2", template="birthday/greeting", language="fa"))
+    broken = project / "templates/birthday/greeting/body.html"
+    whole = broken.read_text()
+    broken.write_text(whole.replace("{% endblock %}", "", 1))
+    with pytest.raises(BadInput, match=r"birthday/greeting/body\.html:\d+ does not compile"):
+        send(ws)
+    assert states(ws) == {"ready": 2}
+    assert not ws.home.mail.exists()
+    broken.write_text(whole)
+    assert send(ws).accepted == 2
+
+
+def test_nothing_due_needs_no_marts_and_no_secret(ws: Workspace) -> None:
+    assert send(ws).claimed == 0
+    assert not (ws.home.root / "link_secret").exists()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"sender_email": "club"}, {"sender_email": "a@b.example\nBcc: c@d.example"},
+     {"public_url": "shop.example"}, {"public_url": "https://shop.example/> x"}],
+)  # fmt: skip
+def test_a_setting_that_would_break_a_header_is_one_sentence(
+    tmp_path: Path, setting: dict[str, str]
+) -> None:
+    with pytest.raises(BadInput, match="TESSERA_"):
+        send(workspace(tmp_path, **setting))
+
+
+def test_yesterdays_leftovers_are_sent_while_they_are_still_good(ws: Workspace) -> None:
+    publish(ws, customers=[customer(1), customer(2)])
+    day = {"send_at": "2026-03-30T09:00:00+00:00", "business_date": "2026-03-30"}
+    enqueue(ws, outbox_row("c1", **day, not_after="2026-03-30T12:00:00+00:00"))
+    enqueue(ws, outbox_row("c2", **day, not_after="2026-03-31T12:00:00+00:00"))
+    report = send(ws)
+    assert (report.accepted, report.cancelled, reasons(ws)) == (1, 1, {"c1": "too_late"})
+
+
+# SendGrid
+
+
+@pytest.fixture
+def api() -> Iterator[Provider]:
+    with provider() as found:
+        yield found
+
+
+def by_sendgrid(ws: Workspace, api: Provider, **options: Any) -> Any:
+    messenger = SendGridMessenger("key", api.url, **options)
+    return send(ws, messenger=messenger, sleep=NO_NAP)
+
+
+@BOTH_STORES
+def test_every_request_keeps_to_the_limits_and_carries_its_send_key(
+    store_url: str, tmp_path: Path, api: Provider
+) -> None:
+    ws = workspace(tmp_path, store_url=store_url)
+    keys = plan(ws, 30)
+    assert by_sendgrid(ws, api).accepted == 30
+    assert sorted(api.journal) == sorted(keys)
+    for body in api.bodies:
+        within_documented_limits(body)
+        (person,) = body["personalizations"]
+        assert addresses_in([person["custom_args"], person["headers"], body["categories"]]) == []
+    assert by_sendgrid(ws, api).claimed == 0
+    with ws.store.read() as connection:
+        rows = connection.all("select state, status_code, provider_id from provider_request")
+    assert {(row["state"], row["status_code"]) for row in rows} == {("accepted", 202)}
+    assert {row["provider_id"] for row in rows} == {f"id-{key}" for key in keys}
+
+
+@pytest.mark.parametrize(
+    ("answer", "fate", "sent"),
+    [
+        ("400", "rejected", 0),
+        ("413", "rejected", 0),
+        ("500", "ambiguous", 0),
+        ("503", "ambiguous", 0),
+        ("cut", "ambiguous", 0),
+        ("cut after", "ambiguous", 1),
+        ("hang", "ambiguous", 0),
+        ("429", "accepted", 1),
+    ],
+)
+def test_each_answer_leaves_each_message_where_it_belongs(
+    ws: Workspace, api: Provider, answer: str, fate: str, sent: int
+) -> None:
+    keys = plan(ws, 3)
+    api.will("202", answer)
+    report = by_sendgrid(ws, api, timeout_seconds=0.3)
+    assert states(ws) == ({"accepted": 3} if fate == "accepted" else {"accepted": 2, fate: 1})
+    assert getattr(report, fate) == (3 if fate == "accepted" else 1)
+    assert len(api.journal) == len(set(api.journal)) == 2 + sent
+    by_sendgrid(ws, api)
+    assert len(api.journal) == len(set(api.journal)) == 2 + sent
+    assert set(api.journal) <= set(keys)
+
+
+def test_a_provider_that_stays_in_trouble_is_left_alone_and_the_rest_waits(
+    ws: Workspace, api: Provider
+) -> None:
+    plan(ws, 20)
+    api.will(*["500"] * 50)
+    with pytest.raises(Unusable, match=r"500, 5 times in a row; the messages .* wait"):
+        by_sendgrid(ws, api)
+    assert states(ws) == {"ambiguous": 5, "ready": 15}
+    api.will()
+    assert by_sendgrid(ws, api).accepted == 15
+
+
+def test_a_busy_provider_is_given_time_and_loses_nobody(ws: Workspace, api: Provider) -> None:
+    plan(ws, 4)
+    naps: list[float] = []
+    api.will("429", "429", "202", "429", "202")
+    messenger = SendGridMessenger("key", api.url)
+    assert send(ws, messenger=messenger, sleep=naps.append).accepted == 4
+    assert len(naps) == 3
+    assert len(set(api.journal)) == len(api.journal) == 4
+
+
+def test_a_wrong_key_loses_nobody(ws: Workspace, api: Provider) -> None:
+    plan(ws, 4)
+    api.will("401")
+    with pytest.raises(Unusable, match="TESSERA_SENDGRID_API_KEY"):
+        by_sendgrid(ws, api)
+    assert states(ws) == {"ready": 4}
+
+
+def test_a_provider_that_cannot_be_reached_loses_nobody(ws: Workspace) -> None:
+    plan(ws, 4)
+    with pytest.raises(Unusable, match="cannot be reached"):
+        send(ws, messenger=SendGridMessenger("key", "http://127.0.0.1:1"))
+    assert states(ws) == {"ready": 4}
+
+
+# SMTP
+
+
+class Postbox:
+    """An SMTP server's rules and what it took."""
+
+    def __init__(self) -> None:
+        self.taken: list[EmailMessage] = []
+        self.recipients: dict[str, str] = {}
+        self.at_data: list[str] = []
+
+    async def handle_RCPT(  # noqa: N802 -- aiosmtpd's name
+        self, _server: Any, _session: Any, envelope: Any, to: str, _options: Any
+    ) -> str:
+        answer = self.recipients.get(to, "250 OK")
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(to)
+        return answer
+
+    async def handle_DATA(  # noqa: N802 -- aiosmtpd's name
+        self, server: Any, _session: Any, envelope: Any
+    ) -> str:
+        answer = self.at_data.pop(0) if self.at_data else "250 OK"
+        if answer.startswith(("250", "cut")):
+            message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+            assert isinstance(message, EmailMessage)
+            self.taken.append(message)
+        if answer == "cut":
+            server.transport.abort()
+        return answer
+
+
+@pytest.fixture
+def postbox() -> Iterator[tuple[Postbox, str]]:
+    box = Postbox()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield box, f"smtp://127.0.0.1:{port}"
+    controller.stop()
+
+
+def test_mail_reaches_a_real_smtp_server_in_every_script(
+    ws: Workspace, postbox: tuple[Postbox, str]
+) -> None:
+    box, url = postbox
+    names = {"en": "Anna", "el": "Γιώργος", "fa": "مریم", "ru": "Анна"}
+    publish(ws, customers=[customer(n, given_name=g) for n, g in enumerate(names.values())])
+    enqueue(ws, *(outbox_row(f"c{n}", language=code) for n, code in enumerate(names)))
+    assert send(ws, messenger=SmtpMessenger(url)).accepted == 4
+    found = {mail["To"]: mail for mail in box.taken}
+    for number, name in enumerate(names.values()):
+        mail = found[f"person{number}@mail.example"]
+        assert name in mail["Subject"]
+        assert name in mail.get_body(("html",)).get_content()
+        assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+def test_refusals_concern_one_recipient_each(ws: Workspace, postbox: tuple[Postbox, str]) -> None:
+    box, url = postbox
+    plan(ws, 5)
+    box.recipients = {
+        "person1@mail.example": "550 5.1.1 person1@mail.example unknown",
+        "person2@mail.example": "450 4.2.2 mailbox full",
+    }
+    box.at_data = ["250 OK", "552 5.3.4 too big", "cut"]
+    report = send(ws, messenger=SmtpMessenger(url), sleep=NO_NAP)
+    assert states(ws) == {"accepted": 1, "rejected": 2, "ready": 1, "ambiguous": 1}
+    assert report.waiting == 1
+    found = reasons(ws)
+    assert found["c1"] == "the mail server said 550 5.1.1"
+    assert found["c2"] == "the mail server said 450 4.2.2"
+    assert not any("@" in reason for reason in found.values())
+    sent = sorted(mail["To"] for mail in box.taken)
+    assert len(sent) == len(set(sent)) == 2
+    send(ws, messenger=SmtpMessenger(url), sleep=NO_NAP)
+    assert sorted(mail["To"] for mail in box.taken) == sent
+
+
+def test_a_server_that_is_closing_is_come_back_to(
+    ws: Workspace, postbox: tuple[Postbox, str]
+) -> None:
+    box, url = postbox
+    plan(ws, 3)
+    box.at_data = ["250 OK", "421 closing", "250 OK"]
+    assert send(ws, messenger=SmtpMessenger(url), sleep=NO_NAP).accepted == 3
+    assert len({mail["To"] for mail in box.taken}) == len(box.taken) == 3
+
+
+def test_a_password_is_not_sent_in_the_clear(ws: Workspace, postbox: tuple[Postbox, str]) -> None:
+    _, url = postbox
+    plan(ws, 1)
+    with pytest.raises(Unusable, match="offers no TLS"):
+        send(ws, messenger=SmtpMessenger(url.replace("//", "//user:secret@")))
+    assert states(ws) == {"ready": 1}
+
+
+def test_the_command_prints_its_counts_as_one_object(
+    ws: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tessera.cli.send import send as command
+
+    plan(ws, 2)
+    command(home=ws.home.root, as_of="2026-03-31", as_json=True)
+    assert json.loads(capsys.readouterr().out)["accepted"] == 2
+    command(home=ws.home.root, as_of="2026-03-31", as_json=False)
+    assert "accepted" in capsys.readouterr().out

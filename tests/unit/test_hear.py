@@ -1,0 +1,352 @@
+"""Hear: events in any order and number, and what each means for the person."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tessera import clock
+from tessera.addresses import address_hash
+from tessera.errors import BadInput
+from tessera.feeds import FEEDS
+from tessera.hear import export, hear
+from tessera.hear.events import parse, read
+from tessera.testing import workspace
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.sending import enqueue, outbox_row, states
+
+NOON = 1774958400  # 2026-03-31T12:00:00Z
+
+
+def event(name: str, key: str = "k", **fields: Any) -> dict[str, Any]:
+    """As the provider posts it: custom arguments at the top level, its own ids beside."""
+    return {
+        "email": "Person@Mail.example",
+        "timestamp": NOON,
+        "event": name,
+        "sg_event_id": f"{random.random()}",
+        "send_key": key,
+        **fields,
+    }
+
+
+def write(path: Path, events: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(events), encoding="utf-8")
+    return path
+
+
+def rows(ws: Workspace, query: str) -> list[dict[str, Any]]:
+    with ws.store.read() as connection:
+        return [dict(row) for row in connection.all(query)]
+
+
+def suppressions(ws: Workspace) -> list[dict[str, Any]]:
+    return rows(ws, "select address_hash, scope, cause, since from suppression order by 1, 2")
+
+
+@pytest.fixture
+def ws(store_url: str, tmp_path: Path) -> Workspace:
+    return workspace(tmp_path / "home", store_url=store_url)
+
+
+SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("fields", "scope", "cause"),
+    [
+        ({"event": "bounce", "type": "bounce"}, "all", "bounce"),
+        ({"event": "bounce"}, "all", "bounce"),
+        ({"event": "bounce", "type": "blocked"}, None, None),
+        ({"event": "deferred"}, None, None),
+        ({"event": "spamreport"}, "marketing", "complaint"),
+        ({"event": "unsubscribe"}, "marketing", "unsubscribe"),
+        ({"event": "group_unsubscribe"}, "marketing", "unsubscribe"),
+        ({"event": "dropped", "reason": "Bounced Address"}, "all", "dropped"),
+        ({"event": "dropped", "reason": "Invalid"}, "all", "dropped"),
+        ({"event": "dropped", "reason": "Spam Reporting Address"}, "marketing", "complaint"),
+        ({"event": "dropped", "reason": "Unsubscribed Address"}, "marketing", "unsubscribe"),
+        ({"event": "dropped", "reason": "Spam Content (if Spam Check app enabled)"}, None, None),
+        ({"event": "dropped", "reason": "Recipient List over Package Quota"}, None, None),
+        ({"event": "open"}, None, None),
+        ({"event": "out_of_office"}, None, None),
+    ],
+)
+def test_only_what_the_provider_states_outright_suppresses(
+    ws: Workspace, tmp_path: Path, fields: dict[str, str], scope: str | None, cause: str | None
+) -> None:
+    report = hear(ws, [write(tmp_path / "e.json", [event("x") | fields])])
+    assert report.new == 1
+    hashed = address_hash("person@mail.example")
+    expected = [{"address_hash": hashed, "scope": scope, "cause": cause}] if scope else []
+    found = [{k: v for k, v in row.items() if k != "since"} for row in suppressions(ws)]
+    assert found == expected
+
+
+@BOTH_STORES
+def test_an_unsubscription_withdraws_consent_with_where_and_when(
+    ws: Workspace, tmp_path: Path
+) -> None:
+    (key,) = enqueue(ws, outbox_row("c1", state="accepted"))
+    path = write(tmp_path / "e.json", [event("unsubscribe", key), event("unsubscribe", "unknown")])
+    assert hear(ws, [path]).withdrawn == 1
+    assert rows(ws, "select * from consent") == [
+        {
+            "customer_id": "c1",
+            "channel": "email",
+            "purpose": "marketing",
+            "granted": 0,
+            "recorded_at": "2026-03-31T12:00:00+00:00",
+            "origin": "provider unsubscribe",
+            "wording_version": None,
+        }
+    ]
+
+
+@BOTH_STORES
+def test_repeats_and_shuffles_leave_the_same_state(
+    ws: Workspace, store_url: str, tmp_path: Path
+) -> None:
+    """T35: each event came about three times, some 46 times, with other ids and late."""
+    keys = enqueue(ws, *(outbox_row(f"c{n}", state="ambiguous") for n in range(20)))
+    names = ["processed", "delivered", "open", "click", "bounce", "unsubscribe", "spamreport"]
+    clean = [
+        event(name, key, timestamp=NOON + n, email=f"p{n % 7}@mail.example")
+        for n, key in enumerate(keys)
+        for name in names[: n % 7 + 1]
+    ]
+    other = workspace(tmp_path / "other", store_url=f"sqlite:///{tmp_path}/other.sqlite")
+    enqueue(other, *(outbox_row(f"c{n}", state="ambiguous") for n in range(20)))
+    hear(other, [write(tmp_path / "clean.json", clean)])
+
+    chance = random.Random(3)
+    repeated = [{**e, "sg_event_id": str(chance.random())} for e in clean for _ in range(5)]
+    repeated += [clean[0]] * 46
+    chance.shuffle(repeated)
+    parts = [repeated[start : start + 37] for start in range(0, len(repeated), 37)]
+    for n, part in enumerate(parts):
+        hear(ws, [write(tmp_path / f"{n}.json", part)])
+    for query in (
+        "select event_key, send_key, event, occurred_at from provider_event order by 1",
+        "select * from suppression order by 1, 2, 3",
+        "select * from consent order by 1, 2, 3, 4",
+        "select send_key, state, state_reason from outbox order by 1",
+    ):
+        assert rows(ws, query) == rows(other, query)
+    assert len(rows(ws, "select * from provider_event")) == len(clean)
+
+
+@SQLITE
+def test_clicks_on_two_links_in_one_second_are_two(ws: Workspace, tmp_path: Path) -> None:
+    links = [event("click", url="https://a.example"), event("click", url="https://b.example")]
+    assert hear(ws, [write(tmp_path / "e.json", links)]).new == 2
+
+
+@BOTH_STORES
+def test_an_event_settles_what_nobody_could_know(ws: Workspace, tmp_path: Path) -> None:
+    states_before = (
+        "ambiguous",
+        "calling",
+        "ready",
+        "accepted",
+        "rejected",
+        "ambiguous",
+        "ambiguous",
+    )
+    keys = enqueue(ws, *(outbox_row(f"c{n}", state=state) for n, state in enumerate(states_before)))
+    events = [event("processed", key) for key in keys[:5]] + [event("dropped", keys[5])]
+    report = hear(ws, [write(tmp_path / "e.json", events)])
+    assert report.reconciled == 4
+    assert states(ws) == {"reconciled": 4, "accepted": 1, "rejected": 1, "ambiguous": 1}
+    found = rows(ws, "select state_reason from outbox where state = 'reconciled' order by 1")
+    assert [row["state_reason"] for row in found] == ["accepted"] * 3 + ["dropped by the provider"]
+
+
+@SQLITE
+def test_json_lines_and_arrays_say_the_same(ws: Workspace, tmp_path: Path) -> None:
+    events = [event("delivered", str(n)) for n in range(5)]
+    array = write(tmp_path / "a.json", events)
+    lines = tmp_path / "b.jsonl"
+    lines.write_text("\n".join(json.dumps(e) for e in events) + "\n\n", encoding="utf-8-sig")
+    assert hear(ws, [array]).new == 5
+    assert (hear(ws, [lines]).events, hear(ws, [lines]).files) == (5, 0)
+    assert len(rows(ws, "select * from provider_event")) == 5
+    single = write(tmp_path / "c.json", event("open", "one"))
+    assert hear(ws, [single]).new == 1
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    "raw",
+    [b"{", b"\xff\xfe\x00", b"not json", b"[1, 2", b'{"event": "open"}\n{"event"', b"[" * 9999],
+)
+def test_a_file_that_is_not_json_is_refused_and_the_others_heard(
+    ws: Workspace, tmp_path: Path, raw: bytes
+) -> None:
+    bad, good = tmp_path / "bad.json", write(tmp_path / "good.json", [event("open")])
+    bad.write_bytes(raw)
+    report = hear(ws, [bad, good, tmp_path / "missing.json"])
+    assert (report.files, report.new) == (1, 1)
+    first, second = report.refused
+    assert str(bad) in first
+    assert "missing.json cannot be read" in second
+
+
+@SQLITE
+def test_an_entry_that_is_no_event_is_counted_and_stops_nothing(
+    ws: Workspace, tmp_path: Path
+) -> None:
+    entries = [
+        None, 3, "x", [], {}, {"event": "open"}, {"timestamp": NOON}, {"event": "", "timestamp": 1},
+        {"event": "open", "timestamp": "soon"}, {"event": "open", "timestamp": 1e400},
+        {"event": "open", "timestamp": True}, {"event": 5, "timestamp": 1},
+        event("open"), event("a_new_kind_of_event", timestamp=str(NOON)),
+    ]  # fmt: skip
+    report = hear(ws, [write(tmp_path / "e.json", entries)])
+    assert (report.unreadable, report.new) == (12, 2)
+
+
+@BOTH_STORES
+def test_odd_characters_and_addresses_do_not_reach_the_store(ws: Workspace, tmp_path: Path) -> None:
+    odd = event("bounce", "k\0ey", reason="550 <person@mail.example> unknown \0 \ud800")
+    hear(ws, [write(tmp_path / "e.json", [odd])])
+    (row,) = rows(ws, "select * from provider_event")
+    assert row["send_key"] == "key"
+    assert row["reason"] == "550 … unknown  ?"
+
+
+@SQLITE
+def test_the_inbox_is_heard_once(ws: Workspace) -> None:
+    folder = ws.home.root / "inbox"
+    write(folder / "b.json", [event("open", "b")])
+    write(folder / "a.jsonl", event("open", "a"))
+    write(folder / "notes.txt", "no")
+    assert (hear(ws).files, hear(ws).files) == (2, 0)
+    write(folder / "copy.json", [event("open", "b")])
+    assert hear(ws).new == 0
+    assert len(rows(ws, "select * from provider_event")) == 2
+
+
+def test_an_events_time_is_utc() -> None:
+    found = parse({"event": "open", "timestamp": 0})
+    assert found is not None
+    assert found.occurred_at == "1970-01-01T00:00:00+00:00"
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read"):
+        read(tmp_path / "none.json")
+
+
+# Export
+
+
+def on(ws: Workspace, day: str) -> Workspace:
+    """The same home on another day."""
+    return type(ws)(ws.settings, clock.parse_as_of(day, ws.settings.timezone))
+
+
+def account(ws: Workspace, owner: str, bucket: str, kind: str = "member") -> None:
+    with ws.store.write() as connection:
+        connection.run(
+            "insert into account (programme, owner_type, owner_id, bucket) values ('p', :k, :o, :b)",
+            k=kind, o=owner, b=bucket,
+        )  # fmt: skip
+
+
+def transfer(ws: Workspace, key: str, day: str, debit: int = 1, credit: int = 2) -> None:
+    with ws.store.write() as connection:
+        connection.run(
+            "insert into transfer (programme, idem_key, kind, debit_id, credit_id, amount, source_type,"
+            " source_id, rule, rule_version, effective_at, posted_at, business_date) values ('p', :k,"
+            " 'earn', :d, :c, 5, 'receipt', 'r1', 'base', '1', :at, :at, :day)",
+            k=key, d=debit, c=credit, at=f"{day}T00:00:00+00:00", day=day,
+        )  # fmt: skip
+
+
+@BOTH_STORES
+def test_every_closed_day_is_exported_once_in_the_feeds_own_columns(
+    ws: Workspace, tmp_path: Path
+) -> None:
+    enqueue(ws, outbox_row("c2", state="accepted"), outbox_row("c1", state="accepted"))
+    hear(ws, [write(tmp_path / "e.json", [event("delivered"), event("bounce", "")])])
+    account(ws, "issuance", "issuance", "system")
+    account(ws, "c1", "available")
+    transfer(ws, "t1", "2026-03-31")
+    assert export(ws).files == 0  # today is not over
+    report = export(on(ws, "2026-04-01"))
+    assert (report.files, report.messages) == (3, 2)
+    assert (report.message_events, report.point_transfers) == (1, 1)
+    for feed in ("messages", "message_events", "point_transfers"):
+        table = pq.read_table(ws.home.engine / feed / "2026-03-31.parquet")
+        assert table.column_names == list(FEEDS[feed].columns)
+    messages = pq.read_table(ws.home.engine / "messages" / "2026-03-31.parquet").to_pylist()
+    assert [row["send_key"] for row in messages] == sorted(row["send_key"] for row in messages)
+    assert str(messages[0]["send_at"]) == "2026-03-31 09:00:00"
+    assert str(messages[0]["business_date"]) == "2026-03-31"
+    points = pq.read_table(ws.home.engine / "point_transfers" / "2026-03-31.parquet").to_pylist()
+    assert points[0]["debit"] == "system:issuance:issuance"
+    assert points[0]["credit"] == "member:c1:available"
+    assert (points[0]["customer_id"], points[0]["amount"]) == ("c1", 5)
+    assert export(on(ws, "2026-04-01")).files == 0
+
+
+@SQLITE
+def test_a_day_exported_anew_has_the_same_bytes(ws: Workspace) -> None:
+    enqueue(ws, *(outbox_row(f"c{n}") for n in range(50)))
+    export(on(ws, "2026-04-01"))
+    path = ws.home.engine / "messages" / "2026-03-31.parquet"
+    first = path.read_bytes()
+    path.unlink()
+    export(on(ws, "2026-04-05"))
+    assert path.read_bytes() == first
+
+
+@SQLITE
+def test_a_message_that_changes_later_is_exported_with_the_later_day(ws: Workspace) -> None:
+    (key,) = enqueue(ws, outbox_row("c1", state="ambiguous"))
+    export(on(ws, "2026-04-01"))
+    with ws.store.write() as connection:
+        connection.run(
+            "update outbox set state = 'reconciled', state_at = '2026-04-02T00:00:00+00:00'"
+        )
+    assert export(on(ws, "2026-04-03")).messages == 1
+    table = pq.read_table(ws.home.engine / "messages" / "2026-04-02.parquet").to_pylist()
+    assert [(row["send_key"], row["state"]) for row in table] == [(key, "reconciled")]
+
+
+@SQLITE
+def test_days_are_the_shops(store_url: str, tmp_path: Path) -> None:
+    ws = workspace(tmp_path, "2026-04-02", store_url=store_url, timezone="Europe/Athens")
+    enqueue(
+        ws,
+        outbox_row("c1", state_at="2026-03-30T20:59:59+00:00"),
+        outbox_row("c2", state_at="2026-03-30T21:00:00+00:00"),
+    )
+    export(ws)
+    names = sorted(path.name for path in (ws.home.engine / "messages").iterdir())
+    assert names == ["2026-03-30.parquet", "2026-03-31.parquet"]
+
+
+@SQLITE
+def test_the_command_says_which_file_it_refused_and_fails(
+    ws: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tessera.cli.hear import hear as command
+
+    bad = tmp_path / "bad.json"
+    bad.write_text("no")
+    with pytest.raises(BadInput, match=r"bad\.json:1 is not JSON"):
+        command([bad], home=ws.home.root, as_of="2026-03-31", as_json=True)
+    assert json.loads(capsys.readouterr().out)["files"] == 0
+    good = write(tmp_path / "good.json", [event("open")])
+    command([good], home=ws.home.root, as_of="2026-03-31", as_json=False)
+    assert "reconciled" in capsys.readouterr().out
