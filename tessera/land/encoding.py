@@ -23,13 +23,16 @@ BOMS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 KNOWN_BINARIES = {b"PK\x03\x04": "a zip or Excel file", b"PAR1": "a Parquet file", b"%PDF": "a PDF"}
+MANY, A_FEW, ONE_SIDE = 0.05, 16, 0.2  # of the head; bytes; of the other side
+
 # The code pages of Windows hold those of ISO 8859, and a shorter list is guessed better.
+NOTHING = "ascii"  # the detector's word for words that fit no code page
 GUESSED = [f"cp{page}" for page in range(1250, 1258)] + ["koi8-r"]
 # Below this the detector has seen no language at all; single words of names score 0.005 and more.
 FAITH = 0.005
 # Half of Europe writes alike in these; West European wins unless another is clearly better.
 LATIN = ("cp1250", "cp1254", "cp1257")
-CLEARLY = 0.8
+CLEARLY = 0.7
 
 _WORDS = re.compile(rb"[A-Za-z' .\-]*[\x80-\xff][A-Za-z\x80-\xff' .\-]*")
 _CONTROLS = bytes(c for c in range(32) if c not in b"\t\n\r\f\x1a\x1b")
@@ -109,22 +112,19 @@ def _encoding(evidence: Evidence, name: str) -> tuple[str, bool]:
 
 
 def _wide(head: bytes) -> str | None:
-    """UTF-16 without a mark: of delimited text at least the digits have a NUL beside them."""
+    """UTF-16 without a mark: Latin letters and digits have a NUL each, all on the same side."""
     even, odd = head[::2].count(0), head[1::2].count(0)
-    many, few = 0.15 * len(head), 0.01 * len(head)
-    if odd > many and even <= few:
-        return "utf-16-le"
-    return "utf-16-be" if even > many and odd <= few else None
+    if max(even, odd) < MANY * len(head) or min(even, odd) > ONE_SIDE * max(even, odd):
+        return None
+    return "utf-16-le" if odd > even else "utf-16-be"
 
 
 def _refuse_binary(head: bytes, name: str) -> None:
     what = next((w for magic, w in KNOWN_BINARIES.items() if head.startswith(magic)), None)
     controls = len(head) - len(head.translate(None, _CONTROLS))
-    if what or controls > max(3, 0.02 * len(head)):
+    if what or controls > max(A_FEW, MANY * len(head)):
         said = what or "not text but binary"
-        raise BadInput(
-            f"{name} is {said}; export it as CSV, JSON lines or Parquet, and name it so."
-        )
+        raise BadInput(f"{name} is {said}; export it as CSV, JSON lines or Parquet, and name it so.")
 
 
 def _is_damaged_utf8(words: bytes) -> bool:
@@ -137,11 +137,16 @@ def _guess(words: bytes) -> str | None:
     """The code page these words are most likely written in; None when it makes no language."""
     import chardet
 
-    found = {
-        codecs.lookup(str(guess["encoding"])).name: float(guess["confidence"])
-        for guess in chardet.detect_all(words, ignore_threshold=True, include_encodings=GUESSED)
-        if guess["encoding"]
-    }
+    if not words:
+        return None
+    guesses = chardet.detect_all(
+        words,
+        ignore_threshold=True,
+        include_encodings=[*GUESSED, NOTHING],
+        no_match_encoding=NOTHING,
+        compat_names=False,
+    )
+    found = {g["encoding"]: g["confidence"] for g in guesses if g["encoding"] in GUESSED}
     best = max(found, key=lambda name: found[name], default=None)
     if best in LATIN and found.get("cp1252", 0) >= CLEARLY * found[best]:
         best = "cp1252"

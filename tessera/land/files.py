@@ -39,7 +39,7 @@ def find(path: str) -> tuple[list[SourceFile], list[str]]:
         if not fs.exists(root):
             raise BadInput(f"There is nothing at {path}; check the path.")
         unreadable: list[OSError] = []
-        found = sorted(_walk(fs, root, unreadable), key=lambda file: _natural(file.name))
+        found = sorted(_walk(fs, root, "", unreadable), key=lambda file: _natural(file.name))
     except OSError as error:
         raise trouble(fs, path, error) from error
     return found, [str(trouble(fs, path, error)) for error in unreadable]
@@ -47,11 +47,20 @@ def find(path: str) -> tuple[list[SourceFile], list[str]]:
 
 def trouble(fs: Any, path: str, error: OSError) -> BadInput:
     """What kept us from reading `path`, as a sentence."""
-    reason = (error.strerror or str(error) or type(error).__name__).rstrip(".").lower()
     where = error.filename or path
     if "local" not in fs.protocol and not isinstance(error, FileNotFoundError | PermissionError):
-        return Unreachable(f"{where} cannot be reached: {reason}; try again later.")
-    return BadInput(f"{where} cannot be read: {reason}.")
+        return _unreachable(where, error)
+    return BadInput(f"{where} cannot be read: {_reason(error)}.")
+
+
+def _unreachable(where: str, error: OSError) -> Unreachable:
+    return Unreachable(f"{where} cannot be reached: {_reason(error)}; try again later.")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """The error's first line, as the end of a sentence."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(said).splitlines()[0].rstrip(".").lower()
 
 
 def _filesystem(path: str) -> tuple[Any, str]:
@@ -59,20 +68,31 @@ def _filesystem(path: str) -> tuple[Any, str]:
         fs, root = fsspec.core.url_to_fs(path)
     except ImportError as error:
         raise BadInput(f"{path} needs another Python package: {error}.") from error
-    except ValueError as error:
-        raise BadInput(f"{path} cannot be opened: {error}.") from error
+    except (ConnectionError, TimeoutError) as error:
+        raise _unreachable(path, error) from error
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{path} cannot be opened: {_reason(error)}.") from error
     fs.invalidate_cache()
     return fs, root
 
 
-def _walk(fs: Any, root: str, unreadable: list[OSError]) -> Iterator[SourceFile]:
-    for folder, _, files in fs.walk(root, detail=True, on_error=unreadable.append):
-        below = PurePosixPath(folder.removeprefix(root).strip("/"))
-        if any(part == "truth" or part.startswith(".") for part in below.parts):
+def _walk(fs: Any, root: str, below: str, unreadable: list[OSError]) -> Iterator[SourceFile]:
+    """Not fsspec's own walk: below the first level it keeps what went wrong to itself."""
+    folder = root.rstrip("/")
+    try:
+        listing = fs.ls(f"{folder}/{below}".rstrip("/") or root, detail=True)
+    except PermissionError as error:
+        unreadable.append(error)
+        return
+    for info in listing:
+        own = PurePosixPath(info["name"]).name
+        name = f"{below}/{own}" if below else own
+        if own.startswith(".") or info["name"].rstrip("/") == f"{folder}/{below}".rstrip("/"):
             continue
-        for own, info in files.items():
-            if info["type"] == "file" and not own.startswith("."):
-                yield SourceFile(fs, info["name"], str(below / own), info["size"] or 0)
+        if info["type"] == "directory" and own != "truth":
+            yield from _walk(fs, root, name, unreadable)
+        elif info["type"] == "file":
+            yield SourceFile(fs, info["name"], name, info["size"] or 0)
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -239,6 +239,6 @@ def _notes(outcome: Outcome) -> Iterator[str]:
     yield from dict.fromkeys(outcome.notes)
     if outcome.unreadable:
         yield (
-            f"{outcome.file.name} has {outcome.unreadable:,} rows with values that are not of their "
-            "type; they are kept, and validation will put them in quarantine with their reasons."
+            f"{outcome.file.name}: rows with values that are not of their type: "
+            f"{outcome.unreadable:,}. They are kept; validation quarantines them with their reasons."
         )

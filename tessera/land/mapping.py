@@ -106,14 +106,14 @@ def load(project: Path, source: str) -> Mapping:
     return mapping
 
 
-def references(parser: duckdb.DuckDBPyConnection, expression: str) -> set[str]:
-    """The column names in an SQL expression; ValueError says why it is not one."""
+def references(parser: duckdb.DuckDBPyConnection, expression: str) -> list[str]:
+    """The column names in an SQL expression, in its order; ValueError says why it is not one."""
     query = f"select (\n{expression}\n)"
     row = parser.execute("select json_serialize_sql(?::varchar)", [query]).fetchone()
     tree = json.loads(row[0] if row else "{}")
     if tree["error"]:
         raise ValueError(tree["error_message"])
-    return set(_columns(tree))
+    return list(dict.fromkeys(_columns(tree)))
 
 
 def _columns(node: Any) -> Iterator[str]:
@@ -152,6 +152,7 @@ def _problems(mapping: Mapping, where: Source) -> Iterator[Problem]:
 def _mistakes(
     entry: Entry, feed: Feed, parser: duckdb.DuckDBPyConnection
 ) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Where in the entry something is wrong, and what."""
     for column in (*entry.columns, *entry.optional):
         if column not in feed.columns:
             said = f"'{column}' is not a column of {feed.name}.{nearest(column, feed.columns)}"
@@ -161,11 +162,20 @@ def _mistakes(
             yield ("columns",), f"{feed.name} needs '{column}'; say how to get it."
     if entry.encoding and not _is_encoding(entry.encoding):
         yield ("encoding",), f"'{entry.encoding}' is not an encoding that Python knows."
-    for column, expression in {**entry.columns, "timezone": entry.timezone or "null"}.items():
-        try:
-            references(parser, expression)
-        except ValueError as error:
-            yield ("columns", column), f"'{column}' is not an SQL expression: {error}."
+    for column, expression in entry.columns.items():
+        yield from ((("columns", column), said) for said in _syntax(parser, column, expression))
+    for said in _syntax(parser, "timezone", entry.timezone or "null"):
+        yield ("timezone",), said
+
+
+def _syntax(parser: duckdb.DuckDBPyConnection, column: str, expression: str) -> list[str]:
+    try:
+        references(parser, expression)
+    except ValueError as error:
+        if expression.isidentifier():
+            return [f"'{expression}' is a word of SQL; write '\"{expression}\"' for the column."]
+        return [f"'{column}' is not an SQL expression: {error}."]
+    return []
 
 
 def _is_encoding(name: str) -> bool:

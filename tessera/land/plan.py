@@ -120,8 +120,8 @@ def _bind(
     """LookupError names a column the file lacks; ValueError says why the expression cannot be run."""
     own = {found.casefold(): found for found in table.columns}
     named = references(duck, expression)
-    sources = tuple(own[n.casefold()] for n in sorted(named) if n.casefold() in own)
-    cannot_raise = not named or named == {expression.strip().strip('"')}
+    sources = tuple(own[n.casefold()] for n in named if n.casefold() in own)
+    cannot_raise = not named or named == [expression.strip().strip('"')]
     return Column(
         column,
         feed.columns[column],

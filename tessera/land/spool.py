@@ -110,4 +110,4 @@ def _unpacked(handle: BinaryIO) -> Any:
     head = handle.read(4)
     handle.seek(0)
     packed = next((name for magic, name in COMPRESSIONS.items() if head.startswith(magic)), None)
-    return pa.CompressedInputStream(pa.PythonFile(handle), packed) if packed else handle
+    return pa.CompressedInputStream(pa.PythonFile(handle, mode="r"), packed) if packed else handle

@@ -1,0 +1,636 @@
+"""Landing, from a retailer's file to canonical rows and their manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import sys
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from flows.land import land_engine as land_engine_flow
+from tessera.cli import main
+from tessera.errors import BadInput, Refused
+from tessera.feeds import FEEDS
+from tessera.land import land
+from tessera.testing import workspace
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.landing import (
+    HEADER,
+    RECEIPTS,
+    at,
+    csv_text,
+    landed,
+    leftovers,
+    manifest,
+    project,
+    put,
+    receipt,
+    till,
+)
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".zst": zstandard.compress,
+}
+NAMED = csv_text(receipt(1, card="Ελένη"), receipt(2, card="Müller"), delimiter=";")
+
+
+def as_json(*rows: list[str]) -> str:
+    lines = (json.dumps(dict(zip(HEADER, row, strict=True))) for row in rows)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def as_parquet(path: Path, **columns: Any) -> bytes:
+    pq.write_table(pa.table(columns), path)
+    return path.read_bytes()
+
+
+# --- what comes in ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packing", PACKED)
+@pytest.mark.parametrize("kind", ["csv", "tsv", "txt", "jsonl", "ndjson", "parquet"])
+def test_every_format_and_packing_lands_the_same_rows(
+    tmp_path: Path, kind: str, packing: str
+) -> None:
+    ws, rows = till(tmp_path), [receipt(1), receipt(2, card="Ελένη", total="0.285")]
+    content = {
+        "csv": csv_text(*rows).encode(),
+        "tsv": csv_text(*rows, delimiter="\t").encode(),
+        "txt": csv_text(*rows, delimiter="|").encode(),
+        "parquet": as_parquet(
+            tmp_path / "x", **dict(zip(HEADER, zip(*rows, strict=True), strict=True))
+        ),
+    }.get(kind, as_json(*rows).encode())
+    put(tmp_path / "in", **{f"day.{kind}{packing}": PACKED[packing](content)})
+    report = land(ws, "till", tmp_path / "in")
+    assert (report.landed, report.rows, report.unreadable_rows) == (1, 2, 0)
+    first, second = landed(ws)
+    assert first == {
+        **dict.fromkeys(FEEDS["transactions"].columns),
+        "transaction_id": "R1",
+        "line_id": "1",
+        "card_id": "C1",
+        "sold_at": at("2026-03-01 10:00:00"),
+        "timezone": "UTC",
+        "product_id": "P1",
+        "quantity": Decimal("2.000"),
+        "amount": 1234,
+        "kind": "sale",
+        "currency": "EUR",
+        "_row_number": 1,
+        "_cast_errors": None,
+        "file_id": 1,
+    }
+    assert (second["card_id"], second["amount"], second["_row_number"]) == ("Ελένη", 29, 2)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "delimiter", "names"),
+    [
+        ("utf-8", ",", "Ελένη Müller Иван"),
+        ("utf-8-sig", ";", "Ελένη Müller Иван"),
+        ("utf-16", "\t", "Ελένη Müller Иван"),
+        ("utf-16-le", ",", "Ελένη Müller Иван"),
+        ("utf-16-be", "|", "Ελένη Müller Иван"),
+        ("cp1253", ";", "Γιώργος Παπαδόπουλος"),
+        ("cp1251", "\t", "Мария Сидорова"),
+        ("cp1252", ",", "François Lefèvre, Dürer"),
+        ("latin-1", ";", "Renée Dûpont"),
+    ],
+)
+def test_every_encoding_and_delimiter_lands_the_same_text(
+    tmp_path: Path, encoding: str, delimiter: str, names: str
+) -> None:
+    ws = till(tmp_path)
+    content = csv_text(*(receipt(i, card=f'"{names}"') for i in range(9)), delimiter=delimiter)
+    put(tmp_path / "in", day__csv=content.encode(encoding))
+    report = land(ws, "till", tmp_path / "in")
+    assert {row["card_id"] for row in landed(ws)} == {names}
+    guess = encoding.startswith(("cp", "latin"))
+    assert [("which is a guess" in note) for note in report.notes] == [True] * guess
+
+
+def test_columns_the_parquet_file_types_are_taken_by_their_types(tmp_path: Path) -> None:
+    ws = till(tmp_path)
+    instant = at("2026-03-01T10:00:00+02:00")
+    as_parquet(
+        tmp_path / "day.parquet",
+        receipt=["R1", "R2"],
+        line=pa.array([1, 2], pa.int32()),
+        card=pa.array([7.0, None]),
+        sold=pa.array([instant, None], pa.timestamp("us", tz="UTC")),
+        sku=[None, " P2 "],
+        qty=pa.array([0.5, float("nan")]),
+        total=pa.array([Decimal("0.285"), Decimal("-1.00")], pa.decimal128(20, 9)),
+    )
+    land(ws, "till", tmp_path / "day.parquet")
+    first, second = landed(ws)
+    assert (first["line_id"], first["card_id"], first["product_id"]) == ("1", "7.0", None)
+    assert (first["sold_at"], first["quantity"]) == (at("2026-03-01 08:00:00"), Decimal("0.500"))
+    assert (first["amount"], first["_cast_errors"]) == (29, None)
+    assert (second["sold_at"], second["product_id"], second["amount"]) == (None, "P2", -100)
+    assert second["_cast_errors"] == {"quantity": "nan"}
+
+
+def test_several_feeds_from_one_file_and_one_row_per_key(tmp_path: Path) -> None:
+    products = {
+        "files": "*",
+        "distinct": True,
+        "columns": {"product_id": "sku", "name": "nullif(card, '-')"},
+    }
+    home = project(tmp_path / "project", transactions=RECEIPTS, products=products)
+    ws = workspace(tmp_path / "home", project=home)
+    rows = [
+        receipt(1, card="Tea"),
+        receipt(2, card="Black tea"),
+        receipt(3, card="-"),
+        receipt(4, sku="P2", card="-"),
+    ]
+    report = land(ws, "till", put(tmp_path / "in", day__csv=csv_text(*rows)))
+    assert report.feeds == {"transactions": 4, "products": 2}
+    assert [(r["product_id"], r["name"], r["_row_number"]) for r in landed(ws, "products")] == [
+        ("P1", "Black tea", 2),  # the last of those with a name
+        ("P2", None, 4),
+    ]
+    assert [r["currency"] for r in landed(ws, "products")] == ["EUR", "EUR"]
+
+
+def test_times_are_local_to_the_row_and_money_to_its_currency(tmp_path: Path) -> None:
+    entry = {
+        **RECEIPTS,
+        "timezone": "nullif(sku, '?')",
+        "columns": {**RECEIPTS["columns"], "currency": "card", "product_id": "'P'"},
+    }
+    home = project(tmp_path / "project", timezone="Europe/Athens", transactions=entry)
+    ws = workspace(tmp_path / "home", project=home)
+    rows = [
+        receipt(1, sku="Europe/Athens", card="EUR", total="12.5"),
+        receipt(2, sku="America/New_York", card="JPY", total="12.5"),
+        receipt(3, sku="?", card="kwd", total="12.5"),
+        receipt(4, sku="Mars/Base", card="EUR", total="12.5"),
+    ]
+    land(ws, "till", put(tmp_path / "in", day__csv=csv_text(*rows)))
+    one, two, three, four = landed(ws)
+    assert [r["sold_at"] and r["sold_at"].hour for r in (one, two, three)] == [8, 15, 8]
+    assert [r["amount"] for r in (one, two, three)] == [1250, 13, 12500]
+    assert [r["timezone"] for r in (one, two, three)] == [
+        "Europe/Athens",
+        "America/New_York",
+        "Europe/Athens",
+    ]
+    assert (four["sold_at"], four["_cast_errors"]) == (None, {"sold_at": "2026-03-01 10:00:00"})
+
+
+def test_money_stated_in_minor_units_is_not_scaled(tmp_path: Path) -> None:
+    home = project(tmp_path / "project", transactions={**RECEIPTS, "money": "minor"})
+    ws = workspace(tmp_path / "home", project=home)
+    rows = [receipt(1, total="1234"), receipt(2, total="12.34")]
+    land(ws, "till", put(tmp_path / "in", day__csv=csv_text(*rows)))
+    one, two = landed(ws)
+    assert (one["amount"], two["amount"], two["_cast_errors"]) == (1234, None, {"amount": "12.34"})
+
+
+def test_an_optional_column_may_be_missing(tmp_path: Path) -> None:
+    columns = {**RECEIPTS["columns"], "coupon_code": "upper(coupon)"}
+    entry = {**RECEIPTS, "columns": columns, "optional": ["coupon_code"]}
+    ws = workspace(tmp_path / "home", project=project(tmp_path / "project", transactions=entry))
+    with_coupon = csv_text([*receipt(2), "x5"], header=[*HEADER, "coupon"])
+    files = put(tmp_path / "in", a__csv=csv_text(receipt(1)), b__csv=with_coupon)
+    land(ws, "till", files)
+    assert [row["coupon_code"] for row in landed(ws)] == [None, "X5"]
+
+
+def test_an_expression_may_number_rows(tmp_path: Path) -> None:
+    number = "row_number() over (partition by receipt order by _row_number)"
+    entry = {**RECEIPTS, "columns": {**RECEIPTS["columns"], "line_id": number}}
+    ws = workspace(tmp_path / "home", project=project(tmp_path / "project", transactions=entry))
+    rows = [receipt(n, line="") for n in (1, 2, 1, 1)]
+    land(ws, "till", put(tmp_path / "in", day__csv=csv_text(*rows)))
+    assert [row["line_id"] for row in landed(ws)] == ["1", "1", "2", "3"]
+
+
+def test_json_lines_need_not_all_have_the_same_keys(tmp_path: Path) -> None:
+    ws = till(tmp_path)
+    lines = [
+        json.dumps(dict(zip(HEADER, receipt(1), strict=True))),
+        '{"receipt": "R2", "line": 1, "total": 10.10, "sku": null}',
+        "",
+        '{"receipt": "R3", "line": ',
+        "[1, 2]",
+    ]
+    land(ws, "till", put(tmp_path / "in", day__jsonl="\n".join(lines)))
+    rows = landed(ws)
+    assert [row["_row_number"] for row in rows] == [1, 2, 4, 5]
+    assert (rows[1]["amount"], rows[1]["product_id"], rows[1]["card_id"]) == (1010, None, None)
+    assert [row["_cast_errors"] for row in rows[2:]] == [{"_row": lines[3]}, {"_row": "[1, 2]"}]
+    assert rows[2]["kind"] is None
+
+
+# --- once each -------------------------------------------------------------------------------
+
+
+@BOTH_STORES
+def test_landing_the_same_content_again_does_nothing(tmp_path: Path, store_url: str) -> None:
+    ws = till(tmp_path, store_url=store_url)
+    files = put(tmp_path / "in", day__csv=csv_text(receipt()))
+    assert land(ws, "till", files).landed == 1
+    before, row = landed(ws), manifest(ws)
+    put(
+        files,
+        copy__csv=csv_text(receipt()),
+        packed__csv__gz=gzip.compress(csv_text(receipt()).encode()),
+        packed__csv__zst=zstandard.compress(csv_text(receipt()).encode()),
+    )
+    report = land(ws, "till", files)
+    assert (report.landed, report.already_there, report.rows) == (0, 4, 0)
+    assert (landed(ws), manifest(ws)) == (before, row)
+    assert leftovers(ws) == []
+
+
+def test_the_manifest_says_what_landed(tmp_path: Path) -> None:
+    ws = till(tmp_path)
+    content = csv_text(receipt(1), receipt(2))
+    land(ws, "till", put(tmp_path / "in" / "march", day__csv=content).parent)
+    (row,) = manifest(ws)
+    assert {key: row[key] for key in ("file_id", "source", "feed", "name", "rows", "bytes")} == {
+        "file_id": 1,
+        "source": "till",
+        "feed": "transactions",
+        "name": "march/day.csv",
+        "rows": 2,
+        "bytes": len(content),
+    }
+    assert (row["landed_at"], row["verdict"]) == ("2026-03-31T00:00:00+00:00", None)
+
+
+def test_a_later_file_has_a_higher_number(tmp_path: Path) -> None:
+    """So that a corrected row, of the same key, wins."""
+    ws = till(tmp_path)
+    files = put(
+        tmp_path / "in",
+        day_10__csv=csv_text(receipt(1, total="3")),
+        day_2__csv=csv_text(receipt(1, total="2")),
+        day_1__csv=csv_text(receipt(1, total="1")),
+    )
+    land(ws, "till", files)
+    land(ws, "till", put(tmp_path / "fixed", day_1__csv=csv_text(receipt(1, total="4"))))
+    assert [(row["file_id"], row["amount"]) for row in landed(ws)] == [
+        (1, 100),
+        (2, 200),
+        (3, 300),
+        (4, 400),
+    ]
+
+
+@BOTH_STORES
+def test_a_refused_file_landed_again_is_judged_anew(tmp_path: Path, store_url: str) -> None:
+    ws = till(tmp_path, store_url=store_url)
+    files = put(tmp_path / "in", day__csv=csv_text(receipt(), receipt(2)))
+    land(ws, "till", files)
+    with ws.store.write() as store:
+        store.run(
+            "update landed_file set verdict = 'refused', verdict_reason = 'why', bad_rows = 2"
+        )
+    # The mapping was at fault, and is set right before the file is landed again.
+    right = {**RECEIPTS, "columns": {**RECEIPTS["columns"], "card_id": "'C' || card"}}
+    project(tmp_path / "project", transactions=right)
+    report = land(ws, "till", files)
+    (row,) = manifest(ws)
+    assert (report.landed, row["file_id"], row["verdict"], row["bad_rows"]) == (1, 1, None, None)
+    assert [r["card_id"] for r in landed(ws)] == ["CC1", "CC1"]
+
+
+# --- where it lies ---------------------------------------------------------------------------
+
+
+def test_folders_are_searched_but_not_truth_nor_hidden_ones(tmp_path: Path) -> None:
+    home = project(tmp_path / "project", transactions={**RECEIPTS, "files": "*.csv"})
+    ws, top = workspace(tmp_path / "home", project=home), tmp_path / "in"
+    for i, folder in enumerate(["", "a/b", "truth", "a/truth/c", ".git", "a/.x/b"]):
+        put(top / folder, day__csv=csv_text(receipt(i)))
+    put(top, __hidden__csv=csv_text(receipt(7)), readme__md="Hello")
+    report = land(ws, "till", top)
+    assert sorted(row["name"] for row in manifest(ws)) == ["a/b/day.csv", "day.csv"]
+    assert report.ignored == ("readme.md",)
+
+
+def test_a_folder_may_lie_below_a_hidden_one(tmp_path: Path) -> None:
+    ws = till(tmp_path)
+    assert land(ws, "till", put(tmp_path / ".in", day__csv=csv_text(receipt()))).landed == 1
+
+
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_any_fsspec_url_will_do(tmp_path: Path, as_folder: bool) -> None:
+    ws = till(tmp_path)
+    memory = fsspec.filesystem("memory")
+    folder = f"/{tmp_path.name}"
+    memory.pipe(f"{folder}/day.csv.gz", gzip.compress(csv_text(receipt()).encode()))
+    report = land(ws, "till", f"memory:/{folder}{'' if as_folder else '/day.csv.gz'}")
+    local = put(tmp_path / "in", day__csv=csv_text(receipt(2))).as_uri()
+    assert (report.landed, land(ws, "till", local).landed) == (1, 1)
+    assert [row["name"] for row in manifest(ws)] == ["day.csv.gz", "day.csv"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("{0}/nowhere", r"There is nothing at .*/nowhere; check the path"),
+        ("nowhere://x/y", r"nowhere://x/y cannot be opened: protocol not known"),
+        ("hdfs://x/y", r"hdfs://x/y (needs another|cannot be)"),
+        ("{0}/empty", r"No file at .*/empty is for the source 'till', which takes \*"),
+    ],
+)
+def test_a_path_that_leads_nowhere_says_so(tmp_path: Path, path: str, said: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match=said):
+        land(till(tmp_path), "till", path.format(tmp_path))
+
+
+# --- what is wrong with it -------------------------------------------------------------------
+
+
+def test_values_that_are_not_of_their_type_keep_their_text(tmp_path: Path) -> None:
+    columns = {**RECEIPTS["columns"], "sold_at": "strptime(sold, '%d/%m/%Y')"}
+    home = project(tmp_path / "project", transactions={**RECEIPTS, "columns": columns})
+    ws = workspace(tmp_path / "home", project=home)
+    bad = {
+        1: {"sold": "31/02/2026"},
+        2: {"total": "NaN"},
+        3: {"total": "1e400", "qty": "two"},
+        4: {"total": ""},
+        5: {"sold": "", "qty": " "},
+    }
+    rows = [receipt(i, **{"sold": "28/02/2026", **bad.get(i, {})}) for i in range(7)]
+    report = land(ws, "till", put(tmp_path / "in", day__csv=csv_text(*rows)))
+    assert [row["_cast_errors"] for row in landed(ws)] == [
+        None,
+        {"sold_at": "31/02/2026"},
+        {"amount": "NaN"},
+        {"quantity": "two", "amount": "1e400"},
+        None,  # nothing is nothing, not a mistake
+        None,
+        None,
+    ]
+    assert landed(ws)[1]["sold_at"] is None
+    assert (report.rows, report.unreadable_rows) == (7, 3)
+    assert "rows with values that are not of their type: 3" in report.notes[0]
+
+
+def test_what_an_expression_fails_on_is_named_by_the_columns_it_reads(tmp_path: Path) -> None:
+    columns = {**RECEIPTS["columns"], "sold_at": "strptime(sold || ' ' || sku, '%d/%m/%Y %H:%M')"}
+    home = project(tmp_path / "project", transactions={**RECEIPTS, "columns": columns})
+    ws = workspace(tmp_path / "home", project=home)
+    rows = [receipt(1, sold="1/3/2026", sku="10:30"), receipt(2, sold="1/3/2026", sku="noon")]
+    land(ws, "till", put(tmp_path / "in", day__csv=csv_text(*rows)))
+    one, two = landed(ws)
+    assert (one["sold_at"], one["_cast_errors"]) == (at("2026-03-01 10:30:00"), None)
+    assert (two["sold_at"], two["_cast_errors"]) == (None, {"sold_at": "1/3/2026 noon"})
+
+
+def test_rows_that_cannot_be_cut_are_landed_with_their_line(tmp_path: Path) -> None:
+    ws = till(tmp_path)
+    good, short = ",".join(receipt(1)), ",".join(receipt(2)[:4])
+    lines = [",".join(HEADER), good, short, f"{good},extra", f'"{good}', good.replace("R1", "R9")]
+    report = land(ws, "till", put(tmp_path / "in", day__csv="\n".join(lines)))
+    assert [row["_cast_errors"] for row in landed(ws)] == [
+        None,
+        {"_row": short},
+        {"_row": f"{good},extra"},
+        {"_row": f'"{good}'},
+        None,
+    ]
+    assert [row["_row_number"] for row in landed(ws)] == [1, 2, 3, 4, 5]
+    assert landed(ws)[1]["kind"] is None
+    assert (report.rows, report.unreadable_rows) == (5, 3)
+
+
+def test_invalid_utf_8_costs_the_row_it_is_in(tmp_path: Path) -> None:
+    ws = till(tmp_path)
+    rows = [receipt(i, card="Ελένη") for i in range(5)]
+    content = csv_text(*rows).encode().replace("R3,1,Ελένη".encode(), b"R3,1,El\xffni")
+    land(ws, "till", put(tmp_path / "in", day__csv=content))
+    found = landed(ws)
+    assert [row["card_id"] for row in found] == ["Ελένη", "Ελένη", "Ελένη", None, "Ελένη"]
+    assert found[3]["_cast_errors"] == {"card_id": "El\ufffd<FF>ni"}
+    assert found[3]["amount"] == 1234
+
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "empty.csv": (b"", r"empty.csv is empty \(0 bytes\); export it again"),
+    "blank.csv": (b"\n\n", r"blank.csv has no header line"),
+    "header.csv": (csv_text().encode(), r"header.csv names its columns and has no rows"),
+    "binary.csv": (bytes(range(256)) * 9, r"binary.csv is not text but binary"),
+    "cut.csv.gz": (gzip.compress(csv_text(receipt()).encode())[:-9], r"cut.csv.gz is cut short"),
+    "cut.csv.zst": (zstandard.compress(csv_text(receipt()).encode())[:-3], r"is cut short"),
+    "cut.parquet": (b"PAR1" + bytes(40), r"cut.parquet is not a Parquet file, or it is cut short"),
+    "text.parquet": (csv_text(receipt(3)).encode(), r"text.parquet is not a Parquet file"),
+    "book.csv": (b"PK\x03\x04" + bytes(99), r"book.csv is a zip or Excel file"),
+    "array.jsonl": (b'[{"receipt": "R1"}]', r"array.jsonl has no column 'receipt'.*it has none"),
+    "noformat": (csv_text(receipt(3)).encode(), r"noformat has no extension that says its format"),
+    "missing.csv": (
+        csv_text([*receipt(1)[:6], "7"], header=[*HEADER[:6], "totals"]).encode(),
+        r"missing.csv has no column 'total' \(for transactions.amount\); it has receipt, line, card, "
+        r"sold, sku, qty, totals. Did you mean 'totals'\?",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_a_sentence_and_keeps_no_other_from_landing(
+    tmp_path: Path, name: str
+) -> None:
+    ws, (content, said) = till(tmp_path), BAD[name]
+    good = {"a_day.csv": csv_text(receipt(1)), "z_day.csv": csv_text(receipt(2))}
+    files = put(tmp_path / "in", **good, **{name: content})
+    report = land(ws, "till", files)
+    assert (report.landed, len(report.refused)) == (2, 1)
+    with pytest.raises(Refused, match=said):
+        report.raise_if_refused()
+    assert [row["transaction_id"] for row in landed(ws)] == ["R1", "R2"]
+    assert leftovers(ws) == []
+
+
+def test_a_parquet_file_without_rows_is_refused_unless_it_may_be_empty(tmp_path: Path) -> None:
+    as_parquet(tmp_path / "day.parquet", **{name: pa.array([], pa.string()) for name in HEADER})
+    report = land(till(tmp_path), "till", tmp_path / "day.parquet")
+    assert report.refused == ("day.parquet names its columns and has no rows; export it again.",)
+    project(tmp_path / "project", transactions={**RECEIPTS, "may_be_empty": True})
+    ws = workspace(tmp_path / "home", project=tmp_path / "project")
+    report = land(ws, "till", tmp_path / "day.parquet")
+    assert (report.refused, report.landed, manifest(ws)) == ((), 0, [])
+    assert report.notes == ("day.parquet has no rows for transactions; there was nothing to land.",)
+
+
+def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
+    rows = [receipt(i, card=f"card {i * 7919}") for i in range(50_000)]
+    content = bytearray(
+        as_parquet(tmp_path / "x", **dict(zip(HEADER, zip(*rows, strict=True), strict=True)))
+    )
+    content[len(content) // 3 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
+    ws = till(tmp_path)
+    report = land(ws, "till", put(tmp_path / "in", day__parquet=bytes(content)))
+    assert len(report.refused) == 1
+    assert (manifest(ws), leftovers(ws)) == ([], [])
+
+
+def test_an_expression_that_cannot_work_names_its_place(tmp_path: Path) -> None:
+    columns = {**RECEIPTS["columns"], "amount": "no_such_function(total)"}
+    home = project(tmp_path / "project", transactions={**RECEIPTS, "columns": columns})
+    ws = workspace(tmp_path / "home", project=home)
+    report = land(ws, "till", put(tmp_path / "in", day__csv=csv_text(receipt())))
+    said = (
+        "deployments/sources/till.yml: transactions.amount does not work on day.csv: Catalog Error"
+    )
+    assert report.refused[0].startswith(said)
+
+
+# --- the mappings that are committed ---------------------------------------------------------
+
+
+def test_the_complete_journey_is_landed(ws: Workspace, tmp_path: Path) -> None:
+    head = (
+        "household_id,store_id,basket_id,product_id,quantity,sales_value,retail_disc,coupon_disc,"
+        "coupon_match_disc,week,transaction_timestamp\n"
+    )
+    files = put(
+        tmp_path / "in",
+        transactions_sample__csv__gz=gzip.compress(
+            f"{head}2261,309,316,940996,1,3.86,0.43,0.5,0.25,5,2017-01-28 19:06:53\n"
+            "2131,368,317,873902,0,0.00,0.00,0.00,0.00,10,2017-07-01 03:31:57\n".encode()
+        ),
+        products__csv="product_id,manufacturer_id,department,brand,product_category,product_type,"
+        "package_size\n25671,2,GROCERY,National,FRZN ICE,ICE - CRUSHED/CUBED,22 LB\n26081,2,MISC,"
+        "National,,,\n",
+        demographics__csv="household_id,age,income,home_ownership,marital_status,household_size,"
+        "household_comp,kids_count\n2261,65+,35-49K,Homeowner,Married,2,2 Adults No Kids,0\n",
+        coupons__csv="coupon_upc\n1\n",
+    )
+    report = land(ws, "complete_journey", files)
+    assert report.feeds == {"customers": 1, "products": 2, "transactions": 2}
+    assert report.ignored == ("coupons.csv",)
+    one, two = landed(ws)
+    assert (one["sold_at"], one["amount"], one["discount"], one["currency"]) == (
+        at("2017-01-29 00:06:53"),  # New York in winter
+        386,
+        68,
+        "USD",
+    )
+    assert (two["sold_at"], two["quantity"]) == (at("2017-07-01 07:31:57"), 0)
+    assert [row["name"] for row in landed(ws, "products")] == ["ICE - CRUSHED/CUBED", "MISC"]
+
+
+INVOICES: dict[str, list[Any]] = {
+    "Invoice": ["489434", "489434", "C489449", "489463", "A506401", "489500"],
+    "StockCode": ["85048", "22041", "22087 ", "71477", "B", "85048"],
+    "Description": ["BALLS", "FRAME", "PAPER", "short", "Adjust bad debt", None],
+    "Quantity": [12, 48, -12, -240, 1, 1],
+    "InvoiceDate": ["2009-12-01 07:45:00"] * 5 + ["2010-07-01 07:45:00"],
+    "Price": [6.95, 2.1, 2.95, 0.0, -53594.36, 0.125],
+    "Customer ID": [13085.0, 13085.0, 16321.0, None, None, None],
+    "Country": ["United Kingdom"] * 6,
+}
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_the_online_retail_is_landed(ws: Workspace, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"online_retail_ii.{kind}"
+    as_parquet(tmp_path / "x.parquet", **INVOICES)
+    duckdb.execute(f"copy (from '{tmp_path}/x.parquet') to '{path}'")
+    assert land(ws, "online_retail", path).feeds == {"transactions": 6, "products": 5}
+    rows = landed(ws)
+    assert [(r["transaction_id"], r["line_id"], r["card_id"]) for r in rows] == [
+        ("489434", "1", "13085"),
+        ("489434", "2", "13085"),
+        ("C489449", "1", "16321"),
+        ("489463", "1", None),
+        ("A506401", "1", None),
+        ("489500", "1", None),
+    ]
+    assert [(r["kind"], r["quantity"], r["amount"]) for r in rows] == [
+        ("sale", 12, 8340),
+        ("sale", 48, 10080),
+        ("return", -12, -3540),
+        ("return", -240, 0),
+        ("sale", 1, -5359436),  # a bad debt: for the sign rule to find
+        ("sale", 1, 13),  # half away from zero
+    ]
+    assert [r["sold_at"].hour for r in rows] == [7, 7, 7, 7, 7, 6]
+    names = {r["product_id"]: r["name"] for r in landed(ws, "products")}
+    assert (names["85048"], names["22087"]) == ("BALLS", "PAPER")
+
+
+def test_the_engine_lands_its_own_rows(ws: Workspace) -> None:
+    assert land_engine_flow.fn(as_of="2026-03-31", home=str(ws.home.root))["landed"] == 0
+    columns = {column: ["x"] for column in FEEDS["messages"].columns}
+    instant = pa.array([at("2026-03-30 09:00:00")], pa.timestamp("us"))
+    columns |= {"send_at": instant, "state_at": instant, "business_date": [date(2026, 3, 30)]}
+    (ws.home.engine / "messages").mkdir(parents=True)
+    as_parquet(ws.home.engine / "messages" / "2026-03-30.parquet", **columns)
+    done = land_engine_flow.fn(as_of="2026-03-31", home=str(ws.home.root))
+    assert (done["source"], done["feeds"]) == ("engine", {"messages": 1})
+    (row,) = landed(ws, "messages")
+    assert (row["send_at"], row["business_date"]) == (at("2026-03-30 09:00:00"), date(2026, 3, 30))
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["tessera", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return int(left.value.code or 0)
+
+
+def test_the_command_prints_one_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TESSERA_PROJECT", str(project(tmp_path / "project")))
+    files = put(tmp_path / "in", day__csv=csv_text(receipt()))
+    home = tmp_path / "home"
+    assert run(monkeypatch, "land", "till", files, "--home", home, "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["landed"], printed["feeds"]) == (1, {"transactions": 1})
+    assert run(monkeypatch, "land", "till", files, "--home", home) == 0
+    assert "0 files landed, 1 there already" in capsys.readouterr().out
+
+
+FAILING = [
+    ("till", {"day.csv": ""}, 4, "day.csv is empty (0 bytes); export it again."),
+    ("til", {}, 3, "There is no source 'til' in deployments/sources/. Did you mean 'till'?"),
+    ("till", {}, 3, "No file at "),
+]
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_the_command_fails_with_one_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    case: tuple[str, dict[str, str], int, str],
+) -> None:
+    source, files, code, said = case
+    monkeypatch.setenv("TESSERA_PROJECT", str(project(tmp_path / "project")))
+    folder = put(tmp_path / "in", **files)
+    assert run(monkeypatch, "land", source, folder, "--home", tmp_path / "home") == code
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+def test_the_report_is_plain_data(tmp_path: Path) -> None:
+    report = land(till(tmp_path), "till", put(tmp_path / "in", day__csv=csv_text(receipt())))
+    assert json.loads(json.dumps(dataclasses.asdict(report)))["rows"] == 1

@@ -1,0 +1,125 @@
+"""A mapping that is wrong says where, and what would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tessera.errors import BadInput
+from tessera.land import mapping
+from tessera.land.mapping import Mapping
+from tessera.settings import CHECKOUT
+from tests.landing import RECEIPTS, project
+
+GOOD = """\
+source: till
+timezone: Europe/Athens
+currency: EUR
+feeds:
+  stores:
+    - files: [stores*.csv, "shops/*"]
+      columns:
+        store_id: number
+        name: coalesce(title, 'no name')
+"""
+
+
+def load(folder: Path, text: str) -> Mapping:
+    path = project(folder) / "deployments" / "sources" / "till.yml"
+    path.write_text(text, encoding="utf-8")
+    return mapping.load(folder, "till")
+
+
+def test_the_committed_mappings_are_right() -> None:
+    names = [path.stem for path in (CHECKOUT / mapping.FOLDER).glob("*.yml")]
+    assert {"complete_journey", "engine", "online_retail"} <= set(names)
+    assert [mapping.load(CHECKOUT, name).source for name in names] == names
+
+
+def test_an_unknown_source_names_the_nearest(tmp_path: Path) -> None:
+    project(tmp_path)
+    with pytest.raises(BadInput, match=r"There is no source 'tll' in .* Did you mean 'till'\?"):
+        mapping.load(tmp_path, "tll")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line", "said"),
+    [
+        ("source: till", "source: tiller", 1, "'source' must be 'till', the file's own name"),
+        ("Europe/Athens", "Europe/Sparta", 2, "'Europe/Sparta' is not a time zone"),
+        ("EUR", "EURO", 3, "'EURO' is not a currency"),
+        ("  stores:", "  shops:", 5, "'shops' is not a feed"),
+        ("files:", "file:", 6, "'file' is not a key here. Did you mean 'files'?"),
+        ("      columns:", "      format: xlsx\n      columns:", 7, "'format' cannot be 'xlsx'"),
+        ("name: coal", "title: coal", 9, "'title' is not a column of stores"),
+        ("store_id: number", "city: town", 7, "stores needs 'store_id'; say how to get it"),
+        ("number", "order", 8, "'order' is a word of SQL; write '\"order\"' for the column"),
+        ("title, 'no name')", "title", 9, "'name' is not an SQL expression: syntax error"),
+        ('"shops/*"]', '"shops/*"', 7, "this is not YAML"),
+        (
+            "      columns:",
+            "      encoding: klingon\n      columns:",
+            7,
+            "'klingon' is not an encoding",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(
+    tmp_path: Path, right: str, wrong: str, line: int, said: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        load(tmp_path, GOOD.replace(right, wrong, 1))
+    assert f"deployments/sources/till.yml:{line}: " in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_numbers_and_nothing_are_sql_too(tmp_path: Path) -> None:
+    entry = load(tmp_path, GOOD.replace("title, 'no name'", "1").replace("number", "")).feeds
+    assert entry["stores"][0].columns["store_id"] == "null"
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("stores_1.csv", True),
+        ("2026/03/stores.csv", True),  # wherever it lies
+        ("shops/one.tsv", True),
+        ("old/shops/one.tsv", False),  # a pattern with a folder means that folder
+        ("stores.csv.gz", False),
+        ("STORES.csv", False),
+    ],
+)
+def test_a_pattern_means_the_path_or_the_name(tmp_path: Path, name: str, taken: bool) -> None:
+    assert bool(load(tmp_path, GOOD).entries(name)) is taken
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.csv", "csv"),
+        ("a.TSV.gz", "csv"),
+        ("a.txt.zst", "csv"),
+        ("a.b.parquet", "parquet"),
+        ("a.ndjson", "jsonl"),
+        ("a.jsonl.gz", "jsonl"),
+    ],
+)
+def test_the_extension_says_the_format(tmp_path: Path, name: str, kind: str) -> None:
+    (entry,) = load(tmp_path, GOOD).feeds["stores"]
+    assert entry.format_of(name) == kind
+
+
+def test_a_name_without_an_extension_needs_a_format(tmp_path: Path) -> None:
+    (entry,) = load(tmp_path, GOOD).feeds["stores"]
+    with pytest.raises(BadInput, match="export has no extension that says its format"):
+        entry.format_of("export")
+
+
+def test_the_first_entry_that_takes_a_file_has_it(tmp_path: Path) -> None:
+    folder = project(tmp_path, stores=RECEIPTS | {"columns": {"store_id": "first"}})
+    path = folder / "deployments" / "sources" / "till.yml"
+    second = "  - {files: '*', columns: {store_id: second}}\n"
+    path.write_text(path.read_text(encoding="utf-8") + second, encoding="utf-8")
+    ((feed, entry),) = mapping.load(folder, "till").entries("x.csv")
+    assert (feed.name, entry.columns["store_id"]) == ("stores", "first")
