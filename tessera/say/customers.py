@@ -45,11 +45,15 @@ class Customers:
 
     def read(self, ids: Sequence[str]) -> dict[str, Customer]:
         """Those of `ids` whom the marts know."""
-        found = self.connection.execute(SQL["customers"], {"ids": list(ids)})
-        names = [column[0] for column in found.description]
-        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        rows = self.query(SQL["customers"], ids)
         points = self._points(ids)
         return {row["customer_id"]: _customer(row, points) for row in rows}
+
+    def query(self, sql: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Rows of the marts for the customers `$ids`."""
+        found = self.connection.execute(sql, {"ids": list(ids)}).to_arrow_table()
+        rows: list[dict[str, Any]] = found.to_pylist()
+        return rows
 
     def _points(self, ids: Sequence[str]) -> dict[str, int]:
         marks = {f"id{n}": value for n, value in enumerate(ids)}

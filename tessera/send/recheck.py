@@ -57,12 +57,10 @@ class Recheck:
     def _withdrawn(self, ids: Sequence[str]) -> set[tuple[str, str]]:
         """(customer, purpose) whose latest word, in the marts or in the store, is no. Silence is
         not looked at: whoever decided to write has seen a yes."""
-        found = self.customers.connection.execute(SQL["mart_words"], {"ids": ids}).fetchall()
-        words = [*found, *(tuple(row.values()) for row in self._rows("words", ids))]
-        latest: dict[tuple[str, str], int] = {}
+        words = [*self.customers.query(SQL["mart_words"], ids), *self._rows("words", ids)]
         # Of two words of the same second the no holds.
-        for customer, purpose, granted, _ in sorted(words, key=lambda w: (w[3], -w[2])):
-            latest[customer, purpose] = granted
+        in_order = sorted(words, key=lambda word: (word["recorded_at"], -word["granted"]))
+        latest = {(word["customer_id"], word["purpose"]): word["granted"] for word in in_order}
         return {key for key, granted in latest.items() if not granted}
 
     def _rows(self, query: str, keys: Sequence[str]) -> list[Row]:

@@ -8,6 +8,10 @@ select customer_id, purpose, granted, recorded_at from consent
 where channel = 'email' and customer_id in ({keys})
 
 -- name: mart_words
-select customer_id, purpose, granted::int as granted, strftime(recorded_at, '%Y-%m-%dT%H:%M:%S+00:00')
+select
+    customer_id,
+    purpose,
+    granted::int as granted,
+    strftime(recorded_at, '%Y-%m-%dT%H:%M:%S+00:00') as recorded_at
 from consents
 where channel = 'email' and customer_id in (select unnest($ids))

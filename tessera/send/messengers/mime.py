@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime
-from email.header import Header
 from email.utils import format_datetime, formataddr
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tessera.send.messengers.base import Message
+
+PLAIN_MAX = 200  # characters of a subject line that is left as it is
+WORD_BYTES = 45  # as many fit into an encoded word of 75 characters
 
 
 def as_mail(message: Message, date: datetime) -> bytes:
@@ -49,8 +51,17 @@ def _headers(message: Message, date: datetime) -> list[tuple[str, str]]:
 
 
 def _encoded(subject: str) -> str:
-    charset = "us-ascii" if subject.isascii() else "utf-8"
-    return Header(subject, charset, header_name="Subject").encode(linesep="\r\n")
+    """As it is when it is plain, else as encoded words of whole characters (RFC 2047)."""
+    if subject.isascii() and "=?" not in subject and len(subject) <= PLAIN_MAX:
+        return subject
+    words, word = [], b""
+    for character in subject:
+        encoded = character.encode()
+        if len(word) + len(encoded) > WORD_BYTES:
+            words.append(word)
+            word = b""
+        word += encoded
+    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(part).decode()}?=" for part in [*words, word])
 
 
 def _part(kind: str, text: str) -> list[str]:
