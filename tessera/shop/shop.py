@@ -133,8 +133,17 @@ def _check_start(start: date) -> None:
 def _check_folder(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
         raise BadInput(f"'{directory}' is a file; name a folder that is new or empty.")
-    if directory.exists() and any(directory.iterdir()):
+    if directory.exists() and _holds_something(directory):
         raise BadInput(f"The folder '{directory}' is not empty; name one that is new or empty.")
+
+
+def _holds_something(directory: Path) -> bool:
+    """Whether there is anything in it but the hidden folder of a run that was killed."""
+    return any(not path.name.startswith(_prefix(directory)) for path in directory.iterdir())
+
+
+def _prefix(directory: Path) -> str:
+    return f".{directory.name}.making-"
 
 
 @contextmanager
@@ -144,12 +153,13 @@ def _appearing(directory: Path) -> Iterator[Path]:
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         beside = directory if there else directory.parent
-        making = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=beside))
+        making = Path(tempfile.mkdtemp(prefix=_prefix(directory), dir=beside))
     except OSError as error:
         raise BadInput(f"'{directory}' cannot be made: {error.strerror}.") from error
     try:
         yield making
         shutil.rmtree(making / SPILL, ignore_errors=True)
+        _check_folder(directory)  # another run may have been quicker
         _publish(making, directory, there=there)
     finally:
         shutil.rmtree(making, ignore_errors=True)

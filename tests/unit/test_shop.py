@@ -350,6 +350,22 @@ def test_a_shop_that_could_not_be_finished_leaves_nothing(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_of_two_runs_at_once_the_slower_is_refused(tmp_path: Path) -> None:
+    def overtake(done: int, _files: int) -> None:
+        if done == 5:
+            make_shop(tmp_path / "shop", customers=10, days=10, seed=1)
+
+    with pytest.raises(BadInput, match="not empty"):
+        make_shop(tmp_path / "shop", customers=10, days=10, seed=2, progress=overtake)
+    assert [path.name for path in tmp_path.iterdir()] == ["shop"]
+
+
+def test_a_killed_run_is_in_nobody_s_way(tmp_path: Path) -> None:
+    (tmp_path / "shop" / ".shop.making-x" / ".spill").mkdir(parents=True)
+    made = make_shop(tmp_path / "shop", customers=10, days=10, seed=1)
+    assert (made.directory / "customers.csv").exists()
+
+
 def test_the_smallest_shop_can_be_made_in_an_empty_folder(tmp_path: Path) -> None:
     made = make_shop(tmp_path, customers=1, days=1, seed=1, defect_share=0.5)
     assert made.rows["customers"] == 1
