@@ -21,6 +21,7 @@ from tessera.workspace import Workspace
 SQL = queries("tessera.send", "outbox.sql")
 LEASE = timedelta(minutes=10)
 ATTEMPTS = 5
+LIVE = timedelta(hours=1)  # acting as of now, give or take the time it takes to get here
 Row = Mapping[str, Any]
 
 
@@ -43,6 +44,7 @@ class Outbox:
     ws: Workspace
     owner: str
     messenger: str
+    schedules: bool = True
 
     @property
     def at(self) -> str:
@@ -51,7 +53,14 @@ class Outbox:
 
     @property
     def until(self) -> str:
-        """The end of the business date: what is due before it is sent now."""
+        """What is due before this instant is sent now: the whole business date, where the
+        messenger keeps a message until it is due or the day is a past one that is run again."""
+        now = clock.now()
+        live = abs(now - self.ws.as_of) < LIVE
+        return stamp(now) if live and not self.schedules else self.end_of_day
+
+    @property
+    def end_of_day(self) -> str:
         tomorrow = self.ws.business_date + timedelta(days=1)
         midnight = datetime.combine(tomorrow, time.min, clock.zone(self.ws.settings.timezone))
         return stamp(midnight)
@@ -69,7 +78,7 @@ class Outbox:
     def waiting(self) -> int:
         """How many messages of this business date are still to be sent."""
         with self.ws.store.read() as connection:
-            return int(connection.scalar(SQL["waiting"], until=self.until))
+            return int(connection.scalar(SQL["waiting"], until=self.end_of_day))
 
     def claim(self, size: int) -> Lease | None:
         """Up to `size` due messages, under one lease; None when nothing is due."""

@@ -28,7 +28,8 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class SendReport:
-    """Counts of messages; `waiting` are due but were told "not now" and are asked again later."""
+    """Counts of messages; `waiting` are still to be sent on this business date: not due yet, or told
+    "not now" and asked again later."""
 
     claimed: int
     accepted: int
@@ -57,7 +58,7 @@ def send(
     messenger = messenger or open_messenger(ws)
     try:
         with Lifeline(ws.home.root / "senders") as lifeline:
-            outbox = Outbox(ws, lifeline.owner, messenger.name)
+            outbox = Outbox(ws, lifeline.owner, messenger.name, messenger.schedules)
             dead = lifeline.dead()
             outbox.reap(dead, REPEATABLE)
             lifeline.bury(dead)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tessera import clock
 from tessera.send import outbox as module
 from tessera.send.lifeline import Lifeline
 from tessera.send.messengers.base import Answer, Fate, Outcome
-from tessera.send.outbox import ATTEMPTS, Lease, Outbox
+from tessera.send.outbox import ATTEMPTS, Lease, Outbox, stamp
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
@@ -78,6 +79,29 @@ def test_the_end_of_the_day_is_the_shops(store_url: str, tmp_path: Path) -> None
         outbox_row("out", send_at="2026-04-01T04:00:00+00:00"),
     )
     assert [row["customer_id"] for row in claimed(outbox(ws)).rows] == ["in"]
+
+
+@BOTH_STORES
+def test_a_messenger_that_cannot_keep_a_message_gets_it_when_it_is_due(
+    store_url: str, tmp_path: Path
+) -> None:
+    now = clock.now()
+    ws = workspace(tmp_path, now.isoformat(), store_url=store_url)
+    midnight = now.replace(hour=23, minute=59, second=59, microsecond=0)
+    for name, due in (("due", now - timedelta(minutes=1)), ("later", midnight)):
+        not_after = now + timedelta(days=1)
+        enqueue(ws, outbox_row(name, send_at=stamp(due), not_after=stamp(not_after)))
+    by_smtp = Outbox(ws, "me", "smtp", schedules=False)
+    assert [row["customer_id"] for row in claimed(by_smtp).rows] == ["due"]
+    assert by_smtp.claim(1) is None
+    assert by_smtp.waiting() == 1
+    assert [row["customer_id"] for row in claimed(outbox(ws)).rows] == ["later"]
+
+
+@BOTH_STORES
+def test_a_past_day_run_again_does_not_wait_for_its_hours(ws: Workspace) -> None:
+    enqueue(ws, outbox_row("c1"))
+    assert len(claimed(Outbox(ws, "me", "smtp", schedules=False)).rows) == 1
 
 
 @BOTH_STORES

@@ -89,6 +89,7 @@ class Messenger(Protocol):
     name: str
     capacity: int  # messages per request
     repeatable: bool  # delivering the same message twice leaves one
+    schedules: bool  # takes a message before it is due, and keeps it until then
 
     def deliver(self, messages: Sequence[Message]) -> Answer: ...
 

@@ -18,6 +18,7 @@ class FileMessenger:
     name: str = "file"
     capacity: int = 500
     repeatable: bool = True
+    schedules: bool = True
 
     def deliver(self, messages: Sequence[Message]) -> Answer:
         for message in messages:

@@ -52,6 +52,7 @@ class SendGridMessenger:
     name: str = "sendgrid"
     capacity: int = 1
     repeatable: bool = False
+    schedules: bool = True
 
     def __post_init__(self) -> None:
         self._client = httpx.Client(

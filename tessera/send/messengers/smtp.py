@@ -27,6 +27,7 @@ class SmtpMessenger:
     name: str = "smtp"
     capacity: int = 1
     repeatable: bool = False
+    schedules: bool = False
     _kept: smtplib.SMTP | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
