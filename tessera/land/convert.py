@@ -56,9 +56,9 @@ def query(plan: Plan) -> str:
 
 def _given(plan: Plan) -> Iterator[str]:
     yield from ("_row_number", "_row")
-    # DuckDB's TRY lets the error for an unknown zone pass.
-    known = f"{plan.zone} in (select name from pg_timezone_names())"
-    yield f"case when {known} then {plan.zone} end as zone"
+    if plan.entry.timezone is not None:  # an unknown zone would end it all, TRY or not
+        known = f"{plan.zone} in (select name from pg_timezone_names())"
+        yield f"case when {known} then {plan.zone} end as zone"
     for source in sorted({s for column in plan.columns if column.guarded for s in column.sources}):
         yield f"{name(source)} as {_source(source)}"
     for column in plan.columns:
@@ -82,7 +82,7 @@ def _typed(column: Column, plan: Plan) -> str:
     if column.stays:
         return column.value
     if column.kind in ("date", "timestamp"):
-        return _time(column, plan.zone if plan.entry.timezone is None else "zone")
+        return _time(column, plan)
     kind = plan.entry.money if column.kind == "money" else column.kind
     forms = FROM_NUMBER if EXACT.fullmatch(column.type) else FROM_TEXT
     text = f"cast({column.value} as varchar)"
@@ -95,14 +95,24 @@ def _text(column: Column) -> str:
     return f"as_text({column.value})" if is_text else f"cast({column.value} as varchar)"
 
 
-def _time(column: Column, zone: str) -> str:
+def _time(column: Column, plan: Plan) -> str:
     """A date, or a timestamp in UTC, from an instant, a wall clock time or a text."""
     value, text, to_date = column.value, f"cast({column.value} as varchar)", column.kind == "date"
     if column.type == "TIMESTAMP WITH TIME ZONE":
-        return f"timezone({zone}, {value})::date" if to_date else f"in_utc({value})"
+        return _in_zone(f"timezone({{}}, {value})::date", plan) if to_date else f"in_utc({value})"
     if column.type.startswith(("TIMESTAMP", "DATE")):
-        return f"{value}::date" if to_date else f"as_utc({value}::timestamp, {zone})"
-    return f"as_date({text})" if to_date else f"as_moment({text}, {zone})"
+        return f"{value}::date" if to_date else _in_zone(f"as_utc({value}::timestamp, {{}})", plan)
+    return f"as_date({text})" if to_date else _in_zone(f"as_moment({text}, {{}})", plan)
+
+
+def _in_zone(template: str, plan: Plan) -> str:
+    """`template` with the row's zone in its gap, where possible as a constant."""
+    if plan.entry.timezone is None:
+        return template.format(literal(plan.mapping.timezone))
+    if not plan.zones:
+        return template.format("zone")
+    cases = (f"when {literal(z)} then {template.format(literal(z))}" for z in plan.zones)
+    return f"case zone {' '.join(cases)} else {template.format('zone')} end"
 
 
 def _exponent(plan: Plan) -> str:

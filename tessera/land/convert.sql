@@ -5,11 +5,11 @@
 -- Most values take the first branch of their macro. It is there for speed: trimming, normalising
 -- and DECIMAL(38) cost ten times as much as the look that shows they are not needed.
 
--- Letters below U+0300 are as NFC wants them.
+-- Letters below U+0300 are as NFC wants them. NUL is no text, and PostgreSQL would not take it.
 create or replace macro as_text(v) as
     case
-        when regexp_matches(v, '^$|^[\s\x{A0}\x{FEFF}]|[\s\x{A0}]$|[\x{300}-\x{10FFFF}]')
-            then nullif(trim(nfc_normalize(v), E' \t\r\n\f\v' || chr(160) || chr(65279)), '')
+        when regexp_matches(v, '^$|^[\s\x{A0}\x{FEFF}]|[\s\x{A0}]$|\x00|[\x{300}-\x{10FFFF}]')
+            then nullif(trim(nfc_normalize(replace(v, chr(0), '')), E' \t\r\n\f\v' || chr(160) || chr(65279)), '')
         else v
     end;
 

@@ -6,7 +6,6 @@ import csv
 import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -18,8 +17,10 @@ from tessera.errors import BadInput
 DELIMITERS = (",", ";", "\t", "|")
 MAX_LINE = 8 << 20  # characters; DuckDB reads with buffers of a few such lines
 MAX_QUOTED = 1 << 20  # characters after which a quote is taken for one that nobody closes
-BATCH = 20_000
+BATCH_ROWS, BATCH_LENGTH = 20_000, 32 << 20
 RESERVED = ("_row_number", "_row")
+
+Row = list[int | str | None]
 
 csv.field_size_limit(MAX_LINE)
 
@@ -145,15 +146,29 @@ def write_lines(path: Path, target: Path, name: str) -> None:
         _write(target, schema, ([number, line.strip() or None] for number, line in lines))
 
 
-def _write(target: Path, schema: pa.Schema, rows: Iterator[list[int | str | None]]) -> None:
+def _write(target: Path, schema: pa.Schema, rows: Iterator[Row]) -> None:
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        while batch := list(islice(rows, BATCH)):
+        for batch in _batches(rows):
             columns = zip(*batch, strict=True)
             arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
 
 
-def _records(lines: Lines, dialect: Dialect) -> Iterator[list[int | str | None]]:
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Rows in batches of bounded memory, however long their texts are."""
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += sum(len(value) for value in row if isinstance(value, str))
+        if len(batch) == BATCH_ROWS or size > BATCH_LENGTH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _records(lines: Lines, dialect: Dialect) -> Iterator[Row]:
     """[number, raw line or null, *values] of each record after the header."""
     width, number = len(dialect.names), 0
     _first(lines, dialect.delimiter, dialect.quote)

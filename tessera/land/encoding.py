@@ -124,7 +124,9 @@ def _refuse_binary(head: bytes, name: str) -> None:
     controls = len(head) - len(head.translate(None, _CONTROLS))
     if what or controls > max(A_FEW, MANY * len(head)):
         said = what or "not text but binary"
-        raise BadInput(f"{name} is {said}; export it as CSV, JSON lines or Parquet, and name it so.")
+        raise BadInput(
+            f"{name} is {said}; export it as CSV, JSON lines or Parquet, and name it so."
+        )
 
 
 def _is_damaged_utf8(words: bytes) -> bool:

@@ -76,23 +76,29 @@ def _filesystem(path: str) -> tuple[Any, str]:
     return fs, root
 
 
-def _walk(fs: Any, root: str, below: str, unreadable: list[OSError]) -> Iterator[SourceFile]:
+def _walk(fs: Any, folder: str, below: str, unreadable: list[OSError]) -> Iterator[SourceFile]:
     """Not fsspec's own walk: below the first level it keeps what went wrong to itself."""
-    folder = root.rstrip("/")
-    try:
-        listing = fs.ls(f"{folder}/{below}".rstrip("/") or root, detail=True)
-    except PermissionError as error:
-        unreadable.append(error)
-        return
-    for info in listing:
+    for info in _listing(fs, folder, unreadable):
         own = PurePosixPath(info["name"]).name
-        name = f"{below}/{own}" if below else own
-        if own.startswith(".") or info["name"].rstrip("/") == f"{folder}/{below}".rstrip("/"):
+        name = f"{below}{own}"
+        if own.startswith(".") or info["name"].rstrip("/") == folder.rstrip("/"):
             continue
-        if info["type"] == "directory" and own != "truth":
-            yield from _walk(fs, root, name, unreadable)
-        elif info["type"] == "file":
+        if info["type"] == "file":
             yield SourceFile(fs, info["name"], name, info["size"] or 0)
+        elif info["type"] == "directory" and own != "truth":
+            yield from _walk(fs, info["name"], f"{name}/", unreadable)
+
+
+def _listing(fs: Any, folder: str, unreadable: list[OSError]) -> Iterator[dict[str, Any]]:
+    """What is in `folder`, linked files as what they link to. Linked folders are left out: they may
+    lead round in a circle."""
+    try:
+        for info in fs.ls(folder, detail=True):
+            target = fs.info(info["name"]) if info.get("islink") else info
+            if target is info or target["type"] == "file":
+                yield target
+    except (PermissionError, FileNotFoundError) as error:
+        unreadable.append(error)
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -13,6 +13,7 @@ from tessera.feeds import SQL_TYPES, Feed
 from tessera.land.mapping import FOLDER, Entry, Mapping, references
 from tessera.land.table import Table, literal, name
 
+FIRST_ROWS, COMMON_ZONES = 100_000, 20
 _MISSING = re.compile(r'Referenced column "(.+?)" not found')
 
 
@@ -62,6 +63,7 @@ class Plan:
     entry: Entry
     columns: tuple[Column, ...]  # all of the feed's, in its order
     zone: str  # of wall clock times, in SQL over the file's columns
+    zones: tuple[str, ...]  # some that it gives: converting is ten times faster from a constant
 
 
 def wanted(duck: duckdb.DuckDBPyConnection, entry: Entry) -> set[str]:
@@ -98,7 +100,8 @@ def plan(
             raise BadInput(f"{where} does not work on {file}: {error}") from error
     if missing:
         raise BadInput(_lacking(missing, table, feed, file))
-    return Plan(table, feed, mapping, entry, tuple(columns), zone)
+    zones = (mapping.timezone,) if entry.timezone is None else _zones(duck, table, zone)
+    return Plan(table, feed, mapping, entry, tuple(columns), zone, zones)
 
 
 def _shape(duck: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -130,6 +133,20 @@ def _bind(
         not cannot_raise and _can_be_guarded(duck, expression),
         sources,
     )
+
+
+def _zones(duck: duckdb.DuckDBPyConnection, table: Table, zone: str) -> tuple[str, ...]:
+    """The commonest zones of the first rows; none when these cannot be read so far."""
+    first = f"(select {zone} as zone from {table.relation} limit {FIRST_ROWS})"
+    known = "(select name from pg_timezone_names())"
+    try:
+        found = duck.execute(
+            f"select zone from {first} where zone in {known} "
+            f"group by zone order by count(*) desc, zone limit {COMMON_ZONES}"
+        ).fetchall()
+    except duckdb.Error:
+        return ()
+    return tuple(zone for (zone,) in found)
 
 
 def guard(expression: str) -> str:

@@ -63,6 +63,10 @@ def _parquet(duck: duckdb.DuckDBPyConnection, path: Path, file: str) -> Table:
     source = f"read_parquet({literal(str(path))}, file_row_number = true)"
     try:
         described = duck.execute(f"describe from {source}").fetchall()
+    except duckdb.BinderException as error:
+        raise BadInput(
+            f"{file} has a column file_row_number, a name that DuckDB needs; call it something else."
+        ) from error
     except duckdb.Error as error:
         raise BadInput(
             f"{file} is not a Parquet file, or it is cut short; export or copy it again."

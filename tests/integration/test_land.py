@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -196,6 +197,15 @@ def test_times_are_local_to_the_row_and_money_to_its_currency(tmp_path: Path) ->
     assert (four["sold_at"], four["_cast_errors"]) == (None, {"sold_at": "2026-03-01 10:00:00"})
 
 
+def test_a_zone_that_is_none_is_no_time(tmp_path: Path) -> None:
+    home = project(tmp_path / "project", transactions={**RECEIPTS, "timezone": "sku"})
+    ws = workspace(tmp_path / "home", project=home)
+    land(ws, "till", put(tmp_path / "in", day__csv=csv_text(receipt(sku="Mars/Base"))))
+    (row,) = landed(ws)
+    assert (row["sold_at"], row["timezone"]) == (None, "Mars/Base")
+    assert row["_cast_errors"] == {"sold_at": "2026-03-01 10:00:00"}
+
+
 def test_money_stated_in_minor_units_is_not_scaled(tmp_path: Path) -> None:
     home = project(tmp_path / "project", transactions={**RECEIPTS, "money": "minor"})
     ws = workspace(tmp_path / "home", project=home)
@@ -332,6 +342,18 @@ def test_folders_are_searched_but_not_truth_nor_hidden_ones(tmp_path: Path) -> N
 def test_a_folder_may_lie_below_a_hidden_one(tmp_path: Path) -> None:
     ws = till(tmp_path)
     assert land(ws, "till", put(tmp_path / ".in", day__csv=csv_text(receipt()))).landed == 1
+
+
+def test_linked_files_are_landed_and_circles_are_not_walked(tmp_path: Path) -> None:
+    ws, files = till(tmp_path), put(tmp_path / "in" / "a", day__csv=csv_text(receipt()))
+    other = put(tmp_path / "elsewhere", other__csv=csv_text(receipt(2)))
+    (files / "linked.csv").symlink_to(other / "other.csv")
+    (files / "up").symlink_to(tmp_path / "in")
+    os.mkfifo(files / "pipe.csv")
+    assert land(ws, "till", tmp_path / "in").landed == 2
+    (files / "broken.csv").symlink_to("nowhere.csv")
+    report = land(ws, "till", tmp_path / "in")
+    assert report.refused == (f"{files}/broken.csv cannot be read: no such file or directory.",)
 
 
 @pytest.mark.parametrize("as_folder", [True, False])

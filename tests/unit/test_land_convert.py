@@ -216,6 +216,7 @@ def test_a_boolean_is_yes_or_no(
         ("Ελένη", "Ελένη"),
         ("مریم", "مریم"),
         ("Anna Maria", "Anna Maria"),
+        ("An\0na", "Anna"),
         ("   ", None),
         ("", None),
     ],
