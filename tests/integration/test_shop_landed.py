@@ -18,12 +18,10 @@ from tessera.workspace import Workspace
 FEEDS = sorted({defect.feed for defect in catalogue()})
 
 
-@pytest.mark.parametrize("file_format", ["csv", "parquet"])
-def test_a_good_shop_lands_and_passes_whole(
-    ws: Workspace, tmp_path: Path, file_format: Format
-) -> None:
+def test_a_good_shop_lands_and_passes_whole(ws: Workspace, tmp_path: Path) -> None:
+    """As typed Parquet; among planted bad rows CSV and Parquet of text prove the same below."""
     shop = tmp_path / "shop"
-    made = make_shop(shop, customers=120, days=40, seed=5, file_format=file_format)
+    made = make_shop(shop, customers=120, days=40, seed=5, file_format="parquet")
     landed = land(ws, "made_up_shop", shop)
     assert landed.feeds == made.rows
     assert (landed.refused, landed.notes, landed.ignored) == ((), (), ())
@@ -76,13 +74,6 @@ def test_every_planted_row_is_quarantined_for_its_reason_and_no_other_row_is(
                 and q.r.rule = d.rule and q.r.column = d.column"""
         ).fetchall()
     assert missed == []
-
-
-def test_landing_looks_at_nothing_in_truth(ws: Workspace, tmp_path: Path) -> None:
-    make_shop(tmp_path / "shop", customers=20, days=5, seed=5)
-    landed = land(ws, "made_up_shop", tmp_path / "shop")
-    assert landed.ignored == ()
-    assert landed.landed + landed.already_there <= 10
 
 
 @pytest.mark.parametrize("feed", FEEDS)
