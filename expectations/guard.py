@@ -32,6 +32,7 @@ from great_expectations.data_context.types.resource_identifiers import (
 )
 
 from expectations import suite_of
+from expectations.bad_rows import table_of
 from expectations.rules import ROW
 
 # Great Expectations reads a result after it has given its connection back, and the rollback that
@@ -231,5 +232,5 @@ def _finding(result: ExpectationValidationResult) -> Finding:
     said, config = result.expectation_config.meta, result.expectation_config
     query = result.result.get("unexpected_index_query")
     if query is None:
-        query = config.kwargs["unexpected_rows_query"].format(batch="landed")
+        query = f"select * from {table_of(config.kwargs['unexpected_rows_query'])}"
     return Finding(said["rule"], said["column"], _found(result), query.rstrip("; \n"))

@@ -7,7 +7,7 @@ a `BadRows`: a query that finds the rows that break it.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 from zoneinfo import available_timezones
 
 import great_expectations.expectations as gxe
@@ -15,6 +15,7 @@ from babel.numbers import list_currencies
 from great_expectations import ExpectationSuite
 from great_expectations.expectations.expectation import Expectation
 
+from expectations.bad_rows import BadRows
 from tessera.feeds import FEEDS
 
 BILLION = 10**9
@@ -26,17 +27,6 @@ CHANNELS = (
 )
 # A domain of two labels or more and no spaces, list separators or quotes: what mailers take.
 EMAIL = r"""[^\s@,;:<>()"\[\]]{1,64}@[^\s@,;:<>()"\[\].]+(\.[^\s@,;:<>()"\[\].]+)+"""
-
-
-class BadRows(gxe.UnexpectedRowsExpectation):
-    """No row is found by the query. Only counts: what stands in the rows goes into no report."""
-
-    column: str
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.row_count",)
-
-    def _validate(self, metrics: dict[str, Any], *_: object, **__: object) -> dict[str, Any]:
-        found = metrics["unexpected_rows_query.row_count"]
-        return {"success": found == 0, "result": {"observed_value": found}}
 
 
 def _as(rule: str, column: str, sentence: str) -> dict[str, Any]:

@@ -135,8 +135,8 @@ def _report(verdicts: list[Verdict], reasons: Counter[str]) -> ValidateReport:
 
 def readmit(ws: Workspace, path: Path) -> Readmitted:
     """Re-admit the rows of an exported CSV that was corrected."""
-    file_id, rows, already = readmission.land_file(ws, path)
-    return _readmit(ws, {} if file_id is None else {file_id: rows}, already=already)
+    landed, already = readmission.land_file(ws, path)
+    return _readmit(ws, landed, already=already)
 
 
 def retry(ws: Workspace, choice: Choice) -> Readmitted:

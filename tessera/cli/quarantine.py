@@ -110,18 +110,19 @@ def export(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the rows of one feed in quarantine to a CSV, to be set right and re-admitted.
+    """Write rows in quarantine to a CSV, to be set right and re-admitted.
 
     Example: tessera quarantine export bad-receipts.csv --feed transactions
     """
     from tessera.land import quarantine
 
-    its_feed, rows = quarantine.export(_open(home), _choice(feed, rule, file), path)
+    rows = quarantine.export(_open(home), _choice(feed, rule, file), path)
     if as_json:
-        print_json({"path": str(path), "feed": its_feed, "rows": rows})
+        print_json({"path": str(path), "rows": rows})
         return
+    said = ", ".join(f"{number:,} of {its}" for its, number in rows.items())
     typer.echo(
-        f"{rows:,} rows of {its_feed} are in {path}. Set them right there, then run "
+        f"The rows are in {path}: {said}. Set them right there, then run "
         f"'tessera quarantine readmit {path}'."
     )
 

@@ -179,30 +179,24 @@ def _rows(found: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def export(ws: Workspace, choice: Choice, target: Path) -> tuple[str, int]:
-    """Write the open rows of one feed to a CSV that can be set right and re-admitted.
+def export(ws: Workspace, choice: Choice, target: Path) -> dict[str, int]:
+    """Write the chosen open rows to a CSV that can be set right and re-admitted; rows by feed.
 
     Its canonical columns hold text: money in minor units, times in UTC, and what could not be
-    read as it stood in the file. Returns the feed and how many rows there are.
+    read as it stood in the file. Rows of several feeds stand under the columns of all of them.
     """
     with open_rows(ws, choice) as db:
-        feeds = [feed for (feed,) in db.execute("select distinct feed from open_row").fetchall()]
+        counted = "select feed, count(*) from open_row group by feed order by feed"
+        feeds = dict(db.execute(counted).fetchall())
         if not feeds:
             raise BadInput("Nothing of that is in quarantine, so there is nothing to export.")
-        if len(feeds) > 1:
-            raise BadInput(
-                f"Several feeds have rows in quarantine ({', '.join(sorted(feeds))}); a file holds "
-                "one of them: choose it with --feed."
-            )
-        columns = ", ".join(
-            f"q.\"row\" ->> '{column}' as {name(column)}" for column in FEEDS[feeds[0]].columns
-        )
+        names = dict.fromkeys(column for feed in feeds for column in FEEDS[feed].columns)
+        columns = ", ".join(f"q.\"row\" ->> '{column}' as {name(column)}" for column in names)
         part = target.with_name(f"{target.name}.part")
         try:
-            query = SQL["exported"].format(columns=columns, path=literal(str(part)))
-            found = db.execute(query).fetchall()
+            db.execute(SQL["exported"].format(columns=columns, path=literal(str(part))))
             part.replace(target)
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
-        return feeds[0], int(found[0][0])
+    return feeds

@@ -48,25 +48,25 @@ class Readmitted:
     reasons: dict[str, int]  # rule -> values, of those that stay
 
 
-def land_file(ws: Workspace, path: Path) -> tuple[int | None, int, int]:
-    """Land the rows of an exported CSV that was corrected: their file's number (None when none of
-    them is open any more), how many are open and how many were re-admitted before."""
-    header = _header(path)
+def land_file(ws: Workspace, path: Path) -> tuple[dict[int, int], int]:
+    """Land the rows of an exported CSV that was corrected: how many of them are open, by the number
+    of their new file (there is one for each feed), and how many were re-admitted before."""
+    delimiter = _delimiter(path)
     with duckdb.connect() as probe:
-        offered = _read(probe, path, header)
-    feed = FEEDS[_feed(path, offered)]
-    _check_columns(path, feed, offered.column_names)
-    with quarantine.open_rows(ws, Choice(feed=feed.name)) as db:
+        offered = _read(probe, path, delimiter)
+    feeds = _feeds(path, offered)
+    landed = {}
+    with quarantine.open_rows(ws, Choice()) as db:
         db.register("offered", offered)
         already = _refuse_strangers(db, path)
-        texts = ", ".join(f"given(o.{name(c)}) as {name(c)}" for c in feed.columns)
         db.execute(SQL["macros"])
-        db.execute(
-            f"create temp table fixed as select q.file_id, q.row_number, {texts} "
-            "from offered as o inner join open_row as q "
-            "on q.file_id = o.file_id::bigint and q.row_number = o.row_number::bigint"
-        )
-        return *_land(ws, db, feed, path.name), already
+        for feed in feeds:
+            texts = ", ".join(f"given(o.{name(c)}) as {name(c)}" for c in feed.columns)
+            db.execute(SQL["fixed"].format(texts=texts), {"feed": feed.name})
+            file_id, rows = _land(ws, db, feed, path.name)
+            if file_id is not None:
+                landed[file_id] = rows
+    return landed, already
 
 
 def land_again(ws: Workspace, choice: Choice) -> dict[int, int]:
@@ -88,7 +88,7 @@ def land_again(ws: Workspace, choice: Choice) -> dict[int, int]:
     return landed
 
 
-def _header(path: Path) -> str:
+def _delimiter(path: Path) -> str:
     """The CSV's delimiter, told by its header: spreadsheets of many countries write semicolons."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -121,37 +121,32 @@ def _columns(path: Path, delimiter: str) -> dict[str, str]:
         return dict.fromkeys(next(csv.reader(file, delimiter=delimiter)), "VARCHAR")
 
 
-def _feed(path: Path, offered: pa.Table) -> str:
-    feeds = set(offered["feed"].to_pylist())
-    if len(feeds) != 1 or not feeds <= FEEDS.keys():
-        raise BadInput(f"{path} must hold rows of one feed, named in its column 'feed'.")
-    return str(feeds.pop())
-
-
-def _check_columns(path: Path, feed: Feed, found: list[str]) -> None:
-    missing = [column for column in feed.columns if column not in found]
-    if missing:
-        raise BadInput(
-            f"{path} has no column {', '.join(missing)}; keep all columns of the exported file."
-        )
+def _feeds(path: Path, offered: pa.Table) -> list[Feed]:
+    """The feeds whose rows are offered; BadInput if one is none, or lacks columns."""
+    names = sorted(set(offered["feed"].to_pylist()), key=str)
+    for feed in names:
+        if feed not in FEEDS:
+            raise BadInput(
+                f"{path}: '{feed}' in column 'feed' is not a feed; leave it as exported."
+            )
+        missing = [column for column in FEEDS[feed].columns if column not in offered.column_names]
+        if missing:
+            raise BadInput(
+                f"{path} has no column {', '.join(missing)}; keep all columns of the exported file."
+            )
+    return [FEEDS[feed] for feed in names]
 
 
 def _refuse_strangers(db: duckdb.DuckDBPyConnection, path: Path) -> int:
     """How many of the offered rows were re-admitted before; BadInput if one never was quarantined,
     or is there twice."""
-    known = "(select file_id, row_number from open_row union all select * from readmitted)"
-    pair = "(try_cast(file_id as bigint), try_cast(row_number as bigint))"
-    stranger = db.execute(
-        f"select file_id, row_number from offered where {pair} not in {known} "
-        f"or {pair} in (select {pair} from offered group by all having count(*) > 1) limit 1"
-    ).fetchall()
+    stranger = db.execute(SQL["strange"]).fetchall()
     if stranger:
         raise BadInput(
             f"{path}: row {stranger[0][1]} of file {stranger[0][0]} is not in quarantine, or is in "
             "this file twice; leave the columns file_id and row_number as they were exported."
         )
-    query = f"select count(*) from offered where {pair} in (select (file_id, row_number) from readmitted)"
-    return int(db.execute(query).fetchall()[0][0])
+    return int(db.execute(SQL["already"]).fetchall()[0][0])
 
 
 def _land(

@@ -17,6 +17,36 @@ create or replace macro exact_moment(t) as
         when regexp_matches(t, '^\d{4}-') then try_cast(t as timestamp)
     end;
 
+-- name: fixed
+-- DuckDB. The offered rows of a feed that are still open.
+create or replace temp table fixed as
+select q.file_id, q.row_number, {texts}
+from offered as o
+inner join open_row as q
+    on q.file_id = try_cast(o.file_id as bigint) and q.row_number = try_cast(o.row_number as bigint)
+where q.feed = $feed and o.feed = $feed
+
+-- name: strange
+-- DuckDB. Offered rows that never were in quarantine, or are offered twice.
+with pairs as (
+    select file_id, row_number, feed,
+        (try_cast(file_id as bigint), try_cast(row_number as bigint)) as pair
+    from offered
+)
+select file_id, row_number from pairs
+where (
+        (pair, feed) not in (select ((file_id, row_number), feed) from open_row)
+        and pair not in (select (file_id, row_number) from readmitted)
+    )
+    or pair in (select pair from pairs group by pair having count(*) > 1)
+limit 1
+
+-- name: already
+-- DuckDB. How many of the offered rows were re-admitted before.
+select count(*) from offered
+where (try_cast(file_id as bigint), try_cast(row_number as bigint))
+    in (select (file_id, row_number) from readmitted)
+
 -- name: typed
 -- DuckDB. The rows of `fixed` (text) as canonical rows, as a landing would write them.
 with typed as (select *, {typed} from fixed)

@@ -174,8 +174,9 @@ def add_reasons(
     """Add the rows that `query` finds, for breaking `rule`. It must find as many as were counted."""
     names = {"rule": literal(rule), "column": '"column"' if rule == "type" else literal(column)}
     row = db.execute(SQL["broken"].format(query=query, **names)).fetchone()
-    if not row or row[0] != expected:
-        raise RuntimeError(f"{expected} rows break {rule} of {column}, but {row} were found.")
+    found = int(row[0]) if row else 0
+    if found != expected:
+        raise RuntimeError(f"{expected} rows break {rule} of {column}, but {found} were found.")
 
 
 def settle_reasons(db: duckdb.DuckDBPyConnection) -> None:

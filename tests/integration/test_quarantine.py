@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from flows.validate import judge, readmit, retry
 from tessera.cli.app import app
 from tessera.errors import BadInput
+from tessera.feeds import FEEDS
 from tessera.land import quarantine, readmission, verdict
 from tessera.land.quarantine import Choice
 from tessera.testing import workspace
@@ -121,6 +122,24 @@ def test_a_corrected_row_is_readmitted_once(quarantined: Workspace, tmp_path: Pa
     assert len(modelled(quarantined)) == 32
 
 
+def test_rows_of_several_feeds_go_out_and_come_back_in_one_file(
+    quarantined: Workspace, tmp_path: Path
+) -> None:
+    land(quarantined, "stores", [good("stores", 1), good("stores", 2, country="Greece")])
+    judge(quarantined)
+    path = tmp_path / "bad.csv"
+    assert quarantine.export(quarantined, Choice(), path) == {"stores": 1, "transactions": 5}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row.update({"country": "GR"} if row["feed"] == "stores" else MONEY)
+    save(path, rows)
+    found = readmit(quarantined, path)
+    assert (found.rows, found.readmitted) == (6, 2)
+    assert [row["country"] for row in stored(quarantined.home.validated, "stores")] == ["GR", "GR"]
+    assert standing(quarantined) == (30, 4, 1)
+
+
 def test_rows_may_be_corrected_one_after_another(quarantined: Workspace, tmp_path: Path) -> None:
     first = corrected(quarantined, tmp_path / "a.csv", {32: MONEY})
     assert readmit(quarantined, first).readmitted == 1
@@ -185,8 +204,21 @@ def without_kind(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{key: value for key, value in row.items() if key != "kind"} for row in rows]
 
 
-def of_two_feeds(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+def of_no_feed(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [rows[0], {**rows[1], "feed": "tills"}]
+
+
+def of_another_feed(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return [rows[0], {**rows[1], "feed": "cards"}]
+
+
+def of_a_feed_with_these_columns(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    columns = dict.fromkeys(FEEDS["cards"].columns, "x")
+    return [{**columns, **rows[0]}, {**columns, **rows[1], "feed": "cards"}]
+
+
+def without_a_number(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{**rows[0], "row_number": ""}]
 
 
 def no_origin(rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -199,7 +231,10 @@ def no_origin(rows: list[dict[str, str]]) -> list[dict[str, str]]:
         (stranger, "row 3 of file 1 is not in quarantine"),
         (twice, "is in this file twice"),
         (without_kind, "has no column kind"),
-        (of_two_feeds, "must hold rows of one feed"),
+        (of_no_feed, "'tills' in column 'feed' is not a feed"),
+        (of_another_feed, "has no column customer_id"),
+        (of_a_feed_with_these_columns, "row 32 of file 1 is not in quarantine"),
+        (without_a_number, "is not in quarantine"),
         (no_origin, "has no columns feed, file_id, row_number"),
     ],
     ids=lambda case: getattr(case, "__name__", ""),
@@ -330,7 +365,7 @@ def test_the_command_line_lists_exports_and_readmits(
     assert shown[0]["reasons"] == [{"column": "kind", "rule": "in_set", "value": "gift"}]
     assert "kind: in_set (gift)" in run("show", "--home", home)
     exported = run("export", str(path), "--home", home, "--json")
-    assert exported == {"path": str(path), "feed": "transactions", "rows": 5}
+    assert exported == {"path": str(path), "rows": {"transactions": 5}}
     corrected(quarantined, path, {32: MONEY})
     found = run("readmit", str(path), "--home", home, "--as-of", "2026-04-01", "--json")
     assert found["readmitted"] == 1
