@@ -100,17 +100,37 @@ def serving(
 
     `meanwhile` runs while a server starts (imports take as long); `say` hears of waiting.
     """
-    if ws.settings.prefect_api_url:
-        settings.overrule(variables(ws, ws.settings.prefect_api_url))
-        yield ws.settings.prefect_api_url
-        return
-    found = _lock_or_find(ws, say)
+    found = users_own(ws) or _lock_or_find(ws, say)
     if isinstance(found, str):
         settings.overrule(variables(ws, found))
-        yield found
+        with _explained(found):
+            yield found
         return
-    with found, _started(ws, ui=False, meanwhile=meanwhile) as server:
+    with found, _started(ws, ui=False, meanwhile=meanwhile) as server, _explained(server.api):
         yield server.api
+
+
+def users_own(ws: Workspace) -> str | None:
+    """The API URL of a server the user keeps, if one is set; ServerFailed when it does not answer."""
+    api = ws.settings.prefect_api_url
+    if api and not is_healthy(api.rstrip("/")):
+        raise ServerFailed(f"No Prefect server answers at {api}; check TESSERA_PREFECT_API_URL.")
+    return api
+
+
+@contextmanager
+def _explained(api: str) -> Iterator[None]:
+    """A flow whose server goes away fails in one of Prefect's many ways; here it is one sentence."""
+    try:
+        yield
+    except TesseraError:
+        raise
+    except Exception as error:
+        if is_healthy(api):
+            raise
+        raise ServerFailed(
+            f"The Prefect server at {api} went away; run the same again, nothing is done twice."
+        ) from error
 
 
 @contextmanager

@@ -59,8 +59,8 @@ def _client(api: str) -> httpx.Client:
 @contextmanager
 def _server(ws: Workspace, port: int | None) -> Iterator[tuple[str, list[Child]]]:
     """The API URL of the user's own server, or of one kept here, with its process."""
-    if ws.settings.prefect_api_url:
-        yield ws.settings.prefect_api_url, []
+    if api := server.users_own(ws):
+        yield api, []
         return
     with server.keeping(ws, port=port) as kept:
         with _client(kept.api) as client:

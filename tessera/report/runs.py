@@ -38,7 +38,7 @@ class Run:
         return counts
 
     def end(self, state: str) -> None:
-        """Close the record: 'finished', or 'failed' with the reason in the summary."""
+        """Close the record: 'finished', or 'failed' or 'killed' with the reason in the summary."""
         with self.ws.store.write() as connection:
             connection.run(
                 SQL["end"],
@@ -51,14 +51,15 @@ class Run:
 
 @contextmanager
 def recorded(ws: Workspace, *, say: Callable[[str], None]) -> Iterator[Run]:
-    """A run of the day, one at a time per home; one that raises is recorded as failed."""
+    """A run of the day, one at a time per home; one that raises is recorded as failed, one that
+    was told to stop as killed."""
     with _alone(ws, say):
         run = _begin(ws)
         try:
             yield run
         except BaseException as error:
             run.summary["error"] = _reason(error)
-            run.end("failed")
+            run.end("failed" if isinstance(error, Exception) else "killed")
             raise
         run.end("finished")
 

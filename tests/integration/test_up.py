@@ -20,6 +20,7 @@ import pytest
 
 from flows import server, up
 from tessera import clock
+from tessera.errors import BadInput
 from tessera.settings import CHECKOUT
 from tessera.testing import workspace
 from tessera.workspace import Workspace
@@ -184,6 +185,20 @@ def test_a_server_of_the_users_own_is_taken_as_it_is(
     with server.serving(ws, say=pytest.fail) as found:
         assert found == api
     assert of_home(tmp_path) == []
+
+
+def test_a_server_of_the_users_own_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, prefect_api_url="http://127.0.0.1:1/api")
+    with pytest.raises(server.ServerFailed, match="check TESSERA_PREFECT_API_URL"):
+        server.serving(ws, say=pytest.fail).__enter__()
+
+
+def test_a_server_that_goes_away_is_one_sentence_and_a_users_mistake_stays_what_it_is() -> None:
+    gone = "http://127.0.0.1:1/api"
+    with pytest.raises(server.ServerFailed, match="nothing is done twice"), server._explained(gone):
+        raise httpx.ConnectError("All connection attempts failed")
+    with pytest.raises(BadInput, match="a sentence"), server._explained(gone):
+        raise BadInput("a sentence")
 
 
 def test_a_run_waits_for_another_that_has_its_own_server(tmp_path: Path) -> None:

@@ -151,6 +151,13 @@ def test_a_run_that_raises_is_recorded_as_failed_with_the_sentence(ws: Workspace
     assert json.loads(row["summary"]) == {"error": "A test of the customers mart failed."}
 
 
+def test_a_run_that_is_told_to_stop_is_recorded_as_killed(ws: Workspace) -> None:
+    with pytest.raises(KeyboardInterrupt), runs.recorded(ws, say=pytest.fail):
+        raise KeyboardInterrupt
+    with ws.store.read() as connection:
+        assert connection.scalar("select state from run") == "killed"
+
+
 def test_an_error_of_ours_leaves_no_personal_data_in_the_record(ws: Workspace) -> None:
     with pytest.raises(ValueError, match="anna"), runs.recorded(ws, say=pytest.fail):
         raise ValueError("anna@x.example")
