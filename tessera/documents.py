@@ -106,7 +106,13 @@ def read(path: Path, model: type[M], *, project: Path) -> tuple[M | None, list[P
     try:
         return model.model_validate({} if value is None else value), problems, source
     except ValidationError as error:
-        return None, problems + [_problem(source, model, found) for found in error.errors()], source
+        found = [_problem(source, model, one) for one in error.errors()]
+        # A value that fits no member of a union fails once for each of them.
+        return (
+            None,
+            problems + list({(p.line, p.key): p for p in reversed(found)}.values())[::-1],
+            source,
+        )
 
 
 def load(path: Path, model: type[M], *, project: Path) -> M:
@@ -161,10 +167,14 @@ def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Pro
         valid = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
         said = f"'{key}' cannot be '{error['input']}'.{nearest(error['input'], valid)}"
         return source.problem(loc, said)
-    if not loc:
-        return source.problem(loc, "this must be keys with values.")
     reason = error["msg"].removeprefix("Value error, ").rstrip(".")
-    return source.problem(loc, f"'{key}' cannot be {error['input']!r}: {reason}.")
+    if not loc:
+        plain = error["type"] == "value_error"
+        return source.problem(loc, f"{reason if plain else 'this must be keys with values'}.")
+    name = f"{loc[-2]} {loc[-1] + 1}" if isinstance(loc[-1], int) else key
+    is_nested = isinstance(error["input"], dict | list)
+    cannot = "" if is_nested else f" cannot be {error['input']!r}"
+    return source.problem(loc, f"'{name}'{cannot}: {reason}.")
 
 
 def _written(root: yaml.Node | None, loc: Loc) -> Loc:

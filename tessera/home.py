@@ -52,7 +52,7 @@ class Home:
 
     @property
     def decisions(self) -> Path:
-        """Append-only decisions: decisions/date=YYYY-MM-DD/<pass>.parquet."""
+        """Append-only decisions: decisions/date=YYYY-MM-DD/<campaign>.parquet."""
         return self.root / "decisions"
 
     @property

@@ -3,10 +3,10 @@
 -- store); the published marts are views of their own names.
 
 -- name: bucket
--- 0 to 9,999 for a person in a named draw: the low eight bytes of MD5, read backwards as DuckDB
--- does. The draw's name makes each campaign's control group its own; the share only moves the bar.
+-- 0 to 9,999 for a person in a named draw, from the first eight hex digits of MD5. The draw's name
+-- makes each campaign's control group its own; a share only moves the bar.
 create or replace macro bucket(draw, customer_id) as (
-    md5_number_lower(concat(draw, chr(31), customer_id)) % 10000
+    cast('0x' || left(md5(concat(draw, chr(31), customer_id)), 8) as uinteger) % 10000
 )
 
 -- name: member
@@ -57,62 +57,9 @@ select
     state not in ('cancelled', 'rejected') as is_live
 from history
 
--- name: candidate
--- Every member of an audience at every step of its campaign.
-create or replace temp table candidate as
-select
-    member.campaign,
-    member.customer_id,
-    member.occurrence,
-    member.entered_on,
-    coalesce(member.expected_value, 0) as expected_value,
-    campaign_step.* exclude (campaign) replace (
-        coalesce(planned.campaign_version, campaign_step.campaign_version) as campaign_version,
-        coalesce(planned.template, campaign_step.template) as template
-    ),
-    person.household_id,
-    coalesce(planned.language, person.language, getvariable('language')) as language,
-    person.timezone,
-    person.has_complaint_open,
-    person.address_hash,
-    planned.send_key as planned_key,
-    planned.send_at as planned_at
-from member
-inner join campaign_step using (campaign)
-left join person on member.customer_id = person.customer_id
-left join today as planned
-    on
-        member.customer_id = planned.customer_id
-        and member.campaign = planned.campaign
-        and member.occurrence = planned.occurrence
-        and campaign_step.step = planned.step
-
--- name: kept_candidate
--- What was planned earlier today stays, even if the audience or the campaign has moved on since.
-insert into candidate by name
-select
-    today.campaign,
-    today.customer_id,
-    today.occurrence,
-    0 as expected_value,
-    coalesce(campaign_step.priority, 0) as priority,
-    today.campaign_version,
-    today.step,
-    today.template,
-    today.purpose,
-    today.household_id,
-    today.language,
-    today.timezone,
-    today.send_key as planned_key,
-    today.send_at as planned_at
-from today
-left join campaign_step using (campaign, step)
-where
-    today.campaign in (select campaign from campaign_step)
-    and today.send_key not in (select planned_key from candidate where planned_key is not null)
-
 -- name: judged
--- The rules, in their order. A verdict is the reason and what decided it; null is still open.
+-- Every member of an audience at every step of its campaign meets the rules, in their order. A
+-- verdict is the reason and what decided it; null is still open.
 create or replace temp table judged as
 with latest_step as (
     select
@@ -153,91 +100,127 @@ stop as (
 )
 
 select
-    candidate.*,
-    coalesce(slot.zone, candidate.timezone) as zone,
+    member.campaign,
+    member.customer_id,
+    member.occurrence,
+    campaign_step.step_id,
+    coalesce(member.expected_value, 0) as expected_value,
+    person.household_id,
+    coalesce(person.language, getvariable('language')) as language,
+    slot.zone,
     slot.send_from,
     slot.send_until,
+    planned.send_key as planned_key,
     case
-        when candidate.planned_key is not null
+        when planned.send_key is not null
             then null
-        when candidate.address_hash is null
+        when person.address_hash is null
             then {'reason': 'no_address', 'by': 'email'}
-        when candidate.purpose = 'marketing' and not coalesce(word.granted, false)
+        when campaign_step.purpose = 'marketing' and not coalesce(word.granted, false)
             then {
                 'reason': 'no_consent',
-                'by': concat('email ', candidate.purpose, if(word.granted is null, ' never given', ' withdrawn'))
+                'by': concat(
+                    'email ', campaign_step.purpose,
+                    if(word.granted is null, ' never given', ' withdrawn')
+                )
             }
         when stop.cause is not null
             then {'reason': 'suppressed', 'by': stop.cause}
-        when candidate.purpose = 'marketing' and candidate.has_complaint_open
+        when campaign_step.purpose = 'marketing' and person.has_complaint_open
             then {'reason': 'complaint_open', 'by': 'complaint'}
         when
-            candidate.purpose = 'marketing'
-            and bucket('*', candidate.customer_id) < getvariable('global_control')
+            campaign_step.purpose = 'marketing'
+            and bucket('*', member.customer_id) < getvariable('global_control')
             then {'reason': 'control_group', 'by': 'global'}
-        when bucket(candidate.campaign, candidate.customer_id) < candidate.control_group
-            then {'reason': 'control_group', 'by': candidate.campaign}
+        when bucket(member.campaign, member.customer_id) < campaign_step.control_group
+            then {'reason': 'control_group', 'by': member.campaign}
         when latest_step.planned_on is not null
             then {'reason': 're_entry', 'by': concat('planned on ', latest_step.planned_on)}
         when
-            candidate.previous_step is null
-            and abs(other_occurrence.planned_on - getvariable('today')) < candidate.re_entry_after_days
+            campaign_step.previous_step is null
+            and abs(other_occurrence.planned_on - getvariable('today'))
+            < campaign_step.re_entry_after_days
             then {
                 'reason': 're_entry',
                 'by': concat(
                     'planned on ', other_occurrence.planned_on, ', again after ',
-                    candidate.re_entry_after_days, ' days'
+                    campaign_step.re_entry_after_days, ' days'
                 )
             }
-        when candidate.previous_step is not null and previous.sent_on is null
-            then {'reason': 'not_due', 'by': concat('follows step ', candidate.previous_step)}
+        when campaign_step.previous_step is not null and previous.sent_on is null
+            then {'reason': 'not_due', 'by': concat('follows step ', campaign_step.previous_step)}
         when
-            coalesce(previous.sent_on, candidate.entered_on) + candidate.after_days
+            coalesce(previous.sent_on, member.entered_on) + campaign_step.after_days
             > getvariable('today')
             then {
                 'reason': 'not_due',
-                'by': concat('due on ', coalesce(previous.sent_on, candidate.entered_on) + candidate.after_days)
+                'by': concat(
+                    'due on ',
+                    coalesce(previous.sent_on, member.entered_on) + campaign_step.after_days
+                )
             }
-        when not candidate.may_repeat and seen.planned_on is not null
+        when not campaign_step.may_repeat and seen.planned_on is not null
             then {
                 'reason': 'repeat_content',
-                'by': concat(candidate.template, ' on ', seen.planned_on)
+                'by': concat(campaign_step.template, ' on ', seen.planned_on)
             }
         when getvariable('stale') is not null
             then {'reason': 'stale_data', 'by': cast(getvariable('stale') as varchar)}
-        when candidate.ends_at <= coalesce(slot.send_from, getvariable('as_of'))
-            then {'reason': 'too_late', 'by': concat('not after ', candidate.ends_at)}
+        when campaign_step.ends_at <= coalesce(slot.send_from, getvariable('as_of'))
+            then {'reason': 'too_late', 'by': concat('not after ', campaign_step.ends_at)}
         when slot.send_from is null
-            then {'reason': 'outside_window', 'by': concat(candidate.hours, ' ', slot.zone)}
+            then {'reason': 'outside_window', 'by': concat(campaign_step.hours, ' ', slot.zone)}
     end as verdict
-from candidate
+from member
+inner join campaign_step using (campaign)
+left join person on member.customer_id = person.customer_id
+left join slot
+    on member.campaign = slot.campaign and person.timezone is not distinct from slot.timezone
+left join today as planned
+    on
+        member.customer_id = planned.customer_id
+        and member.campaign = planned.campaign
+        and member.occurrence = planned.occurrence
+        and campaign_step.step = planned.step
 left join word
-    on candidate.customer_id = word.customer_id and candidate.purpose = word.purpose
+    on member.customer_id = word.customer_id and campaign_step.purpose = word.purpose
 left join stop
-    on candidate.address_hash = stop.address_hash and candidate.purpose = stop.purpose
+    on person.address_hash = stop.address_hash and campaign_step.purpose = stop.purpose
 left join latest_step
     on
-        candidate.customer_id = latest_step.customer_id
-        and candidate.campaign = latest_step.campaign
-        and candidate.occurrence = latest_step.occurrence
-        and candidate.step = latest_step.step
+        member.customer_id = latest_step.customer_id
+        and member.campaign = latest_step.campaign
+        and member.occurrence = latest_step.occurrence
+        and campaign_step.step = latest_step.step
 left join latest_step as previous
     on
-        candidate.customer_id = previous.customer_id
-        and candidate.campaign = previous.campaign
-        and candidate.occurrence = previous.occurrence
-        and candidate.previous_step = previous.step
+        member.customer_id = previous.customer_id
+        and member.campaign = previous.campaign
+        and member.occurrence = previous.occurrence
+        and campaign_step.previous_step = previous.step
 left join other_occurrence
     on
-        candidate.customer_id = other_occurrence.customer_id
-        and candidate.campaign = other_occurrence.campaign
-        and candidate.occurrence = other_occurrence.occurrence
+        member.customer_id = other_occurrence.customer_id
+        and member.campaign = other_occurrence.campaign
+        and member.occurrence = other_occurrence.occurrence
 left join seen
-    on candidate.customer_id = seen.customer_id and candidate.template = seen.template
-left join slot
-    on
-        candidate.campaign = slot.campaign
-        and candidate.timezone is not distinct from slot.timezone
+    on member.customer_id = seen.customer_id and campaign_step.template = seen.template
+
+-- name: still_planned
+-- What was planned earlier today stays, even if the audience or the campaign has moved on since.
+insert into judged by name
+select
+    today.campaign,
+    today.customer_id,
+    today.occurrence,
+    campaign_step.step_id,
+    0 as expected_value,
+    today.send_key as planned_key
+from today
+left join campaign_step using (campaign, step)
+where
+    today.campaign in (select campaign from campaign_step)
+    and today.send_key not in (select planned_key from judged where planned_key is not null)
 
 -- name: contender
 -- Who passed every rule, in the order slots go: priority, expected value, and a hash that nobody
@@ -250,15 +233,27 @@ select
     ) as rank
 from (
     select
-        rowid as id, customer_id, campaign, step, template, purpose, may_repeat, priority,
-        expected_value, planned_key is not null as is_planned,
-        coalesce(cast(left(planned_at, 19) as timestamp), send_from) as send_at,
+        judged.rowid as id,
+        judged.customer_id,
+        judged.campaign,
+        judged.expected_value,
+        coalesce(campaign_step.priority, 0) as priority,
+        coalesce(today.step, campaign_step.step) as step,
+        coalesce(today.template, campaign_step.template) as template,
+        coalesce(today.purpose, campaign_step.purpose) as purpose,
+        campaign_step.may_repeat,
+        today.send_key is not null as is_planned,
+        coalesce(cast(left(today.send_at, 19) as timestamp), judged.send_from) as send_at,
         coalesce(
-            planned_key,
-            left(sha256(concat_ws(chr(31), customer_id, campaign, step, occurrence)), 32)
+            today.send_key,
+            left(sha256(concat_ws(
+                chr(31), judged.customer_id, judged.campaign, campaign_step.step, judged.occurrence
+            )), 32)
         ) as send_key
     from judged
-    where verdict is null
+    left join campaign_step using (step_id)
+    left join today on judged.planned_key = today.send_key
+    where judged.verdict is null
 )
 
 -- name: message
@@ -355,35 +350,53 @@ select customer_id, campaign, step, template, purpose, send_at, rank
 from contender
 where rank = getvariable('rank') and not is_planned and id not in (select id from lost)
 
+-- name: outcome
+create or replace temp table outcome as
+select
+    judged.rowid as id,
+    judged.campaign,
+    judged.planned_key is null as is_new,
+    coalesce(judged.verdict, lost.verdict, {'reason': 'planned', 'by': null}) as verdict,
+    if(lost.id is null, contender.send_at, null) as send_at,
+    if(lost.id is null, contender.send_key, null) as send_key
+from judged
+left join contender on judged.rowid = contender.id
+left join lost on judged.rowid = lost.id
+
 -- name: decision
--- What is kept: one row per candidate, no personal data.
-create or replace temp table decision as
+-- What is kept: one row per candidate, no personal data. A message planned earlier today keeps
+-- what it was planned with.
+create or replace temp view decision as
 select
     getvariable('today') as business_date,
     getvariable('as_of') as decided_at,
     judged.campaign,
-    judged.campaign_version,
-    judged.step,
+    coalesce(today.campaign_version, campaign_step.campaign_version) as campaign_version,
+    coalesce(today.step, campaign_step.step) as step,
     judged.customer_id,
-    judged.household_id,
+    coalesce(today.household_id, judged.household_id) as household_id,
     judged.occurrence,
     'email' as channel,
-    judged.purpose,
-    judged.template,
-    judged.language,
-    judged.zone as timezone,
-    judged.priority,
+    coalesce(today.purpose, campaign_step.purpose) as purpose,
+    coalesce(today.template, campaign_step.template) as template,
+    coalesce(today.language, judged.language) as language,
+    coalesce(today.timezone, judged.zone) as timezone,
+    coalesce(campaign_step.priority, 0) as priority,
     judged.expected_value,
-    coalesce(coalesce(judged.verdict, lost.verdict)['reason'], 'planned') as reason,
-    coalesce(judged.verdict, lost.verdict)['by'] as decided_by,
-    if(lost.id is null, contender.send_at, null) as send_at,
-    if(lost.id is null, contender.send_key, null) as send_key,
-    judged.planned_key is null as is_new,
-    least(judged.send_until, judged.ends_at, judged.send_from + to_hours(judged.valid_hours))
-        as not_after
+    outcome.verdict['reason'] as reason,
+    outcome.verdict['by'] as decided_by,
+    outcome.send_at,
+    outcome.send_key,
+    outcome.is_new,
+    least(
+        judged.send_until,
+        campaign_step.ends_at,
+        judged.send_from + to_hours(campaign_step.valid_hours)
+    ) as not_after
 from judged
-left join contender on judged.rowid = contender.id
-left join lost on judged.rowid = lost.id
+inner join outcome on judged.rowid = outcome.id
+left join campaign_step using (step_id)
+left join today on judged.planned_key = today.send_key
 
 -- name: kept
 select * exclude (is_new, not_after)
@@ -418,9 +431,9 @@ order by send_at, customer_id, campaign, step
 -- name: summary
 select
     campaign,
-    reason,
+    verdict['reason'] as reason,
     count(*) as candidates,
     strftime(min(send_at), '%Y-%m-%dT%H:%M:%S+00:00') as first_send_at,
     strftime(max(send_at), '%Y-%m-%dT%H:%M:%S+00:00') as last_send_at
-from decision
-group by campaign, reason
+from outcome
+group by all

@@ -192,10 +192,9 @@ def _judge(
         live = tables.of_store(store, chosen, day=ws.business_date, since=since)
         for name, table in live.items():
             duck.register(name, table)
-        for step in ("word", "past", "candidate", "kept_candidate", "judged"):
+        for step in ("word", "past", "judged", "still_planned"):
             duck.execute(SQL[step])
         _arbitrate(duck)
-        duck.execute(SQL["decision"])
         if dry_run:
             return 0
         _keep(duck, ws, chosen)
@@ -211,6 +210,8 @@ def _arbitrate(duck: DuckDBPyConnection) -> None:
         duck.execute("set variable rank = ?", [rank])
         duck.execute(SQL["round"])
         duck.execute(SQL["granted"])
+    duck.execute(SQL["outcome"])
+    duck.execute(SQL["decision"])
 
 
 def _keep(duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign]) -> None:

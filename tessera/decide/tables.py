@@ -32,7 +32,7 @@ def _schema(**columns: str) -> pa.Schema:
 
 STEP = _schema(
     text="campaign campaign_version purpose step template previous_step hours",
-    whole="priority control_group valid_hours",
+    whole="step_id priority control_group valid_hours",
     days="re_entry_after_days after_days",
     yes="may_repeat",
     moment="ends_at",
@@ -61,7 +61,8 @@ def of_campaigns(
     as_of: datetime,
 ) -> dict[str, pa.Table]:
     """`campaign_step`, `slot` (campaign and time zone as customers have it) and `cap`."""
-    steps = [row for campaign in chosen for row in _steps(campaign, rules, shop)]
+    rows = (row for campaign in chosen for row in _steps(campaign, rules, shop))
+    steps = [{"step_id": number, **row} for number, row in enumerate(rows)]
     zones = list(timezones)
     found = [
         {"campaign": campaign.campaign, **row}

@@ -398,42 +398,67 @@ def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
     return events
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
+PATIENT = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+NIGHTS = given(
     events=histories(),
     nights=st.lists(st.integers(1, 5), max_size=4),
     per=st.sampled_from([7, 100]),
 )
+CORRECTIONS = given(
+    events=histories(),
+    corrections=st.lists(st.tuples(st.integers(0, 13), st.integers(0, 900)), max_size=4),
+)
+
+
+@settings(max_examples=6, **PATIENT)
+@NIGHTS
 def test_any_history_in_any_nights_makes_the_points_of_a_plain_walk(
-    tmp_path_factory: pytest.TempPathFactory,
-    events: list[dict[str, Any]],
-    nights: list[int],
-    per: int,
+    tmp_path_factory: pytest.TempPathFactory, **drawn: Any
 ) -> None:
-    folder = tmp_path_factory.mktemp("history")
+    night_by_night(tmp_path_factory.mktemp("history"), **drawn)
+
+
+@settings(max_examples=6, **PATIENT)
+@CORRECTIONS
+def test_whatever_is_corrected_no_receipt_gives_back_more_than_it_earned(
+    tmp_path_factory: pytest.TempPathFactory, **drawn: Any
+) -> None:
+    """With returns that name their original the end is that of the corrected history."""
+    corrected(tmp_path_factory.mktemp("history"), **drawn)
+
+
+@pytest.mark.proof
+@settings(max_examples=300, **PATIENT)
+@NIGHTS
+def test_many_histories_make_the_points_of_a_plain_walk(
+    tmp_path_factory: pytest.TempPathFactory, **drawn: Any
+) -> None:
+    night_by_night(tmp_path_factory.mktemp("history"), **drawn)
+
+
+@pytest.mark.proof
+@settings(max_examples=300, **PATIENT)
+@CORRECTIONS
+def test_many_corrections_end_as_the_corrected_history(
+    tmp_path_factory: pytest.TempPathFactory, **drawn: Any
+) -> None:
+    corrected(tmp_path_factory.mktemp("history"), **drawn)
+
+
+def night_by_night(
+    folder: Path, *, events: list[dict[str, Any]], nights: list[int], per: int
+) -> None:
     shop = workspace(folder / "home", "2026-04-01", project=programme(folder, per=per))
     publish(shop, transactions=events)
     for day in sorted(nights):
         post(on(shop, f"2026-03-0{day}"))
     post(shop)
-    for customer, points in expected(events, per=per).items():
-        assert balance(shop, customer) == (points, 0)
-    assert differences(shop) == []
-    shop.store.close()
+    as_expected(shop, events, per=per)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    events=histories(),
-    corrections=st.lists(st.tuples(st.integers(0, 13), st.integers(0, 900)), max_size=4),
-)
-def test_whatever_is_corrected_no_receipt_gives_back_more_than_it_earned(
-    tmp_path_factory: pytest.TempPathFactory,
-    events: list[dict[str, Any]],
-    corrections: list[tuple[int, int]],
+def corrected(
+    folder: Path, *, events: list[dict[str, Any]], corrections: list[tuple[int, int]]
 ) -> None:
-    """With returns that name their original the end is that of the corrected history."""
-    folder = tmp_path_factory.mktemp("history")
     shop = workspace(folder / "home", "2026-04-01", project=programme(folder))
     known = [e for e in events if e["amount"] > 0 or e.get("original_transaction_id")]
     publish(shop, transactions=known)
@@ -444,7 +469,11 @@ def test_whatever_is_corrected_no_receipt_gives_back_more_than_it_earned(
             known[index] = {**known[index], "amount": sign * max(amount, 1), "file_id": file_id}
             publish(shop, transactions=known)
             post(shop)
-    for customer, points in expected(known, per=100).items():
+    as_expected(shop, known, per=100)
+
+
+def as_expected(shop: Workspace, events: list[dict[str, Any]], *, per: int) -> None:
+    for customer, points in expected(events, per=per).items():
         assert balance(shop, customer) == (points, 0)
     assert differences(shop) == []
     shop.store.close()

@@ -1,0 +1,918 @@
+"""A pass over audiences: one reason each, caps that hold, and nothing twice, on both databases."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import multiprocessing
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tessera.addresses import address_hash
+from tessera.decide import decide
+from tessera.decide.decisions import Question, find
+from tessera.decide.reasons import Reason, sentence
+from tessera.errors import BadInput
+from tessera.testing import publish, workspace
+from tessera.workspace import Workspace
+from tests import decide_model
+from tests.conftest import BOTH_STORES
+
+YES = {
+    "channel": "email",
+    "purpose": "marketing",
+    "granted": True,
+    "recorded_at": datetime.fromisoformat("2026-01-01"),
+}
+HELLO = {
+    "campaign": "hello",
+    "purpose": "marketing",
+    "audience": "all",
+    "priority": 50,
+    "schedule": "0 9 * * *",
+    "steps": [{"name": "first", "template": "hello/first"}],
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """SQLite, where a test does not ask for both."""
+    asked = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "store_url" in metafunc.fixturenames and "store_url" not in asked:
+        metafunc.parametrize("store_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, store_url: str) -> Iterator[Workspace]:
+    """A workspace with a policy without caps and one campaign for everybody."""
+    write(tmp_path / "project", {"caps": None}, HELLO)
+    ws = workspace(tmp_path / "home", project=tmp_path / "project", store_url=store_url)
+    yield ws
+    ws.store.close()
+
+
+def write(project: Path, policy: dict[str, Any] | None = None, *campaigns: dict[str, Any]) -> None:
+    folder = project / "deployments" / "campaigns"
+    folder.mkdir(parents=True, exist_ok=True)
+    if policy is not None:
+        (folder.parent / "contact_policy.yml").write_text(yaml.safe_dump(policy))
+    for campaign in campaigns:
+        (folder / f"{campaign['campaign']}.yml").write_text(yaml.safe_dump(campaign))
+
+
+def person(name: str, **columns: Any) -> dict[str, Any]:
+    return {"customer_id": name, "email": f"{name}@shop.example", "language": "en", **columns}
+
+
+def member(name: str, **columns: Any) -> dict[str, Any]:
+    return {
+        "customer_id": name,
+        "occurrence": "first",
+        "entered_on": date(2026, 3, 1),
+        "expected_value": 0,
+        **columns,
+    }
+
+
+def people(ws: Workspace, *names: str, **marts: Any) -> None:
+    """Publish customers who said yes and are in the audience `all`; `marts` overrule."""
+    usual = {
+        "customers": [person(name) for name in names],
+        "consents": [{**YES, "customer_id": name} for name in names],
+        "audience_all": [member(name) for name in names],
+    }
+    publish(ws, **usual | marts)
+
+
+def on(ws: Workspace, day: str) -> Workspace:
+    later = replace(ws, as_of=datetime.fromisoformat(day).replace(tzinfo=UTC))
+    object.__setattr__(later, "store", ws.store)  # one pool for all days
+    return later
+
+
+def outbox(ws: Workspace) -> list[dict[str, Any]]:
+    with ws.store.read() as store:
+        return [dict(row) for row in store.all("select * from outbox order by message_id")]
+
+
+def insert(ws: Workspace, table: str, **row: Any) -> None:
+    with ws.store.write() as store:
+        store.insert_new(table, pa.Table.from_pylist([row]))
+
+
+def reasons(ws: Workspace) -> dict[str, str]:
+    """Each customer's reason on the business date."""
+    return {
+        row["customer_id"]: row["reason"] for row in find(ws.home, Question(on=ws.business_date))
+    }
+
+
+def why(ws: Workspace, customer: str) -> tuple[str, str | None]:
+    (row,) = find(ws.home, Question(on=ws.business_date, customer_id=customer))
+    return row["reason"], row["decided_by"]
+
+
+@BOTH_STORES
+def test_every_candidate_gets_one_reason_and_the_planned_ones_a_message(shop: Workspace) -> None:
+    write(shop.project, None, {**HELLO, "control_group_share": 0.5})
+    names = [f"c{i}" for i in range(40)]
+    people(shop, *names)
+    report = decide(shop)
+    control = {n for n in names if decide_model.bucket("hello", n) < 5000}
+    assert report.candidates == 40
+    assert report.reasons == {"control_group": len(control), "planned": 40 - len(control)}
+    assert report.new == report.planned == len(outbox(shop))
+    assert {row["customer_id"] for row in outbox(shop)} == set(names) - control
+    row = outbox(shop)[0]
+    assert row["send_key"] == decide_model.send_key(("hello", "first", row["customer_id"], "first"))
+    assert (row["state"], row["send_at"]) == ("ready", "2026-03-31T09:00:00+00:00")
+    assert row["not_after"] == "2026-03-31T19:30:00+00:00"
+
+
+@BOTH_STORES
+def test_the_same_day_again_adds_nothing_and_writes_the_same_bytes(shop: Workspace) -> None:
+    write(shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 7}]})
+    write(shop.project, None, {**HELLO, "campaign": "second", "priority": 10})
+    people(shop, *(f"c{i}" for i in range(30)))
+    first = decide(shop)
+    assert (first.new, first.reasons) == (30, {"outranked": 30, "planned": 30})
+
+    def hashes() -> dict[str, str]:
+        files = shop.home.decisions.rglob("*.parquet")
+        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    before = hashes()
+    again = decide(shop)
+    assert replace(again, seconds=0) == replace(first, new=0, seconds=0)
+    assert hashes() == before
+    assert len(outbox(shop)) == 30
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(shop: Workspace) -> None:
+    people(shop, "ann", "bob")
+    plan = decide(shop, dry_run=True)
+    assert (plan.planned, plan.new) == (2, 0)
+    assert outbox(shop) == []
+    assert not shop.home.decisions.exists()
+    done = decide(shop)
+    assert plan == replace(done, new=0, seconds=plan.seconds)
+
+
+def test_who_is_not_written_to_and_why(shop: Workspace) -> None:
+    names = ["ann", "bob", "cat", "dan", "eva", "fay", "gus", "hal", "ida"]
+    write(shop.project, None, {**HELLO, "steps": [{**HELLO["steps"][0], "after": "40d"}]})
+    people(
+        shop,
+        *names,
+        customers=[
+            person("ann"),
+            person("bob", email=None),
+            person("cat", email="not an address"),
+            person("dan", has_complaint_open=True),
+            *(person(name) for name in names[4:]),
+        ],
+        consents=[
+            *({**YES, "customer_id": name} for name in names if name not in ("eva", "fay")),
+            {**YES, "customer_id": "fay", "granted": False},
+        ],
+        audience_all=[
+            *(member(name, entered_on=date(2026, 1, 1)) for name in names if name != "hal"),
+            member("hal", entered_on=date(2026, 3, 1)),
+            member("nobody"),
+        ],
+    )
+    for name, scope in (("gus", "all"), ("ida", "service")):
+        insert(
+            shop,
+            "suppression",
+            address_hash=address_hash(f" {name.upper()}@shop.example "),
+            channel="email",
+            scope=scope,
+            cause="bounce",
+            since="2026-03-01T00:00:00+00:00",
+        )
+    decide(shop)
+    assert {name: why(shop, name) for name in [*names, "nobody"]} == {
+        "ann": ("planned", None),
+        "bob": ("no_address", "email"),
+        "cat": ("no_address", "email"),
+        "dan": ("complaint_open", "complaint"),
+        "eva": ("no_consent", "email marketing never given"),
+        "fay": ("no_consent", "email marketing withdrawn"),
+        "gus": ("suppressed", "bounce"),
+        "hal": ("not_due", "due on 2026-04-10"),
+        "ida": ("planned", None),
+        "nobody": ("no_address", "email"),
+    }
+    said = [sentence(row) for row in find(shop.home, Question(customer_id="gus"))]
+    assert said == [
+        "2026-03-31  hello, step first (first): "
+        "not written to, for the address is suppressed (bounce)."
+    ]
+
+
+def test_a_service_message_needs_no_consent_and_minds_suppression_for_all(shop: Workspace) -> None:
+    write(shop.project, {"caps": [{"purpose": "marketing", "max": 0, "days": 7}]})
+    write(shop.project, None, {**HELLO, "purpose": "service"})
+    write(shop.project, {"caps": None, "global_control_group_share": 1.0})
+    people(shop, "ann", "bob", "cat", consents=[])
+    for name, scope in (("bob", "all"), ("cat", "marketing")):
+        values = {"channel": "email", "scope": scope, "cause": "complaint", "since": "2026"}
+        insert(shop, "suppression", address_hash=address_hash(f"{name}@shop.example"), **values)
+    decide(shop)
+    assert reasons(shop) == {"ann": "planned", "bob": "suppressed", "cat": "planned"}
+
+
+def test_the_latest_word_on_consent_holds_wherever_it_was_said(shop: Workspace) -> None:
+    """A no counts as soon as it is known; a yes of tomorrow does not count today."""
+    names = ["ann", "bob", "cat", "dan", "eva"]
+    no = {**YES, "granted": False}
+    people(
+        shop,
+        *names,
+        consents=[
+            {**(no if name in ("bob", "eva") else YES), "customer_id": name} for name in names
+        ],
+    )
+    for name, granted, at in [
+        ("ann", 0, "2026-02-01T00:00:00+00:00"),
+        ("bob", 1, "2026-02-01T00:00:00+00:00"),
+        ("cat", 0, "2026-04-01T00:00:00+00:00"),
+        ("dan", 0, "2026-01-01T00:00:00+00:00"),
+        ("eva", 1, "2026-04-01T00:00:00+00:00"),
+    ]:
+        insert(
+            shop,
+            "consent",
+            customer_id=name,
+            channel="email",
+            purpose="marketing",
+            granted=granted,
+            recorded_at=at,
+            origin="preference centre",
+        )
+    decide(shop)
+    assert reasons(shop) == {
+        "ann": "no_consent",
+        "bob": "planned",
+        "cat": "no_consent",
+        "dan": "no_consent",
+        "eva": "no_consent",
+    }
+
+
+def test_no_personal_data_reaches_outbox_or_decisions(shop: Workspace) -> None:
+    people(shop, customers=[person("c1", email="ann.miller@shop.example", given_name="Ann")],
+           consents=[{**YES, "customer_id": "c1"}], audience_all=[member("c1")])  # fmt: skip
+    decide(shop)
+    assert "miller" not in str(outbox(shop))
+    assert all(
+        b"miller" not in path.read_bytes() for path in shop.home.decisions.rglob("*.parquet")
+    )
+
+
+def test_addresses_that_only_python_understands_are_hashed_alike(shop: Workspace) -> None:
+    addresses = {
+        "a": "Ann.Miller+club@Shop.Example",
+        "b": "ann@bücher.example",
+        "c": "  ann@sub-domain.shop.example\t",
+        "d": "\u0130nci@shop.example",
+        "e": "ann@shop",
+        "f": "ann@shop.example\nBcc: all@shop.example",
+    }
+    people(shop, *addresses, customers=[person(k, email=v) for k, v in addresses.items()])
+    for address in addresses.values():
+        values = {"channel": "email", "scope": "all", "cause": "bounce", "since": "2026"}
+        insert(shop, "suppression", address_hash=address_hash(address), **values)
+    decide(shop)
+    assert set(reasons(shop).items()) == {
+        ("a", "suppressed"), ("b", "suppressed"), ("c", "suppressed"),
+        ("d", "no_address"), ("e", "no_address"), ("f", "no_address"),
+    }  # fmt: skip
+
+
+def test_filters_narrow_an_audience(shop: Workspace) -> None:
+    people(
+        shop,
+        "ann", "bob", "cat",
+        customers=[
+            person("ann", receipts=1, country="GR", is_registered=True, birth_date=date(1990, 1, 1)),
+            person("bob", receipts=5, country="DE", is_registered=False),
+            person("cat", receipts=9, discount_share=0.25),
+        ],
+    )  # fmt: skip
+    for where, count in [
+        ({"field": "receipts", "gte": 5}, 2),
+        ({"field": "receipts", "gt": 1, "lt": 9}, 1),
+        ({"field": "country", "eq": "GR"}, 1),
+        ({"field": "country", "ne": "GR"}, 2),
+        ({"field": "country", "in": ["GR", "DE"]}, 2),
+        ({"field": "country", "not_in": ["GR", "LV"]}, 2),
+        ({"field": "country", "is_null": True}, 1),
+        ({"field": "country", "is_null": False, "ne": "DE"}, 1),
+        ({"field": "is_registered", "eq": True}, 1),
+        ({"field": "birth_date", "lte": date(1990, 1, 1)}, 1),
+        ({"field": "discount_share", "lte": 0.25}, 1),
+        ({"field": "country", "eq": "x' or true or '"}, 0),
+    ]:
+        write(shop.project, None, {**HELLO, "where": [where]})
+        assert decide(shop, dry_run=True).candidates == count, where
+
+
+def test_a_field_or_audience_that_is_not_there_is_one_sentence(shop: Workspace) -> None:
+    people(shop, "ann")
+    write(shop.project, None, {**HELLO, "where": [{"field": "receits", "gte": 5}]})
+    with pytest.raises(BadInput, match=r"'receits' is not a column .* Did you mean 'receipts'"):
+        decide(shop)
+    write(shop.project, None, {**HELLO, "where": [{"field": "receipts", "eq": "five"}]})
+    with pytest.raises(BadInput, match="'receipts' is a number; 'eq: five' is not"):
+        decide(shop)
+    write(shop.project, None, {**HELLO, "audience": "none"})
+    with pytest.raises(BadInput, match="audience_none, which is not among the published marts"):
+        decide(shop)
+    assert outbox(shop) == []
+
+
+def test_a_campaign_runs_on_its_days_unless_it_is_named(shop: Workspace) -> None:
+    write(shop.project, None, {**HELLO, "schedule": "0 9 * * WED"})
+    people(shop, "ann")
+    report = decide(shop)  # 2026-03-31 is a Tuesday
+    assert (report.candidates, report.not_scheduled) == (0, ["hello"])
+    assert decide(shop, ["hello"]).planned == 1
+    with pytest.raises(BadInput, match=r"no campaign 'helo'\. Did you mean 'hello'"):
+        decide(shop, ["helo"])
+
+
+def test_zero_null_and_absent_are_three_caps(shop: Workspace) -> None:
+    people(shop, "ann")
+    write(shop.project, None, *({**HELLO, "campaign": f"c{i}", "steps": [{"name": "s", "template": f"t{i}"}]} for i in range(4)))  # fmt: skip
+    (shop.project / "deployments/campaigns/hello.yml").unlink()
+    for policy, planned in [
+        ({"caps": [{"purpose": "marketing", "max": 0, "days": 7}]}, 0),
+        ({"caps": [{"purpose": "marketing", "max": 3, "days": 7}]}, 3),
+        ({"caps": [{"purpose": "marketing", "max": None, "days": 7}]}, 4),
+        ({"caps": None}, 4),
+        ({"caps": []}, 4),
+        ({}, 2),
+    ]:
+        write(shop.project, policy)
+        assert decide(shop, dry_run=True).planned == planned, policy
+
+
+def test_slots_go_by_priority_then_expected_value(shop: Workspace) -> None:
+    write(shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 7}]})
+    audience = [member("ann", expected_value=5), member("bob", expected_value=70)]
+    for name, priority, template in [("low", 10, "x/a"), ("high", 90, "x/b"), ("rich", 50, "x/c")]:
+        step = {"name": "first", "template": template}
+        write(
+            shop.project, None, {**HELLO, "campaign": name, "priority": priority, "steps": [step]}
+        )
+    write(shop.project, None, {**HELLO, "audience": "hello", "priority": 90})
+    people(shop, "ann", "bob", audience_hello=audience)
+    decide(shop)
+    assert {(m["customer_id"], m["campaign"]) for m in outbox(shop)} == {
+        ("ann", "hello"),
+        ("bob", "hello"),
+    }
+    lost = find(shop.home, Question(customer_id="ann", campaign="low"))
+    assert (lost[0]["reason"], lost[0]["decided_by"]) == (
+        "outranked",
+        "hello/first (1 marketing in 7 days)",
+    )
+
+
+@BOTH_STORES
+def test_a_full_cap_stays_full_until_its_span_is_over(shop: Workspace) -> None:
+    write(shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 3}]})
+    everyday = {**HELLO, "content_repeat": "allow"}
+    write(shop.project, None, everyday)
+    found = []
+    for day in range(1, 9):
+        today = on(shop, f"2026-04-0{day}")
+        people(today, "ann", audience_all=[member("ann", occurrence=str(day))])
+        decide(today)
+        found.append(why(today, "ann"))
+    full = ("capped", "1 marketing in 3 days")
+    planned = ("planned", None)
+    assert found == [planned, full, full, planned, full, full, planned, full]
+
+
+def test_a_cancelled_message_leaves_its_slot_to_others(shop: Workspace) -> None:
+    write(shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 7}]})
+    people(shop, "ann")
+    decide(shop)
+    with shop.store.write() as store:
+        store.run("update outbox set state = 'cancelled'")
+    write(
+        shop.project,
+        None,
+        {**HELLO, "campaign": "other", "steps": [{"name": "s", "template": "o"}]},
+    )
+    tomorrow = on(shop, "2026-04-01")
+    people(tomorrow, "ann")
+    decide(tomorrow)
+    assert {r["campaign"]: r["reason"] for r in find(shop.home, Question(on=date(2026, 4, 1)))} == {
+        "hello": "re_entry",
+        "other": "planned",
+    }
+
+
+def test_what_was_planned_today_stays_planned(shop: Workspace) -> None:
+    """Whatever happens later that day: the sender looks again before it sends."""
+    write(shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 7}]})
+    people(shop, "ann", "bob")
+    decide(shop)
+    write(shop.project, None, {**HELLO, "campaign": "grand", "priority": 99, "steps": [{"name": "s", "template": "g"}]})  # fmt: skip
+    people(shop, "ann", consents=[], audience_all=[member("ann")])
+    report = decide(shop)
+    assert report.new == 0
+    found = {(r["campaign"], r["customer_id"]): r["reason"] for r in find(shop.home, Question())}
+    assert found == {
+        ("hello", "ann"): "planned",
+        ("hello", "bob"): "planned",
+        ("grand", "ann"): "no_consent",
+    }
+    people(shop, "ann", "bob")
+    decide(shop)
+    kept = find(shop.home, Question(campaign="grand", customer_id="bob"))
+    assert kept[0]["decided_by"] == "hello/first (1 marketing in 7 days)"
+
+
+def test_a_step_follows_the_one_before_by_its_days(shop: Workspace) -> None:
+    steps = [{"name": "one", "template": "a"}, {"name": "two", "template": "b", "after": "3d"}]
+    write(shop.project, None, {**HELLO, "steps": steps})
+    found = []
+    for day in range(1, 7):
+        today = on(shop, f"2026-04-0{day}")
+        people(today, "ann")
+        decide(today)
+        rows = find(shop.home, Question(on=today.business_date))
+        found.append({row["step"]: (row["reason"], row["decided_by"]) for row in rows})
+    assert [day["two"] for day in found] == [
+        ("not_due", "follows step one"),
+        ("not_due", "due on 2026-04-04"),
+        ("not_due", "due on 2026-04-04"),
+        ("planned", None),
+        ("re_entry", "planned on 2026-04-04"),
+        ("re_entry", "planned on 2026-04-04"),
+    ]
+    assert [day["one"][0] for day in found] == ["planned"] + ["re_entry"] * 5
+
+
+def test_a_new_occurrence_waits_and_does_not_get_the_same_content(shop: Workspace) -> None:
+    write(shop.project, None, {**HELLO, "re_entry_after_days": 10})
+    people(shop, "ann")
+    decide(shop)
+    for day, repeat, told in [
+        ("2026-04-09", "allow", ("re_entry", "planned on 2026-03-31, again after 10 days")),
+        ("2026-04-10", "never", ("repeat_content", "hello/first on 2026-03-31")),
+        ("2026-04-10", "allow", ("planned", None)),
+    ]:
+        write(shop.project, None, {**HELLO, "re_entry_after_days": 10, "content_repeat": repeat})
+        today = on(shop, day)
+        people(today, "ann", audience_all=[member("ann", occurrence="second")])
+        decide(today)
+        assert why(today, "ann") == told
+
+
+def test_the_same_content_goes_to_a_person_once_even_from_two_campaigns(shop: Workspace) -> None:
+    write(shop.project, None, {**HELLO, "campaign": "twin", "priority": 10})
+    people(shop, "ann", audience_all=[member("ann"), member("ann", occurrence="second")])
+    report = decide(shop)
+    assert report.reasons == {"outranked": 3, "planned": 1}
+    lost = find(shop.home, Question(reason="outranked", campaign="twin"))
+    assert {row["decided_by"] for row in lost} == {"hello/first"}
+
+
+def test_data_of_another_day_holds_everything(shop: Workspace) -> None:
+    people(shop, "ann")
+    assert decide(on(shop, "2026-04-01"), dry_run=True).planned == 1
+    assert decide(on(shop, "2026-04-02"), dry_run=True).reasons == {"stale_data": 1}
+    assert decide(on(shop, "2026-03-30"), dry_run=True).reasons == {"stale_data": 1}
+
+
+def test_nothing_goes_out_after_its_time(shop: Workspace) -> None:
+    people(shop, "ann")
+    write(shop.project, None, {**HELLO, "not_after": date(2026, 3, 30)})
+    assert decide(shop, dry_run=True).reasons == {"too_late": 1}
+    write(shop.project, None, {**HELLO, "not_after": datetime.fromisoformat("2026-03-31T10:00")})
+    assert decide(shop, dry_run=True).reasons == {"planned": 1}
+    evening = on(shop, "2026-03-31T20:00")
+    write(shop.project, None, HELLO)
+    assert decide(evening, dry_run=True).reasons == {"outside_window": 1}
+    write(shop.project, None, {**HELLO, "valid_hours": 2})
+    decide(on(shop, "2026-03-31T11:00"))
+    (row,) = outbox(shop)
+    assert (row["send_at"], row["not_after"]) == (
+        "2026-03-31T11:00:00+00:00",
+        "2026-03-31T13:00:00+00:00",
+    )
+
+
+def test_an_unknown_zone_falls_back_to_the_shops(tmp_path: Path) -> None:
+    write(tmp_path / "project", {"caps": None}, HELLO)
+    shop = workspace(tmp_path / "home", project=tmp_path / "project", timezone="Europe/Athens")
+    zones = {"ann": "Mars/Olympus", "bob": "", "cat": "America/New_York", "dan": None}
+    people(shop, *zones, customers=[person(k, timezone=v) for k, v in zones.items()])
+    assert decide(shop).planned == 4
+    assert {m["customer_id"]: (m["send_at"][11:16], m["timezone"]) for m in outbox(shop)} == {
+        "ann": ("06:00", "Europe/Athens"),
+        "bob": ("06:00", "Europe/Athens"),
+        "cat": ("13:00", "America/New_York"),
+        "dan": ("06:00", "Europe/Athens"),
+    }
+
+
+def test_a_larger_share_keeps_everyone_who_was_in_the_control_group(shop: Workspace) -> None:
+    names = [f"c{i}" for i in range(400)]
+    people(shop, *names)
+    groups = []
+    for share in (0, 0.1, 0.2, 0.5, 1):
+        write(shop.project, None, {**HELLO, "control_group_share": share})
+        days = on(shop, "2026-03-31")
+        report = decide(days, dry_run=True)
+        groups.append({n for n in names if decide_model.bucket("hello", n) < share * 10_000})
+        assert report.reasons.get("control_group", 0) == len(groups[-1])
+    assert all(smaller <= larger for smaller, larger in itertools.pairwise(groups))
+    assert (len(groups[0]), len(groups[-1])) == (0, 400)
+    assert 20 <= len(groups[1]) <= 60
+
+
+def _decide_in_a_process(home: str, project: str, url: str, names: list[str], gate: Any) -> None:
+    ws = workspace(Path(home), project=Path(project), store_url=url)
+    gate.wait()
+    decide(ws, names)
+    ws.store.close()
+
+
+@BOTH_STORES
+def test_four_passes_at_once_neither_break_a_cap_nor_plan_twice(shop: Workspace) -> None:
+    write(shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 1}]})
+    campaigns = [
+        {**HELLO, "campaign": f"c{i}", "priority": i, "steps": [{"name": "s", "template": f"t{i}"}]}
+        for i in range(4)
+    ]
+    write(shop.project, None, *campaigns)
+    people(shop, *(f"p{i}" for i in range(200)))
+    context = multiprocessing.get_context("spawn")
+    gate = context.Barrier(4)
+    url = shop.settings.store_url
+    processes = [
+        context.Process(
+            target=_decide_in_a_process,
+            args=(str(shop.home.root), str(shop.project), url, names, gate),
+        )
+        for names in (["c0"], ["c1"], ["c0", "c1", "c2"], [])
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert Counter(m["customer_id"] for m in outbox(shop)) == {f"p{i}": 1 for i in range(200)}
+
+
+def test_a_pass_killed_before_its_end_plans_nothing_and_the_next_plans_all(shop: Workspace) -> None:
+    people(shop, *(f"p{i}" for i in range(50)))
+    code = (
+        "import os\nfrom pathlib import Path\nfrom tessera.decide import decide\n"
+        "from tessera.store import Connection\nfrom tessera.testing import workspace\n"
+        "insert = Connection.insert_new\n"
+        "def die(*args):\n    insert(*args)\n    os.kill(os.getpid(), 9)\n"
+        "Connection.insert_new = die\n"
+        f"decide(workspace(Path({str(shop.home.root)!r}), project=Path({str(shop.project)!r}), "
+        f"store_url={shop.settings.store_url!r}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert outbox(shop) == []
+    assert decide(shop).new == 50
+    assert {path.name for path in shop.home.decisions.rglob("*")} >= {"hello.parquet"}
+
+
+# The pass against a plain model, over days in which things happen.
+
+NAMES = ["ann", "bob", "cat"]
+ZONES = [
+    "UTC",
+    "Europe/Athens",
+    "America/New_York",
+    "Asia/Tehran",
+    "Pacific/Auckland",
+    "Nowhere/Land",
+]
+campaigns = st.fixed_dictionaries(
+    {
+        "purpose": st.sampled_from(["marketing", "marketing", "marketing", "service"]),
+        "audience": st.sampled_from(["all", "some"]),
+        "priority": st.integers(0, 3),
+        "control_group_share": st.sampled_from([0, 0, 0.3]),
+        "content_repeat": st.sampled_from(["never", "allow"]),
+        "templates": st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=2),
+        "after": st.integers(0, 2),
+        "re_entry_after_days": st.sampled_from([None, None, 2, 5]),
+        "send_window": st.sampled_from(
+            [None, {"start": "09:00", "end": "19:30"}, {"start": "01:30", "end": "03:30"},
+             {"start": "18:00", "end": "23:59"}]
+        ),
+    }
+)  # fmt: skip
+policies = st.fixed_dictionaries(
+    {
+        "caps": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "purpose": st.just("marketing"),
+                    "max": st.sampled_from([0, 1, 1, 2, 3, None]),
+                    "days": st.integers(1, 4),
+                }
+            ),
+            max_size=3,
+        ),
+        "global_control_group_share": st.sampled_from([0, 0, 0.2]),
+    }
+)
+persons = st.fixed_dictionaries(
+    {
+        "timezone": st.sampled_from(ZONES),
+        "email": st.sampled_from([True, True, True, False]),
+        "has_complaint_open": st.sampled_from([False, False, False, None, True]),
+        "consents": st.lists(
+            st.tuples(st.integers(0, 8), st.sampled_from([True, True, False])),
+            min_size=1,
+            max_size=2,
+        ),
+        "suppressed": st.sampled_from([None, None, None, None, "all", "marketing"]),
+    }
+)
+member_rows = st.lists(
+    st.tuples(
+        st.sampled_from(NAMES), st.sampled_from(["x", "y"]), st.integers(-2, 3), st.integers(0, 2)
+    ),
+    unique_by=lambda row: row[:2],
+    min_size=1,
+    max_size=6,
+)
+days = st.lists(
+    st.fixed_dictionaries(
+        {
+            "hour": st.sampled_from([0, 0, 7, 20]),
+            "all": member_rows,
+            "some": member_rows,
+            "only": st.sampled_from([None, None, None, 0]),
+            "cancel": st.sampled_from([None, None, "cancelled", "accepted"]),
+        }
+    ),
+    min_size=2,
+    max_size=4,
+)
+
+
+def campaign_file(number: int, drawn: dict[str, Any]) -> dict[str, Any]:
+    steps = [
+        {"name": f"s{i}", "template": name, "after": f"{drawn['after'] + i}d"}
+        for i, name in enumerate(drawn["templates"])
+    ]
+    kept = {k: v for k, v in drawn.items() if k not in ("templates", "after") and v is not None}
+    return {**kept, "campaign": f"c{number}", "schedule": "0 9 * * *", "steps": steps}
+
+
+def instant(day: date, hour: int) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+
+
+WORLDS = given(
+    drawn=st.lists(campaigns, min_size=1, max_size=4),
+    policy=policies,
+    who=st.lists(persons, min_size=3, max_size=3),
+    calendar=days,
+    start=st.sampled_from(
+        [date(2026, 3, 27), date(2026, 3, 6), date(2026, 9, 25), date(2026, 6, 1)]
+    ),
+)
+PATIENT = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+@settings(max_examples=5, **PATIENT)
+@WORLDS
+def test_the_pass_agrees_with_a_plain_model_over_days(
+    tmp_path_factory: pytest.TempPathFactory, **world: Any
+) -> None:
+    """Across the changes of the clocks in Athens, New York and Auckland, and none in Tehran."""
+    live_through(tmp_path_factory.mktemp("world"), **world)
+
+
+@pytest.mark.proof
+@settings(max_examples=200, **PATIENT)
+@WORLDS
+def test_the_pass_agrees_with_a_plain_model_over_many_days(
+    tmp_path_factory: pytest.TempPathFactory, **world: Any
+) -> None:
+    live_through(tmp_path_factory.mktemp("world"), **world)
+
+
+def live_through(
+    folder: Path,
+    *,
+    drawn: list[dict[str, Any]],
+    policy: dict[str, Any],
+    who: list[dict[str, Any]],
+    calendar: list[dict[str, Any]],
+    start: date,
+) -> None:
+    files = [campaign_file(i, one) for i, one in enumerate(drawn)]
+    write(folder, policy, *files)
+    ws = workspace(folder / "home", project=folder)
+    customers = {
+        name: person(
+            name,
+            timezone=p["timezone"],
+            has_complaint_open=p["has_complaint_open"],
+            email=f"{name}@shop.example" if p["email"] else None,
+        )
+        for name, p in zip(NAMES, who, strict=True)
+    }
+    consents = [
+        {
+            **YES,
+            "customer_id": name,
+            "granted": granted,
+            "recorded_at": datetime.combine(start, time()) + timedelta(days=ahead - 2),
+        }
+        for name, p in zip(NAMES, who, strict=True)
+        for ahead, granted in p["consents"]
+    ]
+    suppressions = [
+        {"customer_id": n, "scope": p["suppressed"]}
+        for n, p in zip(NAMES, who, strict=True)
+        if p["suppressed"]
+    ]
+    for row in suppressions:
+        values = {"channel": "email", "scope": row["scope"], "cause": "bounce", "since": "2026"}
+        insert(
+            ws,
+            "suppression",
+            address_hash=address_hash(f"{row['customer_id']}@shop.example"),
+            **values,
+        )
+    for number, events in enumerate(calendar):
+        day = start + timedelta(days=number)
+        today = replace(ws, as_of=instant(day, events["hour"]))
+        object.__setattr__(today, "store", ws.store)
+        audiences = {
+            name: [
+                member(who_, occurrence=o, entered_on=day + timedelta(days=e), expected_value=v)
+                for who_, o, e, v in events[name]
+            ]
+            for name in ("all", "some")
+        }
+        publish(
+            today,
+            customers=list(customers.values()),
+            consents=consents,
+            audience_all=audiences["all"],
+            audience_some=audiences["some"],
+        )
+        only = None if events["only"] is None else [files[0]["campaign"]]
+        world = decide_model.World(
+            campaigns=files if only is None else files[:1],
+            policy=policy,
+            customers=customers,
+            consents=consents,
+            suppressions=suppressions,
+            audiences=audiences,
+            as_of=today.as_of,
+            outbox=outbox(ws),
+        )
+        decide(today, only)
+        assert _told(today, only) == decide_model.decide(world)
+        if only is not None:  # then the others, with what the first has taken
+            world = replace(world, campaigns=files, outbox=outbox(ws))
+            decide(today)
+            assert _told(today, None) == decide_model.decide(world)
+        before = outbox(ws)
+        decide(today)
+        assert outbox(ws) == before
+        if events["cancel"]:
+            with ws.store.write() as store:
+                store.run(
+                    "update outbox set state = :state where message_id % 2 = 0",
+                    state=events["cancel"],
+                )
+    caps_hold(outbox(ws), policy["caps"])
+    ws.store.close()
+
+
+def _told(
+    ws: Workspace, only: list[str] | None
+) -> dict[decide_model.Key, tuple[str, datetime | None]]:
+    rows = find(ws.home, Question(on=ws.business_date, campaign=only[0] if only else None))
+    return {
+        (r["campaign"], r["step"], r["customer_id"], r["occurrence"]): (
+            r["reason"],
+            datetime.fromisoformat(r["send_at"]) if r["send_at"] else None,
+        )
+        for r in rows
+    }
+
+
+def caps_hold(messages: list[dict[str, Any]], caps: list[dict[str, Any]]) -> None:
+    sent: dict[str, list[datetime]] = {}
+    for m in messages:
+        if m["purpose"] == "marketing" and m["state"] not in ("cancelled", "rejected"):
+            sent.setdefault(m["customer_id"], []).append(datetime.fromisoformat(m["send_at"]))
+    for cap, times in itertools.product(caps, sent.values()):
+        for first in times:
+            inside = [t for t in times if first <= t < first + timedelta(days=cap["days"])]
+            assert cap["max"] is None or len(inside) <= cap["max"]
+
+
+def test_reasons_are_asked_in_the_order_they_are_listed(shop: Workspace) -> None:
+    """Somebody whom every rule stops is told the first; lifting it shows the next."""
+    write(
+        shop.project,
+        {"caps": [{"purpose": "marketing", "max": 0, "days": 7}], "global_control_group_share": 1.0},
+        {**HELLO, "not_after": date(2026, 1, 1), "send_window": {"start": "00:00", "end": "00:01"},
+         "re_entry_after_days": 400, "steps": [{"name": "first", "template": "hello/first", "after": "60d"}]},
+    )  # fmt: skip
+    earlier = {
+        "send_key": "k", "customer_id": "ann", "campaign": "hello", "campaign_version": "1", "step": "first",
+        "occurrence": "old", "channel": "email", "purpose": "marketing", "template": "hello/first", "language": "en",
+        "timezone": "UTC", "business_date": "2026-03-01", "decided_at": "2026", "send_at": "2026-03-01T09:00:00+00:00",
+        "not_after": "2026", "state": "accepted", "state_at": "2026",
+    }  # fmt: skip
+    insert(shop, "outbox", **earlier)
+    suppressed = {
+        "address_hash": address_hash("ann@shop.example"),
+        "channel": "email",
+        "scope": "all",
+        "cause": "bounce",
+        "since": "2026",
+    }
+    insert(shop, "suppression", **suppressed)
+    marts: dict[str, Any] = {
+        "customers": [person("ann", email=None, has_complaint_open=True)],
+        "consents": [],
+    }
+    today = on(shop, "2026-03-31T12:00")
+    late = on(shop, "2026-03-25T12:00")  # the marts' day
+    lift = {
+        "no_address": lambda: marts.update(customers=[person("ann", has_complaint_open=True)]),
+        "no_consent": lambda: marts.update(consents=[{**YES, "customer_id": "ann"}]),
+        "suppressed": lambda: _run(shop, "delete from suppression"),
+        "complaint_open": lambda: marts.update(customers=[person("ann")]),
+        "control_group": lambda: _edit(shop, "contact_policy.yml", "share: 1.0", "share: 0"),
+        "re_entry": lambda: _edit(shop, "campaigns/hello.yml", "days: 400", "days: 4"),
+        "not_due": lambda: _edit(shop, "campaigns/hello.yml", "60d", "1d"),
+        "repeat_content": lambda: _edit(
+            shop, "campaigns/hello.yml", "campaign:", "content_repeat: allow\ncampaign:"
+        ),
+        "stale_data": lambda: None,
+        "too_late": lambda: _edit(shop, "campaigns/hello.yml", "2026-01-01", "2026-12-31"),
+        "outside_window": lambda: _edit(shop, "campaigns/hello.yml", "00:01", "23:00"),
+        "capped": lambda: _edit(shop, "contact_policy.yml", "max: 0", "max: null"),
+    }
+    told = []
+    for reason, change in lift.items():
+        built = late if list(lift).index(reason) <= list(lift).index("stale_data") else today
+        people(built, "ann", **marts)
+        told += list(decide(today, dry_run=True).reasons)
+        change()
+    assert told == list(lift)
+    assert told == [reason.value for reason in Reason if reason not in ("outranked", "planned")]
+    assert decide(today, dry_run=True).reasons == {"planned": 1}
+
+
+def _run(ws: Workspace, query: str) -> None:
+    with ws.store.write() as store:
+        store.run(query)
+
+
+def _edit(ws: Workspace, file: str, old: str, new: str) -> None:
+    path = ws.project / "deployments" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_shops_day_begins_in_its_own_zone(tmp_path: Path) -> None:
+    """In Auckland the morning of the 31st is still the 30th in London, and a Londoner's slot on
+    the 31st begins twenty hours later."""
+    write(tmp_path / "project", {"caps": None}, HELLO)
+    shop = workspace(tmp_path / "home", project=tmp_path / "project", timezone="Pacific/Auckland")
+    assert shop.as_of.astimezone(ZoneInfo("Europe/London")).date() == date(2026, 3, 30)
+    people(shop, "ann", customers=[person("ann", timezone="Europe/London")])
+    decide(shop)
+    (row,) = outbox(shop)
+    assert (row["business_date"], row["send_at"]) == ("2026-03-31", "2026-03-31T08:00:00+00:00")

@@ -1,0 +1,139 @@
+"""The commands that plan, decide, explain, list, check and preview, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.decide import decide as decide_flow
+from tessera.cli.app import app
+from tessera.errors import BadInput
+from tests.integration.test_decide import HELLO, YES, member, people, person, workspace, write
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with marts of two customers, and the project it belongs to."""
+    project = tmp_path / "project"
+    write(
+        project, {"caps": None}, HELLO, {**HELLO, "campaign": "weekly", "schedule": "0 9 * * WED"}
+    )
+    monkeypatch.setenv("TESSERA_PROJECT", str(project))
+    ws = workspace(tmp_path / "home", project=project)
+    people(
+        ws,
+        customers=[person("ann"), person("bob", email=None)],
+        consents=[{**YES, "customer_id": "ann"}],
+        audience_all=[member("ann"), member("bob")],
+    )
+    return tmp_path / "home"
+
+
+def run(*words: str, code: int = 0) -> str:
+    found = CliRunner().invoke(app, words)
+    if isinstance(found.exception, BadInput):
+        raise found.exception
+    assert found.exit_code == code, found.output
+    return found.output
+
+
+def told(*words: str, code: int = 0) -> Any:
+    return json.loads(run(*words, "--json", code=code))
+
+
+def test_plan_shows_candidates_reasons_and_times_and_writes_nothing(home: Path) -> None:
+    at = ("--home", str(home), "--as-of", "2026-03-31")
+    text = run("plan", *at)
+    assert "2026-03-31: 1 of 2 planned" in text
+    assert "no_address" in text
+    assert "2026-03-31T09:00:00+00:00" in text
+    assert "Not today: weekly" in text
+    plan = told("plan", *at)
+    assert plan["reasons"] == {"no_address": 1, "planned": 1}
+    assert plan["campaigns"][0]["campaign"] == "hello"
+    assert told("plan", "--campaign", "weekly", *at)["candidates"] == 2
+    assert not (home / "decisions").exists()
+
+
+def test_decide_then_decisions_then_explain(home: Path) -> None:
+    at = ("--home", str(home))
+    assert told("decide", *at, "--as-of", "2026-03-31")["new"] == 1
+    assert told("decide", *at, "--as-of", "2026-03-31")["new"] == 0
+    rows = told("decisions", *at)
+    assert [(r["customer_id"], r["reason"]) for r in rows] == [
+        ("ann", "planned"),
+        ("bob", "no_address"),
+    ]
+    assert told("decisions", *at, "--reason", "planned", "--date", "2026-03-31")[0]["send_key"]
+    assert told("decisions", *at, "--date", "2026-03-30") == []
+    assert told("decisions", *at, "--campaign", "weekly") == []
+    assert len(told("decisions", *at, "--limit", "1")) == 1
+    assert "bob" in run("decisions", *at)
+    assert run("explain", "bob", *at) == (
+        "2026-03-31  hello, step first (first): "
+        "not written to, for there is no e-mail address that works.\n"
+    )
+    assert told("explain", "ann", *at, "--since", "2026-03-31", "--campaign", "hello")[0][
+        "said"
+    ].endswith("planned for 2026-03-31T09:00:00+00:00.")
+    assert "No campaign has had customer 'zoe'" in run("explain", "zoe", *at)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["plan", "--campaign", "helo"], r"no campaign 'helo'\. Did you mean 'hello'"),
+        (["decisions", "--reason", "cap"], "'cap' is not a reason; there are no_address"),
+        (["decisions", "--date", "31/03"], "--date '31/03' is not a date"),
+        (["explain", "ann", "--since", "soon"], "--since 'soon' is not a date"),
+        (["campaign", "preview", "helo"], r"no campaign 'helo'\. Did you mean 'hello'"),
+        (
+            ["campaign", "preview", "hello", "--step", "frst"],
+            r"no step 'frst'\. Did you mean 'first'",
+        ),
+        (["plan", "--home", "/nowhere/at/all"], "No marts are published"),
+    ],
+)
+def test_a_slip_of_the_pen_is_one_sentence(home: Path, words: list[str], sentence: str) -> None:
+    at = [] if "--home" in words else ["--home", str(home)]
+    with pytest.raises(BadInput, match=sentence):
+        run(*words, *at)
+
+
+def test_campaign_list_says_when_each_runs_next(home: Path) -> None:
+    rows = told("campaign", "list", "--home", str(home), "--as-of", "2026-03-31")
+    assert {r["campaign"]: r["next_on"] for r in rows} == {
+        "hello": "2026-03-31",
+        "weekly": "2026-04-01",
+    }
+
+
+def test_campaign_check_tells_every_problem_and_fails(home: Path, tmp_path: Path) -> None:
+    found = told("campaign", "check", "--home", str(home), code=BadInput.exit_code)
+    assert not found["ok"]
+    assert {problem["key"] for problem in found["problems"]} == {"audience", "steps.0.template"}
+    text = run("campaign", "check", "--home", str(home), code=BadInput.exit_code)
+    assert "campaigns/hello.yml:1: dbt has no model audience_all" in text
+
+
+def test_preview_writes_a_page_of_the_shipped_campaign(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TESSERA_PROJECT")
+    assert run("campaign", "check") == "All campaigns are sound.\n"
+    words = ("campaign", "preview", "welcome", "--home", str(home), "--language", "fa")
+    page = Path(told(*words, "--customer", "ann")["page"])
+    assert "rtl" in page.read_text(encoding="utf-8")
+    with pytest.raises(BadInput, match="no customer 'zoe'"):
+        run(*words, "--customer", "zoe")
+
+
+def test_the_flow_is_the_stage(home: Path) -> None:
+    found = decide_flow.fn(as_of="2026-03-31", home=str(home), dry_run=True)
+    assert (found["planned"], found["new"]) == (1, 0)
+    found = decide_flow.fn(campaign="weekly", as_of="2026-03-31", home=str(home))
+    assert (found["candidates"], found["new"]) == (2, 1)

@@ -1,0 +1,67 @@
+"""`tessera ledger` and the flow, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.reward import reward
+from tessera.cli.app import app
+from tessera.errors import BadInput
+from tessera.store import Store
+from tessera.testing import line, publish, workspace
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home whose receipts were posted by the flow."""
+    ws = workspace(tmp_path / "home")
+    lines = [line("t", "ann", 1999), line("r", "ann", -1000, original_transaction_id="t")]
+    publish(ws, customers=[{"customer_id": "ann"}, {"customer_id": "bob"}], transactions=lines)
+    done = reward.fn(as_of="2026-03-31", home=str(ws.home.root))
+    assert (done["points_earned"], done["points_clawed_back"], done["transfers"]) == (19, 10, 2)
+    assert reward.fn(as_of="2026-03-31", home=str(ws.home.root))["transfers"] == 0
+    return ws.home.root
+
+
+def told(*words: str, home: Path, code: int = 0) -> Any:
+    found = CliRunner().invoke(app, ["ledger", *words, "--home", str(home), "--json"])
+    if isinstance(found.exception, BadInput):
+        raise found.exception
+    assert found.exit_code == code, found.output
+    return json.loads(found.output)
+
+
+def test_balance_of_a_member_of_one_without_points_and_of_nobody(home: Path) -> None:
+    assert told("balance", "ann", home=home)["available"] == 9
+    assert told("balance", "bob", home=home) == {
+        "customer_id": "bob",
+        "programme": "club",
+        "available": 0,
+        "debt": 0,
+    }
+    with pytest.raises(BadInput, match="No customer 'zoe' is known"):
+        told("balance", "zoe", home=home)
+
+
+def test_a_statement_adds_up_to_the_balance(home: Path) -> None:
+    rows = told("statement", "ann", home=home)
+    assert [(row["kind"], row["points"], row["basis"]) for row in rows] == [
+        ("earn", 19, 1999),
+        ("clawback", -10, 1000),
+    ]
+
+
+def test_audit_fails_when_a_balance_was_changed(home: Path) -> None:
+    assert told("audit", home=home) == {
+        "ok": True, "programme": "club", "accounts": 2, "transfers": 2,
+        "available": 9, "debt": 0, "differences": [],
+    }  # fmt: skip
+    with Store.open(f"sqlite:///{home}/store.sqlite").write() as store:
+        store.run("update account set balance = 99 where owner_id = 'ann'")
+    found = told("audit", home=home, code=1)
+    assert found["differences"] == ["ann available: balance 99, transfers 9"]

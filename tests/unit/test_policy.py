@@ -1,0 +1,58 @@
+"""The contact policy means what it says, and its mistakes are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tessera.decide.policy import FILE, load
+from tessera.errors import BadInput
+from tessera.settings import CHECKOUT
+
+
+def policy(tmp_path: Path, text: str) -> Path:
+    (tmp_path / FILE).parent.mkdir(exist_ok=True)
+    (tmp_path / FILE).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_shipped_policy_caps_marketing() -> None:
+    assert [str(cap) for cap in load(CHECKOUT).limits] == ["2 marketing in 7 days"]
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("", ["2 marketing in 7 days"]),
+        ("caps: null", []),
+        ("caps: []", []),
+        ("caps: [{purpose: marketing, max: null, days: 7}]", []),
+        ("caps: [{purpose: marketing, max: 0, days: 7}]", ["0 marketing in 7 days"]),
+        (
+            "caps: [{purpose: marketing, max: 8, days: 30}, {purpose: marketing, max: 1, days: 1}]",
+            ["1 marketing in 1 days", "8 marketing in 30 days"],
+        ),
+    ],
+)
+def test_zero_null_and_absent_differ(tmp_path: Path, text: str, limits: list[str]) -> None:
+    assert [str(cap) for cap in load(policy(tmp_path, text)).limits] == limits
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("capz: null", r"contact_policy.yml:1: 'capz' .* Did you mean 'caps'\?"),
+        ("caps: [{purpose: marketing, days: 7}]", "contact_policy.yml:1: 'max' is missing"),
+        ("caps: [{purpose: service, max: 1, days: 7}]", "'purpose' cannot be 'service'"),
+        ("caps: [{purpose: marketing, max: -1, days: 7}]", "'max' cannot be -1"),
+        ("caps: [{purpose: marketing, max: 1.5, days: 7}]", r"'max' cannot be 1\.5"),
+        ("global_control_group_share: 2", "cannot be 2"),
+        ("send_window: {start: 20:00, end: 08:00}", "it must end after it starts"),
+        ("send_window: {start: 9, end: 20:00}", "'start' cannot be 9"),
+        ("quiet_hours: {start: 25:00, end: 08:00}", "write a time of day as 09:00"),
+    ],
+)
+def test_a_mistake_names_what_is_wrong(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        load(policy(tmp_path, text))
