@@ -1,10 +1,15 @@
-"""Reading the published marts: an in-memory DuckDB with one view per mart."""
+"""Reading the published marts: an in-memory DuckDB with one view per mart.
+
+`transactions` is published in pieces (`receipt_lines`, `card_owners`, `superseded_lines`) and put
+together here.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import resources
 
 import duckdb
 
@@ -20,6 +25,7 @@ class Snapshot:
     as_of: datetime  # UTC
     built_at: datetime  # UTC
     marts: dict[str, str]  # mart -> glob of its Parquet files, below the marts folder
+    made: dict[str, str] = field(default_factory=dict)  # mart -> the build that last made it
 
 
 def current(home: Home) -> Snapshot:
@@ -35,6 +41,7 @@ def current(home: Home) -> Snapshot:
         as_of=datetime.fromisoformat(found["as_of"]),
         built_at=datetime.fromisoformat(found["built_at"]),
         marts=found["marts"],
+        made=found.get("made", {}),
     )
 
 
@@ -49,7 +56,13 @@ def connect(
         connection.execute(f"set threads = {threads}")
     for mart, files in snapshot.marts.items():
         path = str(home.marts / files).replace("'", "''")
+        partitions = ", hive_types = {'file_id': bigint}" if "/*/" in files else ""
         connection.execute(
-            f"create view {mart} as select * from read_parquet('{path}', hive_partitioning = false)"
+            f"create view {mart} as select * from read_parquet('{path}', "
+            f"hive_partitioning = {bool(partitions)}{partitions})"
+        )
+    if "receipt_lines" in snapshot.marts:
+        connection.execute(
+            resources.files("tessera.warehouse").joinpath("transactions.sql").read_text("utf-8")
         )
     return connection

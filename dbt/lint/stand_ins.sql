@@ -1,0 +1,18 @@
+{# What our macros look like to the linter, which renders models without dbt. #}
+{% macro as_of() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}
+{% macro business_date() %}cast('2026-03-01' as date){% endmacro %}
+{% macro turned_from() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}
+{% macro turned_until() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}
+{% macro days_between(first_date, second_date) %}date_diff('day', {{ first_date }}, {{ second_date }}){% endmacro %}
+{% macro days_after(date, days) %}date_add({{ date }}, {{ days }}){% endmacro %}
+{% macro instant_days_after(instant, days) %}date_add({{ instant }}, {{ days }}){% endmacro %}
+{% macro local_date(instant) %}cast({{ instant }} as date){% endmacro %}
+{% macro quarter_hour(instant) %}date_trunc('hour', {{ instant }}){% endmacro %}
+{% macro quick_hash(text) %}hash({{ text }}){% endmacro %}
+{% macro new_files(feed) %}{{ feed }}{% endmacro %}
+{% macro is_in_new_file(feed) %}file_id in (1, 2){% endmacro %}
+{% macro is_in_known_file(feed) %}file_id in (1, 2){% endmacro %}
+{% macro is_known() %}true{% endmacro %}
+{% macro landed(relation, new_only) %}select * from {{ relation }}{% endmacro %}
+{% macro rows_in_force(relation, key) %}select * from {{ relation }}{% endmacro %}
+{% macro with_customer(relation) %}select * from {{ relation }}{% endmacro %}

@@ -1,0 +1,40 @@
+{# Only touched customers are worked out again, if the last green build's as_of is known. #}
+{% macro is_partial() %}
+    {{ return(is_incremental() and var("known_as_of") != "") }}
+{% endmacro %}
+
+{# Whether it is: false makes DuckDB skip a query that asks for it. #}
+{% macro is_known() -%}
+    {{ "true" if var("known_as_of") else "false" }}
+{%- endmacro %}
+
+{# The rows of a relation with a card, each with the customer whose card it is: a card that no
+   row of the cards feed leads to is its own customer. Touched customers only, where that will do. #}
+{% macro with_customer(relation) %}
+    {% set touched, owners = ref("int_touched_cards"), ref("int_card_owners") %}
+    {% if is_partial() %}
+    select
+        rows_read.*,
+        touched.customer_id
+    from {{ relation }} as rows_read
+    inner join {{ touched }} as touched on rows_read.card_id = touched.card_id
+    {% else %}
+    select
+        rows_read.*,
+        coalesce(owners.customer_id, rows_read.card_id) as customer_id
+    from {{ relation }} as rows_read
+    left join {{ owners }} as owners on rows_read.card_id = owners.card_id
+    where rows_read.card_id is not null
+    {% endif %}
+{% endmacro %}
+
+{# What was known of the customers that are worked out again goes first, in the same transaction:
+   one who has nothing left must not stay. #}
+{% macro forget_touched() %}
+    {% if is_partial() %}
+    delete from {{ this }}
+    where customer_id in (select customer_id from {{ ref("int_touched_cards") }})
+    {% elif is_incremental() %}
+    delete from {{ this }}
+    {% endif %}
+{% endmacro %}

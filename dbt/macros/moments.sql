@@ -1,0 +1,57 @@
+{# The instant and the day that a build acts as of. #}
+
+{% macro as_of() -%}
+    cast('{{ var("as_of") }}' as timestamp)
+{%- endmacro %}
+
+{% macro business_date() -%}
+    cast('{{ var("business_date") }}' as date)
+{%- endmacro %}
+
+{# The two ends of the time between the last build's as_of and this one's, whichever came first. #}
+{% macro turned_from() -%}
+    cast('{{ [var("known_as_of"), var("as_of")] | min }}' as timestamp)
+{%- endmacro %}
+
+{% macro turned_until() -%}
+    cast('{{ [var("known_as_of"), var("as_of")] | max }}' as timestamp)
+{%- endmacro %}
+
+{% macro days_between(first_date, second_date) -%}
+    {{ dbt.datediff(first_date, second_date, "day") }}
+{%- endmacro %}
+
+{% macro days_after(date, days) -%}
+    cast({{ dbt.dateadd("day", days, date) }} as date)
+{%- endmacro %}
+
+{% macro instant_days_after(instant, days) -%}
+    {{ dbt.dateadd("day", days, instant) }}
+{%- endmacro %}
+
+{# The calendar date in the shop's zone at a UTC instant. #}
+{% macro local_date(instant) -%}
+    {{ return(adapter.dispatch("local_date", "tessera")(instant)) }}
+{%- endmacro %}
+
+{% macro duckdb__local_date(instant) -%}
+    cast(timezone('{{ var("timezone") }}', timezone('UTC', {{ instant }})) as date)
+{%- endmacro %}
+
+{% macro spark__local_date(instant) -%}
+    to_date(from_utc_timestamp({{ instant }}, '{{ var("timezone") }}'))
+{%- endmacro %}
+
+{# The quarter of an hour an instant falls in. Days begin on one in every zone, so that the date
+   need only be worked out once for each quarter, which is some 50 times less work. #}
+{% macro quarter_hour(instant) -%}
+    {{ return(adapter.dispatch("quarter_hour", "tessera")(instant)) }}
+{%- endmacro %}
+
+{% macro duckdb__quarter_hour(instant) -%}
+    time_bucket(interval '15 minutes', {{ instant }})
+{%- endmacro %}
+
+{% macro spark__quarter_hour(instant) -%}
+    timestamp_seconds(floor(unix_timestamp({{ instant }}) / 900) * 900)
+{%- endmacro %}

@@ -1,0 +1,10 @@
+-- Everybody whom a feed other than the receipts names.
+select customer_id from {{ ref("stg_shop__customers") }}
+union
+select customer_id from {{ ref("int_card_owners") }}
+where customer_id is not null
+union
+select customer_id from {{ ref("stg_shop__consents") }}
+union
+select customer_id from {{ ref("stg_shop__interactions") }}
+where customer_id is not null

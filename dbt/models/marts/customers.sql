@@ -1,0 +1,88 @@
+{{ config(tags=["daily"]) }}
+
+with registered as (
+    select * from {{ ref("stg_shop__customers") }}
+),
+
+purchases as (
+    select * from {{ ref("int_customer_purchases") }}
+),
+
+people as (
+    select coalesce(named.customer_id, purchases.customer_id) as customer_id
+    from {{ ref("int_named_customers") }} as named
+    full join purchases on named.customer_id = purchases.customer_id
+),
+
+complaints as (
+    select distinct customer_id from {{ ref("stg_shop__interactions") }}
+    where
+        kind = 'complaint'
+        and coalesce(status, 'open') not in ('closed', 'resolved')
+        and occurred_at < {{ as_of() }}
+)
+
+select
+    people.customer_id,
+    registered.household_id,
+
+    ---------- strings
+    case
+        when cards.customer_id is not null then cards.card_id
+        -- Who owns no card and has receipts is a card without a customer behind it.
+        when purchases.customer_id is not null then people.customer_id
+    end as card_id,
+    registered.given_name,
+    registered.family_name,
+    registered.email,
+    registered.phone,
+    coalesce(registered.language, '{{ var("language") }}') as language,
+    coalesce(registered.timezone, '{{ var("timezone") }}') as timezone,
+    registered.country,
+    registered.home_store_id,
+    registered.acquisition_source,
+    purchases.currency,
+    favourites.favourite_category,
+    favourites.favourite_store_id,
+
+    ---------- numbers
+    coalesce(purchases.receipts, 0) as receipts,
+    coalesce(purchases.lines, 0) as lines,
+    coalesce(purchases.units, 0) as units,
+    coalesce(purchases.revenue, 0) as revenue,
+    cast(round(purchases.sales / nullif(purchases.receipts, 0)) as bigint) as average_basket,
+    coalesce(purchases.returned_receipts, 0) as returned_receipts,
+    quintiles.recency_quintile,
+    quintiles.frequency_quintile,
+    quintiles.monetary_quintile,
+    {{ days_between("purchases.last_purchase_on", business_date()) }} as days_since_last_purchase,
+    rhythms.median_days_between_purchases,
+    cast(purchases.discount / nullif(purchases.sales + purchases.discount, 0) as decimal(9, 4))
+        as discount_share,
+
+    ---------- booleans
+    registered.customer_id is not null as is_registered,
+    complaints.customer_id is not null as has_complaint_open,
+
+    ---------- dates
+    registered.birth_date,
+    purchases.first_purchase_on,
+    purchases.last_purchase_on,
+    {{ days_after("purchases.last_purchase_on",
+                  "cast(round(rhythms.median_days_between_purchases) as integer)") }}
+        as expected_next_purchase_on,
+
+    ---------- timestamps
+    registered.joined_at,
+    purchases.first_purchase_at,
+    purchases.last_purchase_at
+from people
+left join registered on people.customer_id = registered.customer_id
+left join purchases on people.customer_id = purchases.customer_id
+left join {{ ref("int_customer_cards") }} as cards on people.customer_id = cards.customer_id
+left join {{ ref("int_customer_rhythms") }} as rhythms on people.customer_id = rhythms.customer_id
+left join {{ ref("int_customer_favourites") }} as favourites
+    on people.customer_id = favourites.customer_id
+left join {{ ref("int_customer_quintiles") }} as quintiles
+    on people.customer_id = quintiles.customer_id
+left join complaints on people.customer_id = complaints.customer_id

@@ -1,0 +1,1 @@
+{{ landed(source("shop", "transactions")) }}

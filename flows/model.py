@@ -1,0 +1,249 @@
+"""Model: dbt builds the marts from the validated rows; a green build is published."""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+from prefect import flow
+
+from tessera.errors import OutOfSpace, RedBuild, TesseraError
+from tessera.home import Home
+from tessera.warehouse import inputs as made_from
+from tessera.warehouse.inputs import Green, Inputs
+from tessera.warehouse.publish import publish
+from tessera.workspace import Workspace, open_workspace
+
+NAMED_AT_MOST = 5
+TOTALS = ("lines", "superseded_lines", "baskets", "customers", "customers_with_purchases")
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """What one build made and what the warehouse then held, in rows."""
+
+    snapshot: str  # the name of the snapshot in force
+    built: bool  # false when nothing had changed since
+    full_refresh: bool  # whether everything was built from scratch
+    models: int
+    tests: int  # passed
+    unit_tests: int  # passed; they are run when the dbt project has changed
+    lines: int  # receipt lines in force
+    superseded_lines: int
+    baskets: int
+    customers: int
+    customers_with_purchases: int
+    seconds: float
+
+
+@flow(name="model")
+def model(
+    as_of: str | None = None, home: str | None = None, full_refresh: bool = False
+) -> dict[str, Any]:
+    """Build and publish the marts; raises RedBuild when a model or a test fails."""
+    return asdict(build(open_workspace(as_of, home=home), full_refresh=full_refresh))
+
+
+def build(ws: Workspace, *, full_refresh: bool = False) -> ModelReport:
+    """Bring the warehouse up to the validated files and `ws.as_of`, and publish its marts.
+
+    Only what is new is worked on if the last build ended green; else, or with `full_refresh`,
+    everything is built from scratch. RedBuild if anything fails: the last snapshot stays in force.
+    """
+    started = time.monotonic()
+    with _one_builder(ws.home):
+        inputs = _inputs(ws)
+        green = Green.load(ws.home)
+        built = full_refresh or green is None or green.inputs != inputs
+        if built or green is None:
+            green = _build(ws, inputs, green, afresh=full_refresh)
+        snapshot = _publish(ws, green)
+    seconds = round(time.monotonic() - started, 2)
+    return ModelReport(snapshot=snapshot, built=built, seconds=seconds, **green.report)
+
+
+@contextmanager
+def _one_builder(home: Home) -> Iterator[None]:
+    """One build at a time; a second one waits, and then finds little to do."""
+    home.dbt.mkdir(parents=True, exist_ok=True)
+    with (home.dbt / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _inputs(ws: Workspace) -> Inputs:
+    settings = {"timezone": ws.settings.timezone, "language": ws.settings.language}
+    return made_from.gather(ws.home, ws.project / "dbt", as_of=ws.as_of, settings=settings)
+
+
+def _build(ws: Workspace, inputs: Inputs, green: Green | None, *, afresh: bool) -> Green:
+    """Build, from where `green` left off if that can be trusted; the record of the new build."""
+    known = green if green is not None and not afresh and inputs.continues(green.inputs) else None
+    name = made_from.build_name(inputs, ws.business_date, again=afresh)
+    Green.forget(ws.home)  # from here to the end the warehouse is nobody's
+    with _dbt_let_go():
+        manifest = _parse(ws)
+        results = _run(ws, manifest, _selection(inputs, known), _variables(ws, inputs, known, name))
+    made = {r.node.name: name for r in results if r.node.resource_type == "model"}
+    counts = Counter(str(r.node.resource_type) for r in results)
+    report = {
+        "full_refresh": known is None,
+        "models": counts["model"],
+        "tests": counts["test"],
+        "unit_tests": counts["unit_test"],
+        **_totals(ws),
+    }
+    new = Green(name, inputs, (known.made if known else {}) | made, _marts(manifest), report)
+    new.save(ws.home)
+    return new
+
+
+@contextmanager
+def _dbt_let_go() -> Iterator[None]:
+    """dbt keeps its DuckDB file locked for as long as the process lives, unless it is told."""
+    try:
+        yield
+    finally:
+        DuckDBConnectionManager.close_all_connections()
+        gc.collect()
+
+
+def _selection(inputs: Inputs, known: Green | None) -> list[str]:
+    """What to build: all of it, or what a new day and new files can change. Views see new files
+    by themselves, but for a feed's very first."""
+    if known is None:
+        return ["--full-refresh"]
+    new = list(inputs.new_files(known.inputs))
+    kinds = ["table", "incremental"]
+    if any(feed not in known.inputs.files for feed in new):
+        kinds.append("view")
+    roots = ["tag:daily+", *(f"source:*.{feed}+" for feed in new)]
+    nodes = [f"{root},config.materialized:{kind}" for root in roots for kind in kinds]
+    return ["--exclude-resource-type", "unit_test", "--select", *nodes]
+
+
+def _variables(ws: Workspace, inputs: Inputs, known: Green | None, name: str) -> dict[str, Any]:
+    def ids(its: Inputs) -> dict[str, list[int]]:
+        return {feed: list(files) for feed, files in its.files.items()}
+
+    def moment(text: str) -> str:
+        return text.replace("T", " ").removesuffix("+00:00")
+
+    return {
+        "validated": str(ws.home.validated),
+        "files": ids(inputs),
+        "known": ids(known.inputs) if known else {},
+        "as_of": moment(inputs.as_of),
+        "known_as_of": moment(known.inputs.as_of) if known else "",
+        "business_date": ws.business_date.isoformat(),
+        "timezone": ws.settings.timezone,
+        "language": ws.settings.language,
+        "build": name,
+    }
+
+
+def _parse(ws: Workspace) -> Manifest:
+    """The project, from dbt's cache when its files are as they were. The run's own variables stay
+    out of it: dbt would throw the cache away whenever one of them changes."""
+    return _invoke(dbtRunner(), ws, ["parse"], {})
+
+
+def _run(
+    ws: Workspace, manifest: Manifest, selection: list[str], variables: dict[str, Any]
+) -> list[Any]:
+    """The results of `dbt build`; RedBuild when any of them is not green."""
+    return list(_invoke(dbtRunner(manifest), ws, ["build", *selection], variables).results)
+
+
+def _invoke(dbt: dbtRunner, ws: Workspace, args: list[str], variables: dict[str, Any]) -> Any:
+    place = {
+        "warehouse": str(ws.home.warehouse),
+        "spill": str(ws.home.dbt / "spill"),
+        "memory": ws.settings.duckdb_memory,
+        "threads": ws.settings.threads,
+    }
+    project = str(ws.project / "dbt")
+    answer = dbt.invoke(
+        [
+            *args,
+            *("--project-dir", project, "--profiles-dir", project),
+            *("--target-path", str(ws.home.dbt / "target"), "--log-path", str(_logs(ws.home))),
+            *("--log-level", "none", "--log-level-file", "info", "--no-write-json"),
+            *("--vars", json.dumps(place | variables)),
+        ]
+    )
+    if answer.success:
+        return answer.result
+    raise _red(ws, answer.exception, getattr(answer.result, "results", ()))
+
+
+def _logs(home: Home) -> Path:
+    return home.dbt / "logs"
+
+
+def _red(ws: Workspace, exception: BaseException | None, results: Iterable[Any]) -> TesseraError:
+    """The sentence for what went wrong; OutOfSpace when it was the disk."""
+    bad = [result for result in results if result.status in ("error", "fail", "runtime error")]
+    named = [f"{r.node.resource_type} '{r.node.name}' ({_gist(r.message)})" for r in bad]
+    if exception is not None:
+        named.append(_gist(str(exception)))
+    if any("no space left" in text.lower() for text in named):
+        return OutOfSpace("The disk is full; free some space and run the same command again.")
+    more = f" and {len(named) - NAMED_AT_MOST} more" if len(named) > NAMED_AT_MOST else ""
+    return RedBuild(
+        f"The build is red, so nothing was published: {'; '.join(named[:NAMED_AT_MOST])}{more}. "
+        f"The log is {_logs(ws.home) / 'dbt.log'}."
+    )
+
+
+def _gist(message: str | None) -> str:
+    """dbt's message on one line, without the file paths below it."""
+    lines = [line.strip() for line in (message or "no message").splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith("compiled code"))[:300]
+
+
+def _marts(manifest: Manifest) -> list[str]:
+    """The models that are published: the contracted ones, but the lines, which are linked."""
+    return sorted(
+        node.name
+        for node in manifest.nodes.values()
+        if node.resource_type == "model" and "marts" in node.fqn and node.name != "transactions"
+    )
+
+
+def _totals(ws: Workspace) -> dict[str, Any]:
+    with _warehouse(ws) as connection:
+        columns = ", ".join(TOTALS)
+        row = connection.execute(f"select {columns} from model_totals").fetchone()
+    return dict(zip(TOTALS, row or (), strict=True))
+
+
+def _publish(ws: Workspace, green: Green) -> str:
+    with _warehouse(ws) as connection:
+        return publish(
+            ws.home, green, connection=connection, kept_days=ws.settings.snapshots_kept_days
+        ).name
+
+
+def _warehouse(ws: Workspace) -> duckdb.DuckDBPyConnection:
+    """The warehouse, read-only, once dbt has let go of it."""
+    connection = duckdb.connect(
+        str(ws.home.warehouse),
+        read_only=True,
+        config={"memory_limit": ws.settings.duckdb_memory, "preserve_insertion_order": False},
+    )
+    connection.execute(f"set threads = {ws.settings.threads}")
+    connection.execute("set TimeZone = 'UTC'")
+    return connection

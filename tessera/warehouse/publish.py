@@ -1,0 +1,144 @@
+"""Publishing the marts: a folder of Parquet files, put in force by replacing `current.json`.
+
+What did not change since the snapshot in force is linked, not written: receipt lines never are,
+since the validated files they lie in do not change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from tessera import clock
+from tessera.errors import BadInput
+from tessera.feeds import FEEDS, SQL_TYPES
+from tessera.home import Home
+from tessera.warehouse.inputs import Green, replace_text
+from tessera.warehouse.marts import Snapshot, current
+
+LINES = "receipt_lines"
+NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)  # what file systems answer
+
+
+def publish(
+    home: Home,
+    green: Green,
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    kept_days: int,
+) -> Snapshot:
+    """Put the marts of a green build in force, with the receipt lines they stand on.
+
+    A build that is in force already is left alone, bytes and all. Readers of the snapshot that was
+    in force before can go on for `kept_days`.
+    """
+    before = _in_force(home)
+    if before is not None and before.name == green.name:
+        return before
+    folder = home.marts / green.name
+    if not folder.exists():
+        _write(home, folder, green, connection=connection, before=before)
+    found = {mart: f"{green.name}/{mart}/*.parquet" for mart in green.marts}
+    snapshot = {
+        "name": green.name,
+        "as_of": green.inputs.as_of,
+        "built_at": clock.now().isoformat(timespec="seconds"),
+        "marts": found | {LINES: f"{green.name}/{LINES}/*/*.parquet"},
+        "made": {mart: green.made[mart] for mart in green.marts},
+    }
+    replace_text(home.marts / "current.json", json.dumps(snapshot, indent=1))
+    if before is not None:
+        with contextlib.suppress(FileNotFoundError):  # published by hand, then taken away
+            os.utime(home.marts / before.name)  # its days to keep count from now
+    prune(home, kept_days=kept_days)
+    return current(home)
+
+
+def _in_force(home: Home) -> Snapshot | None:
+    try:
+        return current(home)
+    except BadInput:
+        return None
+
+
+def _write(
+    home: Home,
+    folder: Path,
+    green: Green,
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    before: Snapshot | None,
+) -> None:
+    """Write the snapshot beside, then rename it: a folder without a dot is whole."""
+    beside = home.marts / f".{green.name}"
+    shutil.rmtree(beside, ignore_errors=True)
+    for mart in green.marts:
+        (beside / mart).mkdir(parents=True)
+        if before is not None and before.made.get(mart) == green.made[mart]:
+            _link_folder(home.marts / before.name / mart, beside / mart)
+        else:
+            path = str(beside / mart / "rows.parquet").replace("'", "''")
+            connection.execute(f"copy (from {mart}) to '{path}' (format parquet)")
+    _link_lines(home, green.inputs.files.get("transactions", {}), beside / LINES)
+    beside.rename(folder)
+
+
+def _link_folder(source: Path, target: Path) -> None:
+    for path in source.iterdir():
+        _link(path, target / path.name)
+
+
+def _link_lines(home: Home, file_ids: Iterable[int], folder: Path) -> None:
+    ids = list(file_ids)
+    for file_id in ids:
+        part = folder / f"file_id={file_id}"
+        part.mkdir(parents=True)
+        _link(home.validated / "transactions" / part.name / "rows.parquet", part / "rows.parquet")
+    if not ids:
+        _write_no_lines(folder / "file_id=0")
+
+
+def _write_no_lines(folder: Path) -> None:
+    """An empty file with the columns of a receipt line, so that readers find them."""
+    folder.mkdir(parents=True)
+    types = {name: SQL_TYPES[kind] for name, kind in FEEDS["transactions"].columns.items()}
+    columns = [
+        f"null::{kind} as {name}" for name, kind in (types | {"_row_number": "bigint"}).items()
+    ]
+    path = str(folder / "rows.parquet").replace("'", "''")
+    with duckdb.connect() as connection:
+        connection.execute(f"copy (select {', '.join(columns)} where false) to '{path}'")
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, or a copy where the file system has no such thing."""
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        shutil.copyfile(source, target)
+
+
+def prune(home: Home, *, kept_days: int) -> list[str]:
+    """Remove the snapshots that have been out of force for `kept_days`, and what killed
+    publications left; the names of those removed."""
+    name = current(home).name
+    limit = clock.now() - timedelta(days=kept_days)
+    removed = []
+    for folder in sorted(home.marts.iterdir()):
+        if not folder.is_dir() or folder.name == name:
+            continue
+        left_at = datetime.fromtimestamp(folder.stat().st_mtime, limit.tzinfo)
+        if folder.name.startswith(".") or left_at <= limit:
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder.name)
+    return removed

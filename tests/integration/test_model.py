@@ -1,0 +1,325 @@
+"""The model stage on a small shop whose every trap is planted, built once by a real dbt."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from flows import model
+from tessera.errors import RedBuild
+from tessera.feeds import FEEDS
+from tessera.testing import workspace
+from tessera.warehouse import marts
+from tessera.warehouse.inputs import Green
+from tessera.workspace import Workspace
+from tests.integration.model_home import line, validated
+
+AS_OF = "2026-03-01"
+
+
+def plant(ws: Workspace) -> None:
+    """File 3 corrects file 1; file 2 came later than 3 and must not undo it."""
+    home = ws.home
+    validated(
+        home,
+        "customers",
+        10,
+        [
+            {
+                "customer_id": "K1",
+                "given_name": "Ana",
+                "email": "ana@shop.example",
+                "language": "el",
+            },
+            {"customer_id": "K2", "birth_date": "2000-03-01", "timezone": "Asia/Tehran"},
+            {"customer_id": "K3", "email": "k3@shop.example", "joined_at": "2026-02-20 10:00:00"},
+        ],
+    )
+    validated(
+        home,
+        "customers",
+        11,
+        [{"customer_id": "K1", "given_name": "Anna", "email": "ana@shop.example"}],
+    )
+    validated(
+        home,
+        "cards",
+        12,
+        [
+            {
+                "card_id": "C1",
+                "customer_id": "K1",
+                "issued_at": "2025-01-01",
+                "replaced_by_card_id": "C2",
+            },
+            {"card_id": "C2", "customer_id": "K1", "issued_at": "2025-06-01"},
+            {
+                "card_id": "C9",
+                "customer_id": "K9",
+                "issued_at": "2025-06-01",
+                "blocked_at": "2026-01-01",
+            },
+        ],
+    )
+    validated(
+        home,
+        "transactions",
+        1,
+        [
+            line("T1", "C1", sold_at="2026-01-10 12:00:00", amount=1000),
+            line("T1", "C1", line_id="2", amount=500, discount=500, product_id="P2"),
+            line("T2", "C2", sold_at="2026-01-20 23:30:00", amount=300),
+            line("T3", "ANON", sold_at="2026-01-05 12:00:00", amount=700, store_id="S2"),
+            line("T4", None, amount=50),
+            line("T5", "C2", sold_at="2026-03-05 12:00:00", amount=9000),
+        ],
+    )
+    validated(home, "transactions", 2, [line("T1", "C1", amount=111), line("T6", "C1", amount=40)])
+    validated(
+        home,
+        "transactions",
+        3,
+        [
+            line("T1", "C1", sold_at="2026-01-10 12:00:00", amount=1200),
+            line(
+                "R1", "C2", sold_at="2026-02-01 12:00:00", amount=-200, original_transaction_id="T1"
+            ),
+        ],
+    )
+    validated(
+        home,
+        "products",
+        13,
+        [{"product_id": "P1", "category": "Tea"}, {"product_id": "P2", "category": "Bread"}],
+    )
+    validated(home, "stores", 14, [{"store_id": "S1", "name": "One"}])
+    validated(
+        home,
+        "consents",
+        15,
+        [
+            {
+                "customer_id": "K1",
+                "channel": "email",
+                "purpose": "marketing",
+                "granted": True,
+                "recorded_at": "2025-01-01",
+            },
+            {
+                "customer_id": "K1",
+                "channel": "email",
+                "purpose": "marketing",
+                "granted": False,
+                "recorded_at": "2026-06-01",
+            },
+            {
+                "customer_id": "K7",
+                "channel": "sms",
+                "purpose": "marketing",
+                "granted": True,
+                "recorded_at": "2025-01-01",
+            },
+        ],
+    )
+    validated(
+        home,
+        "interactions",
+        16,
+        [
+            {"interaction_id": "I1", "customer_id": "K1", "kind": "complaint", "status": "open", "occurred_at": "2026-02-01"},
+            {"interaction_id": "I2", "customer_id": "K2", "kind": "complaint", "status": "resolved", "occurred_at": "2026-02-01"},
+            {"interaction_id": "I3", "customer_id": "K3", "kind": "complaint", "occurred_at": "2026-04-01"},
+        ],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The shop after its first green build."""
+    ws = workspace(tmp_path_factory.mktemp("model") / "home", AS_OF, timezone="Europe/Athens")
+    plant(ws)
+    model.build(ws)
+    return ws
+
+
+@pytest.fixture(scope="module")
+def db(shop: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
+    with marts.connect(shop.home) as connection:
+        yield connection
+
+
+def rows(db: duckdb.DuckDBPyConnection, query: str) -> list[Any]:
+    return db.execute(query).fetchall()
+
+
+def customer(db: duckdb.DuckDBPyConnection, customer_id: str) -> dict[str, Any]:
+    found = db.execute("from customers where customer_id = ?", [customer_id])
+    names = [column[0] for column in found.description]
+    (row,) = found.fetchall()
+    return dict(zip(names, row, strict=True))
+
+
+def seen(folder: Path) -> dict[Path, tuple[int, ...]]:
+    states = {path: path.stat() for path in folder.rglob("*")}
+    return {path: (it.st_ino, it.st_mtime_ns, it.st_size) for path, it in states.items()}
+
+
+def test_no_line_is_lost_and_none_counts_twice(
+    shop: Workspace, db: duckdb.DuckDBPyConnection
+) -> None:
+    report = Green.load(shop.home).report
+    assert (report["lines"], report["superseded_lines"]) == (8, 2)
+    assert (report["baskets"], report["customers_with_purchases"]) == (7, 2)
+    assert rows(db, "select count(*), count(distinct transaction_id) from transactions") == [(8, 7)]
+
+
+def test_the_higher_file_wins_whichever_came_first(db: duckdb.DuckDBPyConnection) -> None:
+    found = rows(
+        db, "select amount, file_id from transactions where transaction_id = 'T1' and line_id = '1'"
+    )
+    assert found == [(1200, 3)]
+
+
+def test_lines_belong_to_whoever_owns_the_last_card(db: duckdb.DuckDBPyConnection) -> None:
+    found = dict(rows(db, "select transaction_id, max(customer_id) from transactions group by 1"))
+    assert found == {
+        "T1": "K1",
+        "T2": "K1",
+        "T3": "ANON",
+        "T4": None,
+        "T5": "K1",
+        "T6": "K1",
+        "R1": "K1",
+    }
+
+
+def test_a_customer_is_known_from_any_feed(db: duckdb.DuckDBPyConnection) -> None:
+    found = rows(db, "select customer_id, is_registered, card_id from customers order by all")
+    assert found == [
+        ("ANON", False, "ANON"), ("K1", True, "C2"), ("K2", True, None), ("K3", True, None),
+        ("K7", False, None), ("K9", False, None),
+    ]  # fmt: skip
+
+
+def test_figures_count_receipts_before_as_of(db: duckdb.DuckDBPyConnection) -> None:
+    ana = customer(db, "K1")
+    assert ana["given_name"] == "Anna"
+    assert (ana["receipts"], ana["lines"], ana["units"]) == (3, 5, 3)
+    assert ana["revenue"] == 1200 + 500 + 300 + 40 - 200
+    assert ana["average_basket"] == round((1200 + 500 + 300 + 40) / 3)
+    assert ana["returned_receipts"] == 1
+    assert ana["discount_share"] == Decimal("0.1969")  # 500 of 2540
+    assert (ana["favourite_category"], ana["favourite_store_id"]) == ("Tea", "S1")
+    assert str(ana["last_purchase_at"]) == "2026-01-20 23:30:00"
+    assert customer(db, "K9")["receipts"] == 0
+
+
+def test_days_are_the_shops(db: duckdb.DuckDBPyConnection) -> None:
+    """Half past eleven in the evening, UTC, is the next day in Athens."""
+    ana = customer(db, "K1")
+    assert ana["first_purchase_on"] == date(2026, 1, 10)
+    assert ana["last_purchase_on"] == date(2026, 1, 21)
+    assert ana["days_since_last_purchase"] == 39
+    assert ana["median_days_between_purchases"] == 11
+    assert ana["expected_next_purchase_on"] == date(2026, 2, 1)
+
+
+def test_what_a_customer_did_not_say_is_the_shops(db: duckdb.DuckDBPyConnection) -> None:
+    assert (customer(db, "K1")["language"], customer(db, "K2")["timezone"]) == ("en", "Asia/Tehran")
+    assert (customer(db, "K2")["language"], customer(db, "K1")["timezone"]) == (
+        "en",
+        "Europe/Athens",
+    )
+
+
+def test_only_complaints_that_are_open_by_now_count(db: duckdb.DuckDBPyConnection) -> None:
+    assert rows(db, "select customer_id from customers where has_complaint_open") == [("K1",)]
+
+
+def test_a_withdrawal_counts_from_the_moment_it_is_known(db: duckdb.DuckDBPyConnection) -> None:
+    assert rows(db, "select customer_id, granted from consents order by all") == [
+        ("K1", False),
+        ("K7", True),
+    ]
+
+
+def test_audiences_have_one_contract(db: duckdb.DuckDBPyConnection) -> None:
+    names = ("audience_welcome", "audience_lapsed_members", "audience_birthday")
+    shapes = {
+        name: rows(db, f"select column_name, column_type from (describe {name})") for name in names
+    }
+    assert len({tuple(shape) for shape in shapes.values()}) == 1
+    found = {
+        name: rows(db, f"select customer_id, occurrence, entered_on from {name}") for name in names
+    }
+    assert found == {
+        "audience_welcome": [("K3", "first", date(2026, 2, 20))],
+        "audience_lapsed_members": [],
+        "audience_birthday": [("K2", "2026", date(2026, 3, 1))],
+    }
+
+
+def test_the_same_day_again_changes_nothing(shop: Workspace) -> None:
+    before = seen(shop.home.marts)
+    again = model.build(shop)
+    assert not again.built
+    assert again.lines == 8
+    assert seen(shop.home.marts) == before
+
+
+def test_dbt_lets_go_of_the_warehouse(shop: Workspace) -> None:
+    code = f"import duckdb; duckdb.connect({str(shop.home.warehouse)!r})"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_column_is_described(shop: Workspace) -> None:
+    manifest = model._parse(shop)
+    described = {
+        node.name: {name: column.description for name, column in node.columns.items()}
+        for node in manifest.nodes.values()
+        if node.resource_type == "model"
+    }
+    with duckdb.connect(str(shop.home.warehouse), read_only=True) as db:
+        built = db.execute(
+            "select table_name, column_name from duckdb_columns() where not internal"
+        )
+        missing = [(t, c) for t, c in built.fetchall() if not described[t].get(c)]
+    assert missing == []
+    assert [name for name, columns in described.items() if not columns] == []
+
+
+def test_staging_has_the_feeds_columns(shop: Workspace) -> None:
+    manifest = model._parse(shop)
+    for feed, its in FEEDS.items():
+        (node,) = [
+            n
+            for n in manifest.nodes.values()
+            if n.name in (f"stg_shop__{feed}", f"stg_engine__{feed}")
+        ]
+        names = [name for name in node.columns if name not in ("file_id", "row_number")]
+        assert names == list(its.columns), feed
+
+
+def test_a_red_build_publishes_nothing_and_is_mended_by_the_next(
+    shop: Workspace, tmp_path: Path
+) -> None:
+    current = (shop.home.marts / "current.json").read_bytes()
+    bad = {"programme": "club", "idem_key": "1", "debit": "a", "credit": "a", "amount": 5}
+    path = validated(shop.home, "point_transfers", 20, [bad])
+    with pytest.raises(
+        RedBuild, match=r"assert_every_transfer_moves_points_between_two_accounts.*dbt\.log"
+    ):
+        model.build(shop)
+    assert (shop.home.marts / "current.json").read_bytes() == current
+    path.unlink()
+    mended = model.build(shop)
+    assert mended.full_refresh
+    assert (shop.home.marts / "current.json").read_bytes() == current

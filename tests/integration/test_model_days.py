@@ -1,0 +1,104 @@
+"""However the days come in, the marts are those of one build from scratch."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import model
+from tessera.home import Home
+from tessera.testing import workspace
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
+from tests.integration.model_home import line, validated
+
+DAYS = [f"2026-01-{day:02}" for day in range(1, 31)]
+CARDS = [f"C{number}" for number in range(9)]
+PEOPLE = [f"K{number}" for number in range(5)]
+
+
+class Landings:
+    """Files as days bring them: new lines, lines corrected in any way, cards that change hands,
+    products that change category, and now and then a file that comes after later ones."""
+
+    def __init__(self, home: Path, seed: int) -> None:
+        self.home, self.chance = Home(home), random.Random(seed)
+        self.free = list(range(1, 200))
+        self.told: list[dict[str, Any]] = []
+
+    def file_id(self) -> int:
+        place = self.chance.choice([0, 0, 0, self.chance.randrange(10)])
+        return self.free.pop(place)
+
+    def land(self, feed: str, rows: list[dict[str, Any]]) -> None:
+        validated(self.home, feed, self.file_id(), rows)
+
+    def day(self) -> None:
+        pick = self.chance.choice
+        lines = [self.line(f"T{len(self.told)}-{n}") for n in range(12)]
+        corrected = [
+            self.corrected(old) for old in self.chance.sample(self.told, min(4, len(self.told)))
+        ]
+        self.land("transactions", lines + corrected)
+        self.told += lines
+        if self.chance.random() < 0.7:
+            self.land("cards", [self.card(card) for card in self.chance.sample(CARDS, 3)])
+        if self.chance.random() < 0.5:
+            self.land("products", [{"product_id": p, "category": pick("AB")} for p in ("P1", "P2")])
+        if self.chance.random() < 0.5:
+            self.land(
+                "customers", [{"customer_id": pick(PEOPLE), "email": pick(["a@b.example", None])}]
+            )
+
+    def line(self, transaction_id: str, line_id: str = "1") -> dict[str, Any]:
+        pick = self.chance.choice
+        return line(
+            transaction_id,
+            pick([*CARDS, None]),
+            line_id=line_id,
+            sold_at=f"{pick(DAYS)} {pick(['08', '23'])}:30:00",
+            store_id=pick(["S1", "S2"]),
+            product_id=pick(["P1", "P2", "P3"]),
+            amount=pick([100, 200, 300, -100]),
+            discount=pick([0, 10]),
+            currency=pick(["EUR", "EUR", "EUR", "GBP"]),
+        )
+
+    def corrected(self, old: dict[str, Any]) -> dict[str, Any]:
+        """The same line told again with another content, or another line of the same receipt."""
+        return self.line(old["transaction_id"], self.chance.choice([old["line_id"], "2"]))
+
+    def card(self, card_id: str) -> dict[str, Any]:
+        follower = self.chance.choice([None, None, self.chance.choice(CARDS)])
+        owner = self.chance.choice(PEOPLE)
+        return {"card_id": card_id, "customer_id": owner, "replaced_by_card_id": follower}
+
+
+def state(ws: Workspace) -> dict[str, list[Any]]:
+    with marts.connect(ws.home) as db:
+        names = [
+            name
+            for (name,) in db.execute(
+                "select view_name from duckdb_views() where not internal"
+            ).fetchall()
+        ]
+        return {name: db.execute(f"select * from {name} order by all").fetchall() for name in names}
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_days_in_any_order_are_as_one_build_from_scratch(tmp_path: Path, seed: int) -> None:
+    days = random.Random(seed).sample(DAYS, 5)
+    landings = Landings(tmp_path / "home", seed)
+    for as_of in days:
+        landings.day()
+        ws = workspace(tmp_path / "home", as_of, timezone="America/New_York")
+        report = model.build(ws)
+        assert report.full_refresh == (as_of == days[0])
+    by_days = state(ws)
+    model.build(ws, full_refresh=True)
+    assert by_days == state(ws)
+    assert len(by_days["customers"]) > 5
+    assert len(by_days["superseded_lines"]) > 2
