@@ -111,35 +111,36 @@ def _read_csv(path: Path, columns: dict[str, str], *, delim: str, quote: str, he
 
 def _json_lines(duck: duckdb.DuckDBPyConnection, text: Text, file: str) -> Table:
     """One object per line; a line that holds none is a row that could not be read."""
-    lines = _lines(duck, text, file)
-    keys = duck.execute(
-        f"select distinct unnest(json_keys(line)) from {lines} where try(json_type(line)) = 'OBJECT'"
-    ).fetchall()
-    columns = {key: "VARCHAR" for (key,) in sorted(keys) if key not in RESERVED}
-    pointers = ", ".join(
-        literal("/" + key.replace("~", "~0").replace("/", "~1")) for key in columns
-    )
-    values = "".join(f", found[{i}] as {name(key)}" for i, key in enumerate(columns, start=1))
+    # No JSON text holds this delimiter bare: control characters are always escaped in it.
+    whole = _read_csv(text.path, {"line": ""}, delim="\x01", quote="", header=False)
+    lines = f"(select row_number() over () as _row_number, line from {whole})"
+    try:
+        keys = _keys(duck, lines)
+    except duckdb.InvalidInputException:
+        target = text.path.with_name("lines")
+        delimited.write_lines(text.path, target, file)
+        lines = f"read_parquet({literal(str(target))})"
+        keys = _keys(duck, lines)
+    pointers = ", ".join(literal("/" + key.replace("~", "~0").replace("/", "~1")) for key in keys)
+    found = _of_object(f"json_extract_string(line, [{pointers}]::varchar[])")
+    values = "".join(f", found[{i}] as {name(key)}" for i, key in enumerate(keys, start=1))
     return Table(
-        columns,
-        f"(select _row_number, case when found is null then line end as _row{values} from ("
-        "select _row_number, line, case when try(json_type(line)) = 'OBJECT' "
-        f"then json_extract_string(line, [{pointers}]::varchar[]) end as found "
-        f"from {lines} where line is not null))",
+        dict.fromkeys(keys, "VARCHAR"),
+        f"(select _row_number, case when found is null then line end as _row{values} from "
+        f"(select _row_number, line, {found} as found from {lines} where line is not null))",
         may_break=True,
         text=text,
     )
 
 
-def _lines(duck: duckdb.DuckDBPyConnection, text: Text, file: str) -> str:
-    """A relation of `_row_number` and `line`, null where it is blank."""
-    # No JSON text holds this delimiter bare: control characters are always escaped in it.
-    whole = _read_csv(text.path, {"line": ""}, delim="\x01", quote="", header=False)
-    lines = f"(select row_number() over () as _row_number, line from {whole})"
-    try:
-        duck.execute(f"select count(line) from {lines}")
-    except duckdb.InvalidInputException:
-        target = text.path.with_name("lines")
-        delimited.write_lines(text.path, target, file)
-        return f"read_parquet({literal(str(target))})"
-    return lines
+def _keys(duck: duckdb.DuckDBPyConnection, lines: str) -> list[str]:
+    """Every key of any line's object."""
+    query = (
+        f"select distinct unnest({_of_object('json_keys(line)')}) as key from {lines} order by 1"
+    )
+    return [key for (key,) in duck.execute(query).fetchall() if key not in RESERVED]
+
+
+def _of_object(expression: str) -> str:
+    """`expression` of a line that is a JSON object, else null."""
+    return f"case when starts_with(ltrim(line), '{{') then try({expression}) end"
