@@ -1,11 +1,8 @@
-"""Great Expectations at work: suites asked of landed files in DuckDB, and Data Docs of the answers."""
+"""Great Expectations at work: suites asked of landed files in DuckDB."""
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,23 +12,14 @@ from uuid import uuid4
 import duckdb
 import duckdb_engine
 import great_expectations as gx
-from great_expectations import ExpectationSuite
-from great_expectations.core import ExpectationSuiteValidationResult, RunIdentifier
-from great_expectations.core.expectation_validation_result import (
-    ExpectationValidationResult,
-    expectationSuiteValidationResultSchema,
-)
+from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 from great_expectations.data_context.types.base import (
     DataContextConfig,
     InMemoryStoreBackendDefaults,
     ProgressBarsConfig,
 )
-from great_expectations.data_context.types.resource_identifiers import (
-    ExpectationSuiteIdentifier,
-    ValidationResultIdentifier,
-)
 
-from expectations import suite_of
+from expectations import docs, suite_of
 from expectations.bad_rows import table_of
 from expectations.rules import ROW
 
@@ -48,7 +36,6 @@ COUNTS_AND_QUERIES = {
     "return_unexpected_index_query": True,
     "unexpected_index_column_names": list(ROW),
 }
-SITE = "tessera"
 
 
 class CannotJudge(RuntimeError):
@@ -65,44 +52,41 @@ class Finding:
     query: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Guard:
     """One DuckDB in memory, whose view `landed` is what the suites are asked of. A context manager."""
 
-    docs: Path
     db: duckdb.DuckDBPyConnection
     context: Any
-    source: Any
-    answers: dict[tuple[str, str], list[ExpectationSuiteValidationResult]] = field(
-        default_factory=dict
-    )
+    engine: Any
+    answers: dict[tuple[str, str], list[docs.Answer]] = field(default_factory=dict)
+    batches: Any = None  # Great Expectations' name for what `landed` shows
 
     @classmethod
-    def open(cls, docs: Path, *, memory: str, threads: int, spill: Path) -> Guard:
-        """`memory`, `threads` and `spill` are DuckDB's; Data Docs are written to `docs`."""
+    def open(cls, *, memory: str, threads: int, spill: Path) -> Guard:
+        """`memory`, `threads` and `spill` are DuckDB's."""
         stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
         context = gx.get_context(
             mode="ephemeral", project_config=DataContextConfig(store_backend_defaults=stores)
         )
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         # A named database in memory is one for all connections of this process.
-        source = context.data_sources.add_sql(
-            "landing", connection_string=f"duckdb:///:memory:{uuid4().hex}"
-        )
+        url = f"duckdb:///:memory:{uuid4().hex}"
+        source = context.data_sources.add_sql("landing", connection_string=url)
         engine = source.get_execution_engine().engine
         db: duckdb.DuckDBPyConnection = engine.raw_connection().driver_connection.duplicate()
         db.execute(f"set memory_limit = '{memory}'")
         db.execute(f"set threads = {threads}")
         db.execute(f"set temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
         db.execute("set preserve_insertion_order = false")
-        return cls(docs, db, context, source)
+        return cls(db, context, engine)
 
     def __enter__(self) -> Guard:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.db.close()
-        self.source.get_execution_engine().engine.dispose()
+        self.engine.dispose()
 
     def ask(
         self,
@@ -115,98 +99,24 @@ class Guard:
     ) -> list[Finding]:
         """The broken rules of `feed`'s suite in the view `landed`, which holds `files` (number ->
         name); CannotJudge if a rule cannot be evaluated."""
-        answer = self._answer(feed, _title(source, list(files)), source, parameters, at)
+        if self.batches is None:  # only now there is such a view
+            table = self.context.data_sources.get("landing").add_table_asset("landed", "landed")
+            self.batches = table.add_batch_definition_whole_table("all")
+        answer = self.batches.get_batch().validate(
+            suite_of(feed),
+            result_format=COUNTS_AND_QUERIES,
+            expectation_parameters=dict(parameters),
+        )
         for result in answer.results:
             _raise_if_unevaluated(feed, result)
-        answer.meta["batch_spec"] = {"files": ", ".join(f"{n} ({i})" for i, n in files.items())}
-        self.context.validation_results_store.set(_key(answer), answer)  # with its files
+        docs.label(answer, source=source, files=files, at=at)
         self.answers.setdefault((source, feed), []).append(answer)
         return [_finding(result) for result in answer.results if _found(result)]
 
-    def _answer(
-        self, feed: str, title: str, source: str, parameters: Mapping[str, str], at: datetime
-    ) -> ExpectationSuiteValidationResult:
-        suite = self._suite(feed)
-        asset = self.source.add_table_asset(f"{feed} {title}", table_name="landed")
-        definition = self.context.validation_definitions.add(
-            gx.ValidationDefinition(
-                name=asset.name, data=asset.add_batch_definition_whole_table("all"), suite=suite
-            )
-        )
-        return definition.run(
-            result_format=COUNTS_AND_QUERIES,
-            expectation_parameters=dict(parameters),
-            run_id=RunIdentifier(run_name=_safe(source), run_time=at),
-        )
-
-    def _suite(self, feed: str) -> ExpectationSuite:
-        if feed not in {known.name for known in self.context.suites.all()}:
-            return self.context.suites.add(suite_of(feed))
-        return suite_of(feed)
-
-    def write_docs(self) -> None:
-        """Data Docs with the latest answers for each source and feed. They hold no values."""
-        if not self.answers:
-            return
-        fresh = [self._keep(*key, answers) for key, answers in self.answers.items()]
-        for path in _results(self.docs):
-            self._recall(path)
-        backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(self.docs)}
-        self.context.add_data_docs_site(
-            SITE,
-            {
-                "class_name": "SiteBuilder",
-                "show_how_to_buttons": False,
-                "store_backend": backend,
-                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            },
-        )
-        suites = [ExpectationSuiteIdentifier(feed) for _, feed in self.answers]
-        pages = suites + [key for keys in fresh for key in keys]
-        self.context.build_data_docs(site_names=[SITE], resource_identifiers=pages)
-
-    def _keep(
-        self, source: str, feed: str, answers: Sequence[ExpectationSuiteValidationResult]
-    ) -> list[ValidationResultIdentifier]:
-        """Replace what is kept of this source and feed, pages included: docs must not grow."""
-        shutil.rmtree(self.docs / "validations" / feed / _safe(source), ignore_errors=True)
-        path = self.docs / "results" / f"{_safe(source)}.{feed}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        kept = [{"batch_id": a.batch_id, "answer": a.to_json_dict()} for a in answers]
-        part.write_text(json.dumps(kept), "utf-8")
-        part.replace(path)
-        return [_key(answer) for answer in answers]
-
-    def _recall(self, path: Path) -> None:
-        store = self.context.validation_results_store
-        for kept in json.loads(path.read_text(encoding="utf-8")):
-            answer = expectationSuiteValidationResultSchema.load(kept["answer"])
-            answer.batch_id = kept["batch_id"]
-            self._suite(answer.suite_name)  # its page stays, too
-            if not store.has_key(_key(answer)):
-                store.add(_key(answer), answer)
-
-
-def _results(docs: Path) -> Iterator[Path]:
-    yield from sorted((docs / "results").glob("*.json"))
-
-
-def _key(answer: ExpectationSuiteValidationResult) -> ValidationResultIdentifier:
-    run = answer.meta["run_id"]
-    run_id = run if isinstance(run, RunIdentifier) else RunIdentifier(**run)
-    suite = ExpectationSuiteIdentifier(answer.suite_name)
-    return ValidationResultIdentifier(suite, run_id, answer.batch_id)
-
-
-def _safe(name: str) -> str:
-    """`name` as part of a path."""
-    return re.sub(r"[^\w-]", "_", name)
-
-
-def _title(source: str, file_ids: list[int]) -> str:
-    first, last = file_ids[0], file_ids[-1]
-    return f"of {_safe(source)}, " + (f"file {first}" if first == last else f"files {first}-{last}")
+    def write_docs(self, folder: Path) -> None:
+        """Data Docs of what was asked."""
+        if self.answers:
+            docs.write(self.context, folder, self.answers)
 
 
 def _raise_if_unevaluated(feed: str, result: ExpectationValidationResult) -> None:

@@ -65,16 +65,14 @@ def judge(ws: Workspace, only: int | None = None) -> ValidateReport:
         files = verdict.pending(ws, only)
         if not files:
             return ValidateReport()
+        memory, threads = ws.settings.duckdb_memory, ws.settings.threads
         spill = ws.home.root / "tmp" / "validate"
-        settings = ws.settings
-        with Guard.open(
-            ws.home.data_docs, memory=settings.duckdb_memory, threads=settings.threads, spill=spill
-        ) as guard:
+        with Guard.open(memory=memory, threads=threads, spill=spill) as guard:
             verdicts, reasons = [], Counter[str]()
             for batch in verdict.batches(files):
                 verdicts += _judge_batch(ws, guard, batch)
                 reasons.update(verdict.reasons(guard.db))
-            guard.write_docs()
+            guard.write_docs(ws.home.data_docs)
     return _report(verdicts, reasons)
 
 

@@ -1,7 +1,7 @@
 -- name: quarantined
 -- DuckDB. Every bad row of a batch with its reasons, in the order of the feed's columns.
 create or replace table quarantined as
-with bad as (
+with bad as materialized (
     select
         l.file_id,
         l._row_number as row_number,
