@@ -335,6 +335,27 @@ def test_a_killed_process_is_followed_by_one_that_finishes(ws: Workspace) -> Non
     assert quarantine.counts(ws)[0].open == 3
 
 
+def test_a_full_disk_loses_nothing(ws: Workspace) -> None:
+    """No file may grow over 20 kB, and the good rows need more."""
+    rows = [*receipts("2026-03-29", 5000), good("transactions", kind="x")]
+    land(ws, "transactions", [{**row, "coupon_code": os.urandom(8).hex()} for row in rows])
+    land(ws, "stores", [good("stores")])
+    code = (
+        "import sys, resource; from pathlib import Path; from flows.validate import judge;"
+        "from tessera.cli.app import _disk_is_full; from tessera.testing import workspace\n"
+        "ws = workspace(Path(sys.argv[1])); ws.store\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "try: judge(ws)\n"
+        "except Exception as error: sys.exit(6 if _disk_is_full(error) else str(error))"
+    )
+    full = subprocess.run([sys.executable, "-c", code, str(ws.home.root)], check=False)
+    assert full.returncode == 6
+    assert stored(ws.home.validated, "transactions") == []
+    assert judge(ws).rows_good >= 5000
+    assert sum(its.landed for its in quarantine.counts(ws)) == 5002
+    assert len(stored(ws.home.validated, "transactions")) == 5000
+
+
 def test_two_judges_at_once_judge_each_file_once(ws: Workspace) -> None:
     for _ in range(4):
         land(ws, "transactions", [*receipts("2026-03-29", 50), good("transactions", kind="x")])
