@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
+from prefect import flow, tags
 
 from flows.artifacts import publish
 from flows.decide import decide
@@ -14,13 +16,13 @@ from flows.land import land
 from flows.model import model
 from flows.report import report
 from flows.reward import reward
-from flows.runtime import note, without_heartbeats
+from flows.runtime import note, progress, without_heartbeats
 from flows.send import send
 from flows.validate import validate
 from tessera.home import Home
 from tessera.report import runs
 from tessera.report.summary import complete
-from tessera.workspace import open_workspace
+from tessera.workspace import Workspace, open_workspace
 
 
 @flow(name="daily")
@@ -31,7 +33,7 @@ def daily(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     """
     ws = open_workspace(as_of, home=home)
     day = {"as_of": ws.as_of.isoformat(), "home": str(ws.home.root)}
-    with runs.recorded(ws, say=note) as run, without_heartbeats():
+    with runs.recorded(ws, say=note, progress=progress) as run, within(ws):
         run.stage("hear", hear, **day)
         run.stage("land", engine_rows, **day)
         run.stage("validate", validate, **day)
@@ -43,6 +45,13 @@ def daily(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
         run.summary = complete(ws, run.summary)
     publish(ws, run.summary)
     return run.summary
+
+
+@contextmanager
+def within(ws: Workspace) -> Iterator[None]:
+    """Flows called here are tagged with the day and leave the pulse to the day itself."""
+    with tags(ws.business_date.isoformat()), without_heartbeats():
+        yield
 
 
 def engine_rows(*, as_of: str, home: str) -> dict[str, Any]:

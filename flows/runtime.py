@@ -26,6 +26,13 @@ def note(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
+def progress(text: str) -> None:
+    """How far the day is, for who watches; a log has the summary."""
+    if sys.stderr.isatty():
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
 @contextlib.contextmanager
 def connected(api: str) -> Iterator[None]:
     """Flows called here report to `api`, and have reported when this ends."""

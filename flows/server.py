@@ -61,12 +61,26 @@ class Server:
         return f"{self.url}/api"
 
 
-def variables(ws: Workspace, api: str) -> dict[str, str]:
-    """What every Prefect process of this home is told: our folder, our server, no chatter."""
+def keep_to(ws: Workspace) -> None:
+    """To be called before Prefect is imported: importing it makes its folder, ~/.prefect unless
+    it is told otherwise."""
+    settings.overrule(folders(ws))
+
+
+def folders(ws: Workspace) -> dict[str, str]:
+    """Where Prefect keeps its things: in the home, and nowhere else."""
     folder = ws.home.prefect
     return {
         "PREFECT_HOME": str(folder),
         "PREFECT_PROFILES_PATH": str(folder / "profiles.toml"),
+    }
+
+
+def variables(ws: Workspace, api: str) -> dict[str, str]:
+    """What every Prefect process of this home is told: our folder, our server, no chatter."""
+    folder = ws.home.prefect
+    return {
+        **folders(ws),
         "PREFECT_API_URL": api,
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder}/prefect.db",

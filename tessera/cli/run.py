@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -40,17 +41,31 @@ def _print(summary: dict[str, Any]) -> None:
     from tessera.report.summary import reasons, stages
 
     print_table(stages(summary))
-    typer.echo()
-    print_table(reasons(summary))
+    if why := reasons(summary):
+        typer.echo()
+        print_table(why)
     lines = summary["reconciliation"]
     typer.echo(
         f"\nReceipt lines: {lines['landed']:,} landed = {lines['modelled']:,} modelled "
         f"+ {lines['quarantined']:,} quarantined + {lines['corrected']:,} corrected later "
         f"+ {lines['refused']:,} refused + {lines['waiting']:,} waiting; {lines['lost']:,} lost."
     )
-    typer.echo(f"\nreport     {summary['report']['page']}")
-    typer.echo(f"mail       {summary['home']}/mail/{summary['business_date']}")
-    typer.echo(f"data docs  {summary['home']}/data_docs/index.html")
+    if not summary["land"]["rows_landed"]:
+        typer.echo("Nothing was landed yet; say 'tessera land SOURCE PATH' first.")
+    _print_places(Path(summary["home"]), summary["business_date"])
+
+
+def _print_places(home: Path, day: str) -> None:
+    places = {
+        "report": home / "report" / "index.html",
+        "mail": home / "mail" / day,
+        "decisions": home / "decisions" / f"date={day}",
+        "data docs": home / "data_docs" / "index.html",
+    }
+    typer.echo()
+    for what, where in places.items():
+        if where.exists():
+            typer.echo(f"{what:<11}{where}")
 
 
 def register(app: typer.Typer) -> None:

@@ -24,6 +24,7 @@ class Run:
 
     ws: Workspace
     run_id: int
+    progress: Callable[[str], None]
     summary: dict[str, Any] = field(default_factory=dict)
 
     def stage(
@@ -31,8 +32,11 @@ class Run:
     ) -> dict[str, Any]:
         """Do `work`, and keep its counts and seconds as the stage `name`."""
         begun = time.perf_counter()
+        self.progress(f"{name:<10}")
         counts = work(**params)
-        self.summary[name] = {**counts, "seconds": round(time.perf_counter() - begun, 2)}
+        seconds = round(time.perf_counter() - begun, 2)
+        self.progress(f"{seconds:7.1f} s\n")
+        self.summary[name] = {**counts, "seconds": seconds}
         with self.ws.store.write() as connection:
             connection.run(SQL["note"], run_id=self.run_id, summary=json.dumps(self.summary))
         return counts
@@ -50,11 +54,16 @@ class Run:
 
 
 @contextmanager
-def recorded(ws: Workspace, *, say: Callable[[str], None]) -> Iterator[Run]:
+def recorded(
+    ws: Workspace,
+    *,
+    say: Callable[[str], None],
+    progress: Callable[[str], None] = lambda _text: None,
+) -> Iterator[Run]:
     """A run of the day, one at a time per home; one that raises is recorded as failed, one that
-    was told to stop as killed."""
+    was told to stop as killed. `progress` hears of each stage as it begins and ends."""
     with _alone(ws, say):
-        run = _begin(ws)
+        run = Run(ws, _begin(ws), progress)
         try:
             yield run
         except BaseException as error:
@@ -70,7 +79,7 @@ def _reason(error: BaseException) -> str:
     return str(error) if isinstance(error, TesseraError) else type(error).__name__
 
 
-def _begin(ws: Workspace) -> Run:
+def _begin(ws: Workspace) -> int:
     started_at = clock.now().isoformat(timespec="seconds")
     with ws.store.write() as connection:
         connection.run(SQL["abandon"], finished_at=started_at)
@@ -80,7 +89,7 @@ def _begin(ws: Workspace) -> Run:
             as_of=ws.as_of.isoformat(timespec="seconds"),
             started_at=started_at,
         )
-    return Run(ws, int(run_id))
+    return int(run_id)
 
 
 @contextmanager

@@ -106,11 +106,12 @@ def test_up_deploys_everything_and_kill_minus_nine_takes_it_all_along(home: Path
             found = client.post("/deployments/filter", json={}).json()
             assert schedules(found) == schedules(wanted)
             assert client.get(url).status_code == 200
+            heard = post(client, f"/deployments/{id_of(found, 'hear')}/create_flow_run")
+            wait_until(lambda: state_of(client, heard) == "COMPLETED")
             with (home / "run.lock").open("ab") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # so that the day waits while we look at it
-                daily = next(d["id"] for d in found if d["entrypoint"] == "flows/daily.py:daily")
-                run = post(client, f"/deployments/{daily}/create_flow_run")
-                wait_until(lambda: state_of(client, run) == "RUNNING")
+                daily = post(client, f"/deployments/{id_of(found, 'daily')}/create_flow_run")
+                wait_until(lambda: state_of(client, daily) == "RUNNING")
                 assert len(of_home(home)) >= 3  # server, worker, flow run
                 end(process, signal.SIGKILL, home=home)
     assert server.kept_server(workspace(home)) is None
@@ -138,6 +139,12 @@ def schedules(deployments: list[dict[str, Any]]) -> set[tuple[str, ...]]:
         )
         for found in deployments
     }
+
+
+def id_of(deployments: list[dict[str, Any]], stage: str) -> str:
+    """The deployment of a stage."""
+    entrypoint = f"flows/{stage}.py:{stage}"
+    return str(next(found["id"] for found in deployments if found["entrypoint"] == entrypoint))
 
 
 def crontab(schedule: dict[str, Any]) -> dict[str, Any]:

@@ -13,10 +13,43 @@ import pytest
 from tessera.errors import RedBuild
 from tessera.report import report, runs
 from tessera.report.page import ticks
+from tessera.report.reconciliation import Reconciliation, reconcile
 from tessera.testing import line, publish, workspace
 from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
 
 DAY = "2026-03-31"
+
+
+MESSAGE = (
+    "insert into outbox (send_key, customer_id, campaign, campaign_version, step, occurrence, "
+    "channel, purpose, template, language, timezone, business_date, decided_at, send_at, "
+    "not_after, state, state_at) select '{key}', 'c', 'welcome', '1', 'hello', 'first', 'email', "
+    f"'marketing', 'welcome/hello', 'en', 'UTC', '{DAY}', '', '', '', '{{state}}', ''"
+)
+TRANSFER = (
+    "insert into transfer (programme, idem_key, kind, debit_id, credit_id, amount, source_type, "
+    "source_id, rule, rule_version, effective_at, posted_at, business_date) "
+    "values ('club', '{key}', '{kind}', {debit}, {credit}, {amount}, '', '', '', '', '', '', '{day}')"
+)
+FILE = (
+    "insert into landed_file (source, feed, content_hash, name, rows, bytes, landed_at, verdict, "
+    "good_rows, bad_rows) values ('shop', 'transactions', '{rows}', 'f', {rows}, 1, '', "
+    "'{verdict}', {good}, {bad})"
+)
+DAY_IN_STORE = [
+    MESSAGE.format(key="a", state="accepted"),
+    MESSAGE.format(key="b", state="accepted"),
+    MESSAGE.format(key="c", state="ready"),
+    "insert into account (programme, owner_type, owner_id, bucket, balance) values "
+    "('club', 'member', 'c', 'available', 65), ('club', 'system', 'programme', 'issuance', null)",
+    TRANSFER.format(key="1", kind="earn", debit=2, credit=1, amount=40, day="2026-03-30"),
+    TRANSFER.format(key="2", kind="earn", debit=2, credit=1, amount=30, day=DAY),
+    TRANSFER.format(key="3", kind="clawback", debit=1, credit=2, amount=5, day=DAY),
+    f"insert into balance_assertion values ('club', '{DAY}', 65, 66, '')",
+    FILE.format(rows=4, verdict="accepted", good=3, bad=1),
+    FILE.format(rows=6, verdict="refused", good=2, bad=4),
+]
 
 
 def page(ws: Workspace) -> str:
@@ -65,6 +98,27 @@ def test_the_same_day_gives_the_same_bytes(ws: Workspace) -> None:
     publish(ws, transactions=[line(str(i), f"c{i % 3}", 100 * i) for i in range(1, 40)])
     decide(ws, ("welcome", "planned", 3), ("welcome", "no_consent", 2))
     assert page(ws) == page(ws)
+
+
+@BOTH_STORES
+def test_both_stores_tell_the_same(store_url: str, tmp_path: Path) -> None:
+    ws = workspace(tmp_path, DAY, store_url=store_url)
+    publish(ws, transactions=[line("1", "c", 100), line("2", "c", 200)])
+    with ws.store.write() as connection:
+        for statement in DAY_IN_STORE:
+            connection.run(statement)
+    with runs.recorded(ws, say=pytest.fail) as run:
+        run.stage("send", dict)
+    said = words(ws)
+    assert "welcome accepted 2 ready 1" in said
+    assert "issued (earn) 30 70" in said
+    assert "taken back (clawback) 5 5" in said
+    assert "available 1 65" in said
+    assert "The balances of club do not tie out: transfers say 65, balances 66" in said
+    assert "transactions 2 10 3 1 6 0" in said
+    assert reconcile(ws, corrected=1) == Reconciliation(
+        landed=10, modelled=2, quarantined=1, refused=6, waiting=0, corrected=1, lost=0
+    )
 
 
 def test_the_page_needs_no_network(ws: Workspace) -> None:
