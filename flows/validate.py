@@ -124,7 +124,7 @@ def _report(verdicts: list[Verdict], reasons: Counter[str]) -> ValidateReport:
         files_accepted=len(accepted),
         files_refused=len(refused),
         rows_good=sum(its.rows - its.bad_rows for its in accepted),
-        rows_bad=sum(its.bad_rows for its in accepted),
+        rows_bad=sum(v.quarantined for v in verdicts),
         rows_refused=sum(v.measures.rows for v in refused),
         reasons=dict(reasons.most_common()),
         refusals=tuple(v.sentence for v in refused),

@@ -121,6 +121,12 @@ class Verdict:
         return not self.against
 
     @property
+    def quarantined(self) -> int:
+        """How many rows go to quarantine; a re-admitted one that fails is still there."""
+        is_new = self.is_accepted and self.file.source != READMITTED
+        return self.measures.bad_rows if is_new else 0
+
+    @property
     def sentence(self) -> str:
         return f"{self.file.title}: {'; '.join(self.against)}"
 
