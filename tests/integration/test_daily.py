@@ -187,9 +187,10 @@ def test_the_same_day_again_and_the_same_files_under_other_names_change_nothing(
 
 
 def test_a_red_stage_ends_the_day_with_a_sentence_and_nothing_half_done(
-    shop: Path, tmp_path: Path
+    first: tuple[Day, dict[str, Any]], shop: Path, tmp_path: Path
 ) -> None:
     day = Day(tmp_path, shop)
+    shutil.copytree(first[0].home / "prefect", day.home / "prefect")  # a new one takes its time
     bad = tmp_path / "receipts_2025-03.csv"
     header, *rows = (shop / bad.name).read_text(encoding="utf-8").splitlines()
     bad.write_text("\n".join([header, *(";" * header.count(";") for _ in rows)]), encoding="utf-8")
@@ -212,6 +213,7 @@ def test_a_day_killed_at_any_instant_and_run_again_is_the_same_day(
 ) -> None:
     whole, summary = first
     day = Day(tmp_path, shop)
+    shutil.copytree(whole.home / "prefect", day.home / "prefect")
     day.tessera("land", "made_up_shop", str(shop))
     process = day.start("run", "--as-of", AS_OF)
     while not day.runs():
