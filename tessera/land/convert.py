@@ -22,14 +22,14 @@ FROM_NUMBER = {
     "integer": "whole({value})",
     "decimal": "try_cast({value} as decimal(18, 3))",
     "boolean": "as_boolean(cast({value} as varchar))",
-    "major": "exact_minor({value}, {exponent})",
+    "major": "exact_minor({value}, {digits})",
     "minor": "whole({value})",
 }
 FROM_TEXT = {
     "integer": "as_integer({text})",
     "decimal": "as_quantity({text})",
     "boolean": "as_boolean({text})",
-    "major": "as_minor({text}, {exponent})",
+    "major": "as_minor({text}, {digits})",
     "minor": "as_integer({text})",
 }
 
@@ -43,22 +43,21 @@ def write(duck: duckdb.DuckDBPyConnection, plan: Plan, target: Path) -> int:
 
 
 def query(plan: Plan) -> str:
-    """The rows, in three steps: what the expressions give, that in its types, and what failed.
+    """The rows, step by step: what the expressions give, how money and times are to be read, all
+    of it in its types, and what failed.
 
     A macro repeats its argument, so what costs something must be a column of the step before.
     """
     return (
-        f"with given as (select {', '.join(_given(plan))} from {plan.table.relation}), "
-        f"typed as (select *, {', '.join(_types(plan))} from given) "
+        f"with given as (select {', '.join(_given(plan))} from {plan.relation}), "
+        f"placed as (select *, {_digits(plan)} as digits, {_known_zone(plan)} as zone from given), "
+        f"typed as (select *, {', '.join(_types(plan))} from placed) "
         f"select {', '.join(_final(plan))} from typed{_distinct(plan)}"
     )
 
 
 def _given(plan: Plan) -> Iterator[str]:
-    yield from ("_row_number", "_row")
-    if plan.entry.timezone is not None:  # an unknown zone would end it all, TRY or not
-        known = f"{plan.zone} in (select name from pg_timezone_names())"
-        yield f"case when {known} then {plan.zone} end as zone"
+    yield from ("_row_number", "_row", f"{plan.zone} as said_zone")
     for source in sorted({s for column in plan.columns if column.guarded for s in column.sources}):
         yield f"{name(source)} as {_source(source)}"
     for column in plan.columns:
@@ -86,7 +85,7 @@ def _typed(column: Column, plan: Plan) -> str:
     kind = plan.entry.money if column.kind == "money" else column.kind
     forms = FROM_NUMBER if EXACT.fullmatch(column.type) else FROM_TEXT
     text = f"cast({column.value} as varchar)"
-    return forms[kind].format(value=column.value, text=text, exponent=_exponent(plan))
+    return forms[kind].format(value=column.value, text=text, digits="digits")
 
 
 def _text(column: Column) -> str:
@@ -115,16 +114,25 @@ def _in_zone(template: str, plan: Plan) -> str:
     return f"case zone {' '.join(cases)} else {template.format('zone')} end"
 
 
-def _exponent(plan: Plan) -> str:
-    """How many decimals the row's currency has."""
+def _known_zone(plan: Plan) -> str:
+    """The row's zone if there is one of that name: an unknown one would end it all, TRY or not."""
+    if plan.entry.timezone is None:
+        return "said_zone"
+    return "case when said_zone in (select name from pg_timezone_names()) then said_zone end"
+
+
+def _digits(plan: Plan) -> str:
+    """How many decimals the row's currency has; most rows are in the mapping's own."""
+    usual = minor_exponent(plan.mapping.currency)
     if "currency" not in plan.entry.columns:
-        return str(minor_exponent(plan.mapping.currency))
-    currency = next(_text(column) for column in plan.columns if column.name == "currency")
+        return str(usual)
+    (column,) = (column for column in plan.columns if column.name == "currency")
+    own, currency = f"{column.value} = {literal(plan.mapping.currency)}", _text(column)
     cases = " ".join(
         f"when upper({currency}) in ({', '.join(map(literal, codes))}) then {digits}"
         for digits, codes in _unusual().items()
     )
-    return f"case {cases} else 2 end"
+    return f"case when {own} then {usual} {cases} else 2 end"
 
 
 @cache

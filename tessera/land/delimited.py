@@ -18,7 +18,7 @@ DELIMITERS = (",", ";", "\t", "|")
 MAX_LINE = 8 << 20  # characters; DuckDB reads with buffers of a few such lines
 MAX_QUOTED = 1 << 20  # characters after which a quote is taken for one that nobody closes
 BATCH_ROWS, BATCH_LENGTH = 20_000, 32 << 20
-RESERVED = ("_row_number", "_row")
+RESERVED = ("_row_number", "_row", "_zone")
 
 Row = list[int | str | None]
 

@@ -88,7 +88,8 @@ def land(
             if progress:
                 progress(file.name, number, len(meant))
             outcomes.append(_land_file(bench, file))
-    ignored = tuple(file.name for file in files if file not in meant)
+    names = {file.name for file in meant}
+    ignored = tuple(file.name for file in files if file.name not in names)
     return _report(source, outcomes, ignored, unreadable)
 
 
@@ -166,15 +167,14 @@ def _convert(
 ) -> int:
     """Write the feed's rows to `target`; how many. BadInput when the file is not what it should be."""
     duck, file, (feed, entry) = bench.duck, outcome.file.name, meant
-    table = open_table(duck, spooled, entry, file=file, wanted=wanted(duck, entry))
-    if table.text and table.text.guessed:
-        outcome.notes.append(
-            f"{file} is not UTF-8; it was read as {table.text.encoding}, which is a guess: write "
-            "'encoding:' in the mapping to be sure."
-        )
-    planned = plan(duck, table, feed, bench.mapping, entry, file=file)
     try:
-        return _write(duck, planned, target)
+        table = open_table(duck, spooled, entry, file=file, wanted=wanted(duck, entry))
+        if table.text and table.text.guessed:
+            outcome.notes.append(
+                f"{file} is not UTF-8; it was read as {table.text.encoding}, which is a guess: "
+                "write 'encoding:' in the mapping to be sure."
+            )
+        return _write(duck, plan(duck, table, feed, bench.mapping, entry, file=file), target)
     except duckdb.Error as error:
         if _is_ours(error):
             raise

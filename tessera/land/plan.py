@@ -13,6 +13,7 @@ from tessera.feeds import SQL_TYPES, Feed
 from tessera.land.mapping import FOLDER, Entry, Mapping, references
 from tessera.land.table import Table, literal, name
 
+ZONE = "(timezone)"  # what the entry says of a row's zone, beside a feed's column of that name
 FIRST_ROWS, COMMON_ZONES = 100_000, 20
 _MISSING = re.compile(r'Referenced column "(.+?)" not found')
 
@@ -62,8 +63,19 @@ class Plan:
     mapping: Mapping
     entry: Entry
     columns: tuple[Column, ...]  # all of the feed's, in its order
-    zone: str  # of wall clock times, in SQL over the file's columns
-    zones: tuple[str, ...]  # some that it gives: converting is ten times faster from a constant
+    zones: tuple[
+        str, ...
+    ]  # some that its rows name: from a constant, times convert ten times faster
+
+    @property
+    def relation(self) -> str:
+        """The table's, with what the entry says of each row's zone as `_zone`."""
+        return _zoned(self.table, self.entry)
+
+    @property
+    def zone(self) -> str:
+        """The zone of wall clock times, in SQL over `relation`."""
+        return _zone(self.mapping, self.entry)
 
 
 def wanted(duck: duckdb.DuckDBPyConnection, entry: Entry) -> set[str]:
@@ -83,42 +95,55 @@ def plan(
 ) -> Plan:
     """Bind the entry's expressions to what `file` has; BadInput names the columns it lacks."""
     _shape(duck, table)
-    zone = literal(mapping.timezone)
-    if entry.timezone is not None:
-        zone = f"coalesce(as_text(cast(({entry.timezone}\n) as varchar)), {zone})"
-    given = {**_defaults(feed, mapping, zone), **entry.columns}
+    given = {**_defaults(feed, mapping, entry), **entry.columns}
     columns, missing = [], {}
-    for column in feed.columns:
+    for column in (ZONE, *feed.columns):
+        expression = entry.timezone if column == ZONE else given.get(column)
         try:
-            columns.append(_bind(duck, table, feed, column, given.get(column, "null")))
+            columns.append(_bind(duck, table, column, feed, expression or "null"))
         except LookupError as error:
+            columns.append(_bind(duck, table, column, feed, "null"))
             if column not in entry.optional:
                 missing[column] = str(error.args[0])
-            columns.append(_bind(duck, table, feed, column, "null"))
         except ValueError as error:
             where = f"{FOLDER}/{mapping.source}.yml: {feed.name}.{column}"
             raise BadInput(f"{where} does not work on {file}: {error}") from error
     if missing:
         raise BadInput(_lacking(missing, table, feed, file))
-    zones = (mapping.timezone,) if entry.timezone is None else _zones(duck, table, zone)
-    return Plan(table, feed, mapping, entry, tuple(columns), zone, zones)
+    return Plan(
+        table, feed, mapping, entry, tuple(columns[1:]), _zones(duck, table, mapping, entry)
+    )
 
 
 def _shape(duck: duckdb.DuckDBPyConnection, table: Table) -> None:
     """An empty table like the file, to try expressions on."""
-    shape = {"_row_number": "BIGINT", **table.columns}
+    shape = {"_row_number": "BIGINT", "_zone": "VARCHAR", **table.columns}
     listed = ", ".join(f"{name(column)} {kind}" for column, kind in shape.items())
     duck.execute(f"create or replace temp table shape ({listed})")
 
 
-def _defaults(feed: Feed, mapping: Mapping, zone: str) -> dict[str, str]:
+def _defaults(feed: Feed, mapping: Mapping, entry: Entry) -> dict[str, str]:
     """What the mapping says where the entry does not: the currency, and where a receipt was made."""
     filled = {"currency": literal(mapping.currency)}
-    return {**filled, "timezone": zone} if feed.name == "transactions" else filled
+    if feed.name != "transactions":
+        return filled
+    return {**filled, "timezone": _zone(mapping, entry)}
+
+
+def _zoned(table: Table, entry: Entry) -> str:
+    if entry.timezone is None:
+        return table.relation
+    said = f"nullif(trim(cast(({entry.timezone}\n) as varchar)), '')"
+    return f"(select *, {said} as _zone from {table.relation})"
+
+
+def _zone(mapping: Mapping, entry: Entry) -> str:
+    constant = literal(mapping.timezone)
+    return constant if entry.timezone is None else f"coalesce(_zone, {constant})"
 
 
 def _bind(
-    duck: duckdb.DuckDBPyConnection, table: Table, feed: Feed, column: str, expression: str
+    duck: duckdb.DuckDBPyConnection, table: Table, column: str, feed: Feed, expression: str
 ) -> Column:
     """LookupError names a column the file lacks; ValueError says why the expression cannot be run."""
     own = {found.casefold(): found for found in table.columns}
@@ -127,7 +152,7 @@ def _bind(
     cannot_raise = not named or named == [expression.strip().strip('"')]
     return Column(
         column,
-        feed.columns[column],
+        feed.columns.get(column, "text"),
         expression,
         _type(duck, expression),
         not cannot_raise and _can_be_guarded(duck, expression),
@@ -135,16 +160,22 @@ def _bind(
     )
 
 
-def _zones(duck: duckdb.DuckDBPyConnection, table: Table, zone: str) -> tuple[str, ...]:
+def _zones(
+    duck: duckdb.DuckDBPyConnection, table: Table, mapping: Mapping, entry: Entry
+) -> tuple[str, ...]:
     """The commonest zones of the first rows; none when these cannot be read so far."""
-    first = f"(select {zone} as zone from {table.relation} limit {FIRST_ROWS})"
+    if entry.timezone is None:
+        return (mapping.timezone,)
+    first = (
+        f"(select {_zone(mapping, entry)} as zone from {_zoned(table, entry)} limit {FIRST_ROWS})"
+    )
     known = "(select name from pg_timezone_names())"
     try:
         found = duck.execute(
             f"select zone from {first} where zone in {known} "
             f"group by zone order by count(*) desc, zone limit {COMMON_ZONES}"
         ).fetchall()
-    except duckdb.Error:
+    except duckdb.InvalidInputException:
         return ()
     return tuple(zone for (zone,) in found)
 

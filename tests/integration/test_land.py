@@ -197,6 +197,15 @@ def test_times_are_local_to_the_row_and_money_to_its_currency(tmp_path: Path) ->
     assert (four["sold_at"], four["_cast_errors"]) == (None, {"sold_at": "2026-03-01 10:00:00"})
 
 
+def test_a_missing_column_of_zones_is_named(tmp_path: Path) -> None:
+    home = project(tmp_path / "project", transactions={**RECEIPTS, "timezone": "upper(place)"})
+    ws = workspace(tmp_path / "home", project=home)
+    report = land(ws, "till", put(tmp_path / "in", day__csv=csv_text(receipt())))
+    assert report.refused[0].startswith(
+        "day.csv has no column 'place' (for transactions.(timezone)"
+    )
+
+
 def test_a_zone_that_is_none_is_no_time(tmp_path: Path) -> None:
     home = project(tmp_path / "project", transactions={**RECEIPTS, "timezone": "sku"})
     ws = workspace(tmp_path / "home", project=home)
