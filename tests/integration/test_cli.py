@@ -118,3 +118,17 @@ def test_a_zone_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr == (
         "error: 'Mars/Olympus' is not a time zone; use an IANA name such as Europe/Athens.\n"
     )
+
+
+def test_prefect_is_told_to_be_quiet_before_it_is_imported() -> None:
+    """Its telemetry is asked for at import; a variable that is set later comes too late."""
+    code = (
+        "import os, flows; assert os.environ['DO_NOT_TRACK'] == '1'; import flows.hear\n"
+        "from prefect._internal.analytics.enabled import is_telemetry_enabled as asks\n"
+        "assert not asks()"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in {"CI", "DO_NOT_TRACK"}}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
