@@ -16,7 +16,7 @@ import httpx
 import yaml
 
 from flows import server, tether
-from tessera import clock
+from tessera import clock, settings
 from tessera.errors import TesseraError
 from tessera.workspace import Workspace
 
@@ -60,6 +60,7 @@ def _client(api: str) -> httpx.Client:
 def _server(ws: Workspace, port: int | None) -> Iterator[tuple[str, list[Child]]]:
     """The API URL of the user's own server, or of one kept here, with its process."""
     if api := server.users_own(ws):
+        settings.overrule(server.variables(ws, api))
         yield api, []
         return
     with server.keeping(ws, port=port) as kept:
