@@ -16,7 +16,8 @@ from tessera.store import Store
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 
-export(QUIET)
+# Prefect would keep its settings in the user's home; tests leave that alone.
+export(QUIET | {"PREFECT_HOME": tempfile.mkdtemp(prefix="tessera-prefect-")})
 ROOT = Path(__file__).resolve().parent.parent
 
 
