@@ -24,8 +24,6 @@ POOL = "tessera"
 RUNS_AT_ONCE = 2  # a day that takes its time must not hold up the mail
 OVERDUE = "Tessera was not up when this was due; the latest of its kind makes up for it."
 DIED = "Tessera was stopped while this ran."
-
-
 Child = subprocess.Popen[bytes]
 
 
@@ -35,17 +33,23 @@ class Stopped(BaseException):
 
 def up(ws: Workspace, *, port: int | None, say: Callable[[str], None]) -> None:
     """Serve, deploy, work, until SIGINT or SIGTERM; then nothing is left behind."""
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, _stop)
+    _listen()
     try:
         with _server(ws, port) as (api, children), _client(api) as client:
-            _make_pool(client)
+            _make_pool(client, ours=bool(children))
             _deploy(ws, api, client)
             with _worker(ws, api) as worker:
                 _greet(ws, client, say)
                 _watch([*children, worker], ws)
     except Stopped:
         say("stopped")
+
+
+def _listen() -> None:
+    """SIGINT and SIGTERM stop, and so does a terminal that closes, unless `nohup` said otherwise."""
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if sign != signal.SIGHUP or signal.getsignal(sign) != signal.SIG_IGN:
+            signal.signal(sign, _stop)
 
 
 def _stop(*_: object) -> NoReturn:
@@ -104,8 +108,9 @@ def _set_state(client: httpx.Client, run: dict[str, Any], state: str, message: s
     client.post(f"/flow_runs/{run['id']}/set_state", json=body).raise_for_status()
 
 
-def _make_pool(client: httpx.Client) -> None:
-    """A pool whose flow runs are tied to their worker, as the worker is to us."""
+def _make_pool(client: httpx.Client, *, ours: bool) -> None:
+    """A pool whose flow runs are tied to their worker, as the worker is to us; on a server that
+    is not ours, a pool that is there already is left as it is."""
     from prefect.workers.process import ProcessWorker
 
     template = ProcessWorker.get_default_base_job_template()
@@ -113,7 +118,8 @@ def _make_pool(client: httpx.Client) -> None:
     template["variables"]["properties"]["command"]["default"] = shlex.join(engine)
     wanted = {"base_job_template": template}
     if client.get(f"/work_pools/{POOL}").status_code == httpx.codes.OK:
-        client.patch(f"/work_pools/{POOL}", json=wanted).raise_for_status()
+        if ours:
+            client.patch(f"/work_pools/{POOL}", json=wanted).raise_for_status()
     else:
         body = {"name": POOL, "type": "process", **wanted}
         client.post("/work_pools/", json=body).raise_for_status()
