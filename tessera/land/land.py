@@ -119,7 +119,7 @@ def _duck(ws: Workspace, folder: Path) -> duckdb.DuckDBPyConnection:
             "temp_directory": str(folder / "spill"),
         }
     )
-    duck.execute("set TimeZone = 'UTC'")
+    duck.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")  # it would go to stdout
     duck.execute(convert.MACROS)
     return duck
 
