@@ -191,8 +191,14 @@ def _record(ws: Workspace) -> Path:
 
 def _lock(ws: Workspace) -> IO[bytes] | None:
     """The lock on this home's server, or None while another process holds it."""
-    ws.home.prefect.mkdir(parents=True, exist_ok=True)
-    lock = (ws.home.prefect / "server.lock").open("ab")
+    try:
+        ws.home.prefect.mkdir(parents=True, exist_ok=True)
+        lock = (ws.home.prefect / "server.lock").open("ab")
+    except (PermissionError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        raise BadInput(
+            f"The home {ws.home.root} cannot be written ({error.strerror}); choose another with "
+            "--home or TESSERA_HOME."
+        ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -112,6 +112,15 @@ def test_a_mistake_is_one_sentence_and_touches_nothing(
     assert not (tmp_path / "home").exists()
 
 
+def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    for words in (["run"], ["up"]):
+        done = tessera(*words, home=tmp_path / "file" / "home")
+        assert done.returncode == 3
+        assert "cannot be written (Not a directory)" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_zone_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     done = tessera("report", home=tmp_path / "home", TESSERA_TIMEZONE="Mars/Olympus")
     assert done.returncode == 3
