@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ["model", "validation"]
+BENCHMARKS = [path.stem for path in sorted(Path(__file__).parent.glob("[!_]*.py"))]
 RESULTS = Path(__file__).parent / "RESULTS.md"
 HEAD = "# Benchmark results\n\nWritten by `make bench`. Machines are noisy: read ratios, not seconds.\n"
 
