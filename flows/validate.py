@@ -89,7 +89,6 @@ def _judge_batch(ws: Workspace, guard: Guard, batch: Batch) -> list[Verdict]:
     verdict.settle_reasons(db)
     limits = Limits(**suite_of(batch.feed).meta["limits"])
     verdicts = verdict.weigh(ws, db, batch, limits)
-    quarantine.gather(db, [v.file for v in verdicts if v.is_accepted])
     for found in verdicts:
         quarantine.write(db, ws.home, found)
     with ws.store.write() as store:

@@ -24,7 +24,7 @@
         coalesce(owners.customer_id, rows_read.card_id) as customer_id
     from {{ relation }} as rows_read
     left join {{ owners }} as owners on rows_read.card_id = owners.card_id
-    where rows_read.card_id is not null
+    where coalesce(owners.customer_id, rows_read.card_id) is not null
     {% endif %}
 {% endmacro %}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -17,12 +17,14 @@ from tessera.errors import BadInput
 from tessera.feeds import FEEDS
 from tessera.home import Home
 from tessera.land import manifest
+from tessera.land.sieve import sift
 from tessera.land.table import literal, name
-from tessera.land.verdict import READMITTED, Landed, Verdict
+from tessera.land.verdict import Landed, Verdict
 from tessera.store import queries
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.land", "quarantine.sql")
+T = TypeVar("T")
 PAIR = pa.schema({"file_id": pa.int64(), "row_number": pa.int64()})
 
 
@@ -64,48 +66,45 @@ def refused(ws: Workspace) -> list[dict[str, Any]]:
         return [dict(row) for row in store.all(SQL["refused"])]
 
 
-def gather(db: duckdb.DuckDBPyConnection, files: Sequence[Landed]) -> None:
-    """Make the table `quarantined` of all bad rows in `files`, their reasons and their text."""
-    if not files:
-        return
-    feed = FEEDS[files[0].feed]
-    named = {"file_id": [file.file_id for file in files], "name": [file.name for file in files]}
-    db.register("file", pa.table(named))
-    texts = {
-        column: f"coalesce(_cast_errors['{column}'], l.{column}::varchar)"
-        for column in feed.columns
-    }
-    key = ", ".join(f"coalesce({texts[column]}, '')" for column in feed.key)
-    row = ", ".join(f"'{column}': {text}" for column, text in texts.items())
-    query = SQL["quarantined"].format(row_key=f"concat_ws('|', {key})", row=f"{{{row}}}")
-    values = {"source": files[0].source, "feed": feed.name, "columns": list(feed.columns)}
-    db.execute(query, values)
-    db.unregister("file")
-
-
 def write(db: duckdb.DuckDBPyConnection, home: Home, verdict: Verdict) -> None:
     """Put the rows of a judged file where its verdict says: good ones in `validated/`, bad ones in
     `quarantine/`, and none of a refused file anywhere."""
-    file, its = verdict.file, verdict.measures
+    file = verdict.file
     folder = Path(file.feed, f"file_id={file.file_id}")
     good, bad = home.validated / folder, home.quarantine / folder
     landed = manifest.path(home, file.feed, file.file_id)
     if not verdict.is_accepted:
         _remove(good, bad)
-        return
-    if its.bad_rows:
-        values = {"file_id": file.file_id, "landed": literal(str(landed))}
-        _put(good, lambda to: _copy(db, "write_good", to, values))
-    else:
+    elif not verdict.measures.bad_rows:
         _put(good, lambda to: _link(landed, to))
-    if its.bad_rows and file.source != READMITTED:
-        _put(bad, lambda to: _copy(db, "write_bad", to, {"file_id": file.file_id}))
-    else:
         _remove(bad)
+    else:
+        numbers = db.execute(SQL["numbers"], [file.file_id]).fetchnumpy()["row_number"]
+        found = _put(good, lambda to: sift(landed, numbers, to))
+        if verdict.quarantined:
+            _put(bad, lambda to: _quarantine(db, file, found, to))
 
 
-def _copy(db: duckdb.DuckDBPyConnection, query: str, to: Path, values: dict[str, object]) -> None:
-    db.execute(SQL[query].format(path=literal(str(to)), **values))
+def _quarantine(db: duckdb.DuckDBPyConnection, file: Landed, bad: pa.Table, to: Path) -> None:
+    """Write the bad rows of `file` to `to`, as text and with their reasons."""
+    feed = FEEDS[file.feed]
+    texts = {
+        column: f"coalesce(_cast_errors['{column}'], {column}::varchar)" for column in feed.columns
+    }
+    key = ", ".join(f"coalesce({texts[column]}, '')" for column in feed.key)
+    row = ", ".join(f"'{column}': {text}" for column, text in texts.items())
+    values = {
+        "source": file.source,
+        "feed": file.feed,
+        "file_id": file.file_id,
+        "name": file.name,
+        "columns": list(feed.columns),
+    }
+    db.register("bad", bad)
+    query = SQL["quarantined"].format(row_key=f"concat_ws('|', {key})", row=f"{{{row}}}")
+    db.execute(query, values)
+    db.unregister("bad")
+    db.execute(f"copy quarantined to {literal(str(to))} (format parquet, compression zstd)")
 
 
 def _link(landed: Path, to: Path) -> None:
@@ -116,15 +115,16 @@ def _link(landed: Path, to: Path) -> None:
         shutil.copyfile(landed, to)
 
 
-def _put(folder: Path, write_to: Callable[[Path], None]) -> None:
+def _put(folder: Path, write_to: Callable[[Path], T]) -> T:
     """Write `rows.parquet` beside and rename it; what a killed judge left behind goes."""
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob("*.part"):
         left.unlink()
     part = folder / "rows.part"
-    write_to(part)
+    made = write_to(part)
     part.replace(folder / "rows.parquet")
     part.unlink(missing_ok=True)  # renaming onto another link to the same file does nothing
+    return made
 
 
 def _remove(*folders: Path) -> None:

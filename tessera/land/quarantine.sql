@@ -1,59 +1,47 @@
 -- name: quarantined
--- DuckDB. Every bad row of a batch with its reasons, in the order of the feed's columns.
+-- DuckDB. The bad rows of a file (table `bad`) with their reasons, in the order of the feed's columns.
 create or replace table quarantined as
-with bad as materialized (
+with texts as materialized (
     select
-        l.file_id,
-        l._row_number as row_number,
+        _row_number as row_number,
         {row_key} as row_key,
         case
-            when l._cast_errors['_row'] is not null
-                then json_object('_row', l._cast_errors['_row'])
+            when _cast_errors['_row'] is not null then json_object('_row', _cast_errors['_row'])
             else to_json({row})
         end as "row"
-    from landed as l
-    semi join bad_row as b on b.file_id = l.file_id and b.row_number = l._row_number
-    where l.file_id in (select file_id from file)
+    from bad
 ), reasons as (
     select
-        r.file_id,
         r.row_number,
         list(
             {{
                 'column': r."column",
                 'rule': r.rule,
-                'value': if(r.rule = 'duplicate_key', b.row_key, b."row" ->> r."column")
+                'value': if(r.rule = 'duplicate_key', t.row_key, t."row" ->> r."column")
             }}
             order by list_position($columns, r."column"), r.rule
         ) as reasons
     from reason as r
-    inner join bad as b using (file_id, row_number)
-    group by r.file_id, r.row_number
+    inner join texts as t using (row_number)
+    where r.file_id = $file_id
+    group by r.row_number
 )
 select
     $source as source,
     $feed as feed,
-    b.file_id,
-    f.name as file,
-    b.row_number,
-    b.row_key,
+    $file_id::bigint as file_id,
+    $name as file,
+    t.row_number,
+    t.row_key,
     r.reasons,
-    b."row"::varchar as "row"
-from bad as b
-inner join reasons as r using (file_id, row_number)
-inner join file as f using (file_id)
+    t."row"::varchar as "row"
+from texts as t
+inner join reasons as r using (row_number)
+order by t.row_number
 
--- name: write_bad
-copy (
-    select * from quarantined where file_id = {file_id} order by row_number
-) to {path} (format parquet, compression zstd)
-
--- name: write_good
-copy (
-    select l.* from read_parquet({landed}, hive_partitioning = false) as l
-    anti join (select row_number from bad_row where file_id = {file_id}) as b
-        on b.row_number = l._row_number
-) to {path} (format parquet, compression zstd)
+-- name: numbers
+-- DuckDB. The bad rows of a file.
+select row_number from bad_row where file_id = ?
 
 -- name: files
 -- The accepted files that have quarantined rows.

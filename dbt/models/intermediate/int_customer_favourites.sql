@@ -38,19 +38,20 @@ stores as (
     group by customer_id
 ),
 
-names as (
-    select
-        category,
-        row_number() over (order by category) as place
-    from (select distinct category from {{ ref("int_product_categories") }}) as distinct_categories
-),
-
+-- Numbers are quicker to group by than names.
 products as (
     select
-        categories.product_id,
-        cast(names.place as integer) as place
-    from {{ ref("int_product_categories") }} as categories
-    inner join names on categories.category = names.category
+        product_id,
+        category,
+        cast(dense_rank() over (order by category) as integer) as place
+    from {{ ref("int_product_categories") }}
+),
+
+names as (
+    select distinct
+        place,
+        category
+    from products
 ),
 
 lines as (
@@ -61,7 +62,7 @@ spent as (
     select
         lines.customer_id,
         products.place,
-        sum(lines.amount) as amount
+        cast(sum(lines.amount) as bigint) as amount
     from lines
     inner join products on lines.product_id = products.product_id
     where lines.sold_at < {{ as_of() }}
