@@ -6,13 +6,8 @@ which the row before it has."""
 
 from __future__ import annotations
 
-import json
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -20,6 +15,7 @@ from zoneinfo import available_timezones
 import duckdb
 from babel.numbers import list_currencies
 
+from benchmarks._steps import Step, measured, tell
 from tessera.feeds import FEEDS
 from tessera.land import manifest
 from tessera.testing import workspace
@@ -85,7 +81,7 @@ select _row_number from repeated
 """
 
 
-def prepare(home: Path) -> None:
+def prepare(home: Path) -> dict[str, Any]:
     """Land the lines, which are made here, as one file."""
     ws = workspace(home)
     path = home / "lines.parquet"
@@ -95,6 +91,7 @@ def prepare(home: Path) -> None:
     size = path.stat().st_size
     landing = manifest.Landing("shop", FEED.name, "lines", "lines.csv", LINES, size)
     manifest.commit(ws, landing, path)
+    return {}
 
 
 def _lines(home: Path) -> duckdb.DuckDBPyConnection:
@@ -105,11 +102,12 @@ def _lines(home: Path) -> duckdb.DuckDBPyConnection:
     return db
 
 
-def scan(home: Path) -> int:
+def scan(home: Path) -> dict[str, Any]:
     """Every column of every line."""
     columns = ", ".join(f"max({column})" for column in [*FEED.columns, "_row_number"])
     with _lines(home) as db:
-        return len(db.execute(f"select {columns}, count(_cast_errors) from l").fetchall())
+        db.execute(f"select {columns}, count(_cast_errors) from l").fetchall()
+    return {}
 
 
 def _by_hand() -> str:
@@ -120,14 +118,14 @@ def _by_hand() -> str:
     return BY_HAND.format(zones=zones, currencies=currencies)
 
 
-def query(home: Path) -> int:
+def query(home: Path) -> dict[str, Any]:
     """The bad lines, counted."""
     with _lines(home) as db:
         row = db.execute(f"select count(*) from ({_by_hand()})").fetchone()
-        return row[0] if row else 0
+        return {"bad": row[0] if row else 0}
 
 
-def query_and_write(home: Path) -> int:
+def query_and_write(home: Path) -> dict[str, Any]:
     """The bad lines and the good lines, written."""
     with _lines(home) as db:
         db.execute(f"create table bad as {_by_hand()}")
@@ -137,26 +135,30 @@ def query_and_write(home: Path) -> int:
                 f"to '{home}/{name}.parquet' (format parquet, compression zstd)"
             )
         row = db.execute("select count(*) from bad").fetchone()
-        return row[0] if row else 0
+        return {"bad": row[0] if row else 0}
 
 
-def imports(_home: Path) -> int:
+def imports(_home: Path) -> dict[str, Any]:
     """What `judge` needs in memory before it begins."""
     import flows.validate  # noqa: F401
 
-    return 0
+    return {}
 
 
-def judge(home: Path) -> int:
+def _ready() -> None:
+    imports(Path())
+
+
+def judge(home: Path) -> dict[str, Any]:
     from flows.validate import judge as judge_all
 
     report = judge_all(workspace(home))
     assert report.rows_good + report.rows_bad == LINES, report
-    return report.rows_bad
+    return {"bad": report.rows_bad}
 
 
-STEPS: dict[str, Callable[[Path], int]] = {
-    "prepare": lambda home: (prepare(home), 0)[1],
+STEPS: dict[str, Step] = {
+    "prepare": prepare,
     "bare scan": scan,
     "one query by hand": query,
     "one query by hand, and rows written": query_and_write,
@@ -165,29 +167,12 @@ STEPS: dict[str, Callable[[Path], int]] = {
 }
 
 
-def _measured(step: str, home: Path) -> dict[str, Any]:
-    """`step` in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.validation", step, str(home)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
-def _report(step: str, home: Path) -> None:
-    if step == "judge":
-        imports(home)
-    started = time.perf_counter()
-    bad = STEPS[step](home)
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"seconds": seconds, "peak_mb": peak, "bad": bad}))
-
-
 def main() -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
-        found = {step: _measured(step, home) for step in STEPS}
+        found = {step: measured("validation", step, home) for step in STEPS}
     least = found["bare scan"]["seconds"]
-    bad = {its["bad"] for step, its in found.items() if "hand" in step or step == "judge"}
+    bad = {its["bad"] for its in found.values() if "bad" in its}
     assert len(bad) == 1, found
     return [
         {
@@ -195,7 +180,7 @@ def main() -> list[dict[str, object]]:
             "seconds": f"{its['seconds']:.1f}",
             "lines a second": f"{LINES / its['seconds']:,.0f}" if step != "imports" else "",
             "times the scan": f"{its['seconds'] / least:.1f}",
-            "bad lines": f"{its['bad']:,}" if its["bad"] else "",
+            "bad lines": f"{its['bad']:,}" if "bad" in its else "",
             "peak memory, MB": f"{its['peak_mb']:,}",
         }
         for step, its in found.items()
@@ -205,7 +190,9 @@ def main() -> list[dict[str, object]]:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        _report(sys.argv[1], Path(sys.argv[2]))
+        step = sys.argv[1]
+        ready = _ready if step == "judge" else lambda: None
+        tell(STEPS[step], Path(sys.argv[2]), prepare=ready)
     else:
         for line in main():
             print(line)

@@ -186,6 +186,8 @@ def _invoke(dbt: dbtRunner, ws: Workspace, args: list[str], variables: dict[str,
     )
     if answer.success:
         return answer.result
+    if answer.exception is not None and not isinstance(answer.exception, Exception):
+        raise answer.exception  # stopped by hand, which says nothing about the build
     raise _red(ws, answer.exception, getattr(answer.result, "results", ()))
 
 

@@ -43,6 +43,7 @@ MARTS: dict[str, dict[str, str]] = {
         "customer_id": "VARCHAR",
         "file_id": "BIGINT",
     },
+    "stores": _columns(varchar="store_id name city country timezone", date="opened_on"),
     "consents": _columns(
         varchar="customer_id channel purpose origin wording_version",
         boolean="granted",
@@ -64,7 +65,7 @@ def line(
 def publish(ws: Workspace, **marts: Rows) -> None:
     """Publish `marts` as a green build would; columns that a row does not name are null.
 
-    `customers`, `transactions` and `consents` are there, empty, even when they are not given.
+    Those of `MARTS` are there, empty, even when they are not given.
     """
     names = list(MARTS | marts)
     for mart in names:

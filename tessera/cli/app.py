@@ -9,7 +9,7 @@ import typer
 
 from tessera import __version__
 from tessera.cli import commands
-from tessera.errors import OutOfSpace, TesseraError
+from tessera.errors import BadInput, OutOfSpace, TesseraError
 
 app = typer.Typer(
     name="tessera",
@@ -49,16 +49,20 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)
     except Exception as error:
-        if not _disk_is_full(error):
+        if _disk_is_full(error):
+            _say("The disk is full; free some space and run the same command again.")
+            sys.exit(OutOfSpace.exit_code)
+        if not isinstance(error, PLACE_ERRORS) or not error.filename:
             raise
-        _say("The disk is full; free some space and run the same command again.")
-        sys.exit(OutOfSpace.exit_code)
+        _say(f"{error.filename} cannot be used: {error.strerror}. Choose another place or fix it.")
+        sys.exit(BadInput.exit_code)
 
 
 def _say(error: object) -> None:
     typer.echo(f"error: {error}", err=True)
 
 
+PLACE_ERRORS = (PermissionError, NotADirectoryError, IsADirectoryError)
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_DISK_WORDS = ("no space left on device", "database or disk is full", "file too large")
 

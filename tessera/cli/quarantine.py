@@ -29,6 +29,14 @@ def _open(home: Path | None, as_of: str | None = None) -> Workspace:
     return open_workspace(as_of, home=home)
 
 
+def _open_for_flows(home: Path | None, as_of: str | None) -> Workspace:
+    from flows import server
+
+    ws = _open(home, as_of)
+    server.keep_to(ws)
+    return ws
+
+
 def _choice(feed: str | None, rule: str | None, file: int | None) -> Choice:
     from tessera.land.quarantine import Choice
 
@@ -138,9 +146,10 @@ def readmit(
 
     Example: tessera quarantine readmit bad-receipts.csv
     """
+    ws = _open_for_flows(home, as_of)
     from flows import validate
 
-    _print_readmitted(validate.readmit(_open(home, as_of), path), as_json)
+    _print_readmitted(validate.readmit(ws, path), as_json)
 
 
 def retry(
@@ -156,9 +165,10 @@ def retry(
 
     Example: tessera quarantine retry --feed customers --rule format
     """
+    ws = _open_for_flows(home, as_of)
     from flows import validate
 
-    found = validate.retry(_open(home, as_of), _choice(feed, rule, file))
+    found = validate.retry(ws, _choice(feed, rule, file))
     _print_readmitted(found, as_json)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Engine, create_engine, event, text
+from alembic.util import exc as alembic_exc
+from sqlalchemy import URL, Engine, create_engine, event, text
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import Connection as SqlConnection
 from sqlalchemy.engine import make_url
@@ -123,7 +124,7 @@ class Store:
     @classmethod
     def open(cls, url: str) -> Store:
         """The store at `url`, brought to this version's schema; BadInput when it cannot be."""
-        parsed = make_url(_with_driver(url))
+        parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed)
@@ -131,12 +132,17 @@ class Store:
             _tune_sqlite(engine)
         try:
             migrate.upgrade(engine)
-        except (sa_exc.OperationalError, sa_exc.DatabaseError) as error:
+        except sa_exc.DatabaseError as error:
             reason = str(error.orig).strip().splitlines()[0]
             raise BadInput(
                 f"The store {parsed.render_as_string()} cannot be opened: {reason}. "
                 "Check TESSERA_STORE_URL."
             ) from error
+        except alembic_exc.CommandError:
+            raise BadInput(
+                f"The store {parsed.render_as_string()} was made by a later version of Tessera; "
+                "install that version."
+            ) from None
         return cls(engine)
 
     @contextmanager
@@ -156,11 +162,24 @@ class Store:
         self.engine.dispose()
 
 
-def _with_driver(url: str) -> str:
-    for prefix in ("postgresql://", "postgres://"):
-        if url.startswith(prefix):
-            return "postgresql+psycopg://" + url.removeprefix(prefix)
-    return url
+DRIVERS = {
+    "sqlite": "sqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        return parsed.set(drivername=DRIVERS[parsed.drivername])
+    except (sa_exc.ArgumentError, KeyError, ValueError):
+        scheme = url.partition(":")[0]  # the rest may hold a password
+        raise BadInput(
+            f"TESSERA_STORE_URL begins with '{scheme}' and is not the URL of a store; give "
+            "sqlite:///FOLDER/store.sqlite or postgresql://USER:PASSWORD@HOST/DATABASE."
+        ) from None
 
 
 def _tune_sqlite(engine: Engine) -> None:

@@ -7,6 +7,7 @@ together here.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
@@ -50,7 +51,8 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB, in UTC, where every published mart is a view of its own name."""
     snapshot = current(home)
-    connection = duckdb.connect(config={"memory_limit": memory})
+    spill = str(home.root / "tmp" / f"marts-{os.getpid()}")  # DuckDB makes it, and takes it away
+    connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": spill})
     connection.execute("set TimeZone = 'UTC'")  # loads ICU, which as a config key it cannot
     if threads:
         connection.execute(f"set threads = {threads}")

@@ -121,6 +121,27 @@ def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "words", [["ledger", "balance", "K1"], ["quarantine", "list"], ["plan"], ["doctor"]]
+)
+def test_a_home_below_a_file_is_one_sentence_for_every_command(
+    words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    done = tessera(*words, home=tmp_path / "file" / "home")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "file") in done.stdout + done.stderr
+
+
+def test_going_back_from_quarantine_leaves_the_user_s_own_folder_alone(tmp_path: Path) -> None:
+    user = tmp_path / "user"
+    user.mkdir()
+    done = tessera("quarantine", "retry", home=tmp_path / "home", HOME=str(user))
+    assert "Traceback" not in done.stderr
+    assert list(user.iterdir()) == []
+
+
 def test_a_zone_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     done = tessera("report", home=tmp_path / "home", TESSERA_TIMEZONE="Mars/Olympus")
     assert done.returncode == 3

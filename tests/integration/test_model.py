@@ -12,10 +12,13 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
+from dbt.cli.main import dbtRunnerResult
 
 from flows import model
 from tessera.errors import RedBuild
 from tessera.feeds import FEEDS
+from tessera.settings import CHECKOUT
 from tessera.testing import workspace
 from tessera.warehouse import marts
 from tessera.warehouse.inputs import Green
@@ -323,3 +326,21 @@ def test_a_red_build_publishes_nothing_and_is_mended_by_the_next(
     mended = model.build(shop)
     assert mended.full_refresh
     assert (shop.home.marts / "current.json").read_bytes() == current
+
+
+def test_a_build_that_is_stopped_by_hand_is_not_called_red(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = dbtRunnerResult(success=False, exception=KeyboardInterrupt())
+    monkeypatch.setattr(model.dbtRunner, "invoke", lambda *_: answer)
+    with pytest.raises(KeyboardInterrupt):
+        model.build(workspace(tmp_path / "home", AS_OF))
+
+
+def test_the_spill_folder_is_named_once() -> None:
+    """DuckDB refuses to have it named again after it was used, and dbt sets `settings` again for
+    each model: a build that spilled would end there."""
+    profile = yaml.safe_load((CHECKOUT / "dbt" / "profiles.yml").read_text(encoding="utf-8"))
+    output = profile["tessera"]["outputs"]["home"]
+    assert "temp_directory" in output["config_options"]
+    assert "temp_directory" not in output["settings"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -82,6 +85,22 @@ def test_read_then_write_by_many_threads_loses_nothing(store: Store) -> None:
         thread.join()
     with store.read() as connection:
         assert connection.scalar("select balance from account") == 80
+
+
+@pytest.mark.parametrize("url", ["my store", "mysql://me:secret@host/shop", "sqlite", "http://x:y"])
+def test_what_is_no_store_is_one_sentence_without_the_password(url: str) -> None:
+    with pytest.raises(BadInput, match="is not the URL of a store") as caught:
+        Store.open(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_store_of_a_later_version_is_one_sentence(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    Store.open(url).close()
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db, db:
+        db.execute("update alembic_version set version_num = '9999'")
+    with pytest.raises(BadInput, match="made by a later version of Tessera"):
+        Store.open(url)
 
 
 def test_an_unreachable_store_is_one_sentence() -> None:
