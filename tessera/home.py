@@ -56,6 +56,11 @@ class Home:
         return self.root / "decisions"
 
     @property
+    def decision_index(self) -> Path:
+        """The decisions of closed days in buckets by customer; may be deleted at any time."""
+        return self.root / "decision_index"
+
+    @property
     def mail(self) -> Path:
         """What the file messenger sent: mail/YYYY-MM-DD/<send_key>.eml."""
         return self.root / "mail"

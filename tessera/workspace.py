@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tessera import clock, settings
 from tessera.home import Home
 from tessera.settings import Settings
-from tessera.store import Store
+
+if TYPE_CHECKING:
+    from tessera.store import Store
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Workspace:
     @cached_property
     def store(self) -> Store:
         """The store, migrated to this version."""
+        from tessera.store import Store  # what only reads files should not wait for its libraries
+
         return Store.open(self.settings.store_url or f"sqlite:///{self.home.store}")
 
     @property

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from tessera.decide import index
 from tessera.decide.reasons import Reason
 from tessera.errors import BadInput
 from tessera.home import Home
@@ -49,7 +50,7 @@ def find(home: Home, asked: Question, *, limit: int | None = None) -> list[dict[
     """The decisions asked for, by day, campaign and customer; `send_at` is UTC."""
     if asked.reason is not None and asked.reason not in set(Reason):
         raise BadInput(f"'{asked.reason}' is not a reason; there are {', '.join(Reason)}.")
-    files = [str(path) for path in _files(home, asked)]
+    files = list(_files(home, asked))
     if not files:
         return []
     with duckdb.connect() as connection:
@@ -57,19 +58,32 @@ def find(home: Home, asked: Question, *, limit: int | None = None) -> list[dict[
             "select * replace (strftime(send_at, '%Y-%m-%dT%H:%M:%S+00:00') as send_at, "
             "strftime(decided_at, '%Y-%m-%dT%H:%M:%S+00:00') as decided_at) "
             "from read_parquet($files, union_by_name = true, hive_partitioning = false) "
-            "where ($customer is null or customer_id = $customer) "
+            "where ($customer_id is null or customer_id = $customer_id) "
+            "and ($campaign is null or campaign = $campaign) "
             "and ($reason is null or reason = $reason) "
+            "and ($on is null or business_date = $on) "
+            "and ($since is null or business_date >= $since) "
             "order by business_date, campaign, customer_id, step, occurrence limit $limit",
-            {"files": files, "customer": asked.customer_id, "reason": asked.reason, "limit": limit},
+            {"files": files, "limit": limit, **asdict(asked)},
         )
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def _files(home: Home, asked: Question) -> Iterator[Path]:
-    for folder in sorted(home.decisions.glob("date=*")):
-        on = folder.name.removeprefix("date=")
-        if (asked.on is None or on == asked.on.isoformat()) and (
-            asked.since is None or on >= asked.since.isoformat()
-        ):
-            yield from sorted(folder.glob(f"{asked.campaign or '*'}.parquet"))
+def _files(home: Home, asked: Question) -> Iterator[str]:
+    """The files to look into: of a week with an index, the one where the customer is if any."""
+    for week in index.weeks(home):
+        days = [day for day in week.days if _is_asked(day.date, asked)]
+        bucket = week.bucket(asked.customer_id) if days and asked.customer_id else None
+        if bucket is None:
+            yield from (path for day in days for path in _of_campaign(day, asked.campaign))
+        elif os.path.exists(bucket):  # noqa: PTH110 - it is text
+            yield bucket
+
+
+def _is_asked(day: date, asked: Question) -> bool:
+    return asked.on in (None, day) and (asked.since is None or day >= asked.since)
+
+
+def _of_campaign(day: index.Day, campaign: str | None) -> Iterator[str]:
+    return (path for name, path in day.files.items() if campaign in (None, name))
