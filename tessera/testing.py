@@ -29,13 +29,14 @@ def _columns(**types: str) -> dict[str, str]:
 AUDIENCE = _columns(varchar="customer_id occurrence", date="entered_on", bigint="expected_value")
 MARTS: dict[str, dict[str, str]] = {
     "customers": _columns(
-        varchar="customer_id household_id card_id given_name family_name email phone language timezone "
-        "country home_store_id acquisition_source currency favourite_category favourite_store_id",
+        varchar="customer_id household_id prospect_id card_id given_name family_name email phone language timezone "
+        "country home_store_id acquisition_source currency favourite_category favourite_store_id "
+        "relationship_level tier",
         bigint="receipts lines revenue average_basket returned_receipts recency_quintile "
-        "frequency_quintile monetary_quintile days_since_last_purchase",
+        "frequency_quintile monetary_quintile days_since_last_purchase points_expiring",
         double="units median_days_between_purchases discount_share",
         boolean="is_registered has_complaint_open",
-        date="birth_date first_purchase_on last_purchase_on expected_next_purchase_on",
+        date="birth_date first_purchase_on last_purchase_on expected_next_purchase_on points_expire_on",
         timestamp="joined_at first_purchase_at last_purchase_at",
     ),
     "transactions": {
@@ -43,6 +44,9 @@ MARTS: dict[str, dict[str, str]] = {
         "customer_id": "VARCHAR",
         "file_id": "BIGINT",
     },
+    "customer_events": _columns(
+        varchar="customer_id event occurrence", date="occurred_on", bigint="expected_value"
+    ),
     "stores": _columns(varchar="store_id name city country timezone", date="opened_on"),
     "consents": _columns(
         varchar="customer_id channel purpose origin wording_version",

@@ -28,6 +28,14 @@
     {% endif %}
 {% endmacro %}
 
+{# Whether a customer is one of those that are worked out again; without a last build, all are. #}
+{% macro is_touched(customer_id) %}
+    {%- set touched = ref("int_touched_cards") -%}
+    {%- if is_partial() -%}
+    {{ customer_id }} in (select customer_id from {{ touched }})
+    {%- else -%} true {%- endif -%}
+{% endmacro %}
+
 {# What was known of the customers that are worked out again goes first, in the same transaction:
    one who has nothing left must not stay. #}
 {% macro forget_touched() %}

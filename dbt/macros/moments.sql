@@ -55,3 +55,13 @@
 {% macro spark__quarter_hour(instant) -%}
     timestamp_seconds(floor(unix_timestamp({{ instant }}) / 900) * 900)
 {%- endmacro %}
+
+{# The Monday of the date's week. #}
+{% macro monday_of(date) -%}
+    cast({{ dbt.date_trunc("week", date) }} as date)
+{%- endmacro %}
+
+{# The first day of the month that comes so many months after the date's own. #}
+{% macro month_after(date, months) -%}
+    cast({{ dbt.dateadd("month", months, "cast(" ~ dbt.date_trunc("month", date) ~ " as date)") }} as date)
+{%- endmacro %}

@@ -1,5 +1,8 @@
 with members as (
-    {% for audience in ["audience_welcome", "audience_lapsed_members", "audience_birthday"] %}
+    {% for audience in [
+        "audience_welcome", "audience_lapsed_members", "audience_birthday", "audience_prospects",
+        "audience_replenishment_due", "audience_weekly_offers", "audience_promoters",
+    ] %}
     select
         '{{ audience }}' as audience,
         customer_id,

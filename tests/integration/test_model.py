@@ -26,6 +26,7 @@ from tessera.workspace import Workspace
 from tests.integration.model_home import line, validated
 
 AS_OF = "2026-03-01"
+AUDIENCES = sorted((CHECKOUT / "dbt" / "models").rglob("audience_*.sql"))
 
 
 def plant(ws: Workspace) -> None:
@@ -142,6 +143,16 @@ def plant(ws: Workspace) -> None:
             {"interaction_id": "I3", "customer_id": "K3", "kind": "complaint", "occurred_at": "2026-04-01"},
         ],
     )  # fmt: skip
+    validated(
+        home,
+        "prospects",
+        17,
+        [
+            {"prospect_id": "K1", "given_name": "Ben", "email": "ben@shop.example", "language": "lv", "created_at": "2026-02-01"},
+            {"prospect_id": "L2", "email": "ANA@shop.example", "created_at": "2025-12-01"},
+            {"prospect_id": "L3", "email": "late@shop.example", "created_at": "2026-04-01"},
+        ],
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +219,53 @@ def test_a_customer_is_known_from_any_feed(db: duckdb.DuckDBPyConnection) -> Non
     found = rows(db, "select customer_id, is_registered, card_id from customers order by all")
     assert found == [
         ("ANON", False, "ANON"), ("K1", True, "C2"), ("K2", True, None), ("K3", True, None),
-        ("K7", False, None), ("K9", False, None),
+        ("K7", False, None), ("K9", False, None), ("prospect:K1", False, None),
     ]  # fmt: skip
+
+
+def test_a_prospect_who_is_no_customer_yet_is_a_person_to_write_to(
+    shop: Workspace, db: duckdb.DuckDBPyConnection
+) -> None:
+    """Under a key of their own: a customer may have the same number. Who is one has one row."""
+    ben = customer(db, "prospect:K1")
+    assert (ben["prospect_id"], ben["email"], ben["language"]) == ("K1", "ben@shop.example", "lv")
+    assert (ben["receipts"], ben["tier"], ben["relationship_level"]) == (0, None, "potential")
+    assert customer(db, "K1")["prospect_id"] is None
+    assert rows(db, "select customer_id, entered_on from audience_prospects") == [
+        ("prospect:K1", date(2026, 2, 1))
+    ]
+    assert Green.load(shop.home).report["customers"] == 6  # prospects are not among them
+
+
+def test_every_move_between_levels_is_recorded(db: duckdb.DuckDBPyConnection) -> None:
+    found = rows(
+        db,
+        "select customer_id, previous_level, level, changed_on from relationship_transitions "
+        "order by customer_id, changed_on",
+    )
+    assert found == [
+        ("ANON", None, "new", date(2026, 1, 5)),
+        ("K1", None, "potential", date(2025, 12, 1)),  # noted as a prospect, under the same address
+        ("K1", "potential", "new", date(2026, 1, 10)),
+        ("K2", None, "engaged", date(2026, 2, 1)),  # who complains speaks to us
+        ("K3", None, "potential", date(2026, 2, 20)),
+        ("prospect:K1", None, "potential", date(2026, 2, 1)),
+    ]
+    levels = dict(rows(db, "select customer_id, relationship_level from customers"))
+    assert levels == {
+        "ANON": "new", "K1": "new", "K2": "engaged", "K3": "potential", "K7": "potential",
+        "K9": "potential", "prospect:K1": "potential",
+    }  # fmt: skip
+
+
+def test_events_are_those_of_the_last_31_days(db: duckdb.DuckDBPyConnection) -> None:
+    found = rows(db, "select event, customer_id, occurrence, occurred_on from customer_events")
+    assert sorted(found) == [
+        ("complaint_opened", "K1", "I1", date(2026, 2, 1)),
+        ("complaint_opened", "K2", "I2", date(2026, 2, 1)),
+        ("complaint_resolved", "K2", "I2", date(2026, 2, 1)),
+        ("joined", "K3", "first", date(2026, 2, 20)),
+    ]
 
 
 def test_figures_count_receipts_before_as_of(db: duckdb.DuckDBPyConnection) -> None:
@@ -255,18 +311,23 @@ def test_a_withdrawal_counts_from_the_moment_it_is_known(db: duckdb.DuckDBPyConn
 
 
 def test_audiences_have_one_contract(db: duckdb.DuckDBPyConnection) -> None:
-    names = ("audience_welcome", "audience_lapsed_members", "audience_birthday")
+    names = [path.stem for path in AUDIENCES]
     shapes = {
         name: rows(db, f"select column_name, column_type from (describe {name})") for name in names
     }
     assert len({tuple(shape) for shape in shapes.values()}) == 1
     found = {
-        name: rows(db, f"select customer_id, occurrence, entered_on from {name}") for name in names
+        name: rows(db, f"select customer_id, occurrence, entered_on from {name} order by all")
+        for name in names
     }
-    assert found == {
+    assert {name: members for name, members in found.items() if members} == {
         "audience_welcome": [("K3", "first", date(2026, 2, 20))],
-        "audience_lapsed_members": [],
         "audience_birthday": [("K2", "2026", date(2026, 3, 1))],
+        "audience_prospects": [("prospect:K1", "first", date(2026, 2, 1))],
+        "audience_weekly_offers": [
+            ("ANON", "2026-02-23", date(2026, 2, 23)),
+            ("K1", "2026-02-23", date(2026, 2, 23)),
+        ],
     }
 
 

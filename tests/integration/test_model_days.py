@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tessera.warehouse import marts
 from tessera.workspace import Workspace
 from tests.integration.model_home import line, validated
 
-DAYS = [f"2026-01-{day:02}" for day in range(1, 31)]
+DAYS = [str(date(2026, 1, 1) + timedelta(days=9 * n)) for n in range(30)]  # with room for lapses
 CARDS = [f"C{number}" for number in range(9)]
 PEOPLE = [f"K{number}" for number in range(5)]
 
@@ -52,6 +53,9 @@ class Landings:
             self.land(
                 "customers", [{"customer_id": pick(PEOPLE), "email": pick(["a@b.example", None])}]
             )
+        if self.chance.random() < 0.7:
+            self.land("prospects", [self.prospect(name) for name in ("L1", "L2")])
+            self.land("interactions", [self.interaction(len(self.told))])
 
     def line(self, transaction_id: str, line_id: str = "1") -> dict[str, Any]:
         pick = self.chance.choice
@@ -70,6 +74,23 @@ class Landings:
     def corrected(self, old: dict[str, Any]) -> dict[str, Any]:
         """The same line told again with another content, or another line of the same receipt."""
         return self.line(old["transaction_id"], self.chance.choice([old["line_id"], "2"]))
+
+    def prospect(self, prospect_id: str) -> dict[str, Any]:
+        email = self.chance.choice(["a@b.example", "c@d.example", None])
+        created_at = f"{self.chance.choice(DAYS)} 12:00:00"
+        return {"prospect_id": prospect_id, "email": email, "created_at": created_at}
+
+    def interaction(self, number: int) -> dict[str, Any]:
+        pick = self.chance.choice
+        return {
+            "interaction_id": f"I{number}",
+            "customer_id": pick([*PEOPLE, None]),
+            "prospect_id": pick(["L1", None]),
+            "kind": pick(["complaint", "survey", "contact"]),
+            "score": pick([3, 8, 10]),
+            "status": pick(["open", "resolved"]),
+            "occurred_at": f"{pick(DAYS)} 12:00:00",
+        }
 
     def card(self, card_id: str) -> dict[str, Any]:
         follower = self.chance.choice([None, None, self.chance.choice(CARDS)])
@@ -102,3 +123,4 @@ def test_days_in_any_order_are_as_one_build_from_scratch(tmp_path: Path, seed: i
     assert by_days == state(ws)
     assert len(by_days["customers"]) >= len(PEOPLE)
     assert len(by_days["superseded_lines"]) > 2
+    assert {level for _, level, *_ in by_days["relationship_transitions"]} >= {"new", "lapsed"}

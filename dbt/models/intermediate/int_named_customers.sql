@@ -1,10 +1,11 @@
--- Everybody whom a feed other than the receipts names.
+-- Every customer whom a feed other than the receipts names; prospects are people of their own.
 select customer_id from {{ ref("stg_shop__customers") }}
 union
 select customer_id from {{ ref("int_card_owners") }}
 where customer_id is not null
 union
 select customer_id from {{ ref("stg_shop__consents") }}
+where customer_id not like 'prospect:%'
 union
 select customer_id from {{ ref("stg_shop__interactions") }}
 where customer_id is not null

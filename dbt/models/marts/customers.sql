@@ -8,10 +8,21 @@ purchases as (
     select * from {{ ref("int_customer_purchases") }}
 ),
 
+prospects as (
+    select
+        own.customer_id,
+        noted.*
+    from {{ ref("int_prospects") }} as own
+    inner join {{ ref("stg_shop__prospects") }} as noted on own.prospect_id = noted.prospect_id
+    where own.is_own_person
+),
+
 people as (
     select coalesce(named.customer_id, purchases.customer_id) as customer_id
     from {{ ref("int_named_customers") }} as named
     full join purchases on named.customer_id = purchases.customer_id
+    union all
+    select customer_id from prospects
 ),
 
 complaints as (
@@ -25,6 +36,7 @@ complaints as (
 select
     people.customer_id,
     registered.household_id,
+    prospects.prospect_id,
 
     ---------- strings
     case
@@ -32,18 +44,33 @@ select
         -- Who owns no card and has receipts is a card without a customer behind it.
         when purchases.customer_id is not null then people.customer_id
     end as card_id,
-    registered.given_name,
-    registered.family_name,
-    registered.email,
-    registered.phone,
-    coalesce(registered.language, '{{ var("language") }}') as language,
-    coalesce(registered.timezone, '{{ var("timezone") }}') as timezone,
-    registered.country,
+    coalesce(registered.given_name, prospects.given_name) as given_name,
+    coalesce(registered.family_name, prospects.family_name) as family_name,
+    coalesce(registered.email, prospects.email) as email,
+    coalesce(registered.phone, prospects.phone) as phone,
+    coalesce(registered.language, prospects.language, '{{ var("language") }}') as language,
+    coalesce(registered.timezone, prospects.timezone, '{{ var("timezone") }}') as timezone,
+    coalesce(registered.country, prospects.country) as country,
     registered.home_store_id,
-    registered.acquisition_source,
+    coalesce(registered.acquisition_source, prospects.acquisition_source) as acquisition_source,
     purchases.currency,
     favourites.favourite_category,
     favourites.favourite_store_id,
+    case
+        when purchases.last_purchase_on is null and engagements.customer_id is not null
+            then 'engaged'
+        when purchases.last_purchase_on is null
+            then 'potential'
+        when
+            {{ days_between("purchases.last_purchase_on", business_date()) }}
+            >= {{ lapsed_after_days("rhythms.median_days_between_purchases") }}
+            then 'lapsed'
+        else {{ level_of_buyer("coalesce(rhythms.visits, 1)") }}
+    end as relationship_level,
+    case
+        when prospects.customer_id is null
+            then {{ tier_of("coalesce(purchases.revenue, 0)") }}
+    end as tier,
 
     ---------- numbers
     coalesce(purchases.receipts, 0) as receipts,
@@ -59,6 +86,7 @@ select
     rhythms.median_days_between_purchases,
     cast(purchases.discount / nullif(purchases.sales + purchases.discount, 0) as decimal(9, 4))
         as discount_share,
+    coalesce(expiring.points, 0) as points_expiring,
 
     ---------- booleans
     registered.customer_id is not null as is_registered,
@@ -71,6 +99,7 @@ select
     {{ days_after("purchases.last_purchase_on",
                   "cast(round(rhythms.median_days_between_purchases) as integer)") }}
         as expected_next_purchase_on,
+    expiring.expire_on as points_expire_on,
 
     ---------- timestamps
     registered.joined_at,
@@ -85,4 +114,9 @@ left join {{ ref("int_customer_favourites") }} as favourites
     on people.customer_id = favourites.customer_id
 left join {{ ref("int_customer_quintiles") }} as quintiles
     on people.customer_id = quintiles.customer_id
+left join {{ ref("int_customer_engagements") }} as engagements
+    on people.customer_id = engagements.customer_id
+left join {{ ref("int_expiring_points") }} as expiring
+    on people.customer_id = expiring.customer_id
+left join prospects on people.customer_id = prospects.customer_id
 left join complaints on people.customer_id = complaints.customer_id

@@ -8,13 +8,7 @@ with silent as (
         average_basket,
         last_purchase_on,
         days_since_last_purchase,
-        case
-            when median_days_between_purchases is null then 60
-            else
-                cast(
-                    least(60, greatest(45, floor(3 * median_days_between_purchases) + 1)) as integer
-                )
-        end as lapsed_after_days
+        {{ lapsed_after_days("median_days_between_purchases") }} as lapsed_after_days
     from {{ ref("customers") }}
     where days_since_last_purchase between 45 and 365
 )

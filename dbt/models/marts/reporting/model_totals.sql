@@ -25,6 +25,7 @@ buyers as (
 
 known as (
     select count(*) as customers from {{ ref("customers") }}
+    where prospect_id is null
 )
 
 select

@@ -1,0 +1,29 @@
+{{ config(tags=["daily"]) }}
+
+-- When people first answered in any way before as_of: opened or clicked a message, or spoke to the
+-- shop. That the shop contacted them is no answer.
+with answers as (
+    select
+        coalesce(prospects.customer_id, messages.customer_id) as customer_id,
+        events.occurred_at
+    from {{ ref("stg_engine__message_events") }} as events
+    inner join {{ ref("stg_engine__messages") }} as messages on events.send_key = messages.send_key
+    left join {{ ref("int_prospects") }} as prospects
+        on messages.customer_id = {{ prospect_key("prospects.prospect_id") }}
+    where events.event in ('open', 'click') and events.occurred_at < {{ as_of() }}
+    union all
+    select
+        coalesce(interactions.customer_id, prospects.customer_id) as customer_id,
+        interactions.occurred_at
+    from {{ ref("stg_shop__interactions") }} as interactions
+    left join {{ ref("int_prospects") }} as prospects
+        on interactions.prospect_id = prospects.prospect_id
+    where interactions.kind <> 'contact' and interactions.occurred_at < {{ as_of() }}
+)
+
+select
+    customer_id,
+    {{ local_date("min(occurred_at)") }} as engaged_on
+from answers
+where customer_id is not null
+group by customer_id
