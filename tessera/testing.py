@@ -33,11 +33,12 @@ MARTS: dict[str, dict[str, str]] = {
         "country home_store_id acquisition_source currency favourite_category favourite_store_id "
         "relationship_level tier",
         bigint="receipts lines revenue average_basket returned_receipts recency_quintile "
-        "frequency_quintile monetary_quintile days_since_last_purchase points_expiring",
+        "frequency_quintile monetary_quintile days_since_last_purchase points_expiring "
+        "satisfaction_score",
         double="units median_days_between_purchases discount_share",
         boolean="is_registered has_complaint_open",
         date="birth_date first_purchase_on last_purchase_on expected_next_purchase_on points_expire_on",
-        timestamp="joined_at first_purchase_at last_purchase_at",
+        timestamp="joined_at first_purchase_at last_purchase_at satisfaction_at",
     ),
     "transactions": {
         **{name: SQL_TYPES[kind] for name, kind in FEEDS["transactions"].columns.items()},

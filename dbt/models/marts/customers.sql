@@ -87,6 +87,7 @@ select
     cast(purchases.discount / nullif(purchases.sales + purchases.discount, 0) as decimal(9, 4))
         as discount_share,
     coalesce(expiring.points, 0) as points_expiring,
+    answers.score as satisfaction_score,
 
     ---------- booleans
     registered.customer_id is not null as is_registered,
@@ -104,7 +105,8 @@ select
     ---------- timestamps
     registered.joined_at,
     purchases.first_purchase_at,
-    purchases.last_purchase_at
+    purchases.last_purchase_at,
+    answers.occurred_at as satisfaction_at
 from people
 left join registered on people.customer_id = registered.customer_id
 left join purchases on people.customer_id = purchases.customer_id
@@ -116,6 +118,8 @@ left join {{ ref("int_customer_quintiles") }} as quintiles
     on people.customer_id = quintiles.customer_id
 left join {{ ref("int_customer_engagements") }} as engagements
     on people.customer_id = engagements.customer_id
+left join {{ ref("int_customer_answers") }} as answers
+    on people.customer_id = answers.customer_id
 left join {{ ref("int_expiring_points") }} as expiring
     on people.customer_id = expiring.customer_id
 left join prospects on people.customer_id = prospects.customer_id
