@@ -11,7 +11,10 @@ select
     c.language,
     c.favourite_category,
     s.name as favourite_store,
-    c.last_purchase_on
+    c.last_purchase_on,
+    c.points_expiring,
+    c.points_expire_on,
+    c.tier
 from customers as c
 left join stores as s on s.store_id = c.favourite_store_id
 where c.customer_id in (select unnest($ids))

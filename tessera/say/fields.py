@@ -12,6 +12,9 @@ from jinja2 import Undefined
 CUSTOMER = {
     "given_name": "Anna",
     "points_balance": 1250,
+    "points_expiring": 300,
+    "points_expire_on": date(2026, 4, 30),
+    "tier": "gold",
     "favourite_category": "Coffee & Tea",
     "favourite_store": "Harbour Street",
     "last_purchase_on": date(2026, 1, 14),
@@ -19,7 +22,7 @@ CUSTOMER = {
 # Always there: the message's own surroundings.
 GROUPS = {
     "campaign": ("name", "step", "occurrence"),
-    "links": ("unsubscribe", "preferences", "shop"),
+    "links": ("unsubscribe", "preferences", "score", "shop"),
     "shop": ("name", "postal_address", "email"),
 }
 # What the layout needs to know about the language it speaks.
@@ -64,6 +67,7 @@ def sample(*, full: bool = True) -> dict[str, Any]:
         "links": {
             "unsubscribe": "https://shop.example/u/sample",
             "preferences": "https://shop.example/p/sample",
+            "score": "https://shop.example/s/sample",
             "shop": "https://shop.example",
         },
         "shop": {

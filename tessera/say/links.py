@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tessera.workspace import Workspace
 
-UNSUBSCRIBE, PREFERENCES = "u", "p"
+UNSUBSCRIBE, PREFERENCES, SCORE = "u", "p", "s"
 
 
 def links(public_url: str, secret: bytes, send_key: str) -> dict[str, str]:
@@ -20,6 +20,7 @@ def links(public_url: str, secret: bytes, send_key: str) -> dict[str, str]:
     return {
         "unsubscribe": f"{base}/{UNSUBSCRIBE}/{sign(secret, UNSUBSCRIBE, send_key)}",
         "preferences": f"{base}/{PREFERENCES}/{sign(secret, PREFERENCES, send_key)}",
+        "score": f"{base}/{SCORE}/{sign(secret, SCORE, send_key)}",  # a template adds /0 to /10
         "shop": base,
     }
 

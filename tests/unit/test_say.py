@@ -14,7 +14,7 @@ from tessera.errors import BadInput
 from tessera.say import Templates, Unrenderable, check, preview, render
 from tessera.say.environment import make_environment
 from tessera.say.fields import sample
-from tessera.say.links import PREFERENCES, UNSUBSCRIBE, links, secret_of, sign, verify
+from tessera.say.links import PREFERENCES, SCORE, UNSUBSCRIBE, links, secret_of, sign, verify
 from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
 from tessera.workspace import Workspace
@@ -260,6 +260,7 @@ def test_a_link_holds_for_its_own_kind_and_message_only() -> None:
         assert verify(secret, UNSUBSCRIBE, forged) is None
     made = links("https://shop.example/", secret, "abc")
     assert made["unsubscribe"] == f"https://shop.example/u/{token}"
+    assert made["score"] == f"https://shop.example/s/{sign(secret, SCORE, 'abc')}"
 
 
 def test_the_secret_is_made_once_and_readable_by_nobody_else(ws: Workspace) -> None:

@@ -86,6 +86,21 @@ def test_no_points_are_not_boasted_of(templates: Templates) -> None:
     assert "point" not in text
 
 
+def test_every_answer_to_the_question_has_its_link(templates: Templates) -> None:
+    made = templates.render("satisfaction/question", "fa", sample())
+    links = [f"https://shop.example/s/sample/{answer}" for answer in range(11)]
+    assert re.findall(r'href="([^"]+/s/[^"]+)"', made.html) == links
+    assert re.findall(r"^(\S+): \S+/s/\S+$", made.text, re.M) == [*"۰۱۲۳۴۵۶۷۸۹", "۱۰"]
+
+
+def test_who_holds_no_card_is_not_told_so(templates: Templates) -> None:
+    for template in [name for name in NAMES if name.startswith("prospects/")]:
+        for part in ("html", "text"):
+            text = getattr(templates.render(template, "en", sample()), part)
+            assert "because you asked to hear from" in text
+            assert "because you hold a loyalty card" not in text
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.html")), ids=lambda p: p.name)
 def test_templates_ask_the_network_for_nothing(path: Path) -> None:
     assert not re.search(r"<(script|link|img|iframe)|url\(|@import", path.read_text("utf-8"))
