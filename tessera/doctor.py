@@ -135,9 +135,6 @@ def _language(loaded: Settings) -> Iterator[str]:
 
 def _store(loaded: Settings) -> Iterator[str]:
     """Whether the store opens. A SQLite file that is not there yet is left to the first command."""
-    from alembic.util import CommandError
-    from sqlalchemy.exc import SQLAlchemyError
-
     home = Home(loaded.home.expanduser().resolve())
     if loaded.store_url is None and not home.store.exists():
         return
@@ -145,10 +142,8 @@ def _store(loaded: Settings) -> Iterator[str]:
         Workspace(loaded, clock.now()).store.close()
     except TesseraError as error:
         yield str(error)
-    except CommandError:
-        yield "The store was made by another version of Tessera; use that one, or another store."
-    except (SQLAlchemyError, OSError) as error:
-        yield f"The store cannot be opened: {str(error).strip().splitlines()[0]}"
+    except OSError as error:
+        yield f"The store cannot be opened: {error.strerror}."
 
 
 def _sendgrid_key(loaded: Settings) -> Iterator[str]:

@@ -75,7 +75,7 @@ def test_secrets_are_masked_and_stay_out_of_the_sentences(monkeypatch: pytest.Mo
         ("SENDER_EMAIL", "The Shop", "is not an e-mail address"),
         ("DUCKDB_MEMORY", "plenty", "is not an amount of memory"),
         ("STORE_URL", "postgresql://nobody@127.0.0.1:1/none", "cannot be opened"),
-        ("STORE_URL", "oracle of delphi", "cannot be opened"),
+        ("STORE_URL", "oracle of delphi", "is not the URL of a store"),
         ("PREFECT_API_URL", "http://127.0.0.1:1/api", "No Prefect server answers"),
         ("PROJECT", "/", "has no dbt"),
         ("MESSENGER", "pigeon", "'pigeon', which will not do"),
@@ -119,7 +119,7 @@ def test_a_store_of_a_later_tessera_is_wrong(tmp_path: Path) -> None:
         connection.run("update alembic_version set version_num = '9999'")
     store.close()
     said = problems("--home", str(tmp_path))["TESSERA_STORE_URL"]
-    assert "another version of Tessera" in said
+    assert "a later version of Tessera" in said
 
 
 def test_a_mail_server_that_does_not_answer_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
