@@ -90,7 +90,7 @@ def test_every_answer_to_the_question_has_its_link(templates: Templates) -> None
     made = templates.render("satisfaction/question", "fa", sample())
     links = [f"https://shop.example/s/sample/{answer}" for answer in range(11)]
     assert re.findall(r'href="([^"]+/s/[^"]+)"', made.html) == links
-    assert re.findall(r"^(\S+): \S+/s/\S+$", made.text, re.M) == [*"۰۱۲۳۴۵۶۷۸۹", "۱۰"]
+    assert re.findall(r"^(\S+): \S+/s/\S+$", made.text, re.MULTILINE) == [*"۰۱۲۳۴۵۶۷۸۹", "۱۰"]
 
 
 def test_who_holds_no_card_is_not_told_so(templates: Templates) -> None:
