@@ -16,6 +16,7 @@ from tessera.errors import BadInput
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_LINE = 8 << 20  # characters; DuckDB reads with buffers of a few such lines
+CHUNK = 1 << 20  # bytes
 MAX_QUOTED = 1 << 20  # characters after which a quote is taken for one that nobody closes
 BATCH_ROWS, BATCH_LENGTH = 20_000, 32 << 20
 RESERVED = ("_row_number", "_row", "_zone")
@@ -42,22 +43,33 @@ def dialect(
     Unless it is stated, the delimiter is the one under which the header names most of the columns
     `wanted`: surer than statistics, since the mapping knows what it asks for.
     """
-    if delimiter:
-        return Dialect(delimiter, quote, _header(path, name, delimiter, quote))
     needed = {column.casefold() for column in wanted}
-    found = [Dialect(mark, quote, _header(path, name, mark, quote)) for mark in DELIMITERS]
-    return max(
-        found,
-        key=lambda d: (len(needed & {column.casefold() for column in d.names}), len(d.names)),
+    marks = (delimiter,) if delimiter else DELIMITERS
+    found = {mark: _header(path, name, mark, quote) for mark in marks}
+    best, header = max(
+        found.items(), key=lambda its: (len(needed & set(map(str.casefold, its[1]))), len(its[1]))
     )
+    _refuse_repeated(header, needed, name)
+    return Dialect(best, quote, _distinct(header))
 
 
-def _header(path: Path, name: str, delimiter: str, quote: str) -> tuple[str, ...]:
+def _refuse_repeated(header: list[str], needed: set[str], name: str) -> None:
+    seen: set[str] = set()
+    for column in header:
+        folded = column.casefold()
+        if folded in needed & seen:
+            raise BadInput(
+                f"{name} has several columns '{column}'; rename all but the one that is meant."
+            )
+        seen.add(folded)
+
+
+def _header(path: Path, name: str, delimiter: str, quote: str) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="") as text:
         first = _first(Lines(text, name), delimiter, quote)
     if first is None:
         raise BadInput(f"{name} has no header line; export it with its column names.")
-    return _distinct(first)
+    return [unicodedata.normalize("NFC", column).strip() for column in first]
 
 
 def _first(lines: Lines, delimiter: str, quote: str) -> list[str] | None:
@@ -70,10 +82,10 @@ def _first(lines: Lines, delimiter: str, quote: str) -> list[str] | None:
 
 
 def _distinct(header: list[str]) -> tuple[str, ...]:
-    """Clean names; a repeated one gets a number, as SQL could not tell the two apart."""
+    """Names of their own: a repeated one gets a number, as SQL could not tell the two apart."""
     names: list[str] = []
     for i, column in enumerate(header, start=1):
-        clean = unicodedata.normalize("NFC", column).strip() or f"column_{i}"
+        clean = column or f"column_{i}"
         taken = {other.casefold() for other in (*names, *RESERVED)}
         names.append(clean if clean.casefold() not in taken else f"{clean}_{i}")
     return tuple(names)
@@ -107,6 +119,12 @@ class Lines:
         self.taken.clear()
         self.length = 0
 
+    def each(self) -> Iterator[str]:
+        """Line by line, as records of their own."""
+        for line in self:
+            self.begin()
+            yield line
+
     def _read(self) -> str:
         line = self.text.readline(MAX_LINE + 1)
         if len(line) > MAX_LINE:
@@ -121,6 +139,28 @@ class Lines:
     def give_back_all_but_one(self) -> None:
         self.given_back.extend(reversed(self.taken[1:]))
         self.number -= len(self.taken) - 1
+
+
+def refuse_long_lines(path: Path, name: str) -> None:
+    """BadInput names the first line that is too long. DuckDB cannot be asked: one that does not fit
+    its buffer it passes over in silence when it is the last."""
+    if _has_long_line(path):
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            for _ in Lines(text, name).each():  # counts characters, and lines
+                pass
+
+
+def _has_long_line(path: Path) -> bool:
+    """Whether any line has more bytes than a line may have characters."""
+    length = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            ends = [end for end in (chunk.find(b"\n"), chunk.find(b"\r")) if end >= 0]
+            if length + min(ends, default=len(chunk)) > MAX_LINE:
+                return True
+            last = max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))
+            length = len(chunk) - last - 1 if ends else length + len(chunk)
+    return False
 
 
 def write_carefully(path: Path, target: Path, name: str, dialect: Dialect) -> None:
@@ -142,7 +182,7 @@ def write_lines(path: Path, target: Path, name: str) -> None:
     """Write every line to Parquet, with its number: `_row_number`, `line`."""
     schema = pa.schema([("_row_number", pa.int64()), ("line", pa.string())])
     with path.open(encoding="utf-8-sig", newline="") as text:
-        lines = enumerate(Lines(text, name), start=1)
+        lines = enumerate(Lines(text, name).each(), start=1)
         _write(target, schema, ([number, line.strip() or None] for number, line in lines))
 
 

@@ -87,7 +87,7 @@ def as_utf8(path: Path, evidence: Evidence, name: str, stated: str | None) -> Te
 
     Bytes that are not text, NUL among them, stay visible in their values as U+FFFD<C3>.
     """
-    encoding, guessed = (stated, False) if stated else _encoding(evidence, name)
+    encoding, guessed = _encoding(evidence, name, stated)
     if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
         if evidence.is_whole_utf8 and not evidence.nuls:
             return Text(path, encoding, guessed, damaged=False)
@@ -96,15 +96,18 @@ def as_utf8(path: Path, evidence: Evidence, name: str, stated: str | None) -> Te
     return Text(target, encoding, guessed, _transcode(path, target, encoding))
 
 
-def _encoding(evidence: Evidence, name: str) -> tuple[str, bool]:
-    """The encoding, and whether it is a guess."""
+def _encoding(evidence: Evidence, name: str, stated: str | None) -> tuple[str, bool]:
+    """The encoding, and whether it is a guess. A mark is surer than what is stated: it would make
+    no sense in any other encoding."""
     for bom, encoding in BOMS.items():
         if evidence.head.startswith(bom):
             return encoding, False
     wide = _wide(evidence.head)
     if wide:
         return wide, False
-    _refuse_binary(evidence.head, name)
+    _refuse_binary(evidence.head, name, stated or "latin-1")
+    if stated:
+        return stated, False
     if evidence.is_whole_utf8 or _is_damaged_utf8(evidence.words):
         return "utf-8", False
     guess = _guess(evidence.words)
@@ -119,9 +122,10 @@ def _wide(head: bytes) -> str | None:
     return "utf-16-le" if odd > even else "utf-16-be"
 
 
-def _refuse_binary(head: bytes, name: str) -> None:
+def _refuse_binary(head: bytes, name: str, encoding: str) -> None:
     what = next((w for magic, w in KNOWN_BINARIES.items() if head.startswith(magic)), None)
-    controls = len(head) - len(head.translate(None, _CONTROLS))
+    text = head.decode(encoding, "ignore").encode()
+    controls = len(text) - len(text.translate(None, _CONTROLS))
     if what or controls > max(A_FEW, MANY * len(head)):
         said = what or "not text but binary"
         raise BadInput(

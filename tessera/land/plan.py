@@ -15,6 +15,7 @@ from tessera.land.table import Table, literal, name
 
 ZONE = "(timezone)"  # what the entry says of a row's zone, beside a feed's column of that name
 FIRST_ROWS, COMMON_ZONES = 100_000, 20
+LACKING_AT_MOST, OWN_AT_MOST, NAME_AT_MOST = 5, 20, 40  # columns named in a sentence; characters
 _MISSING = re.compile(r'Referenced column "(.+?)" not found')
 
 
@@ -207,8 +208,20 @@ def _type(duck: duckdb.DuckDBPyConnection, expression: str) -> str:
 
 
 def _lacking(missing: dict[str, str], table: Table, feed: Feed, file: str) -> str:
-    named = ", ".join(f"'{source}' (for {feed.name}.{c})" for c, source in missing.items())
+    lacking = [f"'{source}' (for {feed.name}.{column})" for column, source in missing.items()]
     hints = (nearest(source, table.columns) for source in missing.values())
     near = next((hint for hint in hints if hint.startswith(" Did")), "")
-    has = ", ".join(table.columns) or "none"
+    has = _some([_short(column) for column in table.columns], OWN_AT_MOST) or "none"
+    named = _some(lacking, LACKING_AT_MOST)
     return f"{file} has no column {named}; it has {has}.{near} Set the export or the mapping right."
+
+
+def _some(names: list[str], at_most: int) -> str:
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return ", ".join(names[:at_most]) + more
+
+
+def _short(column: str) -> str:
+    """A header with an open quote makes whole letters into a column's name."""
+    line = " ".join(column.split())
+    return line if len(line) <= NAME_AT_MOST else f"{line[:NAME_AT_MOST]}…"

@@ -51,6 +51,7 @@ def open_table(
     if kind == "parquet":
         return _parquet(duck, spooled.path, file)
     text = as_utf8(spooled.path, spooled.evidence, file, entry.encoding)
+    delimited.refuse_long_lines(text.path, file)
     if kind == "jsonl":
         return _json_lines(duck, text, file)
     dialect = delimited.dialect(
@@ -105,7 +106,7 @@ def _read_csv(path: Path, columns: dict[str, str], *, delim: str, quote: str, he
         f"read_csv({literal(str(path))}, auto_detect = false, strict_mode = true, "
         f"delim = {literal(delim)}, quote = {literal(quote)}, escape = {literal(quote)}, "
         f"header = {header}, columns = {{{types}}}, max_line_size = {MAX_LINE}, "
-        f"buffer_size = {4 * MAX_LINE})"
+        f"buffer_size = {5 * MAX_LINE})"  # four bytes a character, and the line's end
     )
 
 

@@ -260,6 +260,18 @@ def test_json_lines_need_not_all_have_the_same_keys(tmp_path: Path) -> None:
     assert rows[2]["kind"] is None
 
 
+def test_json_lines_of_any_number_are_read_with_a_bare_control_character_among_them(
+    tmp_path: Path,
+) -> None:
+    lines = [json.dumps(dict(zip(HEADER, receipt(i), strict=True))) for i in range(15_000)]
+    lines[7] = lines[7].replace("P1", "P\x01")
+    ws = till(tmp_path)
+    land(ws, "till", put(tmp_path / "in", day__jsonl="\n".join(lines)))
+    found = landed(ws)
+    assert (len(found), sum(row["_cast_errors"] is not None for row in found)) == (15_000, 1)
+    assert found[7]["_cast_errors"] == {"_row": lines[7]}
+
+
 # --- once each -------------------------------------------------------------------------------
 
 
@@ -473,6 +485,14 @@ BAD: dict[str, tuple[bytes, str]] = {
     "book.csv": (b"PK\x03\x04" + bytes(99), r"book.csv is a zip or Excel file"),
     "array.jsonl": (b'[{"receipt": "R1"}]', r"array.jsonl has no column 'receipt'.*it has none"),
     "noformat": (csv_text(receipt(3)).encode(), r"noformat has no extension that says its format"),
+    "letter.csv": (
+        b'x,"' + b"Dear Maria,\n" * 99,
+        r"it has x, Dear Maria, Dear Maria, [^\n]{,40}…\.",
+    ),
+    "other.csv": (
+        ",".join(f"c{i}" for i in range(99)).encode() + b"\n1",
+        r"has no column 'receipt' .*\), 'sku' .* and 2 more; it has c0, c1, .*, c19 and 79 more\. ",
+    ),
     "missing.csv": (
         csv_text([*receipt(1)[:6], "7"], header=[*HEADER[:6], "totals"]).encode(),
         r"missing.csv has no column 'total' \(for transactions.amount\); it has receipt, line, card, "

@@ -186,14 +186,36 @@ def test_a_file_that_changes_while_it_is_read_is_refused_until_it_is_done(tmp_pa
     assert land(ws, "till", files).landed == 1
 
 
-def test_a_line_of_a_hundred_megabytes_is_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("day.csv", "", ""),
+        ("day.csv", csv_text(receipt(2)), ""),  # at its end DuckDB passes over it in silence
+        ("day.csv", csv_text(receipt(2)), "\n" + csv_text(receipt(3))),
+        ("day.jsonl", '{"receipt": "R2"}\n', ""),
+    ],
+)
+def test_a_line_of_a_hundred_megabytes_is_a_sentence(
+    tmp_path: Path, name: str, before: str, after: str
+) -> None:
     ws = till(tmp_path)
-    files = put(tmp_path / "in", good__csv=csv_text(receipt()), long__csv=b"x" * 100_000_000)
+    long = before.encode() + b"x" * 100_000_000 + after.encode()
+    files = put(tmp_path / "in", good__csv=csv_text(receipt()), **{name: long})
     report = land(ws, "till", files)
+    number = before.count("\n") + 1
     assert report.refused == (
-        "long.csv has a line longer than 8 MB (line 1); export it with one record per line.",
+        f"{name} has a line longer than 8 MB (line {number}); export it with one record per line.",
     )
     assert (report.landed, leftovers(ws)) == (1, [])
+
+
+def test_a_line_that_grows_too_long_by_what_is_shown_of_its_damage_is_a_sentence(
+    tmp_path: Path,
+) -> None:
+    ws = till(tmp_path)
+    long = csv_text(*(receipt(i) for i in range(2_000))).encode() + b"\xff" * 6_000_000
+    files = put(tmp_path / "in", day__csv=long)
+    assert "a line longer than 8 MB (line 2002)" in land(ws, "till", files).refused[0]
 
 
 @contextmanager

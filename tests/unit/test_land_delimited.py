@@ -86,9 +86,17 @@ def test_mixed_line_ends_are_read_too(duck: duckdb.DuckDBPyConnection, tmp_path:
 def test_a_header_is_cleaned_and_a_repeated_name_gets_a_number(
     duck: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    table = opened(duck, tmp_path, '\ufeff a ,"b",b,,_row\n1,2,3,4,5\n'.encode())
-    assert list(table.columns) == ["a", "b", "b_3", "column_4", "_row_5"]
+    table = opened(duck, tmp_path, '\ufeff a ,"x",X,,_row\n1,2,3,4,5\n'.encode())
+    assert list(table.columns) == ["a", "x", "X_3", "column_4", "_row_5"]
     assert rows(duck, table) == [(1, None, "1", "2", "3", "4", "5")]
+
+
+@pytest.mark.parametrize("delimiter", [None, ","])
+def test_a_column_asked_for_must_not_stand_twice(
+    duck: duckdb.DuckDBPyConnection, tmp_path: Path, delimiter: str | None
+) -> None:
+    with pytest.raises(BadInput, match=r"x.csv has several columns 'B'; rename all but the one"):
+        opened(duck, tmp_path, b"a,b,c,B\n1,2,3,4\n", delimiter=delimiter)
 
 
 def test_rows_with_too_many_or_too_few_fields_keep_their_text_and_their_number(
@@ -149,11 +157,15 @@ def test_a_quote_open_for_a_megabyte_is_not_waited_for(
 
 
 def test_a_line_without_end_is_refused(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    table = opened(duck, tmp_path, b"a,b,c\n1,2,3\n4," + b"x" * delimited.MAX_LINE + b",6\n")
-    with pytest.raises(duckdb.InvalidInputException):
-        rows(duck, table)
+    text = b"a,b,c\n1,2,3\n4," + b"x" * delimited.MAX_LINE + b",6\n"
     with pytest.raises(BadInput, match=r"x.csv has a line longer than 8 MB \(line 3\)"):
-        careful(duck, table)
+        opened(duck, tmp_path, text)
+
+
+def test_a_line_is_measured_in_characters(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    long = "\N{GRINNING FACE}" * (delimited.MAX_LINE - 9)  # four bytes each
+    table = opened(duck, tmp_path, f"a,b,c\n1,2,3\n4,{long},6\n".encode())
+    assert [row[4] for row in careful(duck, table)] == ["3", "6"]
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])

@@ -95,6 +95,22 @@ def test_stated_utf_8_is_never_taken_for_something_else(tmp_path: Path) -> None:
     assert (text.damaged, found) == (True, "1;Caf\ufffd<E9>\n")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_a_byte_order_mark_and_the_zeros_of_utf_16_win_over_what_the_mapping_states(
+    tmp_path: Path, encoding: str
+) -> None:
+    content = "id;name\n" + "1;Μαρία\n" * 9
+    text, found = read(tmp_path, content.encode(encoding), "utf-8")
+    assert (text.damaged, found) == (False, content)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-be", "cp037"])
+def test_control_characters_are_counted_in_the_encoding_stated(
+    tmp_path: Path, encoding: str
+) -> None:
+    assert read(tmp_path, ("1;7\n" * 99).encode(encoding), encoding)[1] == "1;7\n" * 99
+
+
 def test_a_nul_is_damage_too(tmp_path: Path) -> None:
     text, found = read(tmp_path, b"1;An\x00na\n" + b"2;Maria\n" * 100)
     assert (text.damaged, found.split("\n")[0]) == (True, "1;An\ufffd<00>na")
@@ -116,6 +132,9 @@ def test_a_character_cut_off_at_the_end_is_damage(tmp_path: Path) -> None:
         (bytes(5000), "not text but binary"),
     ],
 )
-def test_a_binary_file_is_not_text(tmp_path: Path, data: bytes, what: str) -> None:
+@pytest.mark.parametrize("stated", [None, "utf-8", "cp1252"])
+def test_a_binary_file_is_not_text(
+    tmp_path: Path, data: bytes, what: str, stated: str | None
+) -> None:
     with pytest.raises(BadInput, match=f"names.csv is {what}; export it as CSV"):
-        read(tmp_path, data)
+        read(tmp_path, data, stated)
