@@ -5,6 +5,7 @@ Everything goes to TESSERA_HOME, else to `demo/`; running it again changes nothi
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -105,14 +106,21 @@ def _print(demo: Demo, summary: dict[str, Any]) -> None:
 
 
 def _commands(demo: Demo, home: Path) -> list[str]:
-    customer = _somebody(demo)
+    customer, tessera = _somebody(demo), _command()
     return [
-        f"tessera explain {customer} --home {home}",
-        f"tessera plan --home {home} --as-of {AS_OF + timedelta(days=1)}",
-        f"tessera quarantine list --home {home}",
-        f"tessera ledger balance {customer} --home {home}",
-        f"tessera up --home {home}",
+        f"{tessera} explain {customer} --home {home}",
+        f"{tessera} plan --home {home} --as-of {AS_OF + timedelta(days=1)}",
+        f"{tessera} quarantine list --home {home}",
+        f"{tessera} ledger balance {customer} --home {home}",
+        f"{tessera} up --home {home}",
     ]
+
+
+def _command() -> str:
+    """The command as this shell finds it: `make demo` puts it into .venv/bin, not on the path."""
+    if shutil.which("tessera"):
+        return "tessera"
+    return str(_relative(Path(sys.executable).with_name("tessera")))
 
 
 def _somebody(demo: Demo) -> str:

@@ -107,4 +107,4 @@ class Templates:
 
 
 def _does_not_compile(path: Path, error: TemplateSyntaxError) -> BadInput:
-    return BadInput(f"{path}:{error.lineno} does not compile: {error.message}.")
+    return BadInput(f"{path}:{error.lineno} does not compile: {(error.message or '').rstrip('.')}.")
