@@ -215,7 +215,8 @@ def _examples(loaded: Settings) -> list[Problem]:
 def _unknown() -> list[Problem]:
     """Variables that look like settings and are none: usually a slip of the pen."""
     known = [_variable(name) for name in Settings.model_fields]
-    strangers = [name for name in settings.environment() if name.upper().startswith("TESSERA_")]
+    given = [*settings.environment(), *settings.in_dotenv()]
+    strangers = {name for name in given if name.upper().startswith("TESSERA_")}
     return [
         Problem(name, f"There is no such setting.{_nearest(name, known)}", True)
         for name in sorted(strangers)

@@ -131,10 +131,14 @@ def source_of(name: str) -> str:
     variable = f"TESSERA_{name}".upper()
     if any(key.upper() == variable and value for key, value in os.environ.items()):
         return "environment"
+    return ".env" if variable in in_dotenv() else "default"
+
+
+def in_dotenv() -> list[str]:
+    """The variables that `.env` sets, in capitals."""
     dotenv = Path(".env")
-    if dotenv.is_file() and any(
-        line.strip().upper().removeprefix("EXPORT ").startswith(f"{variable}=")
-        for line in dotenv.read_text(encoding="utf-8", errors="replace").splitlines()
-    ):
-        return ".env"
-    return "default"
+    if not dotenv.is_file():
+        return []
+    lines = dotenv.read_text(encoding="utf-8", errors="replace").upper().splitlines()
+    said = [line.strip().removeprefix("EXPORT ").partition("=") for line in lines]
+    return [name.strip() for name, sign, _ in said if sign and not name.startswith("#")]

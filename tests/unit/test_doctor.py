@@ -145,6 +145,18 @@ def test_examples_before_real_people_and_slips_of_the_pen_are_advice(
     assert "Did you mean TESSERA_MESSENGER?" in result.stdout
 
 
+def test_a_slip_of_the_pen_in_the_env_file_is_advice_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "# TESSERA_OLD=1\nexport TESSERA_THREDS=2\nOTHER=1\nTESSERA_THREADS=2\n"
+    (tmp_path / ".env").write_text(text, encoding="utf-8")
+    said = [line for line in doctor().stdout.splitlines() if line.startswith("advice: ")]
+    assert said == [
+        "advice: TESSERA_THREDS: There is no such setting. Did you mean TESSERA_THREADS?"
+    ]
+
+
 def test_a_child_process_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("TESSERA_LINK_SECRET=kept\nTESSERA_THREADS=3\n", encoding="utf-8")
     here = load(home=Path("shop"))
