@@ -34,6 +34,7 @@ class Stopped(BaseException):
 def up(ws: Workspace, *, port: int | None, say: Callable[[str], None]) -> None:
     """Serve, deploy, work, until SIGINT or SIGTERM; then nothing is left behind."""
     _listen()
+    say("Starting the server, the deployments and the worker …")
     try:
         with _server(ws, port) as (api, children), _client(api) as client:
             _make_pool(client, ours=bool(children))

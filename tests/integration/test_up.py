@@ -101,7 +101,8 @@ def test_up_deploys_everything_and_kill_minus_nine_takes_it_all_along(home: Path
     wanted = up.in_zone(CHECKOUT / "deployments" / "prefect.yaml", "Asia/Tehran")["deployments"]
     with machine(home) as process:
         greeting = list(iter(process.stdout.readline, "Ctrl-C stops all of it.\n"))  # type: ignore[union-attr]
-        url = greeting[0].split()[-1]
+        assert greeting[0].startswith("Starting")
+        url = greeting[1].split()[-1]
         with httpx.Client(base_url=f"{url}/api", trust_env=False, timeout=60) as client:
             found = client.post("/deployments/filter", json={}).json()
             assert schedules(found) == schedules(wanted)
