@@ -27,6 +27,14 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+class Misplaced(ValueError):
+    """A mistake that shows in the document as a whole and stands `at` one place of it."""
+
+    def __init__(self, at: Loc, message: str) -> None:
+        super().__init__(message)
+        self.at = at
+
+
 @dataclass(frozen=True)
 class Problem:
     """One mistake: where it stands, and a sentence that says what to do."""
@@ -156,22 +164,26 @@ def _doubled(node: yaml.Node | None, loc: Loc = ()) -> Iterator[Loc]:
 
 
 def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Problem:
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, Misplaced):
+        return source.problem((*error["loc"], *cause.at), str(cause))
     loc = _written(source.root, error["loc"])
     key = str(loc[-1]) if loc else ""
     if error["type"] == "extra_forbidden":
-        valid = _keys(reduce(_into, loc[:-1], model))
+        valid = _keys(reduce(_into, loc[:-1], [model]))
         return source.problem(loc, f"'{key}' is not a key here.{nearest(key, valid)}")
     if error["type"] == "missing":
-        return source.problem(loc, f"'{error['loc'][-1]}' is missing; write it.")
+        missing = error["loc"][-1]
+        return source.problem((*loc, missing), f"'{missing}' is missing; write it.")
+    name = f"{loc[-2]} {loc[-1] + 1}" if loc and isinstance(loc[-1], int) else key
     if error["type"] == "literal_error":
         valid = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
-        said = f"'{key}' cannot be '{error['input']}'.{nearest(error['input'], valid)}"
+        said = f"'{name}' cannot be '{error['input']}'.{nearest(error['input'], valid)}"
         return source.problem(loc, said)
     reason = error["msg"].removeprefix("Value error, ").rstrip(".")
     if not loc:
         plain = error["type"] == "value_error"
         return source.problem(loc, f"{reason if plain else 'this must be keys with values'}.")
-    name = f"{loc[-2]} {loc[-1] + 1}" if isinstance(loc[-1], int) else key
     is_nested = isinstance(error["input"], dict | list)
     cannot = "" if is_nested else f" cannot be {error['input']!r}"
     return source.problem(loc, f"'{name}'{cannot}: {reason}.")
@@ -181,33 +193,30 @@ def _written(root: yaml.Node | None, loc: Loc) -> Loc:
     """The part of pydantic's `loc` that stands in the file: it also names members of unions."""
     written: list[int | str] = []
     node = root
-    for i, part in enumerate(loc):
+    for part in loc:
         found = _child(node, part)
         if found is not None:
             node = found[1]
             written.append(part)
-        elif i == len(loc) - 1 and isinstance(node, yaml.MappingNode):
-            written.append(part)
     return tuple(written)
 
 
-def _keys(model: Any) -> list[str]:
-    fields = getattr(model, "model_fields", {})
-    return [field.alias or name for name, field in fields.items()]
+def _keys(models: Sequence[type[BaseModel]]) -> list[str]:
+    return [f.alias or name for model in models for name, f in model.model_fields.items()]
 
 
-def _into(kind: Any, part: int | str) -> Any:
-    """The model that stands below `part` of `kind`, whatever lists and unions are between."""
+def _into(kinds: Sequence[type[BaseModel]], part: int | str) -> list[type[BaseModel]]:
+    """The models that may stand below `part` of `kinds`, whatever lists and unions are between."""
     if isinstance(part, int):
-        return kind
-    for name, field in getattr(kind, "model_fields", {}).items():
-        if part in (name, field.alias):
-            return _model_within(field.annotation)
-    return kind
+        return list(kinds)
+    fields = [(n, f) for kind in kinds for n, f in kind.model_fields.items()]
+    found = [f.annotation for name, f in fields if part in (name, f.alias)]
+    return [one for annotation in found for one in _models_within(annotation)] or list(kinds)
 
 
-def _model_within(annotation: Any) -> Any:
+def _models_within(annotation: Any) -> Iterator[type[BaseModel]]:
     if get_origin(annotation) in (Annotated, Union, types.UnionType, list, tuple, dict):
-        inner = [_model_within(argument) for argument in get_args(annotation)]
-        return next((found for found in inner if hasattr(found, "model_fields")), annotation)
-    return annotation
+        for argument in get_args(annotation):
+            yield from _models_within(argument)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation

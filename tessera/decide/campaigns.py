@@ -1,107 +1,30 @@
-"""Campaign files: who is written to, with what, when; typed, and refused when they say more than
-this version can do."""
+"""The folder of campaign files: read, chosen from, and checked against all they name."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, Field, model_validator
 
 from tessera import documents
-from tessera.decide import filters, policy, schedule, slots
-from tessera.decide.filters import Filter
-from tessera.decide.policy import ContactPolicy, Window
-from tessera.documents import Document, Problem, Source, nearest
+from tessera.decide import filters, policy, slots
+from tessera.decide.campaign import Campaign, OnDate, OnEvent, Step, Variant, days
+from tessera.decide.policy import ContactPolicy
+from tessera.documents import Problem, Source, nearest
 from tessera.errors import BadInput
 
 FOLDER = Path("deployments/campaigns")
-NAME = r"^[a-z][a-z0-9_-]*$"
-Name = Annotated[str, Field(pattern=NAME, max_length=60)]
+PROGRAMME = Path("deployments/programme.yml")
+EVENT_DAYS = 31  # how far back the mart customer_events goes
+N = TypeVar("N", Step, Variant)
 
 
-def _days(text: str) -> int:
-    if not re.fullmatch(r"\d{1,3}d", text):
-        raise ValueError("write whole days as 7d")
-    return int(text[:-1])
-
-
-Days = Annotated[str, AfterValidator(lambda text: f"{_days(text)}d")]
-
-
-class Step(Document):
-    """One message of a campaign; later steps follow the one before."""
-
-    name: Name
-    template: str = Field(pattern=r"^[a-z][a-z0-9_-]*(/[a-z][a-z0-9_-]*)*$")
-    after: Days = "0d"  # since the step before, the first: since the customer came to the audience
-
-    @property
-    def after_days(self) -> int:
-        return _days(self.after)
-
-
-class Goal(Document):
-    """What the campaign is for, counted by the report."""
-
-    event: Literal["purchased"]
-    within: Days
-
-    @property
-    def within_days(self) -> int:
-        return _days(self.within)
-
-
-class Campaign(Document):
-    """One campaign file."""
-
-    campaign: Name
-    purpose: Literal["marketing", "service"]
-    audience: Name
-    where: tuple[Filter, ...] = ()
-    priority: int = Field(0, ge=0, le=1000, strict=True)  # the higher goes first
-    schedule: Annotated[str, AfterValidator(schedule.check)]
-    send_window: Window | None = None
-    control_group_share: float = Field(0, ge=0, le=1)
-    re_entry_after_days: int | None = Field(None, ge=1, strict=True)
-    content_repeat: Literal["never", "allow"] = "never"
-    not_after: datetime | date | None = None
-    valid_hours: int | None = Field(None, ge=1, strict=True)
-    steps: tuple[Step, ...] = Field(min_length=1)
-    goal: Goal | None = None
-
-    @model_validator(mode="after")
-    def _steps_make_sense(self) -> Campaign:
-        if len({step.name for step in self.steps}) < len(self.steps):
-            raise ValueError("two steps have the same name")
-        if any(step.after_days < 1 for step in self.steps[1:]):
-            raise ValueError("a step after the first needs 'after', a day at least")
-        return self
-
-    @property
-    def version(self) -> str:
-        """Changes with what the file means, and only with it."""
-        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:12]
-
-    def ends_at(self, shop: ZoneInfo) -> datetime | None:
-        """The instant after which nothing of it is sent, UTC; a date holds to its end."""
-        if self.not_after is None:
-            return None
-        if not isinstance(self.not_after, datetime):
-            return slots.end_of(self.not_after, shop)
-        moment = self.not_after
-        return (moment if moment.tzinfo else moment.replace(tzinfo=shop)).astimezone(UTC)
-
-
-def load(project: Path) -> tuple[Campaign, ...]:
-    """Every campaign of the project, by name; BadInput lists all mistakes in all files."""
-    found = list(_read(project))
+def load(project: Path, folder: Path | None = None) -> tuple[Campaign, ...]:
+    """Every campaign of the project (or of `folder`), by name; BadInput lists all mistakes in all
+    files."""
+    found = list(_read(project, folder))
     documents.refuse([problem for _, problems, _ in found for problem in problems])
     return tuple(campaign for campaign, _, _ in found if campaign is not None)
 
@@ -117,26 +40,44 @@ def choose(campaigns: Sequence[Campaign], names: Sequence[str]) -> tuple[Campaig
 
 def step(campaign: Campaign, name: str | None) -> Step:
     """The step called `name`, or the first; BadInput when there is no such step."""
-    known = {one.name: one for one in campaign.steps}
+    return _called(f"Campaign '{campaign.campaign}' has no step", campaign.steps, name)
+
+
+def content(step: Step, variant: str | None) -> Variant:
+    """What the step says: its variant of that name, or its first; BadInput when there is none."""
+    return _called(f"Step '{step.name}' has no variant", step.contents, variant)
+
+
+def _called(missing: str, named: Sequence[N], name: str | None) -> N:
+    known = {one.name: one for one in named}
     if name is not None and name not in known:
-        raise BadInput(
-            f"Campaign '{campaign.campaign}' has no step '{name}'.{nearest(name, known)}"
-        )
-    return known[name] if name else campaign.steps[0]
+        raise BadInput(f"{missing} '{name}'.{nearest(name, filter(None, known))}")
+    return known[name] if name is not None else named[0]
+
+
+def schema(document: Literal["campaign", "policy"]) -> dict[str, Any]:
+    """The JSON Schema of a campaign file or of the contact policy, for editors."""
+    model = Campaign if document == "campaign" else ContactPolicy
+    described = model.model_json_schema(mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
 
 
 def check(project: Path) -> list[Problem]:
     """Everything wrong with the campaigns, their audiences, fields and templates, and the policy."""
-    rules, problems, _ = documents.read(project / policy.FILE, ContactPolicy, project=project)
+    rules, problems, written = documents.read(project / policy.FILE, ContactPolicy, project=project)
     columns = dbt_columns(project)
+    tags: set[str] = set()
     for campaign, mistakes, source in _read(project):
         problems += mistakes
         if campaign is not None:
             problems += _unknown_audience(project, campaign, source)
             problems += _wrong_fields(campaign, source, columns)
+            problems += _wrong_trigger(project, campaign, source, columns)
             problems += _bad_templates(project, campaign, source)
-            problems += _never_open(campaign, source, rules)
-    return problems
+            problems += _unknown_rewards(project, campaign, source)
+            problems += _against_policy(campaign, source, rules)
+            tags.update(campaign.tags)
+    return [*problems, *_unknown_tags(rules, written, tags)]
 
 
 def wrong_fields(campaign: Campaign, columns: Mapping[str, str]) -> list[str]:
@@ -146,20 +87,26 @@ def wrong_fields(campaign: Campaign, columns: Mapping[str, str]) -> list[str]:
 
 def dbt_columns(project: Path) -> dict[str, str]:
     """The contracted columns of the customers mart, as the dbt project describes them."""
+    return {column["name"]: _sql_type(column) for column in _described(project, "customers")}
+
+
+def _described(project: Path, name: str) -> list[Mapping[str, Any]]:
     for path in sorted((project / "dbt" / "models").rglob("*.yml")):
         described = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         for model in described.get("models") or []:
-            if model.get("name") == "customers":
-                return {column["name"]: _sql_type(column) for column in model.get("columns", [])}
-    return {}
+            if model.get("name") == name:
+                return list(model.get("columns", []))
+    return []
 
 
 def _sql_type(column: Mapping[str, Any]) -> str:
     return str(column.get("data_type", "varchar"))
 
 
-def _read(project: Path) -> Iterator[tuple[Campaign | None, list[Problem], Source]]:
-    for path in sorted((project / FOLDER).glob("*.y*ml")):
+def _read(
+    project: Path, folder: Path | None = None
+) -> Iterator[tuple[Campaign | None, list[Problem], Source]]:
+    for path in sorted((folder or project / FOLDER).glob("*.y*ml")):
         campaign, problems, source = documents.read(path, Campaign, project=project)
         if campaign is not None and campaign.campaign != path.stem:
             said = f"a campaign is called as its file; write 'campaign: {path.stem}'."
@@ -170,7 +117,7 @@ def _read(project: Path) -> Iterator[tuple[Campaign | None, list[Problem], Sourc
 def _unknown_audience(project: Path, campaign: Campaign, source: Source) -> Iterator[Problem]:
     models = (project / "dbt" / "models").rglob("audience_*.sql")
     known = {path.stem.removeprefix("audience_") for path in models}
-    if campaign.audience not in known:
+    if campaign.audience is not None and campaign.audience not in known:
         said = f"dbt has no model audience_{campaign.audience}.{nearest(campaign.audience, known)}"
         yield source.problem(("audience",), said)
 
@@ -183,15 +130,76 @@ def _wrong_fields(
             yield source.problem(("where", number, "field"), said)
 
 
+def _wrong_trigger(
+    project: Path, campaign: Campaign, source: Source, columns: Mapping[str, str]
+) -> Iterator[Problem]:
+    trigger = campaign.trigger
+    if isinstance(trigger, OnDate):
+        if trigger.date not in columns:
+            said = f"'{trigger.date}' is not a column of the customers mart."
+            yield source.problem(("trigger", "date"), f"{said}{nearest(trigger.date, columns)}")
+        elif filters.kind_of(columns[trigger.date]) != "date":
+            yield source.problem(("trigger", "date"), f"'{trigger.date}' is not a date.")
+    if isinstance(trigger, OnEvent) and trigger.event not in (known := _events(project)):
+        said = (
+            f"'{trigger.event}' is not an event of customer_events.{nearest(trigger.event, known)}"
+        )
+        yield source.problem(("trigger", "event"), said)
+
+    if isinstance(trigger, OnEvent) and days(trigger.within) > EVENT_DAYS:
+        said = f"customer_events holds {EVENT_DAYS} days; write {EVENT_DAYS}d or less."
+        yield source.problem(("trigger", "within"), said)
+
+
+def _events(project: Path) -> list[str]:
+    """The events that the mart's own description accepts."""
+    column = _column(project, "customer_events", "event")
+    tests = column.get("data_tests") or column.get("tests") or []
+    accepted = [one["accepted_values"] for one in tests if "accepted_values" in one]
+    return [value for one in accepted for value in (one.get("arguments") or one).get("values", [])]
+
+
+def _column(project: Path, model: str, name: str) -> Mapping[str, Any]:
+    return next((one for one in _described(project, model) if one["name"] == name), {})
+
+
 def _bad_templates(project: Path, campaign: Campaign, source: Source) -> Iterator[Problem]:
     from tessera import say
 
-    for number, step in enumerate(campaign.steps):
-        for said in say.check(project, step.template):
-            yield source.problem(("steps", number, "template"), said)
+    for place, template in campaign.templates():
+        for said in say.check(project, template):
+            yield source.problem(place, said)
 
 
-def _never_open(
+def _unknown_rewards(project: Path, campaign: Campaign, source: Source) -> Iterator[Problem]:
+    known = rewards(project)
+    for number, one in enumerate(campaign.steps):
+        if one.grant and one.grant.voucher not in known:
+            said = f"{PROGRAMME} has no reward '{one.grant.voucher}'."
+            said += nearest(one.grant.voucher, known)
+            yield source.problem(("steps", number, "grant", "voucher"), said)
+
+
+def rewards(project: Path) -> dict[str, Mapping[str, Any]]:
+    """The programme's rewards by name, as written; none when there is no programme."""
+    try:
+        found = yaml.safe_load((project / PROGRAMME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, yaml.YAMLError):
+        return {}
+    return {one["reward"]: one for one in (found or {}).get("rewards") or ()}
+
+
+def _unknown_tags(
+    rules: ContactPolicy | None, source: Source, known: set[str]
+) -> Iterator[Problem]:
+    """A cap on a tag that no campaign has would limit nothing, and nobody would notice."""
+    for number, cap in enumerate((rules.caps if rules else None) or ()):
+        if cap.tag and cap.tag not in known:
+            said = f"no campaign has the tag '{cap.tag}'.{nearest(cap.tag, known)}"
+            yield source.problem(("caps", number, "tag"), said)
+
+
+def _against_policy(
     campaign: Campaign, source: Source, rules: ContactPolicy | None
 ) -> Iterator[Problem]:
     if rules is None:
@@ -200,3 +208,6 @@ def _never_open(
     if not slots.open_hours(window, rules.quiet_hours):
         said = f"the send window {window} lies wholly in the quiet hours {rules.quiet_hours}."
         yield source.problem(("send_window",), said)
+    if campaign.cadence is not None and campaign.cadence not in rules.cadences:
+        said = f"the policy has no cadence '{campaign.cadence}'."
+        yield source.problem(("cadence",), said + nearest(campaign.cadence, rules.cadences))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
+from typing import Any, overload
 
 import duckdb
 
@@ -38,10 +38,22 @@ class Question:
     customer_id: str | None = None
 
 
+@overload
+def day(text: str, option: str) -> date: ...
+
+
+@overload
+def day(text: None, option: str) -> None: ...
+
+
+@overload
+def day(text: str | None, option: str) -> date | None: ...
+
+
 def day(text: str | None, option: str) -> date | None:
     """The date typed for `option`; BadInput when it is not one."""
     try:
-        return date.fromisoformat(text) if text else None
+        return None if text is None else date.fromisoformat(text)
     except ValueError:
         raise BadInput(f"{option} '{text}' is not a date; write it as 2026-03-31.") from None
 

@@ -11,8 +11,12 @@ select address_hash, scope, cause from suppression where channel = 'email'
 
 -- name: history
 -- Messages of other days that a rule may ask about: near enough to count under a cap, of these
--- campaigns, or with this content.
-select customer_id, campaign, step, occurrence, purpose, template, business_date, send_at, state
+-- campaigns, or with this content. Who was late counts from when the provider took the message.
+select
+    customer_id, household_id, campaign, campaign_version, step, occurrence, purpose, channel, tags,
+    template, variant, business_date,
+    case when state = 'accepted' and state_at > send_at then state_at else send_at end as send_at,
+    state
 from outbox
 where
     business_date <> :today
@@ -21,6 +25,68 @@ where
 -- name: today
 select
     send_key, customer_id, household_id, campaign, campaign_version, step, occurrence, purpose,
-    template, language, timezone, send_at, state
+    channel, tags, template, variant, language, timezone, send_at, state, state_reason
 from outbox
 where business_date = :today
+
+-- name: reading
+-- When each message of these campaigns was first opened and clicked; who clicked has opened.
+select
+    outbox.customer_id, outbox.campaign, outbox.step, outbox.occurrence,
+    min(provider_event.occurred_at) as opened_at,
+    min(case when provider_event.event = 'click' then provider_event.occurred_at end) as clicked_at
+from outbox
+inner join provider_event on outbox.send_key = provider_event.send_key
+where provider_event.event in ('open', 'click') and outbox.campaign in ({campaigns})
+group by outbox.customer_id, outbox.campaign, outbox.step, outbox.occurrence
+
+-- name: attention
+-- How many marketing messages in a row each customer has not read, and since when.
+with read as (
+    select outbox.customer_id, max(provider_event.occurred_at) as read_at
+    from outbox
+    inner join provider_event on outbox.send_key = provider_event.send_key
+    where provider_event.event in ('open', 'click')
+    group by outbox.customer_id
+)
+
+select
+    outbox.customer_id,
+    count(*) as unread,
+    coalesce(max(read.read_at), min(outbox.send_at)) as silent_since
+from outbox
+left join read on outbox.customer_id = read.customer_id
+where
+    outbox.purpose = 'marketing'
+    and outbox.state not in ('cancelled', 'rejected')
+    and outbox.business_date < :today
+    and (read.read_at is null or outbox.send_at > read.read_at)
+group by outbox.customer_id
+
+-- name: redemptions
+select account.owner_id as customer_id, max(transfer.effective_at) as redeemed_at
+from transfer
+inner join account on account.account_id = transfer.debit_id
+where transfer.kind = 'redeem' and account.owner_type = 'member'
+group by account.owner_id
+
+-- name: preferences
+select customer_id, name, value
+from current_preference
+where name in ('paused_until', 'frequency') or name like 'topic:%'
+
+-- name: rewards_given
+select reward_grant.reward, count(*) as given
+from reward_grant
+inner join outbox on reward_grant.send_key = outbox.send_key
+where outbox.state not in ('cancelled', 'rejected')
+group by reward_grant.reward
+
+-- name: versions
+-- The campaigns that journeys of these began under.
+select campaign, version, body from campaign_version where campaign in ({campaigns})
+
+-- name: keep_version
+insert into campaign_version (campaign, version, body, first_used_at)
+values (:campaign, :version, :body, :at)
+on conflict do nothing

@@ -1,6 +1,8 @@
--- One pass over every candidate of every campaign, in DuckDB. Tables it is given: `campaign_step`,
--- `slot`, `cap` (from the files), `heard_consent`, `suppression`, `history`, `today` (from the
--- store); the published marts are views of their own names.
+-- One pass over every candidate of every campaign, in DuckDB. Tables it is given: `course` (a
+-- campaign in one version), `step`, `edge`, `condition`, `content`, `slot`, `cap`, `level` and
+-- `rhythm` (from the files), `heard_consent`, `suppression`, `history`, `today`, `reading`,
+-- `attention` and `redemption` (from the store); the published marts are views of their own names.
+-- People and steps go by number from here on: texts are slow to join.
 
 -- name: bucket
 -- 0 to 9,999 for a person in a named draw, from the first eight hex digits of MD5. The draw's name
@@ -9,33 +11,65 @@ create or replace macro bucket(draw, customer_id) as (
     cast('0x' || left(md5(concat(draw, chr(31), customer_id)), 8) as uinteger) % 10000
 )
 
--- name: member
-create or replace temp table member (
-    campaign varchar, customer_id varchar, occurrence varchar, entered_on date, expected_value bigint
-)
+-- name: lot
+-- The order among equals: a number nobody chose that is the same every time.
+create or replace macro lot(draw, salt) as ((draw * salt) % 4294967296)
 
--- name: person
+-- name: hash_of
 -- An address in plain letters is hashed here; one that needs thought, by the function all share.
-create or replace temp table person as
-select
-    customer_id,
-    household_id,
-    coalesce(nullif(trim(language), ''), getvariable('language')) as language,
-    timezone,
-    coalesce(has_complaint_open, false) as has_complaint_open,
+create or replace macro hash_of(email) as (
     case
         when regexp_full_match(email, '[A-Za-z0-9._%+-]{1,64}@([a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?\.){1,4}[a-z]{2,20}')
             then sha256(lower(email))
         else hash_of_address(email)
-    end as address_hash
-from customers
-where customer_id in (select customer_id from member)
+    end
+)
+
+-- name: person
+-- Everybody who may be a candidate, in the order of their ids; who is in an audience but not among
+-- the customers has no address.
+create or replace temp table person as
+with known as (
+    select
+        customer_id,
+        household_id,
+        coalesce(nullif(trim(language), ''), getvariable('language')) as language,
+        timezone,
+        coalesce(has_complaint_open, false) as has_complaint_open,
+        hash_of(email) as address_hash,
+        last_purchase_at,
+        {satisfaction_score} as satisfaction_score,
+        {satisfaction_at} as satisfaction_at
+    from customers
+    union all by name
+    select distinct customer_id, getvariable('language') as language, false as has_complaint_open
+    from ({audiences})
+    where customer_id not in (select customer_id from customers)
+),
+
+numbered as (
+    select cast(row_number() over (order by customer_id) as integer) as cid, * from known
+)
+
+select
+    *,
+    {household} as gid,
+    cast('0x' || left(md5(customer_id), 8) as ubigint) as draw
+from numbered
+
+-- name: member
+create or replace temp table member (
+    course_id integer, cid integer, occurrence varchar, entered_on date, expected_value bigint
+)
 
 -- name: word
--- The latest word of each person, from the marts and from the store. A yes counts from the instant
--- we act as of, a no from when it is known; of two words at one instant the no.
+-- The latest word of each person on marketing, from the marts and from the store. A yes counts from
+-- the instant we act as of, a no from when it is known; of two words at one instant the no.
 create or replace temp table word as
-select customer_id, purpose, not max({'at': recorded_at, 'no': not granted})['no'] as granted
+select
+    customer_id,
+    not max({'at': recorded_at, 'no': not granted})['no'] as granted,
+    max(recorded_at) as said_at
 from (
     select customer_id, purpose, granted, recorded_at from consents
     where channel = 'email'
@@ -43,325 +77,918 @@ from (
     select customer_id, purpose, granted = 1, cast(left(recorded_at, 19) as timestamp)
     from heard_consent
 )
-where not granted or recorded_at <= getvariable('as_of')
-group by customer_id, purpose
+where purpose = 'marketing' and (not granted or recorded_at <= getvariable('as_of'))
+group by customer_id
 
--- name: past
--- What went out, or is about to: a message that was cancelled or rejected reached nobody.
-create or replace temp table past as
-select
-    * replace (
-        cast(business_date as date) as business_date,
-        cast(left(send_at, 19) as timestamp) as send_at
-    ),
-    state not in ('cancelled', 'rejected') as is_live
-from history
-
--- name: judged
--- Every member of an audience at every step of its campaign meets the rules, in their order. A
--- verdict is the reason and what decided it; null is still open.
-create or replace temp table judged as
-with latest_step as (
+-- name: reach
+-- What stops any message of a purpose to a person, the first rule that does; null: nothing. And
+-- how tired of us the person is.
+create or replace temp table reach as
+with stop as (
     select
-        customer_id, campaign, occurrence, step,
-        max(business_date) as planned_on,
-        max(business_date) filter (is_live and business_date < getvariable('today')) as sent_on
-    from past
-    group by customer_id, campaign, occurrence, step
-),
-
-other_occurrence as (
-    select
-        member.customer_id, member.campaign, member.occurrence,
-        arg_min(past.business_date, abs(past.business_date - getvariable('today'))) as planned_on
-    from member
-    inner join past
-        on
-            member.customer_id = past.customer_id
-            and member.campaign = past.campaign
-            and member.occurrence <> past.occurrence
-    where past.is_live
-    group by member.customer_id, member.campaign, member.occurrence
-),
-
-seen as (
-    select customer_id, template, max(business_date) as planned_on
-    from past
-    where is_live
-    group by customer_id, template
-),
-
-stop as (
-    select suppression.address_hash, purposes.purpose, min(suppression.cause) as cause
+        address_hash,
+        min(cause) filter (scope in ('all', 'marketing')) as marketing,
+        min(cause) filter (scope in ('all', 'service')) as service
     from suppression
-    inner join (select distinct purpose from campaign_step) as purposes
-        on suppression.scope = 'all' or suppression.scope = purposes.purpose
-    group by suppression.address_hash, purposes.purpose
+    group by address_hash
+),
+
+tired as (
+    select
+        attention.customer_id,
+        max(level.number) as level
+    from attention
+    inner join level
+        on
+            attention.unread >= level.unread
+            and cast(left(attention.silent_since, 19) as timestamp)
+            <= getvariable('as_of') - to_days(level.silent_days)
+    group by attention.customer_id
 )
 
 select
-    member.campaign,
-    member.customer_id,
-    member.occurrence,
-    campaign_step.step_id,
-    coalesce(member.expected_value, 0) as expected_value,
-    person.household_id,
-    coalesce(person.language, getvariable('language')) as language,
-    slot.zone,
-    slot.send_from,
-    slot.send_until,
-    planned.send_key as planned_key,
+    person.cid,
+    coalesce(tired.level, 0) as level,
+    frequency.value as pace,
+    word.said_at as refused_at,
     case
-        when planned.send_key is not null
-            then null
-        when person.address_hash is null
-            then {'reason': 'no_address', 'by': 'email'}
-        when campaign_step.purpose = 'marketing' and not coalesce(word.granted, false)
+        when person.address_hash is null then {'reason': 'no_address', 'by': 'email'}
+        when not coalesce(word.granted, false)
             then {
                 'reason': 'no_consent',
-                'by': concat(
-                    'email ', campaign_step.purpose,
-                    if(word.granted is null, ' never given', ' withdrawn')
+                'by': if(
+                    word.granted is null,
+                    'email marketing never given', 'email marketing withdrawn'
                 )
             }
-        when stop.cause is not null
-            then {'reason': 'suppressed', 'by': stop.cause}
-        when campaign_step.purpose = 'marketing' and person.has_complaint_open
-            then {'reason': 'complaint_open', 'by': 'complaint'}
-        when
-            campaign_step.purpose = 'marketing'
-            and bucket('*', member.customer_id) < getvariable('global_control')
+        when stop.marketing is not null then {'reason': 'suppressed', 'by': stop.marketing}
+        when paused.value > cast(getvariable('today') as varchar)
+            then {'reason': 'suppressed', 'by': concat('paused until ', paused.value)}
+        when getvariable('stopped') is not null
+            then {'reason': 'suppressed', 'by': cast(getvariable('stopped') as varchar)}
+        when person.has_complaint_open then {'reason': 'complaint_open', 'by': 'complaint'}
+        when bucket('*', person.customer_id) < getvariable('global_control')
             then {'reason': 'control_group', 'by': 'global'}
-        when bucket(member.campaign, member.customer_id) < campaign_step.control_group
-            then {'reason': 'control_group', 'by': member.campaign}
-        when latest_step.planned_on is not null
-            then {'reason': 're_entry', 'by': concat('planned on ', latest_step.planned_on)}
-        when
-            campaign_step.previous_step is null
-            and abs(other_occurrence.planned_on - getvariable('today'))
-            < campaign_step.re_entry_after_days
-            then {
-                'reason': 're_entry',
-                'by': concat(
-                    'planned on ', other_occurrence.planned_on, ', again after ',
-                    campaign_step.re_entry_after_days, ' days'
-                )
-            }
-        when campaign_step.previous_step is not null and previous.sent_on is null
-            then {'reason': 'not_due', 'by': concat('follows step ', campaign_step.previous_step)}
-        when
-            coalesce(previous.sent_on, member.entered_on) + campaign_step.after_days
-            > getvariable('today')
-            then {
-                'reason': 'not_due',
-                'by': concat(
-                    'due on ',
-                    coalesce(previous.sent_on, member.entered_on) + campaign_step.after_days
-                )
-            }
-        when not campaign_step.may_repeat and seen.planned_on is not null
-            then {
-                'reason': 'repeat_content',
-                'by': concat(campaign_step.template, ' on ', seen.planned_on)
-            }
-        when getvariable('stale') is not null
-            then {'reason': 'stale_data', 'by': cast(getvariable('stale') as varchar)}
-        when campaign_step.ends_at <= coalesce(slot.send_from, getvariable('as_of'))
-            then {'reason': 'too_late', 'by': concat('not after ', campaign_step.ends_at)}
-        when slot.send_from is null
-            then {'reason': 'outside_window', 'by': concat(campaign_step.hours, ' ', slot.zone)}
-    end as verdict
+    end as marketing,
+    case
+        when person.address_hash is null then {'reason': 'no_address', 'by': 'email'}
+        when stop.service is not null then {'reason': 'suppressed', 'by': stop.service}
+    end as service
+from person
+left join word on person.customer_id = word.customer_id
+left join stop on person.address_hash = stop.address_hash
+left join tired on person.customer_id = tired.customer_id
+left join (select * from preference where name = 'paused_until') as paused
+    on person.customer_id = paused.customer_id
+left join (select * from preference where name = 'frequency') as frequency
+    on person.customer_id = frequency.customer_id
+
+-- name: declined
+-- Campaigns with a tag that a person has declined in the preference centre.
+create or replace temp table declined as
+select person.cid, course.course_id, min(topic.tag) as tag
+from (
+    select customer_id, split_part(name, ':', 2) as tag from preference
+    where starts_with(name, 'topic:') and value = 'no'
+) as topic
+inner join person on topic.customer_id = person.customer_id
+inner join course
+    on course.purpose = 'marketing' and list_contains(string_split(course.tags, ','), topic.tag)
+group by person.cid, course.course_id
+
+-- name: past
+-- What went out, or is about to, on other days: a message that was cancelled or rejected reached
+-- nobody.
+create or replace temp table past as
+select
+    person.cid,
+    person.gid,
+    history.campaign,
+    history.campaign_version as version,
+    history.step,
+    history.occurrence,
+    history.purpose,
+    bits_of(history.tags) as tag_bits,
+    history.template,
+    history.variant,
+    cast(history.business_date as date) as business_date,
+    cast(left(history.send_at, 19) as timestamp) as send_at,
+    history.state not in ('cancelled', 'rejected') as is_live
+from history
+inner join person on history.customer_id = person.customer_id
+
+-- name: past_step
+create or replace temp table past_step as
+select
+    cid, campaign, occurrence, step,
+    max(business_date) as planned_on,
+    max(business_date) filter (is_live and business_date < getvariable('today')) as sent_on,
+    max(send_at) filter (is_live and business_date < getvariable('today')) as sent_at
+from past
+where campaign in (select campaign from course)
+group by cid, campaign, occurrence, step
+
+-- name: journey
+-- A journey begins with its first message, and keeps the campaign's version of that day.
+create or replace temp table journey as
+select
+    past.cid,
+    past.campaign,
+    past.occurrence,
+    min(past.send_at) filter (past.is_live) as started_at,
+    max(past.business_date) as planned_on,
+    arg_max(past.step, past.send_at) as last_step,
+    any_value(current.course_id) as current_id,
+    coalesce(
+        arg_min(begun.course_id, past.send_at) filter (past.is_live),
+        any_value(current.course_id)
+    ) as course_id
+from past
+inner join course as current
+    on past.campaign = current.campaign and current.is_current and current.due_in = 0
+left join course as begun on past.campaign = begun.campaign and past.version = begun.version
+group by past.cid, past.campaign, past.occurrence
+
+-- name: candidate
+-- One row per member and step that may be next: the first for who has not begun, those that follow
+-- what was sent for who has, and the last again for who is through.
+create or replace temp table candidate as
+with begun_member as (
+    select
+        journey.*,
+        member.cid is not null as is_in_audience,
+        coalesce(member.expected_value, 0) as expected_value
+    from journey
+    left join member
+        on
+            journey.current_id = member.course_id
+            and journey.cid = member.cid
+            and journey.occurrence = member.occurrence
+),
+
+next as (
+    select
+        begun_member.course_id,
+        begun_member.cid,
+        begun_member.occurrence,
+        step.step_id,
+        max(past_step.sent_on) as counted_from,
+        begun_member.expected_value,
+        begun_member.is_in_audience,
+        begun_member.started_at,
+        cast(null as date) as through_on
+    from begun_member
+    inner join past_step using (cid, campaign, occurrence)
+    inner join step on begun_member.course_id = step.course_id
+    inner join edge on step.step_id = edge.step_id and past_step.step = edge.after_step
+    where past_step.sent_on is not null
+        and (begun_member.cid, begun_member.campaign, begun_member.occurrence, step.step) not in (
+            select (cid, campaign, occurrence, step) from past_step
+        )
+    group by all
+)
+
+select
+    member.course_id,
+    member.cid,
+    member.occurrence,
+    step.step_id,
+    member.entered_on as counted_from,
+    member.expected_value,
+    true as is_in_audience,
+    cast(null as timestamp) as started_at,
+    cast(null as date) as through_on
 from member
-inner join campaign_step using (campaign)
-left join person on member.customer_id = person.customer_id
-left join slot
-    on member.campaign = slot.campaign and person.timezone is not distinct from slot.timezone
-left join today as planned
+inner join course on member.course_id = course.course_id
+inner join step on member.course_id = step.course_id and step.position = 0
+left join journey
     on
-        member.customer_id = planned.customer_id
-        and member.campaign = planned.campaign
-        and member.occurrence = planned.occurrence
-        and campaign_step.step = planned.step
-left join word
-    on member.customer_id = word.customer_id and campaign_step.purpose = word.purpose
-left join stop
-    on person.address_hash = stop.address_hash and campaign_step.purpose = stop.purpose
-left join latest_step
+        course.campaign = journey.campaign
+        and member.cid = journey.cid
+        and member.occurrence = journey.occurrence
+where journey.cid is null
+union all
+-- Who left the audience in the middle goes on, but not for ever.
+select next.* from next
+inner join step on next.step_id = step.step_id
+inner join course on next.course_id = course.course_id
+where
+    next.is_in_audience
+    or next.counted_from + step.after_days + coalesce(course.valid_days, 30)
+    >= getvariable('today')
+union all
+select
+    begun_member.current_id,
+    begun_member.cid,
+    begun_member.occurrence,
+    coalesce(any_value(last.step_id), any_value(first.step_id)),
+    null,
+    any_value(begun_member.expected_value),
+    true,
+    any_value(begun_member.started_at),
+    any_value(begun_member.planned_on)
+from begun_member
+inner join step as first on begun_member.current_id = first.course_id and first.position = 0
+left join step as last
+    on begun_member.current_id = last.course_id and begun_member.last_step = last.step
+left join next
     on
-        member.customer_id = latest_step.customer_id
-        and member.campaign = latest_step.campaign
-        and member.occurrence = latest_step.occurrence
-        and campaign_step.step = latest_step.step
-left join latest_step as previous
+        begun_member.course_id = next.course_id
+        and begun_member.cid = next.cid
+        and begun_member.occurrence = next.occurrence
+where begun_member.is_in_audience and next.cid is null
+group by begun_member.current_id, begun_member.cid, begun_member.occurrence
+
+-- name: unmet
+-- Candidates of whose step's conditions one is not true, and the first that is not.
+create or replace temp table unmet as
+select
+    candidate.rowid as id,
+    min_by(condition.label, condition.position) as label
+from candidate
+inner join condition on candidate.step_id = condition.step_id
+inner join course on candidate.course_id = course.course_id
+inner join person on candidate.cid = person.cid
+left join past_step as about
     on
-        member.customer_id = previous.customer_id
-        and member.campaign = previous.campaign
-        and member.occurrence = previous.occurrence
-        and campaign_step.previous_step = previous.step
-left join other_occurrence
+        candidate.cid = about.cid
+        and course.campaign = about.campaign
+        and candidate.occurrence = about.occurrence
+        and condition.about = about.step
+left join read_step
     on
-        member.customer_id = other_occurrence.customer_id
-        and member.campaign = other_occurrence.campaign
-        and member.occurrence = other_occurrence.occurrence
-left join seen
-    on member.customer_id = seen.customer_id and campaign_step.template = seen.template
+        candidate.cid = read_step.cid
+        and course.campaign = read_step.campaign
+        and candidate.occurrence = read_step.occurrence
+        and condition.about = read_step.step
+left join redemption on person.customer_id = redemption.customer_id
+where condition.negated = coalesce(
+    about.sent_at is not null and case condition.did
+        when 'opened' then read_step.opened_at <= getvariable('as_of')
+        when 'clicked' then read_step.clicked_at <= getvariable('as_of')
+        when 'purchased' then person.last_purchase_at > about.sent_at
+        when 'redeemed' then cast(left(redemption.redeemed_at, 19) as timestamp) > about.sent_at
+        when 'scored'
+            then
+                person.satisfaction_at > about.sent_at
+                and person.satisfaction_score between condition.low and condition.high
+    end, false
+)
+group by candidate.rowid
+
+-- name: read_step
+create or replace temp table read_step as
+select
+    person.cid,
+    reading.campaign,
+    reading.occurrence,
+    reading.step,
+    cast(left(reading.opened_at, 19) as timestamp) as opened_at,
+    cast(left(reading.clicked_at, 19) as timestamp) as clicked_at
+from reading
+inner join person on reading.customer_id = person.customer_id
+
+-- name: over
+-- Journeys that have come to their end before their last step, and what ended them.
+create or replace temp table over as
+with clicked as (
+    select cid, campaign, occurrence, max(clicked_at) as clicked_at
+    from read_step
+    where clicked_at <= getvariable('as_of')
+    group by cid, campaign, occurrence
+)
+
+select
+    candidate.rowid as id,
+    case
+        when course.ends_purchased and person.last_purchase_at > candidate.started_at
+            then 'purchased'
+        when
+            course.ends_redeemed
+            and cast(left(redemption.redeemed_at, 19) as timestamp) > candidate.started_at
+            then 'redeemed'
+        when course.ends_clicked and clicked.clicked_at is not null then 'clicked'
+        when
+            course.ends_unsubscribed
+            and not word.granted and word.said_at > candidate.started_at
+            then 'unsubscribed'
+        when course.ends_complaint and person.has_complaint_open then 'complaint_opened'
+        when course.ends_left and not candidate.is_in_audience then 'left_audience'
+    end as label
+from candidate
+inner join course on candidate.course_id = course.course_id
+inner join person on candidate.cid = person.cid
+left join clicked
+    on
+        candidate.cid = clicked.cid
+        and course.campaign = clicked.campaign
+        and candidate.occurrence = clicked.occurrence
+left join word on person.customer_id = word.customer_id
+left join redemption on person.customer_id = redemption.customer_id
+where candidate.started_at is not null and candidate.through_on is null and label is not null
+
+-- name: met_before
+-- When another occurrence of a campaign that waits was last, or will be next, on its way.
+create or replace temp table met_before as
+select
+    candidate.rowid as id,
+    arg_min(past.business_date, abs(past.business_date - getvariable('today'))) as planned_on
+from candidate
+inner join course on candidate.course_id = course.course_id
+inner join past
+    on
+        candidate.cid = past.cid
+        and course.campaign = past.campaign
+        and candidate.occurrence <> past.occurrence
+where past.is_live and candidate.started_at is null and course.re_entry_after_days is not null
+group by candidate.rowid
+
+-- name: picked
+-- The content each candidate would get: of several variants the one its person's lot falls on, or
+-- the next that this person has not seen. `seen_on`: all were.
+create or replace temp table picked as
+with seen as (
+    select cid, template, max(business_date) as seen_on, count(*) as times
+    from past
+    where is_live
+    group by cid, template
+),
+
+choice as (
+    select
+        candidate.rowid as id,
+        content.number,
+        content.variant,
+        content.template,
+        course.may_repeat,
+        seen.seen_on,
+        coalesce(seen.times, 0) as times,
+        (
+            content.number - max(content.number) filter (
+                content.first_unit
+                <= bucket(concat(course.campaign, '/', step.step), person.customer_id)
+                * content.units // 10000
+            ) over (partition by candidate.rowid) + step.contents
+        ) % step.contents as turn
+    from candidate
+    inner join course on candidate.course_id = course.course_id
+    inner join step on candidate.step_id = step.step_id and step.contents > 1
+    inner join content on step.step_id = content.step_id and content.weight > 0
+    inner join person on candidate.cid = person.cid
+    left join seen on candidate.cid = seen.cid and content.template = seen.template
+    where candidate.through_on is null
+)
+
+select
+    id,
+    arg_min(variant, (times, turn)) as variant,
+    arg_min(template, (times, turn)) as template,
+    if(any_value(may_repeat) or min(times) = 0, null, min(seen_on)) as seen_on
+from choice
+group by id
+union all
+select candidate.rowid, '', step.template, seen.seen_on
+from candidate
+inner join course on candidate.course_id = course.course_id
+inner join step on candidate.step_id = step.step_id and step.contents = 1
+inner join seen on candidate.cid = seen.cid and step.template = seen.template
+where not course.may_repeat and candidate.through_on is null
+
+-- name: paced
+-- Candidates whose campaign's own rhythm is full, and its rule; half as often for the tired.
+create or replace temp table paced as
+with sent as (
+    select cid, campaign, min(send_at) as first_at, list(send_at) as times
+    from past
+    where is_live and campaign in (select campaign from course where cadence is not null)
+    group by cid, campaign
+)
+
+select candidate.rowid as id, min_by(rhythm.label, rhythm.position) as label
+from candidate
+inner join course on candidate.course_id = course.course_id
+inner join person on candidate.cid = person.cid
+inner join reach on candidate.cid = reach.cid
+inner join slot
+    on course.hours_id = slot.hours_id and person.timezone is not distinct from slot.timezone
+inner join sent on candidate.cid = sent.cid and course.campaign = sent.campaign
+inner join rhythm on course.cadence = rhythm.cadence
+where
+    rhythm.position = (
+        select min(phase.position) from rhythm as phase
+        where
+            phase.cadence = course.cadence
+            and (
+                phase.until_day is null
+                or slot.send_from < sent.first_at + to_days(phase.until_day)
+            )
+    )
+    and len(list_filter(
+        sent.times,
+        lambda sent_at: sent_at > slot.send_from - to_days(if(reach.level > 0, 2, 1) * rhythm.days)
+    )) >= rhythm.most
+group by candidate.rowid
+
+-- name: judged
+-- Every candidate meets the rules in their order. A verdict is the reason and what decided it;
+-- null is still open. `coming_on`: nothing but the day is against it.
+create or replace temp table judged as
+with asked as (
+    select
+        candidate.rowid as id,
+        candidate.*,
+        coalesce(candidate.counted_from, getvariable('today')) + step.after_days as due_on,
+        planned.send_key as planned_key,
+        planned.state_reason as dropped_for,
+        case
+            when planned.send_key is not null then null
+            when
+                course.purpose = 'marketing'
+                and reach.marketing['reason'] in ('no_address', 'no_consent')
+                then reach.marketing
+            when declined.tag is not null
+                then {'reason': 'no_consent', 'by': concat('topic ', declined.tag, ' declined')}
+            when course.purpose = 'marketing' and reach.marketing is not null then reach.marketing
+            when course.purpose = 'service' and reach.service is not null then reach.service
+            when
+                course.control_group > 0
+                and bucket(course.campaign, person.customer_id) < course.control_group
+                then {'reason': 'control_group', 'by': course.campaign}
+            when candidate.through_on is not null
+                then {'reason': 're_entry', 'by': concat('planned on ', candidate.through_on)}
+            when
+                abs(met_before.planned_on - getvariable('today')) < course.re_entry_after_days
+                then {
+                    'reason': 're_entry',
+                    'by': concat(
+                        'planned on ', met_before.planned_on, ', again after ',
+                        course.re_entry_after_days, ' days'
+                    )
+                }
+            when over.label is not null then {'reason': 'exited', 'by': over.label}
+        end as early,
+        case
+            when unmet.label is not null
+                then {'reason': 'condition_not_met', 'by': unmet.label}
+            when picked.seen_on is not null
+                then {
+                    'reason': 'repeat_content',
+                    'by': concat(picked.template, ' on ', picked.seen_on)
+                }
+            when getvariable('stale') is not null
+                then {'reason': 'stale_data', 'by': cast(getvariable('stale') as varchar)}
+            when
+                coalesce(candidate.counted_from, getvariable('today')) + step.after_days
+                + course.valid_days < getvariable('today')
+                then {
+                    'reason': 'too_late',
+                    'by': concat(
+                        'due on ', candidate.counted_from + step.after_days,
+                        ', valid for ', course.valid_days, ' days'
+                    )
+                }
+            when course.ends_at <= coalesce(slot.send_from, getvariable('as_of'))
+                then {'reason': 'too_late', 'by': concat('not after ', course.ends_at)}
+            when course.held_by is not null
+                then {'reason': 'outside_window', 'by': course.held_by}
+            when slot.send_from is null
+                then {'reason': 'outside_window', 'by': concat(course.hours, ' ', slot.zone)}
+            when paced.label is not null then {'reason': 'capped', 'by': paced.label}
+        end as late,
+        coalesce(picked.variant, '') as variant,
+        coalesce(picked.template, step.template) as template,
+        slot.zone,
+        slot.send_from,
+        slot.send_until,
+        course.due_in,
+        course.due_on as scheduled_on
+    from candidate
+    inner join course on candidate.course_id = course.course_id
+    inner join step on candidate.step_id = step.step_id
+    inner join person on candidate.cid = person.cid
+    inner join reach on candidate.cid = reach.cid
+    left join slot
+        on course.hours_id = slot.hours_id and person.timezone is not distinct from slot.timezone
+    left join planned
+        on
+            candidate.cid = planned.cid
+            and course.campaign = planned.campaign
+            and candidate.occurrence = planned.occurrence
+            and step.step = planned.step
+    left join declined
+        on candidate.cid = declined.cid and candidate.course_id = declined.course_id
+    left join met_before on candidate.rowid = met_before.id
+    left join over on candidate.rowid = over.id
+    left join unmet on candidate.rowid = unmet.id
+    left join picked on candidate.rowid = picked.id
+    left join paced on candidate.rowid = paced.id
+)
+
+select
+    * exclude (id, counted_from, is_in_audience, started_at, through_on, early, late),
+    if(
+        early is null and late is null and planned_key is null,
+        nullif(greatest(due_on, scheduled_on), getvariable('today')), null
+    ) as coming_on,
+    case
+        when planned_key is not null then dropped(dropped_for)
+        when early is not null then early
+        when due_on > getvariable('today')
+            then {'reason': 'not_due', 'by': concat('due on ', due_on)}
+        else late
+    end as verdict
+from asked
+
+-- name: dropped
+-- What was given up for good earlier today says why in its message.
+create or replace macro dropped(said) as (
+    case
+        when said like 'dropped: %'
+            then {'reason': split_part(said, ' ', 2), 'by': nullif(said[len(concat_ws(' ', 'dropped:', split_part(said, ' ', 2), '')) + 1:], '')}
+    end
+)
+
+-- name: latecomer
+-- Who was written to today and has left the customers since.
+insert into person by name
+select
+    cid, cid as gid, customer_id, getvariable('language') as language,
+    false as has_complaint_open, 0 as draw
+from (
+    select
+        cast((select count(*) from person) + row_number() over (order by customer_id) as integer)
+            as cid,
+        customer_id
+    from (select distinct customer_id from today)
+    where customer_id not in (select customer_id from person)
+)
+
+-- name: planned
+create or replace temp table planned as
+select person.cid, today.*
+from today
+inner join person on today.customer_id = person.customer_id
 
 -- name: still_planned
 -- What was planned earlier today stays, even if the audience or the campaign has moved on since.
 insert into judged by name
 select
-    today.campaign,
-    today.customer_id,
-    today.occurrence,
-    campaign_step.step_id,
+    course.course_id,
+    planned.cid,
+    planned.occurrence,
+    step.step_id,
     0 as expected_value,
-    today.send_key as planned_key
-from today
-left join campaign_step using (campaign, step)
-where
-    today.campaign in (select campaign from campaign_step)
-    and today.send_key not in (select planned_key from judged where planned_key is not null)
+    planned.send_key as planned_key,
+    planned.template,
+    planned.variant,
+    planned.timezone as zone,
+    0 as due_in,
+    dropped(planned.state_reason) as verdict
+from planned
+inner join course on planned.campaign = course.campaign and course.is_current and course.due_in = 0
+left join step on course.course_id = step.course_id and planned.step = step.step
+where planned.send_key not in (select planned_key from judged where planned_key is not null)
 
 -- name: contender
--- Who passed every rule, in the order slots go: priority, expected value, and a hash that nobody
--- can guess but everybody can repeat. What was planned earlier today keeps its place.
+-- Who passed every rule, in the order slots go: priority, expected value, lot. What was planned
+-- earlier today keeps its place; what comes soon holds its own against those of lower priority.
 create or replace temp table contender as
 select
     *,
     row_number() over (
-        partition by customer_id order by priority desc, expected_value desc, send_key
+        partition by gid order by priority desc, is_coming, expected_value desc, lot, occurrence, cid
     ) as rank
 from (
     select
         judged.rowid as id,
-        judged.customer_id,
-        judged.campaign,
+        judged.cid,
+        person.gid,
         judged.expected_value,
-        coalesce(campaign_step.priority, 0) as priority,
-        coalesce(today.step, campaign_step.step) as step,
-        coalesce(today.template, campaign_step.template) as template,
-        coalesce(today.purpose, campaign_step.purpose) as purpose,
-        campaign_step.may_repeat,
-        today.send_key is not null as is_planned,
-        coalesce(cast(left(today.send_at, 19) as timestamp), judged.send_from) as send_at,
+        judged.template,
+        judged.occurrence,
+        course.campaign,
+        course.priority,
+        coalesce(planned.purpose, course.purpose) as purpose,
+        if(planned.tags is null, course.tag_bits, bits_of(planned.tags)) as tag_bits,
+        course.may_repeat,
+        coalesce(planned.step, step.step) as step,
+        reach.level,
+        reach.pace,
+        planned.send_key is not null as is_planned,
+        judged.coming_on is not null as is_coming,
+        judged.coming_on,
+        -- One verdict does for all candidates of a person that are alike under the caps.
+        if(judged.coming_on is null, course.class_id, -1 - judged.rowid) as class_id,
         coalesce(
-            today.send_key,
-            left(sha256(concat_ws(
-                chr(31), judged.customer_id, judged.campaign, campaign_step.step, judged.occurrence
-            )), 32)
-        ) as send_key
+            cast(left(planned.send_at, 19) as timestamp),
+            judged.send_from + to_days(coalesce(judged.coming_on - getvariable('today'), 0))
+        ) as send_at,
+        least(judged.send_until, course.ends_at)
+        + to_days(coalesce(judged.coming_on - getvariable('today'), 0)) as send_until,
+        lot(person.draw, step.salt) as lot
     from judged
-    left join campaign_step using (step_id)
-    left join today on judged.planned_key = today.send_key
-    where judged.verdict is null
+    inner join person on judged.cid = person.cid
+    inner join reach on judged.cid = reach.cid
+    inner join course on judged.course_id = course.course_id
+    left join step on judged.step_id = step.step_id
+    left join planned on judged.planned_key = planned.send_key
+    where
+        (judged.verdict is null and judged.due_in = 0)
+        or judged.coming_on <= getvariable('today') + getvariable('reserve_days')
 )
+
+-- name: spent
+-- Of a reward that is limited, those have what is left who come first, whether or not a cap then lets
+-- them: so the same day again says the same, and what was not used is there tomorrow.
+create or replace temp table spent as
+select id, reward
+from (
+    select
+        contender.id,
+        reward.reward,
+        reward.remaining,
+        row_number() over (
+            partition by reward.reward
+            order by
+                contender.priority desc, contender.expected_value desc, contender.lot,
+                contender.occurrence, contender.cid
+        ) as place
+    from contender
+    inner join judged on contender.id = judged.rowid
+    inner join step on judged.step_id = step.step_id
+    inner join reward on step.reward = reward.reward
+    where not contender.is_coming and not contender.is_planned
+)
+where place > remaining
+
+-- name: withhold
+delete from contender where id in (select id from spent)
 
 -- name: message
 -- What counts under the caps: history (rank 0), the day's messages that this pass does not judge,
 -- and those of today with their rank.
 create or replace temp table message as
-select customer_id, campaign, step, template, purpose, send_at, 0 as rank
+select
+    cid, gid, campaign, step, template, purpose, tag_bits, send_at,
+    cast(0 as bigint) as rank, false as is_coming, cast(null as date) as coming_on
 from past
 where is_live and send_at >= getvariable('since')
 union all
-select customer_id, campaign, step, template, purpose, cast(left(send_at, 19) as timestamp), 0
-from today
+select
+    planned.cid, person.gid, planned.campaign, planned.step, planned.template, planned.purpose,
+    bits_of(planned.tags), cast(left(planned.send_at, 19) as timestamp), 0, false, null
+from planned
+inner join person on planned.cid = person.cid
 where
-    state not in ('cancelled', 'rejected')
-    and campaign not in (select campaign from campaign_step)
+    planned.state not in ('cancelled', 'rejected')
+    and planned.campaign not in (select campaign from course where due_in = 0)
 union all
-select customer_id, campaign, step, template, purpose, send_at, rank
+select
+    cid, gid, campaign, step, template, purpose, tag_bits, send_at, rank, false, null
 from contender
 where is_planned
+
+-- name: waiting
+create or replace temp table waiting as
+select id, cid, gid, class_id, rank from contender where not is_planned
 
 -- name: lost
 create or replace temp table lost (id bigint, verdict struct(reason varchar, "by" varchar))
 
--- name: round
--- Everybody's best candidate but `rank` - 1 meets what is there already: the same step or content
--- in this pass, then each cap. A cap counts the messages less than its span away on either side,
--- so that no span of that length ever holds more.
-insert into lost
-with contest as (
-    select * from contender
-    where rank = getvariable('rank') and not is_planned
-),
+-- name: closed
+-- People to whom a kind of message can no more be sent in this pass.
+create or replace temp table closed (
+    cid integer, class_id bigint, verdict struct(reason varchar, "by" varchar)
+)
 
-rival as (
-    select contest.id, min_by(concat(message.campaign, '/', message.step), message.rank) as winner
+-- name: granted
+create or replace temp table granted (id bigint, send_at timestamp)
+
+-- name: contest
+-- The best that waits of every person or household, with the caps it must fit under and what is
+-- there already. A cap counts the messages less than its span away on either side, so that no
+-- span of that length ever holds more.
+create or replace temp table contest as
+select contender.*
+from contender
+where contender.id in (select arg_min(id, rank) from waiting group by gid)
+
+-- name: met
+-- Two joins, since an outer join on anything but equals would look at all pairs.
+create or replace temp table met as
+with limited as (
+    select
+        contest.*,
+        cap.position,
+        cap.label,
+        cap.most,
+        cap.per_household,
+        cap.tag_bits as cap_bits,
+        to_minutes(cap.minutes) as span
     from contest
-    inner join message using (customer_id)
-    where
-        message.rank > 0
-        and (
-            (message.campaign = contest.campaign and message.step = contest.step)
-            or (message.template = contest.template and not contest.may_repeat)
-        )
-    group by contest.id
+    inner join cap
+        on
+            contest.purpose = cap.purpose
+            and (cap.tag_bits & contest.tag_bits) = cap.tag_bits
+            and (cap.level is null or cap.level = contest.level)
+            and (cap.pace is null or cap.pace = contest.pace)
 ),
 
 counted as (
     select
+        limited.id,
+        limited.position,
+        list({
+            'at': message.send_at, 'rank': message.rank, 'is_coming': message.is_coming,
+            'said': concat(message.campaign, '/', message.step, ' on ' || message.coming_on)
+        } order by message.send_at desc) as messages
+    from limited
+    inner join message on limited.gid = message.gid and limited.purpose = message.purpose
+    where
+        (limited.per_household or limited.cid = message.cid)
+        and (limited.cap_bits & message.tag_bits) = limited.cap_bits
+        and message.send_at > limited.send_at - limited.span
+        and message.send_at < limited.send_until + limited.span
+    group by limited.id, limited.position
+)
+
+select limited.id, limited.position, limited.label, limited.most, limited.span, counted.messages
+from limited
+left join counted on limited.id = counted.id and limited.position = counted.position
+
+-- name: place
+-- The first instant of the slot at which every cap has room: now, or when the oldest of as many
+-- messages as a cap allows falls out of its span.
+create or replace temp table place as
+with earliest as (
+    select
         contest.id,
-        cap.position,
-        cap.label,
-        cap.most,
-        count(message.rank) filter (message.rank = 0) as before_today,
-        count(message.rank) filter (message.rank < contest.rank) as ahead,
-        count(message.rank) as found,
-        max_by(concat(message.campaign, '/', message.step), message.rank)
-            filter (message.rank > 0 and message.rank < contest.rank) as last_ahead,
-        min_by(concat(message.campaign, '/', message.step), message.rank)
-            filter (message.rank > contest.rank) as first_behind
+        max(case
+            when met.most is null or coalesce(len(met.messages), 0) < met.most
+                then contest.send_at
+            when met.most = 0 then timestamp 'infinity'
+            else greatest(contest.send_at, met.messages[met.most]['at'] + met.span)
+        end) as free_at
     from contest
-    inner join cap using (purpose)
-    left join message
-        on
-            contest.customer_id = message.customer_id
-            and contest.purpose = message.purpose
-            and message.send_at > contest.send_at - to_days(cap.days)
-            and message.send_at < contest.send_at + to_days(cap.days)
-    group by contest.id, contest.rank, cap.position, cap.label, cap.most
+    left join met on contest.id = met.id
+    group by contest.id
 ),
 
-broken as (
+-- Each contest at the start of its slot, and where it might be later.
+tried as (
+    select contest.id, contest.send_at as at, contest.rank from contest
+    union
+    select contest.id, earliest.free_at, contest.rank
+    from contest
+    inner join earliest on contest.id = earliest.id
+    where earliest.free_at < contest.send_until
+),
+
+full_cap as (
     select
-        id,
-        min_by(label, position) filter (before_today >= most) as full_cap,
-        min_by(concat(last_ahead, ' (', label, ')'), position) filter (ahead >= most) as outranked_by,
-        min_by(concat(first_behind, ' (', label, ')'), position) filter (found >= most) as kept_by
-    from counted
-    where found >= most
-    group by id
+        tried.id,
+        tried.at,
+        met.position,
+        met.label,
+        met.most,
+        list_filter(
+            met.messages,
+            lambda one: one['at'] > tried.at - met.span and one['at'] < tried.at + met.span
+        ) as found
+    from tried
+    inner join met on tried.id = met.id
+    where len(found) >= met.most or met.most = 0
+),
+
+first_room as (
+    select tried.id, min(tried.at) as at
+    from tried
+    left join full_cap on tried.id = full_cap.id and tried.at = full_cap.at
+    where full_cap.id is null
+    group by tried.id
+),
+
+why as (
+    select
+        full_cap.id,
+        min_by(full_cap.label, full_cap.position) filter (
+            coalesce(len(list_filter(
+                full_cap.found, lambda one: one['rank'] = 0 and not one['is_coming']
+            )), 0) >= full_cap.most
+        ) as capped_by,
+        min_by(
+            concat(
+                coalesce(
+                    list_max(list_transform(
+                        list_filter(full_cap.found, lambda one: one['rank'] between 1 and contest.rank),
+                        lambda one: {'rank': one['rank'], 'said': one['said']}
+                    ))['said'],
+                    list_min(list_transform(
+                        list_filter(full_cap.found, lambda one: one['rank'] > contest.rank),
+                        lambda one: {'rank': one['rank'], 'said': one['said']}
+                    ))['said']
+                ),
+                ' (', full_cap.label, ')'
+            ), full_cap.position
+        ) filter (
+            coalesce(len(list_filter(full_cap.found, lambda one: not one['is_coming'])), 0)
+            >= full_cap.most
+        ) as outranked_by,
+        min_by(
+            concat(list_filter(full_cap.found, lambda one: one['is_coming'])[1]['said'], ' (', full_cap.label, ')'),
+            full_cap.position
+        ) as reserved_by
+    from full_cap
+    inner join contest on full_cap.id = contest.id and full_cap.at = contest.send_at
+    group by full_cap.id
 )
 
 select
-    id,
+    contest.id,
+    first_room.at,
     case
-        when broken.full_cap is not null then {'reason': 'capped', 'by': broken.full_cap}
-        when rival.winner is not null then {'reason': 'outranked', 'by': rival.winner}
-        else {'reason': 'outranked', 'by': coalesce(broken.outranked_by, broken.kept_by)}
-    end
-from broken full join rival using (id)
+        when first_room.at is not null then null
+        when why.capped_by is not null then {'reason': 'capped', 'by': why.capped_by}
+        when why.outranked_by is not null then {'reason': 'outranked', 'by': why.outranked_by}
+        else {'reason': 'reserved', 'by': why.reserved_by}
+    end as verdict
+from contest
+left join first_room on contest.id = first_room.id
+left join why on contest.id = why.id
 
--- name: granted
+-- name: rival
+-- The same step or content twice in one pass.
+create or replace temp table rival as
+select contest.id, min_by(concat(message.campaign, '/', message.step), message.rank) as winner
+from contest
+inner join message on contest.cid = message.cid
+where
+    message.rank > 0
+    and not message.is_coming
+    and not contest.is_coming
+    and (
+        (message.campaign = contest.campaign and message.step = contest.step)
+        or (message.template = contest.template and not contest.may_repeat)
+    )
+group by contest.id
+
+-- name: close
+insert into closed
+select contest.cid, contest.class_id, place.verdict
+from contest
+inner join place on contest.id = place.id
+where place.verdict is not null
+
+-- name: beaten
+insert into lost
+select rival.id, {'reason': 'outranked', 'by': rival.winner}
+from rival
+inner join place on rival.id = place.id
+where place.verdict is null
+
+-- name: grant
+insert into granted
+select place.id, place.at
+from place
+where place.verdict is null and place.id not in (select id from rival)
+
+-- name: place_granted
 insert into message
-select customer_id, campaign, step, template, purpose, send_at, rank
-from contender
-where rank = getvariable('rank') and not is_planned and id not in (select id from lost)
+select
+    contest.cid, contest.gid, contest.campaign, contest.step, contest.template, contest.purpose,
+    contest.tag_bits, granted.send_at, contest.rank, contest.is_coming, contest.coming_on
+from contest
+inner join granted on contest.id = granted.id
+
+-- name: still_waiting
+create or replace temp table waiting as
+select waiting.*
+from waiting
+anti join contest on waiting.id = contest.id
+anti join closed on waiting.cid = closed.cid and waiting.class_id = closed.class_id
 
 -- name: outcome
 create or replace temp table outcome as
 select
     judged.rowid as id,
-    judged.campaign,
+    course.campaign,
     judged.planned_key is null as is_new,
-    coalesce(judged.verdict, lost.verdict, {'reason': 'planned', 'by': null}) as verdict,
-    if(lost.id is null, contender.send_at, null) as send_at,
-    if(lost.id is null, contender.send_key, null) as send_key
+    case
+        when judged.verdict is not null then judged.verdict
+        when spent.id is not null then {'reason': 'no_reward_left', 'by': spent.reward}
+        when lost.verdict is not null then lost.verdict
+        when granted.id is null and not now.is_planned then closed.verdict
+        else {'reason': 'planned', 'by': null}
+    end as verdict,
+    coalesce(granted.send_at, if(now.is_planned, now.send_at, null)) as send_at
 from judged
-left join contender on judged.rowid = contender.id
-left join lost on judged.rowid = lost.id
+inner join course on judged.course_id = course.course_id
+left join (select * from contender where not is_coming) as now on judged.rowid = now.id
+left join spent on judged.rowid = spent.id
+left join granted on now.id = granted.id
+left join lost on now.id = lost.id
+left join closed on now.cid = closed.cid and now.class_id = closed.class_id
+where judged.due_in = 0
 
 -- name: decision
 -- What is kept: one row per candidate, no personal data. A message planned earlier today keeps
@@ -370,43 +997,60 @@ create or replace temp view decision as
 select
     getvariable('today') as business_date,
     getvariable('as_of') as decided_at,
-    judged.campaign,
-    coalesce(today.campaign_version, campaign_step.campaign_version) as campaign_version,
-    coalesce(today.step, campaign_step.step) as step,
-    judged.customer_id,
-    coalesce(today.household_id, judged.household_id) as household_id,
+    course.campaign,
+    coalesce(planned.campaign_version, course.version) as campaign_version,
+    coalesce(planned.step, step.step) as step,
+    coalesce(planned.variant, judged.variant) as variant,
+    person.customer_id,
+    coalesce(planned.household_id, person.household_id) as household_id,
     judged.occurrence,
     'email' as channel,
-    coalesce(today.purpose, campaign_step.purpose) as purpose,
-    coalesce(today.template, campaign_step.template) as template,
-    coalesce(today.language, judged.language) as language,
-    coalesce(today.timezone, judged.zone) as timezone,
-    coalesce(campaign_step.priority, 0) as priority,
+    coalesce(planned.purpose, course.purpose) as purpose,
+    coalesce(planned.tags, course.tags) as tags,
+    coalesce(planned.template, judged.template) as template,
+    coalesce(planned.language, person.language) as language,
+    coalesce(planned.timezone, judged.zone) as timezone,
+    course.priority,
     judged.expected_value,
     outcome.verdict['reason'] as reason,
     outcome.verdict['by'] as decided_by,
     outcome.send_at,
-    outcome.send_key,
+    case
+        when outcome.verdict['reason'] <> 'planned' then null
+        when planned.send_key is not null then planned.send_key
+        else left(sha256(concat_ws(
+            chr(31), person.customer_id, course.campaign, step.step, judged.occurrence
+        )), 32)
+    end as send_key,
     outcome.is_new,
+    course.drops,
     least(
         judged.send_until,
-        campaign_step.ends_at,
-        judged.send_from + to_hours(campaign_step.valid_hours)
-    ) as not_after
+        course.ends_at,
+        judged.send_from + to_hours(course.valid_hours)
+    ) as not_after,
+    course.course_id,
+    judged.cid,
+    step.position
 from judged
 inner join outcome on judged.rowid = outcome.id
-left join campaign_step using (step_id)
-left join today on judged.planned_key = today.send_key
+inner join person on judged.cid = person.cid
+inner join course on judged.course_id = course.course_id
+left join step on judged.step_id = step.step_id
+left join planned on judged.planned_key = planned.send_key
 
 -- name: kept
-select * exclude (is_new, not_after)
+select * exclude (is_new, drops, not_after, course_id, cid, position)
 from decision
 where campaign = getvariable('campaign')
-order by customer_id, step, occurrence
+order by cid, position, occurrence
 
 -- name: outbox
+-- A row for every message planned, and for every one that is given up because a cap was full.
 select
-    send_key,
+    coalesce(send_key, left(sha256(concat_ws(
+        chr(31), customer_id, campaign, step, occurrence
+    )), 32)) as send_key,
     customer_id,
     household_id,
     campaign,
@@ -415,18 +1059,30 @@ select
     occurrence,
     channel,
     purpose,
+    tags,
     template,
+    variant,
     language,
     timezone,
     cast(business_date as varchar) as business_date,
     getvariable('stamp') as decided_at,
-    strftime(send_at, '%Y-%m-%dT%H:%M:%S+00:00') as send_at,
-    strftime(not_after, '%Y-%m-%dT%H:%M:%S+00:00') as not_after,
-    'ready' as state,
+    strftime(coalesce(send_at, decided_at), '%Y-%m-%dT%H:%M:%S+00:00') as send_at,
+    strftime(coalesce(not_after, decided_at), '%Y-%m-%dT%H:%M:%S+00:00') as not_after,
+    if(reason = 'planned', 'ready', 'cancelled') as state,
+    if(reason = 'planned', null, concat_ws(' ', 'dropped:', reason, decided_by)) as state_reason,
     getvariable('stamp') as state_at
 from decision
-where reason = 'planned' and is_new
+where
+    is_new
+    and (reason = 'planned' or (drops and reason in ('capped', 'outranked', 'reserved')))
 order by send_at, customer_id, campaign, step
+
+-- name: reward_grant
+select decision.send_key, step.reward
+from decision
+inner join step on decision.course_id = step.course_id and decision.step = step.step
+where decision.is_new and decision.reason = 'planned' and step.reward is not null
+order by decision.send_key
 
 -- name: summary
 select
@@ -437,3 +1093,23 @@ select
     strftime(max(send_at), '%Y-%m-%dT%H:%M:%S+00:00') as last_send_at
 from outcome
 group by all
+
+-- name: variant_score
+-- How the variants of each step did: messages, and those opened, clicked, followed by a purchase.
+select
+    past.campaign, past.step, past.variant,
+    count(*) as messages,
+    count(read_step.opened_at) as opened,
+    count(read_step.clicked_at) as clicked,
+    count(*) filter (person.last_purchase_at > past.send_at) as purchased
+from past
+inner join person on past.cid = person.cid
+left join read_step
+    on
+        past.cid = read_step.cid
+        and past.campaign = read_step.campaign
+        and past.occurrence = read_step.occurrence
+        and past.step = read_step.step
+where past.is_live and past.variant <> '' and past.business_date < getvariable('today')
+group by past.campaign, past.step, past.variant
+order by all

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from duckdb.func import ARROW, SPECIAL
+from pydantic import ValidationError
 
-from tessera import clock
+from tessera import approval, clock
 from tessera.addresses import address_hash, mailbox
+from tessera.consent import complaint_guard
 from tessera.decide import campaigns as files
-from tessera.decide import policy, schedule, tables
-from tessera.decide.campaigns import Campaign
-from tessera.decide.filters import condition
+from tessera.decide import members, policy, rewards, schedule, tables, winners
+from tessera.decide.campaign import Campaign
 from tessera.decide.policy import ContactPolicy
 from tessera.decide.reasons import Reason
-from tessera.errors import BadInput
+from tessera.decide.tables import Course
 from tessera.store import Connection, queries
-from tessera.warehouse import marts
+from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SQL = queries("tessera.decide", "pass.sql")
-LOCK = queries("tessera.decide", "outbox.sql")["lock"]
+STORE = queries("tessera.decide", "outbox.sql")
+# columns that marts of earlier versions lack
+LATER = {"satisfaction_score": "bigint", "satisfaction_at": "timestamp"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,21 @@ class DecideReport:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Rules:
+    """The campaigns and the policy a pass goes by."""
+
+    policy: ContactPolicy
+    campaigns: tuple[Campaign, ...]
+
+    @classmethod
+    def load(
+        cls, project: Path, policy_file: Path | None = None, campaigns_dir: Path | None = None
+    ) -> Rules:
+        """Those of the project, or of another file and folder; BadInput for their mistakes."""
+        return cls(policy.load(project, policy_file), files.load(project, campaigns_dir))
+
+
 def decide(
     ws: Workspace, campaigns: Sequence[str] | None = None, dry_run: bool = False
 ) -> DecideReport:
@@ -67,15 +88,10 @@ def decide(
     Two passes at once come one after the other; the same day again adds nothing.
     """
     started = perf_counter()
-    rules = policy.load(ws.project)
-    every = files.load(ws.project)
-    chosen = files.choose(every, campaigns) if campaigns else _scheduled(ws, every)
-    settings = ws.settings
-    source = marts.connect(ws.home, memory=settings.duckdb_memory, threads=settings.threads)
-    with closing(source) as duck:
-        _gather(duck, ws, chosen, rules)
-        transaction = ws.store.read() if dry_run else ws.store.write()
-        new = _judge(duck, transaction, ws, chosen, rules, dry_run=dry_run)
+    rules = Rules.load(ws.project)
+    chosen = _chosen(ws, rules, campaigns)
+    with closing(_connect(ws)) as duck:
+        new = _pass(duck, ws, rules, chosen, dry_run=dry_run)
         plans = list(_plans(duck, chosen))
     names = {campaign.campaign for campaign in chosen}
     return DecideReport(
@@ -85,40 +101,99 @@ def decide(
         new=new,
         reasons=_add_up(plan.reasons for plan in plans),
         campaigns=plans,
-        not_scheduled=[one.campaign for one in every if one.campaign not in names],
+        not_scheduled=[one.campaign for one in rules.campaigns if one.campaign not in names],
         seconds=round(perf_counter() - started, 3),
     )
 
 
-def _scheduled(ws: Workspace, every: Sequence[Campaign]) -> tuple[Campaign, ...]:
-    return tuple(one for one in every if schedule.is_due(one.schedule, ws.business_date))
+@contextmanager
+def dry_pass(
+    ws: Workspace, rules: Rules, campaigns: Sequence[str] | None = None
+) -> Iterator[tuple[DuckDBPyConnection, tuple[Campaign, ...]]]:
+    """A pass by `rules` that writes nothing: its view `decision`, to be asked, and the campaigns
+    that were judged."""
+    chosen = _chosen(ws, rules, campaigns)
+    with closing(_connect(ws)) as duck:
+        _pass(duck, ws, rules, chosen, dry_run=True)
+        yield duck, chosen
+
+
+def _connect(ws: Workspace) -> DuckDBPyConnection:
+    return marts.connect(ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads)
+
+
+def _chosen(ws: Workspace, rules: Rules, names: Sequence[str] | None) -> tuple[Campaign, ...]:
+    if names is not None:
+        return files.choose(rules.campaigns, names)
+    day = ws.business_date
+    return tuple(one for one in rules.campaigns if schedule.is_due(one.schedule, day))
+
+
+def _pass(
+    duck: DuckDBPyConnection,
+    ws: Workspace,
+    rules: Rules,
+    chosen: Sequence[Campaign],
+    *,
+    dry_run: bool,
+) -> int:
+    """Everything between reading and writing; how many outbox rows are new."""
+    current = [*map(Course, chosen), *_coming(ws, rules, chosen)]
+    _gather(duck, ws, current, rules.policy)
+    transaction = ws.store.read() if dry_run else ws.store.write()
+    return _judge(duck, transaction, ws, current, rules.policy, dry_run=dry_run)
+
+
+def _coming(ws: Workspace, rules: Rules, chosen: Sequence[Campaign]) -> Iterator[Course]:
+    """The other campaigns that run within the days that reserve."""
+    for one in rules.campaigns:
+        due = schedule.next_due(one.schedule, ws.business_date + timedelta(days=1))
+        days = (due - ws.business_date).days if due else 0
+        if one not in chosen and 0 < days <= rules.policy.reserve_days:
+            yield Course(one, due_in=days)
 
 
 def _gather(
-    duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign], rules: ContactPolicy
+    duck: DuckDBPyConnection, ws: Workspace, current: Sequence[Course], rules: ContactPolicy
 ) -> None:
-    """What needs no lock: the files, the members of the audiences, their slots."""
+    """What needs no lock: the people, and who of them is in which audience."""
     for name, value in _variables(ws, rules).items():
         duck.execute(f"set variable {name} = ?", [value])
     duck.create_function(
         "hash_of_address", _hash_all, ["VARCHAR"], "VARCHAR", type=ARROW, null_handling=SPECIAL
     )
-    duck.execute(SQL["bucket"])
-    duck.execute(SQL["member"])
-    for campaign in chosen:
-        _add_members(duck, campaign)
-    duck.execute(SQL["person"])
-    zones = duck.execute("select distinct timezone from person union select null").fetchall()
-    given = tables.of_campaigns(
-        chosen,
-        rules,
-        [zone for (zone,) in zones],
-        shop=clock.zone(ws.settings.timezone),
-        day=ws.business_date,
-        as_of=_second(ws.as_of),
-    )
-    for name, table in given.items():
-        duck.register(name, table)
+    for macro in ("bucket", "lot", "hash_of", "dropped", "member"):
+        duck.execute(SQL[macro])
+    duck.execute(_bits_of(rules))
+    duck.execute(SQL["person"].format(**_person(duck, current, rules)))
+    for number, course in enumerate(current):
+        members.add(duck, number, course.campaign, ws.business_date)
+
+
+def _person(
+    duck: DuckDBPyConnection, current: Sequence[Course], rules: ContactPolicy
+) -> dict[str, str]:
+    """The parts of the query `person` that depend on the marts and the rules."""
+    named = sorted({f"audience_{c.campaign.audience}" for c in current if c.campaign.audience})
+    known = {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
+    audiences = [f"select customer_id from {one}" for one in named if one in known]
+    columns = {row[0] for row in duck.execute("describe customers").fetchall()}
+    shared = any(cap.per == "household" for cap in rules.limits)
+    household = "min(cid) over (partition by coalesce('h' || household_id, 'c' || customer_id))"
+    return {
+        "audiences": " union all ".join(audiences or ["select null as customer_id where false"]),
+        "household": household if shared else "cid",
+        **{name: name if name in columns else f"null::{kind}" for name, kind in LATER.items()},
+    }
+
+
+def _bits_of(rules: ContactPolicy) -> str:
+    """The macro that turns a message's tags into the bits of `tables.tag_bits`."""
+    bits = [
+        f"if(list_contains(string_split(tags, ','), '{tag}'), {bit}, 0)"
+        for tag, bit in tables.tag_bits(rules).items()
+    ]
+    return f"create or replace macro bits_of(tags) as ({' + '.join(['0', *bits])})"
 
 
 def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:
@@ -127,10 +202,11 @@ def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:
         "as_of": as_of,
         "stamp": tables.stamp(ws.as_of),
         "today": ws.business_date,
-        "since": as_of - timedelta(days=rules.longest_days + 1),
+        "since": as_of - rules.longest - timedelta(days=1),
         "language": ws.settings.language,
         "global_control": round(rules.global_control_group_share * 10_000),
-        "stale": _stale(ws, rules),
+        "reserve_days": rules.reserve_days,
+        "stale": stale(ws, rules),
     }
 
 
@@ -138,8 +214,10 @@ def _second(instant: datetime) -> datetime:
     return instant.replace(microsecond=0)
 
 
-def _stale(ws: Workspace, rules: ContactPolicy) -> str | None:
+def stale(ws: Workspace, rules: ContactPolicy) -> str | None:
     """Why the marts cannot be trusted for the business date; None when they can."""
+    if what := red.found(ws.home):
+        return f"red build: {what}"
     built = clock.business_date(marts.current(ws.home).as_of, ws.settings.timezone)
     age = (ws.business_date - built).days
     return None if 0 <= age <= rules.stale_after_days else f"marts of {built}"
@@ -153,33 +231,11 @@ def _hash_all(addresses: pa.ChunkedArray) -> pa.Array:
     )
 
 
-def _add_members(duck: DuckDBPyConnection, campaign: Campaign) -> None:
-    audience = f"audience_{campaign.audience}"
-    known = {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
-    if audience not in known:
-        raise BadInput(
-            f"Campaign '{campaign.campaign}' is for {audience}, which is not among the published "
-            "marts; correct the campaign, or build the models again."
-        )
-    columns = {row[0]: row[1] for row in duck.execute("describe customers").fetchall()}
-    mistakes = files.wrong_fields(campaign, columns)
-    if mistakes:
-        raise BadInput(f"Campaign '{campaign.campaign}': {' '.join(mistakes)}")
-    narrowed, values = condition(campaign.where)
-    people = "left join customers using (customer_id)" if campaign.where else ""
-    duck.execute(
-        f"insert into member select ?, customer_id, occurrence, min(entered_on), "
-        f"max(expected_value) from {audience} {people} where {narrowed} "
-        "group by customer_id, occurrence",
-        [campaign.campaign, *values],
-    )
-
-
 def _judge(
     duck: DuckDBPyConnection,
     transaction: AbstractContextManager[Connection],
     ws: Workspace,
-    chosen: Sequence[Campaign],
+    current: Sequence[Course],
     rules: ContactPolicy,
     *,
     dry_run: bool,
@@ -187,31 +243,139 @@ def _judge(
     """Read what is live and decide while nobody else can; how many outbox rows are new."""
     with transaction as store:
         if store.dialect == "postgresql" and not dry_run:
-            store.scalar(LOCK)
-        since = ws.as_of - timedelta(days=rules.longest_days + 1)
-        live = tables.of_store(store, chosen, day=ws.business_date, since=since)
-        for name, table in live.items():
-            duck.register(name, table)
-        for step in ("word", "past", "judged", "still_planned"):
+            store.scalar(STORE["lock"])
+        stopped = complaint_guard(store, ws.as_of).stopped
+        duck.execute("set variable stopped = ?", ["complaint rate" if stopped else None])
+        courses = [*current, *_begun_under(store, current)]
+        _register(duck, ws, store, courses, rules)
+        for step in STEPS:
             duck.execute(SQL[step])
         _arbitrate(duck)
         if dry_run:
             return 0
+        chosen = [course.campaign for course in current if not course.due_in]
         _keep(duck, ws, chosen)
-        return store.insert_new("outbox", duck.execute(SQL["outbox"]).to_arrow_table())
+        store.run_many(STORE["keep_version"], [_version(one, ws) for one in chosen])
+        new = store.insert_new("outbox", duck.execute(SQL["outbox"]).to_arrow_table())
+        granted = duck.execute(SQL["reward_grant"]).to_arrow_table()
+        store.insert_new("reward_grant", rewards.with_codes(granted))
+        approval.ask(store, ws.business_date, rules.approval_over)
+        return new
+
+
+STEPS = (
+    *(
+        "latecomer",
+        "word",
+        "reach",
+        "declined",
+        "past",
+        "planned",
+        "past_step",
+        "read_step",
+        "journey",
+        "candidate",
+    ),
+    *("unmet", "over", "met_before", "picked", "paced", "judged", "still_planned"),
+)
+
+
+def _begun_under(store: Connection, current: Sequence[Course]) -> Iterator[Course]:
+    """The earlier versions of the campaigns, under which journeys may still be on their way."""
+    now = {(one.campaign.campaign, one.campaign.version) for one in current}
+    names = {f"campaign{i}": one.campaign.campaign for i, one in enumerate(current)}
+    marks = ", ".join(f":{name}" for name in names) or "''"
+    for row in store.all(STORE["versions"].format(campaigns=marks), **names):
+        if (row["campaign"], row["version"]) not in now:
+            try:
+                body = Campaign.model_validate(json.loads(row["body"]))
+            except ValidationError:  # of a Tessera that knew keys this one does not
+                continue
+            yield Course(body, is_current=False)
+
+
+def _version(campaign: Campaign, ws: Workspace) -> Mapping[str, Any]:
+    return {
+        "campaign": campaign.campaign,
+        "version": campaign.version,
+        "body": campaign.model_dump_json(exclude_defaults=True, by_alias=True),
+        "at": tables.stamp(ws.as_of),
+    }
+
+
+def _register(
+    duck: DuckDBPyConnection,
+    ws: Workspace,
+    store: Connection,
+    courses: Sequence[Course],
+    rules: ContactPolicy,
+) -> None:
+    """Give the pass the tables of files and store."""
+    shop, day = clock.zone(ws.settings.timezone), ws.business_date
+    since = ws.as_of - rules.longest - timedelta(days=1)
+    zones = duck.execute("select distinct timezone from person union select null").fetchall()
+    given = {
+        **tables.of_policy(rules),
+        **tables.of_courses(courses, rules, shop=shop, day=day),
+        **tables.of_store(store, courses, rules, day=day, since=since),
+        "reward": rewards.left(store, ws.project),
+        "slot": tables.of_slots(
+            courses,
+            rules,
+            [zone for (zone,) in zones],
+            shop=shop,
+            day=day,
+            as_of=_second(ws.as_of),
+        ),
+    }
+    given["step"] = given["step"].append_column("salt", pa.array(_salts(courses), pa.uint64()))
+    for name, table in given.items():
+        duck.register(name, table)
+    if any(step.choose for course in courses for step in course.campaign.steps):
+        for step in ("past", "read_step"):
+            duck.execute(SQL[step])
+        scores = duck.execute(SQL["variant_score"]).fetchall()
+        duck.register("content", winners.promote(given["content"], courses, scores))
+
+
+def _salts(courses: Sequence[Course]) -> list[int]:
+    """An odd number for each step, the same in every version of its campaign."""
+    return [
+        int(hashlib.sha256(f"{course.campaign.campaign}/{step.name}".encode()).hexdigest()[:8], 16)
+        | 1
+        for course in courses
+        for step in course.campaign.steps
+    ]
 
 
 def _arbitrate(duck: DuckDBPyConnection) -> None:
     """Give the slots under the caps to the best: everybody's first choice, then the second, …"""
-    for step in ("contender", "message", "lost"):
+    for step in (
+        "contender",
+        "spent",
+        "withhold",
+        "message",
+        "waiting",
+        "lost",
+        "closed",
+        "granted",
+    ):
         duck.execute(SQL[step])
-    most = duck.execute("select coalesce(max(rank), 0) from contender").fetchall()[0][0]
-    for rank in range(1, most + 1):
-        duck.execute("set variable rank = ?", [rank])
-        duck.execute(SQL["round"])
-        duck.execute(SQL["granted"])
+    while _is_anybody(duck, "waiting"):
+        for step in ROUND:
+            duck.execute(SQL[step])
     duck.execute(SQL["outcome"])
     duck.execute(SQL["decision"])
+
+
+ROUND = (
+    *("contest", "met", "place", "rival", "close", "beaten", "grant", "place_granted"),
+    "still_waiting",
+)
+
+
+def _is_anybody(duck: DuckDBPyConnection, table: str) -> bool:
+    return bool(duck.execute(f"select count(*) from {table}").fetchall()[0][0])
 
 
 def _keep(duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign]) -> None:
@@ -228,13 +392,11 @@ def _keep(duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign]) -
 
 
 def _plans(duck: DuckDBPyConnection, chosen: Sequence[Campaign]) -> Iterator[CampaignPlan]:
-    rows = duck.execute(SQL["summary"]).fetchall()
-    order = {reason.value: i for i, reason in enumerate(Reason)}
+    found = duck.execute(SQL["summary"]).fetchall()
     for one in chosen:
-        mine = sorted((r for r in rows if r[0] == one.campaign), key=lambda r: order[r[1]])
-        counts = {reason: count for _, reason, count, _, _ in mine}
-        first, last = next((r[3:] for r in mine if r[1] == Reason.PLANNED), (None, None))
-        planned = counts.get(Reason.PLANNED.value, 0)
+        mine = {reason: rest for campaign, reason, *rest in found if campaign == one.campaign}
+        counts = {reason.value: mine[reason.value][0] for reason in Reason if reason in mine}
+        planned, first, last = mine.get(Reason.PLANNED, (0, None, None))
         yield CampaignPlan(
             one.campaign,
             sum(counts.values()),

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tessera import documents
 from tessera.documents import Document
+from tessera.say.fields import CUSTOMER
+from tessera.throttle import Throttle, WarmUp
 
 FILE = Path("deployments/contact_policy.yml")
-_TIME = re.compile(r"^([01]?\d|2[0-3]):([0-5]\d)$|^24:00$")
+MONTH = timedelta(days=30)  # as often as people can choose to hear from the shop at least
+_TIME = re.compile(r"^(([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00)$")
+Tag = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
 
 
 def _time_of_day(value: str) -> str:
@@ -21,7 +27,18 @@ def _time_of_day(value: str) -> str:
     return value
 
 
-Time = Annotated[str, AfterValidator(_time_of_day)]
+Time = Annotated[
+    str, AfterValidator(_time_of_day), Field(json_schema_extra={"pattern": _TIME.pattern})
+]
+
+
+def _shown(value: str) -> str:
+    if value not in CUSTOMER:
+        raise ValueError(f"no template knows it; there are {', '.join(CUSTOMER)}")
+    return value
+
+
+Shown = Annotated[str, AfterValidator(_shown)]
 
 
 def minutes(time: Time) -> int:
@@ -50,41 +67,150 @@ class Window(Hours):
         return self
 
 
-class Cap(Document):
-    """At most `max` messages to one person in any `days` times 24 hours; null: no limit."""
+class Dates(Document):
+    """Business dates from one to another, both included."""
+
+    first: date = Field(alias="from")
+    last: date = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _forward(self) -> Dates:
+        if self.first > self.last:
+            raise ValueError("it must end after it starts")
+        return self
+
+
+def _dates(value: object) -> object:
+    return {"from": value, "to": value} if isinstance(value, (date, str)) else value
+
+
+Blackout = Annotated[Dates, BeforeValidator(_dates, json_schema_input_type=date | Dates)]
+
+
+def is_blacked_out(day: date, blackouts: Sequence[Dates]) -> bool:
+    return any(one.first <= day <= one.last for one in blackouts)
+
+
+class Limit(Document):
+    """At most `max` messages in any `days` times 24 hours, or any `hours`; null: no limit."""
+
+    max: int | None = Field(ge=0, strict=True)
+    days: int | None = Field(None, ge=1, le=366, strict=True)
+    hours: int | None = Field(None, ge=1, le=8784, strict=True)
+
+    @model_validator(mode="after")
+    def _one_span(self) -> Limit:
+        if (self.days is None) == (self.hours is None):
+            raise ValueError("say in how many 'days' or 'hours', one of them")
+        return self
+
+    @property
+    def span(self) -> timedelta:
+        return timedelta(days=self.days or 0, hours=self.hours or 0)
+
+    @property
+    def _span_said(self) -> str:
+        return f"{self.days} days" if self.days else f"{self.hours} hours"
+
+
+class Cap(Limit):
+    """A limit on messages to one person, or to all persons of a household together."""
 
     purpose: Literal["marketing"]  # service messages are not counted and never capped
-    max: int | None = Field(ge=0, strict=True)
-    days: int = Field(ge=1, le=366, strict=True)
+    per: Literal["person", "household"] = "person"
+    channel: Literal["email"] | None = None  # none said: all channels together
+    tag: Tag | None = None  # counts, and limits, only messages with this tag
 
     def __str__(self) -> str:
-        return f"{self.max} {self.purpose} in {self.days} days"
+        words = [str(self.max), self.tag, self.purpose, self.channel, "in", self._span_said]
+        per = " per household" if self.per == "household" else ""
+        return " ".join(word for word in words if word) + per
+
+
+class Fatigue(Document):
+    """Who has read nothing of the last `unread` messages, nor for `silent_days`, gets fewer."""
+
+    level: Tag
+    unread: int = Field(ge=1, strict=True)
+    silent_days: int = Field(ge=1, strict=True)
+    caps: tuple[Limit, ...] = Field(min_length=1)  # max: 0 is the sunset
+
+
+class Costs(Document):
+    """What `tessera plan` reckons with, in minor units: nobody is billed by it."""
+
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    per_thousand_messages: int = Field(0, ge=0, strict=True)
+    rewards: dict[str, Annotated[int, Field(ge=0, strict=True)]] = Field(default={})  # of one each
 
 
 DEFAULT_CAPS = (Cap(purpose="marketing", max=2, days=7),)
+
+
+class Rhythm(Document):
+    """`max` messages of a campaign in any `days`, while the journey is younger than `until_day`."""
+
+    max: int = Field(ge=1, strict=True)
+    days: int = Field(ge=1, le=366, strict=True)
+    until_day: int | None = Field(None, ge=1, strict=True)
+
+
+# A burst in the first week, weekly for three weeks, then monthly.
+NURTURE = (
+    Rhythm(max=3, days=7, until_day=7),
+    Rhythm(max=1, days=7, until_day=28),
+    Rhythm(max=1, days=30),
+)
 
 
 class ContactPolicy(Document):
     """What holds for all campaigns together."""
 
     caps: tuple[Cap, ...] | None = DEFAULT_CAPS  # null: none; absent: the usual ones
+    min_gap_hours: int | None = Field(None, ge=1, strict=True)
+    fatigue: tuple[Fatigue, ...] = ()
+    cadences: dict[Tag, tuple[Rhythm, ...]] = Field(default={"nurture": NURTURE})
+    reserve_days: int = Field(0, ge=0, le=30, strict=True)
     global_control_group_share: float = Field(0, ge=0, le=1)
     quiet_hours: Hours | None = None
     send_window: Window = Window(start="09:00", end="19:30")
+    blackout_dates: tuple[Blackout, ...] = ()  # of marketing
+    throttle: Throttle | None = None
+    warm_up: WarmUp | None = None
+    wait_for_events_hours: int = Field(24, ge=1, strict=True)
     stale_after_days: int = Field(1, ge=0, strict=True)
+    approval_over: int | None = Field(None, ge=0, strict=True)  # messages of a campaign and day
+    costs: Costs | None = None
+    may_show: tuple[Shown, ...] | None = None  # what of a person templates show; absent: anything
 
     @property
     def limits(self) -> list[Cap]:
         """The caps that limit something, the shortest span first."""
-        found = [cap for cap in self.caps or () if cap.max is not None]
-        return sorted(found, key=lambda cap: (cap.days, cap.max))
+        found = [cap for cap in (*self._gap(), *(self.caps or ())) if cap.max is not None]
+        return sorted(found, key=lambda cap: (cap.span, cap.max))
+
+    def _gap(self) -> Iterator[Cap]:
+        if self.min_gap_hours:
+            yield Cap(purpose="marketing", max=1, hours=self.min_gap_hours)
 
     @property
-    def longest_days(self) -> int:
-        """The longest span that any cap looks back over."""
-        return max((cap.days for cap in self.limits), default=0)
+    def tiring(self) -> list[tuple[Fatigue, Limit]]:
+        """The limits of each fatigue level, mildest level first."""
+        return [
+            (level, limit)
+            for level in self.fatigue
+            for limit in level.caps
+            if limit.max is not None
+        ]
+
+    @property
+    def longest(self) -> timedelta:
+        """The longest span that any limit looks back over."""
+        spans = [cap.span for cap in self.limits] + [limit.span for _, limit in self.tiring]
+        rhythms = [timedelta(days=one.days) for found in self.cadences.values() for one in found]
+        return max([*spans, *rhythms, MONTH], default=timedelta())
 
 
-def load(project: Path) -> ContactPolicy:
-    """The project's policy; BadInput names file, line and key of every mistake."""
-    return documents.load(project / FILE, ContactPolicy, project=project)
+def load(project: Path, file: Path | None = None) -> ContactPolicy:
+    """The project's policy, or that of `file`; BadInput names file, line and key of a mistake."""
+    return documents.load(file or project / FILE, ContactPolicy, project=project)

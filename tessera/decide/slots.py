@@ -46,15 +46,16 @@ def find_slot(
     as_of: datetime,
     until: datetime,
 ) -> Slot | None:
-    """The first open span that is not over at `as_of`: on `day` by the customer's calendar, or,
-    where `day` is over already, on the next, if that begins before `until` (the end of the
-    business date; tomorrow's pass sees to the rest). None when there is none."""
+    """The first open span that is not over at `as_of`: on `day` by the customer's calendar, which
+    may be tomorrow by the shop's; or, where `day` is over already, on the next, if that begins
+    before `until` (the end of the business date; tomorrow's pass sees to the rest). None when
+    there is none."""
     for ahead in (0, 1):
         for start, end in spans:
             opens = _instant(day + timedelta(days=ahead), start, zone)
             closes = _instant(day + timedelta(days=ahead), end, zone)
             begins = max(opens, as_of)
-            if begins < closes and begins < until:
+            if begins < closes and (not ahead or begins < until):
                 return begins, closes
     return None
 

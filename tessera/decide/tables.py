@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 from tessera.decide import slots
-from tessera.decide.campaigns import Campaign
-from tessera.decide.policy import ContactPolicy
+from tessera.decide.campaign import Campaign, Condition, Scored, Step
+from tessera.decide.policy import ContactPolicy, is_blacked_out
 from tessera.store import Connection, queries
 
 SQL = queries("tessera.decide", "outbox.sql")
+PACES = {"weekly": 7, "monthly": 30}
 TYPES = {
     "text": pa.string(),
     "whole": pa.int64(),
     "days": pa.int32(),
     "yes": pa.bool_(),
     "moment": pa.timestamp("us"),
+    "day": pa.date32(),
 }
 
 
@@ -30,111 +33,345 @@ def _schema(**columns: str) -> pa.Schema:
     )
 
 
-STEP = _schema(
-    text="campaign campaign_version purpose step template previous_step hours",
-    whole="step_id priority control_group valid_hours",
-    days="re_entry_after_days after_days",
-    yes="may_repeat",
+COURSE = _schema(
+    text="campaign version purpose tags hours held_by cadence",
+    whole="priority control_group valid_hours tag_bits",
+    days="course_id class_id hours_id re_entry_after_days valid_days due_in",
+    yes="is_current may_repeat drops ends_purchased ends_redeemed ends_clicked ends_unsubscribed "
+    "ends_complaint ends_left",
     moment="ends_at",
+    day="due_on",
 )
-SLOT = _schema(text="campaign timezone zone", moment="send_from send_until")
-CAP = _schema(text="purpose label", whole="position most days")
+STEP = _schema(text="step template reward", days="step_id course_id position after_days contents")
+EDGE = _schema(days="step_id", text="after_step")
+CONDITION = _schema(days="step_id position low high", text="about did label", yes="negated")
+CONTENT = _schema(days="step_id number weight first_unit units", text="variant template")
+SLOT = _schema(text="timezone zone", days="hours_id", moment="send_from send_until")
+CAP = _schema(
+    text="label purpose pace",
+    whole="most minutes tag_bits",
+    days="position level",
+    yes="per_household",
+)
+LEVEL = _schema(text="level", days="number unread silent_days")
+REWARD = _schema(text="reward", whole="remaining")
+RHYTHM = _schema(text="cadence label", days="position most days until_day")
 # Columns of the store's queries, in their order.
 CONSENT = _schema(text="customer_id purpose recorded_at", whole="granted")
 SUPPRESSION = _schema(text="address_hash scope cause")
 HISTORY = _schema(
-    text="customer_id campaign step occurrence purpose template business_date send_at state"
+    text="customer_id household_id campaign campaign_version step occurrence purpose channel tags "
+    "template variant business_date send_at state"
 )
 TODAY = _schema(
     text="send_key customer_id household_id campaign campaign_version step occurrence purpose "
-    "template language timezone send_at state"
+    "channel tags template variant language timezone send_at state state_reason"
 )
+READING = _schema(text="customer_id campaign step occurrence opened_at clicked_at")
+ATTENTION = pa.schema(
+    [("customer_id", pa.string()), ("unread", pa.int64()), ("silent_since", pa.string())]
+)
+PREFERENCE = _schema(text="customer_id name value")
+REDEMPTION = _schema(text="customer_id redeemed_at")
 
 
-def of_campaigns(
-    chosen: Sequence[Campaign],
+@dataclass(frozen=True)
+class Course:
+    """A campaign as it stands, or as it stood when a journey began; `due_in` days from today."""
+
+    campaign: Campaign
+    is_current: bool = True
+    due_in: int = 0
+
+
+def of_policy(rules: ContactPolicy) -> dict[str, pa.Table]:
+    """`cap`, `level` and `rhythm`."""
+    caps = [
+        {"position": i, **row} for i, row in enumerate([*_caps(rules), *_tiring(rules), *_paces()])
+    ]
+    levels = [
+        {"level": one.level, "number": i, "unread": one.unread, "silent_days": one.silent_days}
+        for i, one in enumerate(rules.fatigue, 1)
+    ]
+    return {
+        "cap": pa.Table.from_pylist(caps, CAP),
+        "level": pa.Table.from_pylist(levels, LEVEL),
+        "rhythm": pa.Table.from_pylist(list(_rhythms(rules)), RHYTHM),
+    }
+
+
+def _caps(rules: ContactPolicy) -> Iterator[dict[str, Any]]:
+    bits = tag_bits(rules)
+    for cap in rules.limits:
+        yield {
+            "label": str(cap),
+            "purpose": cap.purpose,
+            "most": cap.max,
+            "minutes": _minutes(cap.span),
+            "tag_bits": bits.get(cap.tag or "", 0),
+            "per_household": cap.per == "household",
+        }
+
+
+def _tiring(rules: ContactPolicy) -> Iterator[dict[str, Any]]:
+    """The caps of the fatigue levels, which hold for those of that level alone."""
+    for level, limit in rules.tiring:
+        span = f"{limit.days} days" if limit.days else f"{limit.hours} hours"
+        yield {
+            "label": f"{level.level}: {limit.max} in {span}",
+            "purpose": "marketing",
+            "most": limit.max,
+            "minutes": _minutes(limit.span),
+            "tag_bits": 0,
+            "per_household": False,
+            "level": rules.fatigue.index(level) + 1,
+        }
+
+
+def _paces() -> Iterator[dict[str, Any]]:
+    """What people chose in the preference centre: how often at most."""
+    for pace, days in PACES.items():
+        yield {
+            "label": f"1 in {days} days, as chosen",
+            "purpose": "marketing",
+            "most": 1,
+            "minutes": days * 24 * 60,
+            "tag_bits": 0,
+            "per_household": False,
+            "pace": pace,
+        }
+
+
+def _rhythms(rules: ContactPolicy) -> Iterator[dict[str, Any]]:
+    for name, found in rules.cadences.items():
+        for position, one in enumerate(found):
+            yield {
+                "cadence": name,
+                "label": f"{name}: {one.max} in {one.days} days",
+                "position": position,
+                "most": one.max,
+                "days": one.days,
+                "until_day": one.until_day,
+            }
+
+
+def _minutes(span: timedelta) -> int:
+    return int(span.total_seconds()) // 60
+
+
+def tag_bits(rules: ContactPolicy) -> dict[str, int]:
+    """A bit for each tag that a cap names."""
+    tags = sorted({cap.tag for cap in rules.limits if cap.tag})
+    return {tag: 1 << number for number, tag in enumerate(tags)}
+
+
+def of_courses(
+    courses: Sequence[Course], rules: ContactPolicy, *, shop: ZoneInfo, day: date
+) -> dict[str, pa.Table]:
+    """`course`, `step`, `edge`, `condition` and `content`."""
+    steps = [
+        (number, place, step)
+        for number, course in enumerate(courses)
+        for place, step in enumerate(course.campaign.steps)
+    ]
+    found = list(_courses(courses, rules, shop, day))
+    rows = [
+        {"step_id": i, "course_id": number, "position": place, **_step(step)}
+        for i, (number, place, step) in enumerate(steps)
+    ]
+    edges = [
+        {"step_id": i, "after_step": name}
+        for i, (number, place, _) in enumerate(steps)
+        for name in courses[number].campaign.follows(place)
+    ]
+    asked = [
+        {"step_id": i, "position": place, **_condition(one)}
+        for i, (_, _, step) in enumerate(steps)
+        for place, one in enumerate(step.only_if)
+    ]
+    contents = [row for i, (_, _, step) in enumerate(steps) for row in _contents(i, step)]
+    return {
+        "course": pa.Table.from_pylist(found, COURSE),
+        "step": pa.Table.from_pylist(rows, STEP),
+        "edge": pa.Table.from_pylist(edges, EDGE),
+        "condition": pa.Table.from_pylist(asked, CONDITION),
+        "content": pa.Table.from_pylist(contents, CONTENT),
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "step": step.name,
+        "after_days": step.after_days,
+        "template": step.template,
+        "contents": len(step.contents),
+        "reward": step.grant.voucher if step.grant else None,
+    }
+
+
+def hours_of(courses: Iterable[Course], rules: ContactPolicy) -> list[str]:
+    """The different send windows, as text; a course's `hours_id` is its place here."""
+    return sorted({str(one.campaign.send_window or rules.send_window) for one in courses})
+
+
+def _courses(
+    courses: Sequence[Course], rules: ContactPolicy, shop: ZoneInfo, day: date
+) -> Iterator[dict[str, Any]]:
+    hours, bits = hours_of(courses, rules), tag_bits(rules)
+    classes: dict[tuple[object, ...], int] = {}
+    for number, course in enumerate(courses):
+        its = course.campaign
+        window, ends_at = str(its.send_window or rules.send_window), its.ends_at(shop)
+        mine = sum(bits.get(tag, 0) for tag in its.tags)
+        alike = (its.purpose, mine, window, ends_at, course.due_in)
+        yield {
+            "course_id": number,
+            "class_id": classes.setdefault(alike, len(classes)),
+            "campaign": its.campaign,
+            "version": its.version,
+            "is_current": course.is_current,
+            "purpose": its.purpose,
+            "tags": ",".join(its.tags),
+            "tag_bits": mine,
+            "priority": its.priority,
+            "control_group": round(its.control_group_share * 10_000),
+            "re_entry_after_days": its.re_entry_after_days,
+            "may_repeat": its.content_repeat == "allow",
+            "drops": its.on_cap == "drop",
+            "cadence": its.cadence,
+            "valid_days": its.valid_days,
+            "valid_hours": its.valid_hours,
+            "ends_at": ends_at.replace(tzinfo=None) if ends_at else None,
+            "hours": window,
+            "hours_id": hours.index(window),
+            "held_by": held_by(its, rules, day),
+            "due_in": course.due_in,
+            "due_on": day + timedelta(days=course.due_in),
+            **{f"ends_{word}": name in its.exit_on for word, name in EXITS.items()},
+        }
+
+
+EXITS = {
+    "purchased": "purchased",
+    "redeemed": "redeemed",
+    "clicked": "clicked",
+    "unsubscribed": "unsubscribed",
+    "complaint": "complaint_opened",
+    "left": "left_audience",
+}
+
+
+def held_by(its: Campaign, rules: ContactPolicy, day: date) -> str | None:
+    """The blackout of the day, if there is one."""
+    everybody = rules.blackout_dates if its.purpose == "marketing" else ()
+    dark = is_blacked_out(day, (*its.blackout_dates, *everybody))
+    return f"blackout {day}" if dark else None
+
+
+def _condition(one: Condition) -> dict[str, Any]:
+    said = one.was
+    if isinstance(said, Scored):
+        low, high = said.scored or said.not_scored or (0, 0)
+        kind = {"did": "scored", "negated": said.scored is None, "low": low, "high": high}
+    else:
+        kind = {"did": said.removeprefix("not_"), "negated": said.startswith("not_")}
+    return {"about": one.step, "label": str(one), **kind}
+
+
+def _contents(step_id: int, step: Step) -> Iterator[dict[str, Any]]:
+    units = sum(one.weight for one in step.contents)
+    first = 0
+    for number, one in enumerate(step.contents):
+        yield {
+            "step_id": step_id,
+            "number": number,
+            "variant": one.name,
+            "template": one.template,
+            "weight": one.weight,
+            "first_unit": first,
+            "units": units,
+        }
+        first += one.weight
+
+
+def of_slots(
+    courses: Sequence[Course],
     rules: ContactPolicy,
-    timezones: Iterable[str | None],
+    timezones: Sequence[str | None],
     *,
     shop: ZoneInfo,
     day: date,
     as_of: datetime,
-) -> dict[str, pa.Table]:
-    """`campaign_step`, `slot` (campaign and time zone as customers have it) and `cap`."""
-    rows = (row for campaign in chosen for row in _steps(campaign, rules, shop))
-    steps = [{"step_id": number, **row} for number, row in enumerate(rows)]
-    zones = list(timezones)
-    found = [
-        {"campaign": campaign.campaign, **row}
-        for campaign in chosen
+) -> pa.Table:
+    """`slot`: each send window in each time zone as customers have it."""
+    windows = {
+        str(window): window
+        for one in courses
+        for window in [one.campaign.send_window or rules.send_window]
+    }
+    rows = [
+        {"hours_id": number, **row}
+        for number, hours in enumerate(hours_of(courses, rules))
         for row in slots.find_slots(
-            slots.open_hours(campaign.send_window or rules.send_window, rules.quiet_hours),
-            zones,
+            slots.open_hours(windows[hours], rules.quiet_hours),
+            timezones,
             shop=shop,
             day=day,
             as_of=as_of,
         )
     ]
-    caps = [
-        {
-            "purpose": cap.purpose,
-            "position": i,
-            "label": str(cap),
-            "most": cap.max,
-            "days": cap.days,
-        }
-        for i, cap in enumerate(rules.limits)
-    ]
-    return {
-        "campaign_step": pa.Table.from_pylist(steps, STEP),
-        "slot": pa.Table.from_pylist(found, SLOT),
-        "cap": pa.Table.from_pylist(caps, CAP),
-    }
-
-
-def _steps(campaign: Campaign, rules: ContactPolicy, shop: ZoneInfo) -> Iterator[dict[str, Any]]:
-    ends_at = campaign.ends_at(shop)
-    before = None
-    for step in campaign.steps:
-        yield {
-            "campaign": campaign.campaign,
-            "campaign_version": campaign.version,
-            "purpose": campaign.purpose,
-            "priority": campaign.priority,
-            "control_group": round(campaign.control_group_share * 10_000),
-            "re_entry_after_days": campaign.re_entry_after_days,
-            "may_repeat": campaign.content_repeat == "allow",
-            "valid_hours": campaign.valid_hours,
-            "ends_at": ends_at.replace(tzinfo=None) if ends_at else None,
-            "hours": str(campaign.send_window or rules.send_window),
-            "step": step.name,
-            "template": step.template,
-            "previous_step": before,
-            "after_days": step.after_days,
-        }
-        before = step.name
+    return pa.Table.from_pylist(rows, SLOT)
 
 
 def of_store(
-    store: Connection, chosen: Sequence[Campaign], *, day: date, since: datetime
+    store: Connection,
+    courses: Sequence[Course],
+    rules: ContactPolicy,
+    *,
+    day: date,
+    since: datetime,
 ) -> dict[str, pa.Table]:
-    """`heard_consent`, `suppression`, `today` and `history`, as they are now."""
+    """What is live, as it is now: consents, suppressions, the messages of today and before, and
+    what their readers did, as far as any rule asks."""
     today = day.isoformat()
-    campaigns = _marks("campaign", [one.campaign for one in chosen])
-    templates = _marks("template", [step.template for one in chosen for step in one.steps])
-    history = SQL["history"].format(
-        campaigns=", ".join(f":{name}" for name in campaigns),
-        templates=", ".join(f":{name}" for name in templates),
-    )
-    instant = stamp(since)
+    campaigns = _marks("campaign", sorted({one.campaign.campaign for one in courses}))
+    named = {template for one in courses for _, template in one.campaign.templates()}
+    templates = _marks("template", sorted(named))
+    marks = {
+        "campaigns": ", ".join(f":{name}" for name in campaigns),
+        "templates": ", ".join(f":{name}" for name in templates),
+    }
+    history = SQL["history"].format(**marks)
+    asks = _asked(courses)
+
+    def ask(wanted: bool, query: str, schema: pa.Schema, **values: object) -> pa.Table:
+        if not wanted:
+            return schema.empty_table()
+        return store.arrow(SQL[query].format(**marks), schema, **values)
+
     return {
+        "preference": store.arrow(SQL["preferences"], PREFERENCE),
         "heard_consent": store.arrow(SQL["consents"], CONSENT),
         "suppression": store.arrow(SQL["suppressions"], SUPPRESSION),
         "today": store.arrow(SQL["today"], TODAY, today=today),
         "history": store.arrow(
-            history, HISTORY, today=today, since=instant, **campaigns, **templates
+            history, HISTORY, today=today, since=stamp(since), **campaigns, **templates
         ),
+        "reading": ask(bool(asks & {"opened", "clicked"}), "reading", READING, **campaigns),
+        "attention": ask(bool(rules.fatigue), "attention", ATTENTION, today=today),
+        "redemption": ask("redeemed" in asks, "redemptions", REDEMPTION),
     }
+
+
+def _asked(courses: Sequence[Course]) -> set[str]:
+    """Which outcomes any campaign asks for."""
+    found: set[str] = set()
+    for one in courses:
+        found.update(one.campaign.exit_on)
+        for step in one.campaign.steps:
+            found.update(_condition(each)["did"] for each in step.only_if)
+            found.update([step.choose.winner_by] if step.choose else [])
+    return found
 
 
 def _marks(kind: str, values: Sequence[str]) -> Mapping[str, str]:

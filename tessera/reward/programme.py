@@ -29,6 +29,13 @@ class EarnRule(Document):
         return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:12]
 
 
+class Reward(Document):
+    """A voucher that a campaign's step may grant; `limit`: so many in all."""
+
+    reward: Name
+    limit: int | None = Field(None, ge=0, strict=True)
+
+
 class Programme(Document):
     """One loyalty programme."""
 
@@ -36,6 +43,7 @@ class Programme(Document):
     currency: str = Field(pattern=r"^([A-Z]{3}|any)$")
     earn_rules: tuple[EarnRule, ...] = Field(min_length=1)
     returns: Literal["debt", "within_balance"]
+    rewards: tuple[Reward, ...] = ()
 
     @field_validator("earn_rules")
     @classmethod
@@ -43,6 +51,13 @@ class Programme(Document):
         if len({rule.rule for rule in rules}) < len(rules):
             raise ValueError("two rules have the same name")
         return rules
+
+    @field_validator("rewards")
+    @classmethod
+    def _offered_once(cls, rewards: tuple[Reward, ...]) -> tuple[Reward, ...]:
+        if len({one.reward for one in rewards}) < len(rewards):
+            raise ValueError("two rewards have the same name")
+        return rewards
 
 
 def load(project: Path) -> Programme:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tessera.decide.policy import FILE, load
+from tessera.decide.policy import FILE, NURTURE, load
 from tessera.errors import BadInput
 from tessera.settings import CHECKOUT
 
@@ -17,8 +17,20 @@ def policy(tmp_path: Path, text: str) -> Path:
     return tmp_path
 
 
-def test_the_shipped_policy_caps_marketing() -> None:
-    assert [str(cap) for cap in load(CHECKOUT).limits] == ["2 marketing in 7 days"]
+def test_the_shipped_policy_has_every_kind_of_rule() -> None:
+    shipped = load(CHECKOUT)
+    assert [str(cap) for cap in shipped.limits] == [
+        "1 marketing in 20 hours",
+        "1 offers marketing in 6 days",
+        "3 marketing in 7 days",
+        "5 marketing in 7 days per household",
+        "8 marketing in 30 days",
+    ]
+    assert [(level.level, limit.max) for level, limit in shipped.tiring] == [
+        ("tired", 1), ("weary", 1), ("asleep", 0),
+    ]  # fmt: skip
+    assert shipped.cadences == {"nurture": NURTURE}
+    assert shipped.reserve_days
 
 
 @pytest.mark.parametrize(
