@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +30,7 @@ def show(as_of: AsOfOption = None, home: HomeOption = None, as_json: JsonOption 
         {
             "campaign": one.campaign,
             "purpose": one.purpose,
+            "trigger": str(one.trigger),
             "audience": one.audience,
             "priority": one.priority,
             "schedule": one.schedule,
@@ -68,11 +70,94 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 @campaign.command()
+def schema(
+    document: Annotated[
+        Literal["campaign", "policy"], typer.Argument(metavar="[campaign|policy]")
+    ] = "campaign",
+) -> None:
+    """Print the JSON Schema of campaign files, or of the contact policy, for an editor.
+
+    Example: tessera campaign schema policy > contact_policy.schema.json
+    """
+    from tessera.decide import campaigns
+
+    print_json(campaigns.schema(document))
+
+
+@campaign.command()
+def lint(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The campaign (default all templates).")
+    ] = None,
+    *,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at each template as mail programs will, in every language, for made-up customers.
+
+    Example: tessera campaign lint winback
+    """
+    from tessera.errors import BadInput
+    from tessera.say import lint as linter
+    from tessera.workspace import open_workspace
+
+    project = open_workspace(home=home).project
+    templates = _templates_of(project, name) if name else linter.names(project)
+    problems = {template: linter.lint(project, template) for template in templates}
+    sentences = [sentence for found in problems.values() for sentence in found]
+    if as_json:
+        print_json({"ok": not sentences, "templates": problems})
+    else:
+        for sentence in sentences:
+            typer.echo(sentence, err=True)
+        if not sentences:
+            typer.echo(f"{len(templates)} templates are sound.")
+    if sentences:
+        raise typer.Exit(BadInput.exit_code)
+
+
+def _templates_of(project: Path, name: str) -> list[str]:
+    from tessera.decide import campaigns
+
+    (one,) = campaigns.choose(campaigns.load(project), [name])
+    return list(dict.fromkeys(template for _, template in one.templates()))
+
+
+@campaign.command()
+def approve(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The campaign.")],
+    *,
+    as_of: AsOfOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the messages go that wait because they are many; as many as there are now, and no more.
+
+    Example: tessera campaign approve winback --as-of 2026-03-31
+    """
+    from tessera import approval
+    from tessera.workspace import open_workspace
+
+    records = approval.approve(open_workspace(as_of, home=home), name)
+    if as_json:
+        print_json(records)
+        return
+    for one in records:
+        typer.echo(
+            f"{one['campaign']} of {one['business_date']}, version {one['campaign_version']}: "
+            f"{one['recipients']:,} recipients approved by {one['approved_by']} ({one['file']})"
+        )
+
+
+@campaign.command()
 def preview(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The campaign.")],
     *,
     customer: Annotated[str | None, typer.Option(help="As this customer would see it.")] = None,
     step: Annotated[str | None, typer.Option(help="Which step (default the first).")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Which variant of the step (default its first).")
+    ] = None,
     language: Annotated[str | None, typer.Option(help="In this language, such as fa.")] = None,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     home: HomeOption = None,
@@ -89,16 +174,18 @@ def preview(
     ws = open_workspace(home=home)
     (one,) = campaigns.choose(campaigns.load(ws.project), [name])
     chosen = campaigns.step(one, step)
+    content = campaigns.content(chosen, variant)
     page = say.preview(
         ws,
-        chosen.template,
+        content.template,
         customer_id=customer,
         language=language,
         campaign=one.campaign,
         step=chosen.name,
     )
     if as_json:
-        print_json({"campaign": one.campaign, "step": chosen.name, "page": str(page)})
+        found = {"campaign": one.campaign, "step": chosen.name, "variant": content.name or None}
+        print_json({**found, "page": str(page)})
     else:
         typer.echo(str(page))
     if show:

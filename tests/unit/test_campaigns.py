@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
-from tessera.decide.campaigns import check, choose, load
+from tessera.decide.campaigns import check, choose, load, schema
 from tessera.errors import BadInput
 from tessera.settings import CHECKOUT
 
@@ -40,13 +44,19 @@ def project(tmp_path: Path) -> Path:
         (template / part).write_text(f"Come back {footer}")
     models = tmp_path / "dbt" / "models"
     models.mkdir(parents=True)
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "deployments" / "programme.yml").write_text(
+        "rewards: [{reward: voucher-5}, {reward: tea}]\n"
+    )
     (models / "audience_lapsed_members.sql").write_text("select 1")
     (models / "_models.yml").write_text(
         "models:\n  - name: customers\n    columns:\n"
         "      - {name: receipts, data_type: bigint}\n      - {name: country, data_type: varchar}\n"
         "      - {name: birth_date, data_type: date}\n      - {name: is_registered, data_type: boolean}\n"
+        "  - name: customer_events\n    columns:\n      - name: event\n        data_tests:\n"
+        "          - accepted_values: {arguments: {values: [joined, first_purchase]}}\n"
     )
-    (tmp_path / "deployments" / "campaigns").mkdir(parents=True)
+    (tmp_path / "deployments" / "campaigns").mkdir()
     (tmp_path / "deployments" / "contact_policy.yml").write_text(POLICY)
     return write(tmp_path, GOOD)
 
@@ -58,7 +68,6 @@ def write(project: Path, text: str) -> Path:
 
 def test_the_shipped_campaigns_are_sound() -> None:
     assert check(CHECKOUT) == []
-    assert [one.campaign for one in load(CHECKOUT)] == ["birthday", "welcome", "winback"]
 
 
 def test_a_sound_campaign_has_no_problems(project: Path) -> None:
@@ -76,12 +85,11 @@ def test_a_sound_campaign_has_no_problems(project: Path) -> None:
         ("TUE", "TUX", "7: 'schedule' cannot be '0 9 * * TUX': this is not a cron line such as '0 9 * * TUE' (Bad day-of-week)."),
         ("19:30", "25:30", "8: 'end' cannot be '25:30': write a time of day as 09:00."),
         ("0.10", "1.10", "9: 'control_group_share' cannot be 1.1: Input should be less than or equal to 1."),
-        ("steps:", "exit_on: [purchased]\nsteps:", "11: 'exit_on' is not a key here."),
-        ("name: reminder,", "name: reminder, only_if: x,", "12: 'only_if' is not a key here."),
+        ("steps:", "exit_on: [bought, purchasd]\nsteps:", "11: 'exit_on 2' cannot be 'purchasd'. Did you mean 'purchased'?"),
         ("within: 14d", "within: 2 weeks", "13: 'within' cannot be '2 weeks': write whole days as 7d."),
         ("gte: 2", "gte: two", "5: 'gte' cannot be 'two'"),
         (", gte: 2", "", "5: 'where 1': say what it must be"),
-        ("  - {name: reminder", "  - {name: offer, template: winback/reminder}\n  - {name: reminder", "1: a step after the first needs 'after'"),
+        ("  - {name: reminder", "  - {name: offer, template: winback/reminder}\n  - {name: reminder", "13: a step after the first needs 'after'"),
         ("campaign: winback", "campaign: winbac", "1: a campaign is called as its file; write 'campaign: winback'."),
         ("lapsed_members", "lapsed_member", "3: dbt has no model audience_lapsed_member. Did you mean 'lapsed_members'?"),
         ("field: receipts", "field: receits", "5: 'receits' is not a column of the customers mart. Did you mean 'receipts'?"),
@@ -104,11 +112,110 @@ def test_check_points_at_file_line_and_key(
     )
 
 
+PATH = """\
+campaign: winback
+purpose: marketing
+tags: [offers]
+trigger: {event: first_purchase, within: 7d}
+schedule: "0 9 * * *"
+exit_on: [purchased, unsubscribed]
+cadence: nurture
+on_cap: defer
+steps:
+  - {name: thanks, template: winback/reminder, after: 1d, grant: {voucher: voucher-5}}
+  - name: goes_with
+    after: 6d
+    only_if: {step: thanks, was: opened}
+    variants:
+      - {name: a, template: winback/reminder, weight: 3}
+      - {name: b, template: winback/reminder}
+    choose: {winner_by: clicked, after_messages: 100}
+  - name: reminder
+    template: winback/reminder
+    follows: [thanks, goes_with]
+    after: 14d
+    only_if: [{step: goes_with, was: not_clicked}, {step: thanks, was: {scored: [0, 6]}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "problem"),
+    [
+        ("first_purchase,", "first_purchse,", "4: 'first_purchse' is not an event of customer_events. Did you mean 'first_purchase'?"),
+        ("within: 7d", "within: 60d", "4: customer_events holds 31 days; write 31d or less."),
+        ("within: 7d", "wihtin: 7d", "4: 'wihtin' is not a key here. Did you mean 'within'?"),
+        ("{event: first_purchase, within: 7d}", "{date: birth_dat}", "4: 'birth_dat' is not a column of the customers mart. Did you mean 'birth_date'?"),
+        ("{event: first_purchase, within: 7d}", "{date: country}", "4: 'country' is not a date."),
+        ("{event: first_purchase, within: 7d}", "{date: birth_date, leap_day: feb_29}", "4: 'leap_day' cannot be 'feb_29'. Did you mean 'feb_28'?"),
+        ("trigger: {event: first_purchase, within: 7d}\n", "", "1: say for whom it is: 'audience', or a 'trigger'."),
+        ("unsubscribed", "unsubscribd", "6: 'exit_on 2' cannot be 'unsubscribd'. Did you mean 'unsubscribed'?"),
+        ("nurture", "nurtur", "7: the policy has no cadence 'nurtur'. Did you mean 'nurture'?"),
+        ("defer", "deffer", "8: 'on_cap' cannot be 'deffer'. Did you mean 'defer'?"),
+        ("voucher-5", "vouchr-5", "10: deployments/programme.yml has no reward 'vouchr-5'. Did you mean 'voucher-5'?"),
+        ("voucher: voucher-5", "reward: voucher-5", "10: 'reward' is not a key here."),
+        ("name: goes_with", "name: thanks", "11: there is a step 'thanks' already."),
+        ("    after: 6d\n", "", "11: a step after the first needs 'after', a day at least."),
+        ("{step: thanks, was: opened}", "{step: thank, was: opened}", "13: 'thank' is no step before 'goes_with'. Did you mean 'thanks'?"),
+        ("{step: thanks, was: opened}", "{step: reminder, was: opened}", "13: 'reminder' is no step before 'goes_with'."),
+        ("{step: thanks, was: opened}", "{step: thanks, was: openned}", "13: 'was' cannot be 'openned'. Did you mean 'opened'?"),
+        ("{scored: [0, 6]}", "{scored: [6, 0]}", "22: 'was': write {scored: [0, 6]} or {not_scored: [0, 6]}."),
+        ("{scored: [0, 6]}", "{scord: [0, 6]}", "22: 'scord' is not a key here. Did you mean 'scored'?"),
+        ("weight: 3", "weight: 0.5", "15: 'weight' cannot be 0.5"),
+        ("name: b,", "name: a,", "11: 'steps 2': two variants have the same name."),
+        ("name: b, template: winback/reminder", "name: b, template: winback/remindr", "16: "),
+        ("winner_by: clicked", "winner_by: cliked", "17: 'winner_by' cannot be 'cliked'. Did you mean 'clicked'?"),
+        ("follows: [thanks, goes_with]", "follows: [thanks, goes_wiht]", "20: 'goes_wiht' is no step before 'reminder'. Did you mean 'goes_with'?"),
+        ("    template: winback/reminder\n    follows", "    follows", "18: 'steps 3': a step needs 'template' or 'variants', one of them."),
+        ("name: thanks,", "name: thanks, only_if: {step: thanks, was: opened},", "10: the first step follows none, and nothing was before it."),
+    ],
+)  # fmt: skip
+def test_check_points_at_what_a_path_names(
+    project: Path, wrong: str, right: str, problem: str
+) -> None:
+    assert check(write(project, PATH)) == []
+    assert wrong in PATH
+    found = [str(one) for one in check(write(project, PATH.replace(wrong, right)))]
+    assert any(text.startswith(f"deployments/campaigns/winback.yml:{problem}") for text in found), (
+        found
+    )
+
+
+def test_a_cap_on_a_tag_that_no_campaign_has_is_a_mistake(project: Path) -> None:
+    cap = "caps:\n  - {purpose: marketing, max: 1, days: 1}\n  - {purpose: marketing, tag: ofers, max: 1, days: 7}\n"
+    (project / "deployments" / "contact_policy.yml").write_text(cap)
+    assert [str(one) for one in check(write(project, PATH))] == [
+        "deployments/contact_policy.yml:3: no campaign has the tag 'ofers'. Did you mean 'offers'?"
+    ]
+
+
+@pytest.mark.parametrize("document", ["campaign", "policy"])
+def test_an_editor_judges_the_shipped_files_as_the_check_does(document: Any) -> None:
+    """By the exported JSON Schema; dates are text to JSON."""
+    judge = Draft202012Validator(schema(document))
+    folder = CHECKOUT / "deployments"
+    files = {
+        "campaign": sorted((folder / "campaigns").glob("*.yml")),
+        "policy": [folder / "contact_policy.yml"],
+    }[document]
+    for file in files:
+        said = json.loads(json.dumps(yaml.safe_load(file.read_text(encoding="utf-8")), default=str))
+        assert [error.message for error in judge.iter_errors(said)] == [], file
+        assert list(judge.iter_errors({**said, "prioritty": 4}))
+
+
+def test_the_schema_knows_what_a_list_of_one_is_written_as(project: Path) -> None:
+    judge = Draft202012Validator(schema("campaign"))
+    said = yaml.safe_load(PATH)
+    assert list(judge.iter_errors(said)) == []
+    said["steps"][1]["only_if"]["was"] = "opend"
+    assert list(judge.iter_errors(said))
+
+
 def test_every_file_is_checked_and_all_problems_are_told(project: Path) -> None:
     write(project, GOOD.replace("priority", "prioritty").replace("audience", "audiense"))
     (project / "deployments" / "contact_policy.yml").write_text("capz: null\n")
     assert [one.file.rpartition("/")[2] for one in check(project)] == [
-        "contact_policy.yml", "winback.yml", "winback.yml", "winback.yml",
+        "contact_policy.yml", "winback.yml", "winback.yml",
     ]  # fmt: skip
     with pytest.raises(BadInput, match=r"'audiense'[\s\S]*'prioritty'"):
         load(project)

@@ -1,0 +1,78 @@
+"""Every shipped message as the preview shows it: in each language, on desktop, phone, in the dark, as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tessera import say
+from tessera.decide import campaigns
+from tessera.settings import CHECKOUT
+from tessera.testing import workspace
+
+LANGUAGES = ["en", *sorted(path.stem for path in (CHECKOUT / "templates/locale").glob("*.po"))]
+CAMPAIGNS = {one.campaign: one for one in campaigns.load(CHECKOUT)}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_shipped_message_has_its_page(tmp_path: Path, language: str) -> None:
+    ws = workspace(tmp_path / "home")
+    for campaign in CAMPAIGNS.values():
+        for _, template in campaign.templates():
+            page = say.preview(ws, template, language=language, campaign=campaign.campaign)
+            assert page.name == f"{template.replace('/', '-')}.{language}.html"
+            text = page.read_text(encoding="utf-8")
+            for view in ("Desktop", "Phone", "Dark", "Text"):
+                assert f"<h2>{view}</h2>" in text
+
+
+@pytest.mark.parametrize(
+    ("message", "language", "direction"),
+    [
+        ("satisfaction/question", "fa", "rtl"),
+        ("winback/reminder", "fa", "rtl"),
+        ("welcome/hello", "el", "ltr"),
+        ("weekly_offers/offers/shelf", "de", "ltr"),
+        ("points_expiring/reminder", "ru", "ltr"),
+        ("second_purchase/companions", "lv", "ltr"),
+    ],
+)
+def test_nothing_of_a_message_is_cut_off_in_any_view(
+    browser: Any, tmp_path: Path, message: str, language: str, direction: str
+) -> None:
+    campaign, step, *variant = message.split("/")
+    chosen = campaigns.step(CAMPAIGNS[campaign], step)
+    content = campaigns.content(chosen, variant[0] if variant else None)
+    page = say.preview(workspace(tmp_path / "home"), content.template, language=language)
+    tab = browser.new_page(viewport={"width": 1500, "height": 1000})
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(page.as_uri())
+    assert asked[0] == page.as_uri()
+    assert not [url for url in asked if url.startswith("http")]  # nothing is fetched
+    for view, width in (("Desktop", 660), ("Phone", 375), ("Dark", 375)):
+        frame = tab.frame_locator(f"iframe[title={view}]").locator("html")
+        seen = frame.evaluate(
+            "e => [e.dir, e.scrollWidth, e.querySelector('.footer').getBoundingClientRect().bottom,"
+            " getComputedStyle(e.querySelector('.card')).backgroundColor]"
+        )
+        assert (seen[0], seen[1] <= width, seen[2] <= 860) == (direction, True, True), (view, seen)
+        assert (seen[3] == "rgb(255, 255, 255)") == (view != "Dark")
+    shot = tab.screenshot(full_page=True)
+    assert shot.startswith(b"\x89PNG")
+    tab.close()
+
+
+def test_the_answers_from_0_to_10_stand_on_one_line_of_a_desktop(
+    browser: Any, tmp_path: Path
+) -> None:
+    for language in ("en", "fa"):
+        page = say.preview(workspace(tmp_path / "home"), "satisfaction/question", language=language)
+        tab = browser.new_page(viewport={"width": 1500, "height": 1000})
+        tab.goto(page.as_uri())
+        answers = tab.frame_locator("iframe[title=Desktop]").locator(".scale a")
+        tops = answers.evaluate_all("all => all.map(e => e.getBoundingClientRect().top)")
+        assert (len(tops), len(set(tops))) == (11, 1)
+        tab.close()
