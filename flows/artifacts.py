@@ -19,6 +19,26 @@ def publish(ws: Workspace, summary: dict[str, Any]) -> None:
     create_table_artifact(reasons(summary), key="day-reasons", description="Decisions by reason")
 
 
+def publish_decisions(report: dict[str, Any], campaign: str | None) -> None:
+    """A row per campaign of a pass: how many of whom, by reason, and why it is held if it is."""
+    rows = [
+        {
+            "campaign": one["campaign"],
+            "held": report["held"].get(one["campaign"], ""),
+            "candidates": one["candidates"],
+            **one["reasons"],
+        }
+        for one in report["campaigns"]
+    ]
+    judged = {row["campaign"] for row in rows}
+    resting = {name: why for name, why in report["held"].items() if name not in judged}
+    create_table_artifact(
+        [*rows, *({"campaign": name, "held": why} for name, why in resting.items())],
+        key=f"decide-{campaign}".replace("_", "-") if campaign else "decide",
+        description=f"Decisions of {report['business_date']}",
+    )
+
+
 def markdown(ws: Workspace, summary: dict[str, Any]) -> str:
     """The day as a table of stages, and where to look."""
     rows = "\n".join(

@@ -20,6 +20,7 @@ from flows.runtime import note, progress, without_heartbeats
 from flows.send import send
 from flows.validate import validate
 from tessera.home import Home
+from tessera.person import resume
 from tessera.report import runs
 from tessera.report.summary import complete
 from tessera.workspace import Workspace, open_workspace
@@ -34,6 +35,7 @@ def daily(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     ws = open_workspace(as_of, home=home)
     day = {"as_of": ws.as_of.isoformat(), "home": str(ws.home.root)}
     with runs.recorded(ws, say=note, progress=progress) as run, within(ws):
+        resume(ws)  # an erasure that was killed: before anything is decided about anybody
         run.stage("hear", hear, **day)
         run.stage("land", engine_rows, **day)
         run.stage("validate", validate, **day)

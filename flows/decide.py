@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from prefect import flow
+from prefect import State, flow
+from prefect.context import FlowRunContext
+from prefect.states import Completed
 
+from flows.artifacts import publish_decisions
+from flows.pauses import WHY, paused
 from tessera import decide as stage
+from tessera.decide.holds import due, holds
 from tessera.workspace import open_workspace
 
 
@@ -17,7 +22,19 @@ def decide(
     as_of: str | None = None,
     home: str | None = None,
     dry_run: bool = False,
-) -> dict[str, Any]:
-    """One pass over the campaigns of the day, or over one whatever the day; again adds nothing."""
+) -> dict[str, Any] | State[Any]:
+    """One pass over the campaigns of the day less those that are paused, or over one whatever the
+    day; again adds nothing. Ends as `Held` when every campaign of the pass is held."""
     ws = open_workspace(as_of, home=home)
-    return asdict(stage.decide(ws, [campaign] if campaign else None, dry_run=dry_run))
+    names = [campaign] if campaign else due(ws)
+    is_shown = FlowRunContext.get() is not None
+    resting = paused() & set(names) if is_shown and not campaign else set()
+    awake = [name for name in names if name not in resting]
+    report = asdict(stage.decide(ws, awake, dry_run=dry_run))
+    report["held"] = holds(ws, awake) | dict.fromkeys(sorted(resting), WHY)
+    if is_shown:
+        publish_decisions(report, campaign)
+    if names and len(report["held"]) == len(names):
+        said = "; ".join(f"{name}: {why}" for name, why in report["held"].items())
+        return Completed(name="Held", message=said, data=report)
+    return report

@@ -22,11 +22,13 @@ from prefect import flow
 from tessera.errors import OutOfSpace, RedBuild, TesseraError
 from tessera.home import Home
 from tessera.warehouse import inputs as made_from
+from tessera.warehouse import red
 from tessera.warehouse.inputs import Green, Inputs
 from tessera.warehouse.publish import publish
 from tessera.workspace import Workspace, open_workspace
 
 NAMED_AT_MOST = 5
+UNTESTED = ["--exclude-resource-type", "test"]
 TOTALS = ("lines", "superseded_lines", "baskets", "customers", "customers_with_purchases")
 
 
@@ -56,11 +58,12 @@ def model(
     return asdict(build(open_workspace(as_of, home=home), full_refresh=full_refresh))
 
 
-def build(ws: Workspace, *, full_refresh: bool = False) -> ModelReport:
+def build(ws: Workspace, *, full_refresh: bool = False, tested: bool = True) -> ModelReport:
     """Bring the warehouse up to the validated files and `ws.as_of`, and publish its marts.
 
     Only what is new is worked on if the last build ended green; else, or with `full_refresh`,
     everything is built from scratch. RedBuild if anything fails: the last snapshot stays in force.
+    A simulation, whose rows were tested when they were real, goes without the data tests.
     """
     started = time.monotonic()
     with _one_builder(ws.home):
@@ -68,7 +71,7 @@ def build(ws: Workspace, *, full_refresh: bool = False) -> ModelReport:
         green = Green.load(ws.home)
         built = full_refresh or green is None or green.inputs != inputs
         if built or green is None:
-            green = _build(ws, inputs, green, afresh=full_refresh)
+            green = _build(ws, inputs, green, afresh=full_refresh, tested=tested)
         snapshot = _publish(ws, green)
     seconds = round(time.monotonic() - started, 2)
     return ModelReport(snapshot=snapshot, built=built, seconds=seconds, **green.report)
@@ -88,14 +91,17 @@ def _inputs(ws: Workspace) -> Inputs:
     return made_from.gather(ws.home, ws.project / "dbt", as_of=ws.as_of, settings=settings)
 
 
-def _build(ws: Workspace, inputs: Inputs, green: Green | None, *, afresh: bool) -> Green:
+def _build(
+    ws: Workspace, inputs: Inputs, green: Green | None, *, afresh: bool, tested: bool
+) -> Green:
     """Build, from where `green` left off if that can be trusted; the record of the new build."""
     known = green if green is not None and not afresh and inputs.continues(green.inputs) else None
     name = made_from.build_name(inputs, ws.business_date, again=afresh)
     Green.forget(ws.home)  # from here to the end the warehouse is nobody's
     with _dbt_let_go():
-        manifest = _parse(ws)
-        results = _run(ws, manifest, _selection(inputs, known), _variables(ws, inputs, known, name))
+        manifest = _parse(ws, inputs)
+        selection = [*_selection(inputs, known), *([] if tested else UNTESTED)]
+        results = _run(ws, manifest, selection, _variables(ws, inputs, known, name))
     made = {r.node.name: name for r in results if r.node.resource_type == "model"}
     counts = Counter(str(r.node.resource_type) for r in results)
     report = {
@@ -107,6 +113,7 @@ def _build(ws: Workspace, inputs: Inputs, green: Green | None, *, afresh: bool) 
     }
     new = Green(name, inputs, (known.made if known else {}) | made, _marts(manifest), report)
     new.save(ws.home)
+    red.forget(ws.home)
     return new
 
 
@@ -154,10 +161,18 @@ def _variables(ws: Workspace, inputs: Inputs, known: Green | None, name: str) ->
     }
 
 
-def _parse(ws: Workspace) -> Manifest:
-    """The project, from dbt's cache when its files are as they were. The run's own variables stay
-    out of it: dbt would throw the cache away whenever one of them changes."""
-    return _invoke(dbtRunner(), ws, ["parse"], {})
+_PARSED: dict[tuple[str, str], Manifest] = {}  # of the last project this process built
+
+
+def _parse(ws: Workspace, inputs: Inputs) -> Manifest:
+    """The project, from dbt's cache when its files are as they were, or as this process knows it
+    already. The run's own variables stay out of it: dbt would throw the cache away whenever one of
+    them changes."""
+    key = (str(ws.home.root), inputs.project)
+    if key not in _PARSED:
+        _PARSED.clear()
+        _PARSED[key] = _invoke(dbtRunner(), ws, ["parse"], {})
+    return _PARSED[key]
 
 
 def _run(
@@ -203,6 +218,7 @@ def _red(ws: Workspace, exception: BaseException | None, results: Iterable[Any])
         named.append(_gist(str(exception)))
     if any("no space left" in text.lower() for text in named):
         return OutOfSpace("The disk is full; free some space and run the same command again.")
+    red.note(ws.home, ", ".join(f"{r.node.resource_type} {r.node.name}" for r in bad[:2]) or "dbt")
     more = f" and {len(named) - NAMED_AT_MOST} more" if len(named) > NAMED_AT_MOST else ""
     return RedBuild(
         f"The build is red, so nothing was published: {'; '.join(named[:NAMED_AT_MOST])}{more}. "

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +16,7 @@ import httpx
 import yaml
 
 from flows import server, tether
+from flows.pauses import is_paused
 from tessera import clock, settings
 from tessera.errors import TesseraError
 from tessera.workspace import Workspace
@@ -130,6 +131,7 @@ def _deploy(ws: Workspace, api: str, client: httpx.Client) -> None:
     """Deploy everything in deployments/prefect.yaml; what is no longer in it goes."""
     file, log = ws.home.prefect / "prefect.yaml", ws.home.prefect / "deploy.log"
     wanted = in_zone(ws.project / "deployments" / "prefect.yaml", ws.settings.timezone)
+    _keep_paused(client, wanted["deployments"])
     file.write_text(yaml.safe_dump(wanted), encoding="utf-8")
     child = _prefect(ws, api, log, "deploy", "--all", "--prefect-file", str(file))
     try:
@@ -139,6 +141,13 @@ def _deploy(ws: Workspace, api: str, client: httpx.Client) -> None:
     if child.returncode:
         raise TesseraError(f"The deployments were refused; {log} says why.")
     _remove_others(client, {f"{d['name']}\0{d['entrypoint']}" for d in wanted["deployments"]})
+
+
+def _keep_paused(client: httpx.Client, wanted: Sequence[dict[str, Any]]) -> None:
+    """Whoever paused a deployment meant it to stay so when we start again."""
+    found = {(one["name"], one["entrypoint"]) for one in _deployments(client) if is_paused(one)}
+    for one in wanted:
+        one["paused"] = (one["name"], one["entrypoint"]) in found
 
 
 def in_zone(file: Path, zone: str) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +12,7 @@ from tessera.cli.options import AsOfOption, HomeOption, JsonOption, print_json, 
 
 if TYPE_CHECKING:
     from tessera.decide import DecideReport
+    from tessera.decide.plan import Plan, PlanDiff
 
 CampaignsOption = Annotated[
     list[str] | None,
@@ -26,18 +29,43 @@ def register(app: typer.Typer) -> None:
 
 def plan(
     campaign: CampaignsOption = None,
+    *,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="How it differs from the plan as it stands.")
+    ] = False,
+    policy: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="With this contact policy instead."),
+    ] = None,
+    campaigns: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="With this folder's campaigns instead."),
+    ] = None,
+    customers: Annotated[
+        bool, typer.Option("--customers", help="With --diff: whose verdict changes, and how.")
+    ] = False,
     as_of: AsOfOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What would go out today, and why not; nothing is written.
+    """What would go out today, why not, and what it costs; nothing is written.
 
-    Example: tessera plan --as-of 2026-03-31 --campaign winback
+    --diff alone compares with what was decided of the day; with --policy or --campaigns, with the
+    plan under the project's own.
+
+    Example: tessera plan --as-of 2026-03-31 --diff --policy stricter.yml
     """
-    from tessera.decide import decide as judge
+    from tessera.decide import plan as planning
     from tessera.workspace import open_workspace
 
-    _show(judge(open_workspace(as_of, home=home), campaign, dry_run=True), as_json=as_json)
+    ws, otherwise = open_workspace(as_of, home=home), planning.Otherwise(policy, campaigns)
+    if not diff:
+        found = planning.plan(ws, campaign or None, otherwise)
+        print_json(found) if as_json else _show_plan(found)
+        return
+    limit = None if as_json else SHOWN if customers else 0
+    difference = planning.diff(ws, otherwise, campaign or None, limit=limit)
+    print_json(difference) if as_json else _show_diff(difference)
 
 
 def decide(
@@ -53,7 +81,7 @@ def decide(
     from tessera.decide import decide as judge
     from tessera.workspace import open_workspace
 
-    _show(judge(open_workspace(as_of, home=home), campaign), as_json=as_json)
+    _show(judge(open_workspace(as_of, home=home), campaign or None), as_json=as_json)
 
 
 def decisions(
@@ -93,17 +121,17 @@ def explain(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Why one customer was written to, or was not: a sentence per decision.
+    """Why one customer was written to, or was not, and what became of it: a sentence per decision.
 
     Example: tessera explain C000017 --campaign winback --since 2026-03-01
     """
     from tessera.decide import decisions as kept
-    from tessera.decide.reasons import sentence
+    from tessera.decide.explain import explained
     from tessera.workspace import open_workspace
 
-    asked = kept.Question(since=kept.day(since, "--since"), campaign=campaign, customer_id=customer)
     ws = open_workspace(home=home)
-    found = [{**row, "said": sentence(row)} for row in kept.find(ws.home, asked)]
+    asked = kept.Question(since=kept.day(since, "--since"), campaign=campaign, customer_id=customer)
+    found = explained(ws, asked)
     if as_json:
         print_json(found)
         return
@@ -132,3 +160,72 @@ def _show(report: DecideReport, *, as_json: bool) -> None:
     print_table(rows)
     if report.not_scheduled:
         typer.echo(f"Not today: {', '.join(report.not_scheduled)}")
+
+
+def _show_plan(found: Plan) -> None:
+    seen = [name for name in found.reasons if name != "planned"]
+    rows = [
+        {
+            "campaign": one.campaign,
+            "candidates": one.candidates,
+            "planned": one.planned,
+            **{name: one.reasons.get(name, 0) for name in seen},
+            "first_send_at": one.first_send_at,
+            "last_send_at": one.last_send_at,
+            **({"rewards": _rewards(one.rewards)} if found.rewards else {}),
+            **({f"cost, {found.currency}": _money(one.cost, found)} if found.currency else {}),
+        }
+        for one in found.campaigns
+    ]
+    typer.echo(f"{found.business_date}: {found.planned:,} of {found.candidates:,} planned")
+    print_table(rows)
+    for one in (one for one in found.campaigns if one.held):
+        typer.echo(f"Held: {one.campaign} ({one.held})")
+    if found.not_scheduled:
+        typer.echo(f"Not today: {', '.join(found.not_scheduled)}")
+    if found.currency:
+        typer.echo(f"Cost: {_money(found.cost, found)} {found.currency}, by the policy's 'costs'.")
+
+
+def _money(amount: int | None, found: Plan) -> str:
+    from tessera.units import to_major
+
+    return f"{to_major(amount or 0, found.currency or ''):,}"
+
+
+def _rewards(rewards: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in rewards.items())
+
+
+def _show_diff(found: PlanDiff) -> None:
+    typer.echo(
+        f"{found.business_date}: {found.changed:,} verdicts change, from the plan {found.before} "
+        f"to {found.after if found.before == 'as it stands' else 'the plan now'}"
+    )
+    print_table(
+        {
+            "campaign": one.campaign,
+            "reason": reason,
+            "before": counts.before,
+            "after": counts.after,
+            "change": f"{counts.after - counts.before:+,}",
+        }
+        for one in found.campaigns
+        for reason, counts in one.reasons.items()
+        if counts.before != counts.after
+    )
+    if found.customers:
+        typer.echo()
+        print_table(map(_changed, found.customers))
+    if len(found.customers) == SHOWN:
+        typer.echo(f"… the first {SHOWN}; --json has all.")
+
+
+def _changed(row: Mapping[str, Any]) -> dict[str, object]:
+    sides = {
+        side: " ".join(
+            filter(None, [row[side] or "no candidate", row[f"{side}_by"], row[f"{side}_at"]])
+        )
+        for side in ("before", "after")
+    }
+    return {name: row[name] for name in ("campaign", "step", "customer_id", "occurrence")} | sides

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from flows.up import in_zone
+from tessera.decide import schedule
 from tessera.settings import CHECKOUT
 
 FILE = CHECKOUT / "deployments" / "prefect.yaml"
@@ -57,8 +60,8 @@ def test_every_deployment_has_tags_a_pool_and_schedules_with_a_named_zone(
 ) -> None:
     assert deployment["tags"]
     assert deployment["work_pool"]["name"] == "tessera"
-    for schedule in deployment["schedules"]:
-        assert ZoneInfo(schedule["timezone"])
+    for one in deployment["schedules"]:
+        assert ZoneInfo(one["timezone"])
 
 
 def test_no_two_deployments_of_a_flow_share_a_name() -> None:
@@ -75,3 +78,44 @@ def test_schedules_run_in_the_shops_zone() -> None:
     moved = in_zone(FILE, "Asia/Tehran")["deployments"]
     zones = {schedule["timezone"] for found in moved for schedule in found["schedules"]}
     assert zones == {"Asia/Tehran"}
+
+
+# In 2021 they all still switched; Tehran did at midnight.
+ZONES = ["Europe/Athens", "America/New_York", "Asia/Tehran", "Pacific/Auckland"]
+SWITCHES = [(date(2021, 3, 10), 30), (date(2021, 9, 18), 55)]  # first day and how many
+LINES = ["0 9 * * *", "30 2 * * *", "30 3 * * SUN"]  # skipped somewhere, or twice
+
+
+def days_of_prefect(cron: str, zone: str, first: date, days: int) -> list[date]:
+    from prefect.server.schemas.schedules import CronSchedule
+
+    start = datetime.combine(first, datetime.min.time(), ZoneInfo(zone))
+    asked = CronSchedule(cron=cron, timezone=zone)
+    found = asyncio.run(asked.get_dates(n=100, start=start, end=start + timedelta(days=days + 2)))
+    local = [moment.astimezone(ZoneInfo(zone)).date() for moment in found]
+    return [day for day in local if day < first + timedelta(days)]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("cron", LINES)
+def test_prefect_and_the_pass_agree_on_the_days_when_clocks_switch(cron: str, zone: str) -> None:
+    """Case: cron unexpected at DST. No day is left out, and none comes twice."""
+    for first, days in SWITCHES:
+        span = [first + timedelta(n) for n in range(days)]
+        ours = [day for day in span if schedule.is_due(cron, day)]
+        assert ours == [day for day in span if "SUN" not in cron or day.weekday() == 6]
+        assert days_of_prefect(cron, zone, first, days) == ours
+
+
+def test_a_midnight_that_clocks_skip_is_run_by_prefect_the_evening_before() -> None:
+    """So nothing that ships is scheduled at midnight; the pass itself goes by the day."""
+    switch = date(2021, 3, 22)
+    before = switch - timedelta(1)
+    assert days_of_prefect("0 0 * * *", "Asia/Tehran", before, 3) == [
+        before,
+        before,
+        date(2021, 3, 23),
+    ]
+    assert schedule.is_due("0 0 * * *", switch)
+    crons = [one["cron"] for deployment in DEPLOYMENTS for one in deployment["schedules"]]
+    assert not [cron for cron in crons if cron.split()[1] == "0"]

@@ -1,0 +1,143 @@
+"""A scratch home: a home's history up to a day, to be gone on with differently. The landed rows are
+linked and the store is copied; nothing is ever written to the home itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from tessera.decide import campaigns, policy
+from tessera.home import Home
+from tessera.land.land import ENGINE
+from tessera.store import Connection, Store, queries
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
+
+SQL = queries("flows", "scratch.sql")
+FEEDS = {"landing": "landed", "validated": "judged"}  # folder of the home -> which files are linked
+REACHABLE = "reachable"  # the source of the addresses and consents that are only assumed
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is done otherwise than the home's own project says; None: as it says."""
+
+    policy: Path | None = None
+    campaigns: Path | None = None
+
+
+def open_scratch(ws: Workspace, root: Path, rules: Rules) -> Workspace:
+    """A workspace at `ws.as_of` in a new home in `root`, which knows what `ws` knew by then."""
+    project = _project(ws.project, root / "project", rules)
+    overrides = {
+        "home": root / "home",
+        "project": project,
+        "store_url": None,
+        "messenger": "file",
+        "snapshots_kept_days": 0,  # nobody comes back to a day that was simulated
+    }
+    scratch = Workspace(ws.settings.model_copy(update=overrides), ws.as_of)
+    with ws.store.read() as source:
+        _link_files(source, ws.home, scratch.home)
+        _copy_store(source, scratch.store, start=stamp(ws.as_of), day=str(ws.business_date))
+    return scratch
+
+
+def _project(own: Path, folder: Path, rules: Rules) -> Path:
+    """The project's folders under another name, with other rules."""
+    deployments = folder / "deployments"
+    (deployments / "sources").mkdir(parents=True)
+    for name in ("dbt", "templates"):
+        (folder / name).symlink_to((own / name).resolve())
+    for path in (own / "deployments" / "sources").glob("*.y*ml"):
+        (deployments / "sources" / path.name).symlink_to(path.resolve())
+    (deployments / "programme.yml").symlink_to((own / "deployments" / "programme.yml").resolve())
+    (folder / policy.FILE).symlink_to((rules.policy or own / policy.FILE).resolve())
+    (folder / campaigns.FOLDER).symlink_to((rules.campaigns or own / campaigns.FOLDER).resolve())
+    return folder
+
+
+def _link_files(store: Connection, home: Home, scratch: Home) -> None:
+    """The engine's own rows are left out: those before the day come back by the front door."""
+    for folder, query in FEEDS.items():
+        for row in store.all(SQL[query], engine=ENGINE):
+            place = Path(folder, row["feed"], f"file_id={row['file_id']}", "rows.parquet")
+            if (home.root / place).exists():
+                (scratch.root / place).parent.mkdir(parents=True)
+                (scratch.root / place).symlink_to(home.root / place)
+
+
+def _copy_store(source: Connection, scratch: Store, **bounds: str) -> None:
+    """What was known at the start: files, consents, suppressions, messages and what became of
+    them. Points are reckoned anew from the receipts."""
+    with scratch.write() as target:
+        for name in ("landed_file", "readmission", "consent", "suppression"):
+            _copy(source, target, name, bounds)
+        for name in ("outbox", "provider_event", "campaign_version"):
+            _copy(source, target, name, bounds)
+
+
+def _copy(source: Connection, target: Connection, table: str, bounds: Mapping[str, str]) -> None:
+    rows = source.all(SQL[table], engine=ENGINE, **bounds)
+    if rows:
+        columns = list(rows[0])
+        marks = ", ".join(f":{name}" for name in columns)
+        target.run_many(f"insert into {table} ({', '.join(columns)}) values ({marks})", rows)
+
+
+def admit_engine(ws: Workspace) -> None:
+    """The engine's own rows of closed days, past the door: it made them a moment ago, and to judge
+    them would take as long as all the rest of the day."""
+    last = [int(path.name.partition("=")[2]) for path in ws.home.validated.glob("*/file_id=*")]
+    number = max(last, default=0)
+    for path in sorted(ws.home.engine.glob("*/*.parquet")):
+        if path.stat().st_size:
+            number += 1
+            _admit(path, ws.home.validated / path.parent.name / f"file_id={number}")
+            os.truncate(path, 0)  # exported, and not to be exported again
+
+
+def _admit(path: Path, folder: Path) -> None:
+    rows = pq.read_table(path)
+    numbers = pa.array(range(1, rows.num_rows + 1), pa.int64())
+    folder.mkdir(parents=True)
+    pq.write_table(rows.append_column("_row_number", numbers), folder / "rows.parquet")
+
+
+def write_reachable(ws: Workspace, folder: Path) -> int:
+    """Files of the source `reachable`, which give everybody an address and a yes who has said
+    neither; how many people. Who is not registered is, as of the first purchase."""
+    folder.mkdir(parents=True)
+    feeds = {"customers": "reachable_customers", "consents": "reachable_consents"}
+    with marts.connect(ws.home, memory=ws.settings.duckdb_memory) as duck:
+        duck.execute("set variable start = ?", [ws.as_of.astimezone(UTC).replace(tzinfo=None)])
+        people = int(duck.execute(SQL["reachable_people"]).fetchall()[0][0])
+        names = {}
+        for feed, query in feeds.items():
+            target = str(folder / f"{feed}.parquet").replace("'", "''")
+            duck.execute(f"copy ({SQL[query]}) to '{target}' (format parquet)")
+            names[feed] = [column[0] for column in duck.execute(SQL[query]).description or ()]
+    _write_mapping(ws, names)
+    return people
+
+
+def _write_mapping(ws: Workspace, feeds: Mapping[str, list[str]]) -> None:
+    entries = {
+        feed: [{"files": f"{feed}.parquet", "may_be_empty": True, "columns": {n: n for n in names}}]
+        for feed, names in feeds.items()
+    }
+    mapping = {"source": REACHABLE, "timezone": "UTC", "currency": "EUR", "feeds": entries}
+    path = ws.project / "deployments" / "sources" / f"{REACHABLE}.yml"
+    path.write_text(yaml.safe_dump(mapping), encoding="utf-8")
+
+
+def stamp(instant: datetime) -> str:
+    """The instant as the store writes it."""
+    return instant.astimezone(UTC).isoformat(timespec="seconds")

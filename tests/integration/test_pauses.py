@@ -1,0 +1,95 @@
+"""A campaign that is held shows as such in Prefect; one that is paused there rests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tessera.decide import decide as stage
+from tessera.decide.decisions import Question, find
+from tessera.warehouse import red
+from tessera.workspace import Workspace
+from tests.integration.test_decide import HELLO, people, workspace, write
+
+WEEKLY = {**HELLO, "campaign": "weekly"}
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """Two campaigns for everybody, with a deployment each, and one customer."""
+    project = tmp_path / "project"
+    write(project, {"caps": None}, {**HELLO, "content_repeat": "allow"}, WEEKLY)
+    (project / "flows").symlink_to(Path(__file__).parents[2] / "flows")
+    (project / "deployments" / "prefect.yaml").write_text(
+        yaml.safe_dump(
+            {"name": "tessera", "deployments": [deployment("hello"), deployment("weekly")]}
+        )
+    )
+    before = dict(os.environ)
+    monkeypatch.setenv("TESSERA_PROJECT", str(project))
+    ws = workspace(tmp_path / "home", project=project)
+    people(ws, "ann")
+    yield ws
+    ws.store.close()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def deployment(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "entrypoint": "flows/decide.py:decide",
+        "tags": ["campaign", name],
+        "parameters": {"campaign": name},
+        "schedules": [{"cron": "0 9 * * *", "timezone": "UTC"}],
+        "work_pool": {"name": "tessera"},
+    }
+
+
+# Prefect leaves its heartbeat's coroutines to the garbage collector when a flow ends in a state of ours.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def test_without_any_campaign_a_pass_is_empty(shop: Workspace) -> None:
+    assert stage(shop, []).candidates == 0
+
+
+def test_paused_campaigns_rest_and_held_ones_say_why(shop: Workspace) -> None:
+    from flows import server, up
+    from flows.decide import decide
+    from flows.runtime import connected
+
+    day = {"as_of": "2026-03-31", "home": str(shop.home.root)}
+    with server.serving(shop, say=print) as api, connected(api), up._client(api) as client:
+        up._make_pool(client, ours=True)
+        up._deploy(shop, api, client)
+        (weekly,) = [one for one in up._deployments(client) if one["name"] == "weekly"]
+        client.post(f"/deployments/{weekly['id']}/pause_deployment").raise_for_status()
+        up._deploy(shop, api, client)  # as the next `tessera up` does
+
+        found = decide(**day)
+        assert found["held"] == {"weekly": "paused in Prefect"}
+        assert {row["campaign"] for row in find(shop.home, Question())} == {"hello"}
+        assert decide(campaign="weekly", dry_run=True, **day)["planned"] == 1  # by hand it runs
+
+        people(shop, "ann", "bob")  # of whom ann was written to
+        shop.home.dbt.mkdir(parents=True)
+        red.note(shop.home, "test unique_customers")
+        state = decide(campaign="hello", as_of="2026-04-01", home=day["home"], return_state=True)
+        assert (state.name, state.message) == (
+            "Held",
+            "hello: stale data: red build: test unique_customers",
+        )
+        shown = client.post("/artifacts/filter", json={"sort": "KEY_ASC"}).json()
+    rows = {one["key"]: yaml.safe_load(one["data"]) for one in shown}
+    assert rows["decide"][1] == {"campaign": "weekly", "held": "paused in Prefect"}
+    (row,) = rows["decide-hello"]
+    assert (row["held"], row["stale_data"]) == ("stale data: red build: test unique_customers", 1)

@@ -1,0 +1,253 @@
+"""Plan before apply: what a day would bring, what a change would make of it, and nothing written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tessera.cli.app import app
+from tessera.decide import decide
+from tessera.decide.agenda import agenda
+from tessera.decide.plan import Otherwise, diff, plan
+from tessera.errors import BadInput
+from tessera.warehouse import red
+from tessera.workspace import Workspace
+from tests.integration.test_decide import HELLO, insert, on, people, why, workspace, write
+
+WEEKLY = {**HELLO, "campaign": "weekly", "schedule": "0 9 * * TUE", "priority": 10}
+ONE_A_WEEK = {"caps": [{"purpose": "marketing", "max": 1, "days": 7}]}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Workspace]:
+    """Ten customers, two campaigns for all of them, no caps; 2026-03-31 is a Tuesday."""
+    project = tmp_path / "project"
+    weekly = {**WEEKLY, "steps": [{"name": "first", "template": "weekly/first"}]}
+    write(project, {"caps": None}, HELLO, weekly)
+    ws = workspace(tmp_path / "home", project=project)
+    people(ws, *(f"c{i}" for i in range(10)))
+    yield ws
+    ws.store.close()
+
+
+def other(ws: Workspace, text: dict[str, Any]) -> Path:
+    path = ws.project / "other.yml"
+    path.write_text(yaml.safe_dump(text))
+    return path
+
+
+def run(ws: Workspace, *words: str) -> str:
+    where = ("--home", str(ws.home.root))
+    found = CliRunner().invoke(app, [*words, *where], env={"TESSERA_PROJECT": str(ws.project)})
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+def content(ws: Workspace) -> dict[str, str]:
+    """Everything in the home but the store's own write-ahead files."""
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in ws.home.root.rglob("*")
+        if path.is_file() and "sqlite-" not in path.name
+    }
+
+
+def test_a_plan_counts_rewards_and_costs_by_the_policy(shop: Workspace) -> None:
+    step = {"name": "first", "template": "hello/first", "grant": {"voucher": "coffee"}}
+    costs = {"currency": "EUR", "per_thousand_messages": 150, "rewards": {"coffee": 90}}
+    write(shop.project, {"caps": None, "costs": costs}, {**HELLO, "steps": [step]})
+    found = plan(shop)
+    assert (found.planned, found.rewards) == (20, {"coffee": 10})
+    assert [(one.campaign, one.cost) for one in found.campaigns] == [
+        ("hello", 2 + 10 * 90),  # ten messages are a cent and a half, and half cents are paid
+        ("weekly", 2),
+    ]
+    text = run(shop, "plan", "--as-of", "2026-03-31")
+    assert "10 coffee" in text
+    assert "Cost: 9.04 EUR" in text
+
+
+def test_a_policy_without_costs_makes_no_cost_up(shop: Workspace) -> None:
+    assert plan(shop).cost is None
+    assert "cost" not in run(shop, "plan", "--as-of", "2026-03-31").lower()
+
+
+def test_a_held_campaign_says_why(shop: Workspace) -> None:
+    write(shop.project, None, {**HELLO, "blackout_dates": ["2026-03-31"]})
+    held = {one.campaign: one.held for one in plan(shop).campaigns}
+    assert held == {"hello": "blackout 2026-03-31", "weekly": None}
+    assert "Held: hello (blackout 2026-03-31)" in run(shop, "plan", "--as-of", "2026-03-31")
+    late = plan(on(shop, "2026-04-07"))
+    assert {one.held for one in late.campaigns} == {"stale data: marts of 2026-03-31"}
+
+
+def test_a_red_build_holds_every_campaign_until_the_next_green_one(shop: Workspace) -> None:
+    shop.home.dbt.mkdir(parents=True)
+    red.note(shop.home, "test unique_customers")
+    assert plan(shop).reasons == {"stale_data": 20}
+    assert {one.held for one in plan(shop).campaigns} == {
+        "stale data: red build: test unique_customers"
+    }
+    decide(shop, ["hello"])
+    assert why(shop, "c1") == ("stale_data", "red build: test unique_customers")
+    red.forget(shop.home)
+    assert plan(shop).planned == 20
+
+
+def test_another_policy_changes_what_it_should_and_nothing_is_written(shop: Workspace) -> None:
+    plan(shop)
+    before = content(shop)
+    stricter = Otherwise(policy=other(shop, ONE_A_WEEK))
+    found = diff(shop, stricter)
+    assert (found.before, found.changed) == ("as it stands", 10)
+    hello, weekly = found.campaigns
+    assert (hello.changed, weekly.changed) == (0, 10)
+    assert {r: (c.before, c.after) for r, c in weekly.reasons.items()} == {
+        "outranked": (0, 10),
+        "planned": (10, 0),
+    }
+    row = found.customers[0]
+    assert (row["customer_id"], row["before"], row["after"]) == ("c0", "planned", "outranked")
+    assert row["after_by"] == "hello/first (1 marketing in 7 days)"
+    assert content(shop) == before
+
+
+def test_of_a_campaign_that_comes_or_goes_every_candidate_changes(shop: Workspace) -> None:
+    folder = shop.project / "others"
+    folder.mkdir()
+    third = {**HELLO, "campaign": "third", "steps": [{"name": "one", "template": "third/one"}]}
+    (folder / "third.yml").write_text(yaml.safe_dump(third))
+    found = diff(shop, Otherwise(campaigns=folder))
+    assert {one.campaign: one.changed for one in found.campaigns} == {
+        "hello": 10,
+        "third": 10,
+        "weekly": 10,
+    }
+    assert {row["before"] for row in found.customers if row["campaign"] == "third"} == {None}
+    assert diff(shop, Otherwise(campaigns=folder), ["third"]).changed == 10
+    with pytest.raises(BadInput, match="no campaign 'fourth'"):
+        diff(shop, Otherwise(campaigns=folder), ["fourth"])
+
+
+def test_without_other_rules_the_plan_now_is_compared_with_what_was_decided(
+    shop: Workspace,
+) -> None:
+    with pytest.raises(BadInput, match="Nothing was decided on 2026-03-31"):
+        diff(shop, Otherwise())
+    decide(shop)
+    assert diff(shop, Otherwise()).changed == 0
+    word = {
+        "channel": "email",
+        "scope": "all",
+        "cause": "bounce",
+        "since": "2026-03-31T00:00:00+00:00",
+    }
+    insert(shop, "suppression", address_hash=hashlib.sha256(b"c3@shop.example").hexdigest(), **word)
+    people(shop, *(f"c{i}" for i in range(11)))
+    found = diff(shop, Otherwise())
+    # What was promised today stays; who came since is new.
+    assert [(r["customer_id"], r["before"], r["after"]) for r in found.customers] == [
+        ("c10", None, "planned"),
+        ("c10", None, "planned"),
+    ]
+    text = run(shop, "plan", "--as-of", "2026-03-31", "--diff", "--customers")
+    assert "2 verdicts change, from the plan as it was decided to the plan now" in text
+    assert "c10" in text
+    told = json.loads(run(shop, "plan", "--as-of", "2026-03-31", "--diff", "--json"))
+    assert (told["changed"], len(told["customers"])) == (2, 2)
+
+
+def test_explain_tells_what_became_of_the_message(shop: Workspace) -> None:
+    decide(shop)
+    with shop.store.write() as store:
+        store.run(
+            "update outbox set state = 'accepted', state_at = '2026-03-31T09:00:05+00:00' "
+            "where customer_id = 'c1' and campaign = 'hello'"
+        )
+        store.run(
+            "update outbox set state = 'cancelled', state_reason = 'no_consent', "
+            "state_at = '2026-03-31T09:00:05+00:00' where customer_id = 'c1' and campaign = 'weekly'"
+        )
+        key = store.scalar(
+            "select send_key from outbox where customer_id='c1' and campaign='hello'"
+        )
+    at = {"send_key": key, "received_at": "2026-03-31T12:00:00+00:00", "reason": None}
+    opened = {"event": "open", "occurred_at": "2026-03-31T10:00:00+00:00"}
+    insert(shop, "provider_event", event_key="1", **at, **opened)
+    insert(
+        shop,
+        "provider_event",
+        event_key="2",
+        **at,
+        **opened | {"occurred_at": "2026-03-31T11:00:00+00:00"},
+    )
+    hello, weekly = run(shop, "explain", "c1").splitlines()
+    assert hello.endswith(
+        "planned for 2026-03-31T09:00:00+00:00; sent at 2026-03-31T09:00:05+00:00; "
+        "opened at 2026-03-31T10:00:00+00:00."
+    )
+    assert weekly.endswith("; cancelled at 2026-03-31T09:00:05+00:00 (no_consent).")
+    assert run(shop, "explain", "c2").splitlines()[0].endswith("; not sent yet.")
+    told = json.loads(run(shop, "explain", "c1", "--json"))
+    assert [fate["what"] for fate in told[0]["since"]] == ["sent", "opened"]
+
+
+def test_the_calendar_expects_what_the_last_weeks_brought_on_that_weekday(shop: Workspace) -> None:
+    daily = {**HELLO, "content_repeat": "allow", "re_entry_after_days": 1}
+    write(shop.project, None, daily)
+    tuesday = date(2026, 3, 31)
+    for ahead, names in ((0, 10), (1, 4), (2, 6)):
+        ws = on(shop, str(tuesday + timedelta(ahead)))
+        people(ws, *(f"{ahead}-{i}" for i in range(names)))
+        decide(ws)
+    ws = on(shop, "2026-04-03")
+    found = agenda(ws, date(2026, 4, 3), date(2026, 4, 8))
+    assert [(e.date, e.campaign, e.expected, e.basis) for e in found] == [
+        ("2026-04-03", "hello", 6, "last 3 runs"),
+        ("2026-04-04", "hello", 6, "last 3 runs"),
+        ("2026-04-05", "hello", 6, "last 3 runs"),
+        ("2026-04-06", "hello", 6, "last 3 runs"),
+        ("2026-04-07", "hello", 10, "last 1 Tuesday"),
+        ("2026-04-07", "weekly", 10, "last 1 Tuesday"),
+        ("2026-04-08", "hello", 4, "last 1 Wednesday"),
+    ]
+
+
+def test_the_calendar_shows_blackouts_and_plans_for_campaigns_that_never_ran(
+    shop: Workspace,
+) -> None:
+    write(
+        shop.project,
+        {"caps": None, "blackout_dates": ["2026-04-01"]},
+        {**HELLO, "not_after": date(2026, 4, 2)},
+    )
+    rows = json.loads(
+        run(
+            shop,
+            "calendar",
+            "--from",
+            "2026-03-31",
+            "--to",
+            "2026-04-06",
+            "--as-of",
+            "2026-03-31",
+            "--json",
+        )
+    )
+    assert [(r["date"], r["campaign"], r["expected"], r["held"]) for r in rows] == [
+        ("2026-03-31", "hello", 10, None),
+        ("2026-03-31", "weekly", 10, None),
+        ("2026-04-01", "hello", 0, "blackout 2026-04-01"),
+        ("2026-04-02", "hello", 10, None),
+    ]
+    assert {r["basis"] for r in rows} == {"a plan for today", "held"}
+    with pytest.raises(BadInput, match="from a day to a later one"):
+        agenda(shop, date(2026, 4, 1), date(2026, 3, 1))
