@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from jsonschema import Draft202012Validator, FormatChecker
 
+from tessera.provider import Provider, limits, serve
+from tessera.say import Rendered
+from tessera.say.slots import Part, Skeleton
 from tessera.send.messengers.base import Message
 from tessera.testing import publish
 from tessera.workspace import Workspace
@@ -61,10 +63,13 @@ def customer(number: int, **columns: Any) -> dict[str, Any]:
     }
 
 
-def plan(ws: Workspace, number: int, **columns: Any) -> list[str]:
-    """`number` customers with a message each; the send keys."""
+def plan(ws: Workspace, number: int, *, campaigns: int = 1, **columns: Any) -> list[str]:
+    """`number` customers with a message each, of so many campaigns, which share no request; the
+    send keys."""
     publish(ws, customers=[customer(n) for n in range(number)])
-    return enqueue(ws, *(outbox_row(f"c{n}", **columns) for n in range(number)))
+    names = [f"winback-{n}" for n in range(campaigns)] if campaigns > 1 else ["winback"]
+    rows = [{"campaign": names[n % len(names)], **columns} for n in range(number)]
+    return enqueue(ws, *(outbox_row(f"c{n}", **row) for n, row in enumerate(rows)))
 
 
 def enqueue(ws: Workspace, *rows: dict[str, Any]) -> list[str]:
@@ -89,13 +94,13 @@ def reasons(ws: Workspace) -> dict[str, str]:
 
 def letter(**fields: Any) -> Message:
     """A message for a messenger."""
+    parts = {"subject": "Hello", "html": "<p>Hello</p>\n", "text": "Hello\n", "language": "en"}
+    given = {name: fields.pop(name, value) for name, value in parts.items()}
+    skeleton = Skeleton(Part([given["html"]], []), Part([given["text"]], []))
     values: dict[str, Any] = {
         "send_key": "0123456789abcdef0123456789abcdef",
         "to": "person@mail.example",
-        "subject": "Hello",
-        "html": "<p>Hello</p>\n",
-        "text": "Hello\n",
-        "language": "en",
+        "content": Rendered(given["subject"], skeleton, (), given["language"]),
         "sender_email": "club@shop.example",
         "sender_name": "The Shop",
         "unsubscribe": "https://shop.example/u/token",
@@ -107,122 +112,57 @@ def letter(**fields: Any) -> Message:
     return Message(**{**values, **fields})
 
 
-class Provider:
-    """Answers as told, one answer per request and then 202; its journal holds what it accepted."""
+class Api:
+    """The stand-in for the mail API; every body it is sent is held against its description."""
 
-    def __init__(self) -> None:
-        self.journal: list[str] = []
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
         self.bodies: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.answers: list[str] = []
         self.kill: tuple[int, str, Callable[[], int]] | None = None
-        self.url = ""
-        self._lock = threading.Lock()
+        provider.watch = self._watch
+
+    @property
+    def url(self) -> str:
+        return self.provider.url
+
+    @property
+    def journal(self) -> list[str]:
+        """The send key of every message that was accepted, in order."""
+        return self.provider.journal.send_keys()
 
     def will(self, *answers: str) -> None:
-        """`202`, `400` …, or `hang`, `cut` (before it accepts) and `cut after` (it accepted)."""
-        self.answers = list(answers)
+        """The next answers: `202`, `400` …, or what `tessera.provider.faults` knows."""
+        self.provider.faults.will(*answers)
 
     def kill_at(self, request: int, moment: str, pid: Callable[[], int]) -> None:
-        """Kill the caller at its n-th request, `before` or `after` accepting it."""
+        """Kill the caller at its n-th request, `before` or `after` it is accepted."""
         self.kill = (request, moment, pid)
 
-    def receive(self, headers: dict[str, str], raw: bytes) -> tuple[str, str]:
-        body = json.loads(gzip.decompress(raw) if headers.get("Content-Encoding") else raw)
-        key = body["personalizations"][0]["custom_args"]["send_key"]
-        with self._lock:
+    def _watch(self, moment: str, body: dict[str, Any]) -> None:
+        if moment == "before":
+            if "personalizations" in body:
+                as_described(body)
             self.bodies.append(body)
-            self.headers.append(headers)
-            answer = self.answers.pop(0) if self.answers else "202"
-            self._maybe_kill("before")
-            if answer in ("202", "cut after"):
-                self.journal.append(key)
-            self._maybe_kill("after")
-        return answer, key
-
-    def _maybe_kill(self, moment: str) -> None:
         if self.kill and self.kill[:2] == (len(self.bodies), moment):
             os.kill(self.kill[2](), signal.SIGKILL)
 
 
 @contextmanager
-def provider() -> Iterator[Provider]:
+def provider() -> Iterator[Api]:
     """A provider listening on this machine."""
-    found = Provider()
-    server = _Server(("127.0.0.1", 0), _handler(found))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    found.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield found
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serve(Provider(hang_seconds=1.0, retry_after_seconds=0)) as found:
+        yield Api(found)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: Any) -> None:
-        """A caller that was killed is no news."""
+DESCRIPTION = json.loads((Path(__file__).parent / "mail_send.schema.json").read_text("utf-8"))
+VALIDATOR = Draft202012Validator(DESCRIPTION, format_checker=FormatChecker())
 
 
-HANG_SECONDS = 1.0
-
-
-def _handler(of: Provider) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers["Content-Length"]))
-            answer, key = of.receive(dict(self.headers), raw)
-            if answer.startswith("cut"):
-                self.close_connection = True
-                self.connection.close()
-            elif answer == "hang":
-                threading.Event().wait(HANG_SECONDS)
-                self.close_connection = True
-            else:
-                self.answer(int(answer), key)
-
-        def answer(self, status: int, key: str) -> None:
-            content = b'{"errors": [{"message": "no", "field": "personalizations"}]}'
-            self.send_response(status)
-            self.send_header("X-Message-Id", f"id-{key}")
-            self.send_header("X-RateLimit-Reset", str(int(datetime.now(UTC).timestamp())))
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    return Handler
-
-
-def within_documented_limits(body: dict[str, Any]) -> None:
-    """What the provider's description of `mail/send` asks of a request."""
-    people = body["personalizations"]
-    assert 1 <= len(people) <= 1000
-    addresses = [to["email"] for person in people for to in person["to"]]
-    assert len(addresses) == len(set(addresses)) <= 1000
-    assert all("@" in address for address in addresses)
-    assert body["from"]["email"]
-    assert body["subject"]
-    kinds = [part["type"] for part in body["content"]]
-    assert kinds == sorted(kinds, key=["text/plain", "text/html"].index)
-    assert all(part["value"] for part in body["content"])
-    assert len(body.get("categories", [])) == len(set(body.get("categories", []))) <= 10
-    assert all(len(category) <= 255 for category in body.get("categories", []))
-    for person in people:
-        assert len(json.dumps(person.get("custom_args", {}))) <= 10_000
-        assert all(isinstance(value, str) for value in person.get("custom_args", {}).values())
-        assert all(isinstance(value, str) for value in person.get("headers", {}).values())
-        due = person.get("send_at")
-        assert due is None or due <= datetime.now(UTC).timestamp() + 72 * 3600
-    assert len(json.dumps(body)) < 30_000_000
+def as_described(body: dict[str, Any]) -> None:
+    """Holds a request against the provider's description of it, and against its limits."""
+    VALIDATOR.validate(body)
+    found = limits.problems(body, datetime.now(UTC).timestamp())
+    assert found == []
 
 
 def addresses_in(value: Any) -> Sequence[str]:

@@ -4,13 +4,14 @@ language, and reads well for a customer of whom nothing is known."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import yaml
 from babel.messages.catalog import Catalog
-from jinja2 import nodes
+from jinja2 import meta, nodes
 
 from tessera.errors import BadInput
 from tessera.say.environment import make_environment
@@ -18,6 +19,7 @@ from tessera.say.fields import CUSTOMER, GROUPS, LANGUAGE, sample
 from tessera.say.languages import SOURCE, read_catalogue
 from tessera.say.templates import Templates, Unrenderable
 
+POLICY = Path("deployments/contact_policy.yml")
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
@@ -31,11 +33,22 @@ def check(project: Path, template: str) -> list[str]:
         files = templates.files(sources.environment, template)
         return [
             *(problem for file in files for problem in sources.unknown_names(file)),
+            *(problem for file in files for problem in sources.too_much(file, _may_show(project))),
             *untranslated(folder, {text: at for file in files for text, at in sources.texts(file)}),
             *trial(templates, template),
         ]
     except BadInput as problem:
         return [str(problem)]
+
+
+def _may_show(project: Path) -> Collection[str]:
+    """The person's fields that the contact policy lists; all when it does not say."""
+    try:
+        policy = yaml.safe_load((project / POLICY).read_text(encoding="utf-8"))
+        listed = policy.get("may_show") if isinstance(policy, dict) else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return CUSTOMER  # what is wrong with the file is said where it is read
+    return listed if isinstance(listed, list) else CUSTOMER
 
 
 class Sources:
@@ -60,6 +73,17 @@ class Sources:
             base = got.node.name if isinstance(got.node, nodes.Name) else ""
             if base in GROUPS and got.attr not in GROUPS[base]:
                 yield self._unknown(file, got.lineno, f"{base}.{got.attr}", GROUPS[base])
+
+    def too_much(self, file: str, may_show: Collection[str]) -> Iterator[str]:
+        """Fields of the person that the template shows and the contact policy does not list."""
+        tree = self.templates.parse(self.environment, file)
+        hidden = meta.find_undeclared_variables(tree) & set(CUSTOMER) - set(may_show)
+        for name in tree.find_all(nodes.Name):
+            if name.ctx == "load" and name.name in hidden:
+                yield (
+                    f"{self.folder / file}:{name.lineno}: '{name.name}' is shown, but may_show in "
+                    f"{POLICY} does not list it; leave it out, or list it if it must be."
+                )
 
     def texts(self, file: str) -> Iterator[tuple[tuple[str, ...], str]]:
         """Every text to be translated (singular, and plural if it has one) and where it is."""

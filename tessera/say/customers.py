@@ -3,6 +3,7 @@ ledger at the moment of writing: the outbox itself holds no personal data."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,8 +24,10 @@ class Customer:
 
     customer_id: str
     email: str | None
+    phone: str | None
     language: str | None
     fields: Mapping[str, Any]
+    has_complaint_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,22 +52,27 @@ class Customers:
         points = self._points(ids)
         return {row["customer_id"]: _customer(row, points) for row in rows}
 
-    def query(self, sql: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+    def query(self, sql: str, ids: Sequence[str], **values: str) -> list[dict[str, Any]]:
         """Rows of the marts for the customers `$ids`."""
-        found = self.connection.execute(sql, {"ids": list(ids)}).to_arrow_table()
+        found = self.connection.execute(sql, {"ids": list(ids), **values}).to_arrow_table()
         rows: list[dict[str, Any]] = found.to_pylist()
         return rows
 
     def _points(self, ids: Sequence[str]) -> dict[str, int]:
-        marks = {f"id{n}": value for n, value in enumerate(ids)}
-        if not marks:
-            return {}
-        query = SQL["balances"].format(ids=", ".join(f":{name}" for name in marks))
         with self.ws.store.read() as connection:
-            return {r["customer_id"]: int(r["points"]) for r in connection.all(query, **marks)}
+            query = SQL["balances"].format(ids=connection.listed("ids"))
+            rows = connection.all(query, ids=json.dumps(ids))
+            return {row["customer_id"]: int(row["points"]) for row in rows}
 
 
 def _customer(row: Mapping[str, Any], points: Mapping[str, int]) -> Customer:
     customer_id = row["customer_id"]
     fields = {**row, "points_balance": points.get(customer_id, 0)}
-    return Customer(customer_id, row["email"], row["language"], fields)
+    return Customer(
+        customer_id,
+        row["email"],
+        row["phone"],
+        row["language"],
+        fields,
+        bool(row["has_complaint_open"]),
+    )

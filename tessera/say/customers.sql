@@ -7,11 +7,14 @@ select null::varchar as store_id, null::varchar as name where false
 select
     c.customer_id,
     c.email,
+    c.phone,
+    c.has_complaint_open,
     c.given_name,
     c.language,
     c.favourite_category,
     s.name as favourite_store,
     c.last_purchase_on,
+    strftime(c.last_purchase_at, '%Y-%m-%dT%H:%M:%S+00:00') as last_purchase_at,
     c.points_expiring,
     c.points_expire_on,
     c.tier
@@ -22,5 +25,5 @@ where c.customer_id in (select unnest($ids))
 -- name: balances
 select owner_id as customer_id, sum(balance) as points
 from account
-where owner_type = 'member' and bucket = 'available' and owner_id in ({ids})
+where owner_type = 'member' and bucket = 'available' and owner_id in (select value from {ids})
 group by owner_id

@@ -11,7 +11,6 @@ from typing import Any
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal
 from jinja2 import (
-    Environment,
     FileSystemLoader,
     StrictUndefined,
     TemplateAssertionError,
@@ -25,14 +24,16 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from tessera.say.languages import Language
+from tessera.say.slots import FILTER, SHARED_FILTER, Marker, Slots, shared
 from tessera.units import to_major
 
 
-class _Environment(ImmutableSandboxedEnvironment):
+class Speaking(ImmutableSandboxedEnvironment):
     """Translates texts without placeholders while it compiles: they are the same for everybody,
-    and so cost nothing per message."""
+    and so cost nothing per message. With a marker, what is printed goes through its slots."""
 
     language: Language
+    marker: Marker | None = None
 
     def _generate(
         self,
@@ -42,6 +43,8 @@ class _Environment(ImmutableSandboxedEnvironment):
         defer_init: bool = False,
     ) -> str:
         translated = _Translator(self.language, name, filename).visit(source)
+        if self.marker is not None:
+            translated = Slots(source).visit(translated)
         return super()._generate(translated, name, filename, defer_init)
 
 
@@ -69,9 +72,10 @@ class _Translator(NodeTransformer):
             raise TemplateAssertionError(problem, line, *self.where) from None
 
 
-def make_environment(folder: Path, language: Language) -> Environment:
-    """Sandboxed, strict about unknown names, escaping in HTML parts, speaking `language`."""
-    environment = _Environment(
+def make_environment(folder: Path, language: Language, marker: Marker | None = None) -> Speaking:
+    """Sandboxed, strict about unknown names, escaping in HTML parts, speaking `language`, and
+    with a marker keeping aside what differs from person to person."""
+    environment = Speaking(
         loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
         autoescape=select_autoescape(["html"], default=False),
@@ -82,6 +86,9 @@ def make_environment(folder: Path, language: Language) -> Environment:
         keep_trailing_newline=True,
     )
     environment.language = language
+    environment.marker = marker
+    if marker is not None:
+        environment.filters |= {FILTER: marker.slot, SHARED_FILTER: shared}
     environment.policies["ext.i18n.trimmed"] = True
     environment.install_gettext_translations(language.translations, newstyle=True)  # type: ignore[attr-defined]
     environment.globals.update(
@@ -121,6 +128,7 @@ def date_(language: Language, value: Any, style: str = "long") -> str:
     return native_digits(format_date(value, style, locale=language.locale), language)
 
 
+@lru_cache(maxsize=4096)
 def money(language: Language, minor: int, currency: str) -> str:
     """Minor units of `currency` as people write an amount."""
     amount = to_major(minor, currency)

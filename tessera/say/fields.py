@@ -22,7 +22,7 @@ CUSTOMER = {
 # Always there: the message's own surroundings.
 GROUPS = {
     "campaign": ("name", "step", "occurrence"),
-    "links": ("unsubscribe", "preferences", "score", "shop"),
+    "links": ("unsubscribe", "preferences", "score", "referral", "confirm", "shop"),
     "shop": ("name", "postal_address", "email"),
 }
 # What the layout needs to know about the language it speaks.
@@ -68,6 +68,8 @@ def sample(*, full: bool = True) -> dict[str, Any]:
             "unsubscribe": "https://shop.example/u/sample",
             "preferences": "https://shop.example/p/sample",
             "score": "https://shop.example/s/sample",
+            "referral": "https://shop.example/r/sample",
+            "confirm": "https://shop.example/c/sample",
             "shop": "https://shop.example",
         },
         "shop": {

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import os
 import secrets
 from pathlib import Path
 
+from tessera.tokens import PREFERENCES, REFERRAL, SCORE, UNSUBSCRIBE, sign, verify
 from tessera.workspace import Workspace
 
-UNSUBSCRIBE, PREFERENCES, SCORE = "u", "p", "s"
+__all__ = [
+    "PREFERENCES",
+    "REFERRAL",
+    "SCORE",
+    "UNSUBSCRIBE",
+    "links",
+    "secret_of",
+    "secrets_of",
+    "sign",
+    "verify",
+]
 
 
 def links(public_url: str, secret: bytes, send_key: str) -> dict[str, str]:
@@ -21,25 +29,9 @@ def links(public_url: str, secret: bytes, send_key: str) -> dict[str, str]:
         "unsubscribe": f"{base}/{UNSUBSCRIBE}/{sign(secret, UNSUBSCRIBE, send_key)}",
         "preferences": f"{base}/{PREFERENCES}/{sign(secret, PREFERENCES, send_key)}",
         "score": f"{base}/{SCORE}/{sign(secret, SCORE, send_key)}",  # a template adds /0 to /10
+        "referral": f"{base}/{REFERRAL}/{sign(secret, REFERRAL, send_key)}",  # for a friend
         "shop": base,
     }
-
-
-def sign(secret: bytes, kind: str, send_key: str) -> str:
-    """The token `send_key.signature`, good for this kind of link only."""
-    return f"{send_key}.{_signature(secret, kind, send_key)}"
-
-
-def verify(secret: bytes, kind: str, token: str) -> str | None:
-    """The send key a token was signed for; None when it was not signed by us for this kind."""
-    send_key, _, signature = token.partition(".")
-    good = hmac.compare_digest(signature.encode(), _signature(secret, kind, send_key).encode())
-    return send_key if good else None
-
-
-def _signature(secret: bytes, kind: str, send_key: str) -> str:
-    digest = hmac.digest(secret, f"{kind}:{send_key}".encode(), hashlib.sha256)
-    return base64.urlsafe_b64encode(digest[:18]).decode()
 
 
 def secret_of(ws: Workspace) -> bytes:
@@ -48,11 +40,18 @@ def secret_of(ws: Workspace) -> bytes:
         return ws.settings.link_secret.get_secret_value().encode()
     path = ws.home.root / "link_secret"
     if not path.exists():
-        _keep(path, secrets.token_hex(32))
+        keep(path, secrets.token_hex(32))
     return path.read_bytes()
 
 
-def _keep(path: Path, secret: str) -> None:
+def secrets_of(ws: Workspace) -> list[bytes]:
+    """What may have signed a link that is out there: the secret in force, then earlier ones."""
+    old = ws.settings.link_secrets_old
+    earlier = old.get_secret_value().split(",") if old else []
+    return [secret_of(ws), *(text.strip().encode() for text in earlier if text.strip())]
+
+
+def keep(path: Path, secret: str) -> None:
     """Write it whole, readable by nobody else; of two processes at once the first wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -16,8 +16,11 @@ from tessera.errors import BadInput
 from tessera.say.environment import make_environment
 from tessera.say.fields import fill
 from tessera.say.languages import SOURCE, Language, Languages
+from tessera.say.slots import Marker, Skeleton, transparent
 
 PARTS = ("subject.txt", "body.html", "body.txt")
+# What a template consists of on each channel, as subject, HTML and text.
+CHANNELS = {"email": PARTS, "sms": (None, None, "sms.txt"), "print": (None, "letter.html", None)}
 # Whatever could end a header line or hide in one.
 CONTROLS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
@@ -28,37 +31,62 @@ class Unrenderable(Exception):
 
 @dataclass(frozen=True)
 class Rendered:
-    """One message, ready to be sent."""
+    """One message, ready to be sent: what it shares with others, and its own values."""
 
     subject: str
-    html: str
-    text: str
+    skeleton: Skeleton
+    values: tuple[str, ...]
     language: str
-    content_hash: str  # SHA-256 over the three parts, so that a repeat can be told from a change
+
+    @property
+    def html(self) -> str:
+        return self.skeleton.html.fill(self.values)
+
+    @property
+    def text(self) -> str:
+        return self.skeleton.text.fill(self.values)
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over the three parts, so that a repeat can be told from a change."""
+        return content_hash(self.subject, self.html, self.text)
+
+
+def content_hash(subject: str, html: str, text: str) -> str:
+    """SHA-256 over the parts of a message."""
+    return hashlib.sha256("\0".join((subject, html, text)).encode()).hexdigest()
 
 
 class Templates:
-    """The templates of one folder, each compiled once per language."""
+    """The templates of one folder, each compiled once per language; not for two threads at once."""
 
     def __init__(self, folder: Path, fallback: str = SOURCE) -> None:
         self.folder = folder
         self.languages = Languages(folder, fallback)
-        self._compiled: dict[tuple[str, str], tuple[Language, list[Template]]] = {}
+        self.marker = Marker()
+        self._trees: dict[str, nodes.Template] = {}
+        self._compiled: dict[tuple[str, str, str], tuple[Language, list[Template | None]]] = {}
 
-    def compile(self, template: str, language: str | None) -> tuple[Language, list[Template]]:
-        """The three parts in the nearest language; BadInput, with file and line, when one of
-        them is missing or does not compile."""
+    def compile(
+        self, template: str, language: str | None, channel: str = "email"
+    ) -> tuple[Language, list[Template | None]]:
+        """Subject, HTML and text in the nearest language; BadInput, with file and line, when one
+        of them is missing or does not compile."""
         spoken = self.languages.speak(language)
-        key = (template, spoken.tag)
+        key = (template, spoken.tag, channel)
         if key not in self._compiled:
-            environment = make_environment(self.folder, spoken)
-            files = self.files(environment, template)
-            self._compiled[key] = spoken, [self._compile(environment, file) for file in files][:3]
+            environment = make_environment(self.folder, spoken, self.marker)
+            files = self.files(environment, template, channel)
+            if not transparent([self.parse(environment, file) for file in files]):
+                environment.marker = None
+            compiled = {file: self._compile(environment, file) for file in files}
+            parts = [compiled.get(f"{template}/{part}") for part in CHANNELS[channel]]
+            self._compiled[key] = spoken, parts
         return self._compiled[key]
 
-    def files(self, environment: Environment, template: str) -> list[str]:
-        """The three parts, then everything they extend, include and import."""
-        found = [f"{template}/{part}" for part in PARTS]
+    def files(self, environment: Environment, template: str, channel: str = "email") -> list[str]:
+        """The parts, then everything they extend, include and import."""
+        found = [f"{template}/{part}" for part in CHANNELS[channel] if part]
         for file in found:
             tree = self.parse(environment, file)
             used = [name for name in meta.find_referenced_templates(tree) if name]
@@ -68,28 +96,36 @@ class Templates:
     def parse(self, environment: Environment, file: str) -> nodes.Template:
         """The syntax tree of one file; BadInput, with file and line, when it has none."""
         path = self.folder / file
+        if file in self._trees:
+            return self._trees[file]
         try:
-            return environment.parse(path.read_text(encoding="utf-8"), file, str(path))
+            text = path.read_text(encoding="utf-8")
+            return self._trees.setdefault(file, environment.parse(text, file, str(path)))
         except TemplateSyntaxError as error:
             raise _does_not_compile(path, error) from error
         except FileNotFoundError:
             raise BadInput(
-                f"{path} is missing; every template has {', '.join(PARTS)}, and what they extend."
+                f"{path} is missing; every template has {', '.join(PARTS)} (sms.txt for text "
+                "messages, letter.html for letters), and what they extend."
             ) from None
         except UnicodeDecodeError:
             raise BadInput(f"{path} is not UTF-8 text; save it as UTF-8.") from None
 
-    def render(self, template: str, language: str | None, data: Mapping[str, Any]) -> Rendered:
+    def render(
+        self, template: str, language: str | None, data: Mapping[str, Any], channel: str = "email"
+    ) -> Rendered:
         """One customer's message; Unrenderable when their data does not fit the template."""
-        spoken, parts = self.compile(template, language)
-        filled = fill(data)
+        spoken, parts = self.compile(template, language, channel)
+        filled, marker = fill(data), self.marker
         try:
-            subject, html, text = (part.render(filled) for part in parts)
+            subject = marker.part(_made(parts[0], filled)).fill(marker.take())
+            skeleton = marker.skeleton(_made(parts[1], filled), _made(parts[2], filled))
         except Exception as error:
+            marker.take()
             raise Unrenderable(f"{self.where(error)}{error}") from error
-        subject = CONTROLS.sub(" ", subject).strip()
-        digest = hashlib.sha256("\0".join((subject, html, text)).encode()).hexdigest()
-        return Rendered(subject, html, text, spoken.tag, digest)
+        # A line of its own per person: what may stand in a header is known only of the whole.
+        line = CONTROLS.sub(" ", subject).strip()
+        return Rendered(line, skeleton, marker.take(), spoken.tag)
 
     def where(self, error: Exception) -> str:
         """'winback/reminder/body.html:12: ', the innermost template line that was at work."""
@@ -104,6 +140,10 @@ class Templates:
             return environment.get_template(file)
         except TemplateSyntaxError as error:
             raise _does_not_compile(self.folder / file, error) from error
+
+
+def _made(part: Template | None, filled: Mapping[str, Any]) -> str:
+    return "" if part is None else part.render(filled)
 
 
 def _does_not_compile(path: Path, error: TemplateSyntaxError) -> BadInput:

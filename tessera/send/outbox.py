@@ -8,12 +8,13 @@ messages back; one that ends while `calling` leaves them ambiguous, for nobody c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from tessera import clock
+from tessera import approval, clock
 from tessera.send.messengers.base import Answer, Fate
 from tessera.store import Connection, queries
 from tessera.workspace import Workspace
@@ -33,8 +34,23 @@ class Lease:
     rows: Sequence[Row]
 
 
+@dataclass(frozen=True)
+class Call:
+    """A request that is about to leave, and the messages that are really in it."""
+
+    request_id: int
+    message_ids: frozenset[int]
+
+
 def stamp(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def channels(ws: Workspace) -> list[str]:
+    """The channels that have something to be sent, or to be settled; e-mail always."""
+    with ws.store.read() as connection:
+        found = {row["channel"] for row in connection.all(SQL["channels"])}
+    return sorted(found | {"email"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,7 @@ class Outbox:
     owner: str
     messenger: str
     schedules: bool = True
+    channel: str = "email"
 
     @property
     def at(self) -> str:
@@ -68,47 +85,78 @@ class Outbox:
     def cancel_late(self) -> int:
         """Messages whose time has passed are not sent any more; how many."""
         with self.ws.store.write() as connection:
-            return connection.run(SQL["late"], at=self.at)
+            return connection.run(SQL["late"], at=self.at, channel=self.channel)
 
     def due(self) -> list[Row]:
         """How many messages are due, by template and language."""
         with self.ws.store.read() as connection:
-            return connection.all(SQL["due"], until=self.until, now=stamp(clock.now()))
+            return connection.all(SQL["due"], **self._due_values())
 
     def waiting(self) -> int:
         """How many messages of this business date are still to be sent."""
         with self.ws.store.read() as connection:
-            return int(connection.scalar(SQL["waiting"], until=self.end_of_day))
+            values = {"until": self.end_of_day, "channel": self.channel}
+            return int(connection.scalar(SQL["waiting"], **values))
+
+    def unapproved(self) -> tuple[str, ...]:
+        """Why campaigns are not sent that wait for approval, a sentence each."""
+        with self.ws.store.read() as connection:
+            return tuple(approval.sentence(row) for row in approval.waiting(connection))
 
     def claim(self, size: int) -> Lease | None:
         """Up to `size` due messages, under one lease; None when nothing is due."""
         with self.ws.store.write() as connection:
-            skip = " for update skip locked" if connection.dialect == "postgresql" else ""
+            request = self._open(connection, "leased")
+            lock = "for update skip locked" if connection.dialect == "postgresql" else ""
             rows = connection.all(
-                SQL["claimable"] + skip, until=self.until, now=stamp(clock.now()), size=size
+                SQL["claim"].format(lock=lock),
+                **self._due_values(),
+                at=self.at,
+                request=request,
+                size=size,
             )
             if not rows:
+                connection.run(SQL["close_lease"], request=request)
                 return None
-            request = self._open(connection, "leased")
-            moved = [{"id": r["message_id"], "request": request, "at": self.at} for r in rows]
-            connection.run_many(SQL["lease"], moved)
-            return Lease(request, rows)
+            return Lease(request, sorted(rows, key=lambda r: (r["send_at"], r["message_id"])))
 
     def drop(self, lease: Lease, state: str, reasons: Mapping[int, str]) -> None:
         """Leased messages that will not be sent, with the reason for each."""
-        common = {"state": state, "at": self.at, "request": lease.request_id}
-        rows = [{**common, "id": key, "reason": reason} for key, reason in reasons.items()]
-        if rows:
+        if reasons:
             with self.ws.store.write() as connection:
-                connection.run_many(SQL["drop_leased"], rows)
+                connection.run(
+                    SQL["drop_leased"].format(reasons=connection.paired("reasons")),
+                    state=state,
+                    at=self.at,
+                    request=lease.request_id,
+                    reasons=json.dumps(reasons),
+                )
 
-    def call(self, lease: Lease, hashes: Mapping[int, str]) -> int | None:
+    def put_off(self, lease: Lease, rows: Sequence[Row]) -> None:
+        """Leased messages that are sent a day later; or not, when that is too late for them."""
+        later = {row["message_id"]: _tomorrow(row["send_at"]) for row in rows}
+        late = {
+            r["message_id"]: "too_late" for r in rows if later[r["message_id"]] > r["not_after"]
+        }
+        self.drop(lease, "cancelled", late)
+        later = {key: value for key, value in later.items() if key not in late}
+        if later:
+            with self.ws.store.write() as connection:
+                connection.run(
+                    SQL["put_off"].format(later=connection.paired("later")),
+                    at=self.at,
+                    request=lease.request_id,
+                    later=json.dumps(later),
+                )
+
+    def call(self, lease: Lease, hashes: Mapping[int, str]) -> Call | None:
         """Commits that a provider is about to be called with these messages (and the hash of
-        each one's content); the request's id, or None when the lease was lost meanwhile."""
+        each one's content), less those that were put on hold or cancelled meanwhile; None when
+        none are left, because the lease was lost."""
         try:
             with self.ws.store.write() as connection:
                 return self._call(connection, lease, hashes)
-        except _LeaseLost:
+        except _NothingLeft:
             return None
 
     def finish(self, request: int, rows: Sequence[Row], answer: Answer) -> None:
@@ -147,14 +195,33 @@ class Outbox:
                 else:
                     self._abandon(connection, row, repeatable)
 
-    def _call(self, connection: Connection, lease: Lease, hashes: Mapping[int, str]) -> int:
-        request = self._open(connection, "calling", fence=lease.request_id)
-        common = {"request": request, "lease": lease.request_id, "at": self.at}
-        rows = [{**common, "id": key, "hash": text} for key, text in hashes.items()]
-        connection.run_many(SQL["call"], rows)
-        if connection.scalar(SQL["called"], request=request) != len(rows):
-            raise _LeaseLost
-        return request
+    def settle(self, wait: timedelta) -> int:
+        """Messages that nothing was heard of for so long are sent again, or given up, as their
+        purpose says; how many."""
+        before, at = stamp(clock.now() - wait), self.at
+        with self.ws.store.write() as connection:
+            settled = connection.run(SQL["settle"], before=before, at=at)
+            connection.run(SQL["settled_requests"], before=before)
+        return settled
+
+    def _due_values(self) -> dict[str, str]:
+        return {"until": self.until, "now": stamp(clock.now()), "channel": self.channel}
+
+    def _call(self, connection: Connection, lease: Lease, hashes: Mapping[int, str]) -> Call:
+        request = self._open(connection, "calling", fence=lease.request_id, messages=len(hashes))
+        connection.run(
+            SQL["call"].format(hashes=connection.paired("hashes")),
+            request=request,
+            lease=lease.request_id,
+            at=self.at,
+            hashes=json.dumps(hashes),
+        )
+        called = connection.all(SQL["called"], request=request)
+        if not called:
+            raise _NothingLeft
+        until = stamp(clock.now() + LEASE)  # whoever is at work keeps its lease
+        connection.run(SQL["renew"], request=lease.request_id, until=until)
+        return Call(request, frozenset(row["message_id"] for row in called))
 
     def _abandon(self, connection: Connection, row: Row, repeatable: Collection[str]) -> None:
         reason = "the sender ended in the middle of the call"
@@ -169,7 +236,9 @@ class Outbox:
         connection.run(SQL["release"], request=request, at=self.at)
         connection.run(SQL["close_lease"], request=request)
 
-    def _open(self, connection: Connection, state: str, *, fence: int = 0) -> int:
+    def _open(
+        self, connection: Connection, state: str, *, fence: int = 0, messages: int = 0
+    ) -> int:
         now = clock.now()
         return int(
             connection.scalar(
@@ -181,6 +250,7 @@ class Outbox:
                 fence=fence,
                 now=stamp(now),
                 called_at=stamp(now) if state == "calling" else None,
+                messages=messages,
             )
         )
 
@@ -197,20 +267,26 @@ class Outbox:
 
     def _exception(self, request: int, row: Row, fate: Fate, reason: str | None) -> Row:
         """A message that was not accepted: 'not now' is asked again a few times, ever later."""
-        state, retry_at = fate.value, None
+        state, retry_at, asked = fate.value, None, 1
         if fate is Fate.LATER:
-            asked = row["attempts"] + 1
-            state = "ready" if asked < ATTEMPTS else "rejected"
+            state = "ready" if row["attempts"] + 1 < ATTEMPTS else "rejected"
             retry_at = stamp(clock.now() + timedelta(minutes=5 * 4 ** row["attempts"]))
+        if fate in (Fate.AGAIN, Fate.SPLIT):
+            state, asked = "ready", int(fate is Fate.SPLIT)
         return {
             "id": row["message_id"],
             "request": request,
             "state": state,
             "reason": reason,
             "retry_at": retry_at,
+            "asked": asked,
             "at": self.at,
         }
 
 
-class _LeaseLost(Exception):
+def _tomorrow(send_at: str) -> str:
+    return stamp(datetime.fromisoformat(send_at) + timedelta(days=1))
+
+
+class _NothingLeft(Exception):
     pass

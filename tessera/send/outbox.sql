@@ -1,45 +1,83 @@
 -- Every change of a message's state, and nothing else. A row is only ever moved from the state, and
--- by the request, that the mover believes it to be in: whoever lost its lease moves nothing.
+-- by the request, that the mover believes it to be in: whoever lost its lease moves nothing. The coalesce
+-- keeps SQLite from going through all of a lease for each of a request's messages.
 
 -- name: late
 update outbox
 set state = 'cancelled', state_reason = 'too_late', state_at = :at
-where state = 'ready' and channel = 'email' and not_after < :at
+where state = 'ready' and channel = :channel and not_after < :at
+
+-- name: channels
+select distinct channel from outbox where state in ('ready', 'leased', 'calling', 'ambiguous')
 
 -- name: due
 select template, language, count(*) as messages
 from outbox
 where
-    state = 'ready' and channel = 'email' and send_at < :until
+    state = 'ready' and channel = :channel and send_at < :until
     and (retry_at is null or retry_at <= :now)
+    and campaign not in (select campaign from campaign_hold)
+    and not exists (
+        select 1 from approval
+        where
+            approval.campaign = outbox.campaign
+            and approval.campaign_version = outbox.campaign_version
+            and approval.business_date = outbox.business_date
+            and approval.recipients > approval.approved
+    )
 group by template, language
 order by template, language
 
 -- name: waiting
-select count(*) from outbox where state = 'ready' and channel = 'email' and send_at < :until
+select count(*) from outbox where state = 'ready' and channel = :channel and send_at < :until
 
--- name: claimable
-select
-    message_id, send_key, customer_id, campaign, step, occurrence, channel, purpose, template,
-    language, timezone, business_date, send_at, attempts
-from outbox
+-- name: claim
+-- On PostgreSQL {lock} passes over what another sender is claiming.
+update outbox set state = 'leased', state_at = :at, request_id = :request
 where
-    state = 'ready' and channel = 'email' and send_at < :until
-    and (retry_at is null or retry_at <= :now)
-order by send_at, message_id
-limit :size
+    message_id in (
+        select message_id
+        from outbox
+        where
+            state = 'ready' and channel = :channel and send_at < :until
+            and (retry_at is null or retry_at <= :now)
+            and campaign not in (select campaign from campaign_hold)
+            and not exists (
+                select 1 from approval
+                where
+                    approval.campaign = outbox.campaign
+                    and approval.campaign_version = outbox.campaign_version
+                    and approval.business_date = outbox.business_date
+                    and approval.recipients > approval.approved
+            )
+        order by send_at, message_id
+        limit :size {lock}
+    )
+returning
+    message_id, send_key, customer_id, campaign, campaign_version, step, occurrence, channel, purpose,
+    template, language, timezone, business_date, decided_at, send_at, not_after, attempts
 
 -- name: open_request
-insert into provider_request (messenger, state, leased_by, leased_until, fence, created_at, called_at)
-values (:messenger, :state, :owner, :until, :fence, :now, :called_at)
+insert into provider_request
+    (messenger, state, leased_by, leased_until, fence, created_at, called_at, messages)
+values (:messenger, :state, :owner, :until, :fence, :now, :called_at, :messages)
 returning request_id
 
--- name: lease
-update outbox set state = 'leased', state_at = :at, request_id = :request where message_id = :id
-
 -- name: drop_leased
-update outbox set state = :state, state_reason = :reason, state_at = :at, request_id = null
-where message_id = :id and request_id = :request and state = 'leased'
+update outbox
+set state = :state, state_reason = dropped.value, state_at = :at, request_id = null
+from {reasons} as dropped
+where
+    message_id = cast(dropped.key as bigint) and coalesce(request_id, 0) = :request
+    and coalesce(state, '') = 'leased'
+
+-- name: put_off
+-- A day later, at the same hour: the domain has had its share of today.
+update outbox
+set state = 'ready', state_at = :at, request_id = null, send_at = later.value
+from {later} as later
+where message_id = cast(later.key as bigint) and coalesce(request_id, 0) = :request
+    and coalesce(state, '') = 'leased'
 
 -- name: release
 update outbox set state = 'ready', state_at = :at, request_id = null
@@ -48,15 +86,23 @@ where request_id = :request and state = 'leased'
 -- name: close_lease
 delete from provider_request where request_id = :request and state = 'leased'
 
+-- name: renew
+update provider_request set leased_until = :until where request_id = :request and state = 'leased'
+
 -- name: call
+-- Not what was put on hold, or cancelled, while it was being written.
 update outbox
 set
     state = 'calling', state_at = :at, request_id = :request,
-    content_hash = coalesce(content_hash, :hash)
-where message_id = :id and request_id = :lease and state = 'leased'
+    content_hash = coalesce(content_hash, written.value)
+from {hashes} as written
+where
+    message_id = cast(written.key as bigint) and coalesce(request_id, 0) = :lease
+    and coalesce(state, '') = 'leased'
+    and campaign not in (select campaign from campaign_hold)
 
 -- name: called
-select count(*) from outbox where request_id = :request and state = 'calling'
+select message_id from outbox where request_id = :request and state = 'calling'
 
 -- name: accept
 -- Also from `ambiguous`: somebody may have thought this sender dead while it was waiting.
@@ -67,7 +113,8 @@ where request_id = :request and state in ('calling', 'ambiguous')
 update outbox
 set
     state = :state, state_reason = :reason, state_at = :at, retry_at = :retry_at,
-    attempts = attempts + 1, request_id = case when :state = 'ready' then null else request_id end
+    attempts = attempts + :asked,
+    request_id = case when :state = 'ready' then null else request_id end
 where message_id = :id and request_id = :request and state = 'accepted'
 
 -- name: finish_request
@@ -90,3 +137,93 @@ where request_id = :request and state = 'calling'
 select request_id, messenger, state, leased_by, leased_until
 from provider_request
 where state in ('leased', 'calling')
+
+-- name: settle
+-- No event came in time: a service message is sent again, of the others we let go.
+update outbox
+set
+    state = case when purpose = 'service' then 'ready' else 'reconciled' end,
+    state_reason = case when purpose = 'service' then 'sent_again' else 'given_up' end,
+    request_id = case when purpose = 'service' then null else request_id end,
+    state_at = :at
+where
+    state = 'ambiguous'
+    and request_id in (
+        select request_id from provider_request where state = 'ambiguous' and called_at < :before
+    )
+
+-- name: settled_requests
+update provider_request
+set state = 'reconciled'
+where
+    state = 'ambiguous' and called_at < :before
+    and not exists (
+        select 1 from outbox
+        where outbox.request_id = provider_request.request_id and outbox.state = 'ambiguous'
+    )
+
+-- name: hold
+insert into campaign_hold (campaign, since) values (:campaign, :now) on conflict do nothing
+
+-- name: unhold
+delete from campaign_hold where campaign = :campaign
+
+-- name: cancel
+-- What is leased is taken out of its sender's hands; what is being called is beyond recall.
+update outbox
+set state = 'cancelled', state_reason = 'campaign_cancelled', state_at = :at, request_id = null
+where campaign = :campaign and state in ('ready', 'leased')
+
+-- name: in_outbox
+select campaign, state, state_reason, count(*) as messages
+from outbox
+where campaign = :campaign
+group by campaign, state, state_reason
+order by state, state_reason
+
+-- name: on_hold
+select campaign, since from campaign_hold order by campaign
+
+-- name: unsent
+select
+    o.send_key, o.customer_id, o.campaign, o.step, o.channel, o.business_date, o.send_at, o.state,
+    case
+        when o.state <> 'ready' then o.state_reason
+        when h.campaign is not null then 'paused'
+        when o.retry_at is not null then coalesce(o.state_reason, 'asked again later')
+        else o.state_reason
+    end as reason,
+    o.attempts
+from outbox as o
+left join campaign_hold as h on h.campaign = o.campaign
+where
+    (o.state in ('ready', 'leased', 'calling', 'ambiguous', 'rejected', 'cancelled')
+        or (o.state = 'reconciled' and o.state_reason <> 'accepted'))
+    and (cast(:campaign as text) is null or o.campaign = :campaign)
+    and (cast(:day as text) is null or o.business_date = :day)
+    and (cast(:state as text) is null or o.state = :state)
+order by o.business_date, o.campaign, o.send_at, o.message_id
+
+-- name: batch_of
+select batch_id
+from provider_batch
+where campaign = :campaign and business_date = :day and messenger = :messenger
+
+-- name: keep_batch
+insert into provider_batch (campaign, business_date, messenger, batch_id)
+values (:campaign, :day, :messenger, :batch_id)
+on conflict do nothing
+
+-- name: batches_of
+select messenger, batch_id from provider_batch where campaign = :campaign
+
+-- name: recalled
+update outbox
+set state = 'cancelled', state_reason = 'cancelled_at_provider', state_at = :at
+where
+    campaign = :campaign and state = 'accepted' and send_at > :after
+    and request_id in (select request_id from provider_request where messenger = :messenger)
+    and business_date in (
+        select business_date from provider_batch
+        where campaign = :campaign and messenger = :messenger
+    )

@@ -1,11 +1,11 @@
 -- name: suppressions
 select address_hash, scope from suppression
-where channel = 'email' and address_hash in ({keys})
+where channel = :channel and address_hash in (select value from {keys})
 
 -- name: words
 -- The live word of customers on what they want, from unsubscribe links and provider events.
 select customer_id, purpose, granted, recorded_at from consent
-where channel = 'email' and customer_id in ({keys})
+where channel = :channel and customer_id in (select value from {keys})
 
 -- name: mart_words
 select
@@ -14,4 +14,13 @@ select
     granted::int as granted,
     strftime(recorded_at, '%Y-%m-%dT%H:%M:%S+00:00') as recorded_at
 from consents
-where channel = 'email' and customer_id in (select unnest($ids))
+where channel = $channel and customer_id in (select unnest($ids))
+
+-- name: versions
+select campaign, version, body from campaign_version where campaign in (select value from {keys})
+
+-- name: mart_events
+select customer_id, event, strftime(max(occurred_on), '%Y-%m-%d') as occurred_on
+from customer_events
+where customer_id in (select unnest($ids))
+group by customer_id, event

@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tessera.addresses import mailbox
 from tessera.errors import BadInput
-from tessera.say import Templates, Unrenderable
 from tessera.say.customers import Customer, Customers
-from tessera.say.links import links, secret_of
-from tessera.say.preview import shop
+from tessera.send import policy
 from tessera.send.lifeline import Lifeline
 from tessera.send.messengers import REPEATABLE, open_messenger
-from tessera.send.messengers.base import Answer, Busy, Fate, Message, Messenger, Unusable
-from tessera.send.outbox import Lease, Outbox
+from tessera.send.messengers.base import Answer, Busy, Fate, Messenger, Unusable
+from tessera.send.outbox import Lease, Outbox, channels
+from tessera.send.pace import Pace
+from tessera.send.recall import ProviderBatches
 from tessera.send.recheck import Recheck
+from tessera.send.writing import Batches, Letter, Writer, address
 from tessera.workspace import Workspace
 
-CLAIM = 2000  # messages under one lease: few enough to hold in memory, many enough to read in bulk
+# Messages under one lease: few enough to hold in memory, many enough to read in bulk and to fill
+# several requests.
+CLAIM, CLAIM_REQUESTS = 2000, 10
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class SendReport:
-    """Counts of messages; `waiting` are still to be sent on this business date: not due yet, or told
-    "not now" and asked again later."""
+    """Counts of messages; `waiting` are still to be sent on this business date: not due yet, told
+    "not now" and asked again later, or `unapproved`, which is a sentence for each campaign."""
 
     claimed: int
     accepted: int
@@ -38,7 +40,18 @@ class SendReport:
     cancelled: int
     waiting: int
     by_messenger: dict[str, int]  # accepted
+    unapproved: tuple[str, ...]
     seconds: float
+
+    def with_run(self, other: SendReport) -> SendReport:
+        """Both together."""
+        names = ("claimed", "accepted", "rejected", "ambiguous", "cancelled", "waiting")
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        both = Counter(self.by_messenger) + Counter(other.by_messenger)
+        by_messenger = {**dict.fromkeys(other.by_messenger, 0), **self.by_messenger, **both}
+        return SendReport(
+            **sums, by_messenger=by_messenger, unapproved=other.unapproved, seconds=self.seconds
+        )
 
 
 def send(
@@ -55,18 +68,41 @@ def send(
     """
     check_settings(ws)
     started = time.perf_counter()
-    messenger = messenger or open_messenger(ws)
+    runs = [messenger] if messenger else [open_messenger(ws, one) for one in channels(ws)]
+    report = SendReport(0, 0, 0, 0, 0, 0, {}, (), 0.0)
     try:
         with Lifeline(ws.home.root / "senders") as lifeline:
-            outbox = Outbox(ws, lifeline.owner, messenger.name, messenger.schedules)
-            dead = lifeline.dead()
-            outbox.reap(dead, REPEATABLE)
-            lifeline.bury(dead)
-            sender = Sender(ws, outbox, messenger, Patience(sleep), progress or _silent)
-            sender.run()
-            return sender.report(time.perf_counter() - started)
+            for one in runs:
+                report = report.with_run(_run(ws, lifeline, one, progress or _silent, sleep))
     finally:
-        messenger.close()
+        for one in runs:
+            one.close()
+    return replace(report, seconds=round(time.perf_counter() - started, 3))
+
+
+def _run(
+    ws: Workspace,
+    lifeline: Lifeline,
+    messenger: Messenger,
+    progress: Callable[[int, int], None],
+    sleep: Callable[[float], None],
+) -> SendReport:
+    """One channel's messages through one messenger."""
+    outbox = Outbox(ws, lifeline.owner, messenger.name, messenger.schedules, messenger.channel)
+    dead = lifeline.dead()
+    outbox.reap(dead, REPEATABLE)
+    lifeline.bury(dead)
+    sender = Sender(ws, outbox, messenger, Patience(sleep), progress)
+    sender.run()
+    counts = sender.counts
+    names = ("claimed", "accepted", "rejected", "ambiguous", "cancelled")
+    return SendReport(
+        **{name: counts[name] for name in names},
+        waiting=outbox.waiting(),
+        by_messenger={messenger.name: counts["accepted"]},
+        unapproved=outbox.unapproved(),
+        seconds=0.0,
+    )
 
 
 def check_settings(ws: Workspace) -> None:
@@ -106,6 +142,11 @@ class Patience:
     def relief(self) -> None:
         self.troubles = 0
 
+    def rest(self, seconds: float) -> None:
+        """The provider's allowance is used up."""
+        if seconds > 0:
+            self.sleep(min(seconds, self.longest_seconds))
+
 
 @dataclass
 class Sender:
@@ -120,69 +161,71 @@ class Sender:
     due: int = 0
 
     def __post_init__(self) -> None:
-        self.templates = Templates(self.ws.project / "templates", self.ws.settings.language)
         self.customers = Customers(self.ws)
-        self.recheck = Recheck(self.ws, self.customers)
-        self.shop = shop(self.ws)
+        self.recheck = Recheck(self.ws, self.customers, self.messenger.channel)
+        self.policy = policy.load(self.ws.project)
+        self.pace = Pace(self.ws, self.policy, self.messenger.name, self.patience.sleep)
+        self.size = self.pace.at_most(self.messenger.capacity)
+        self.claims = self.pace.at_most(max(CLAIM, CLAIM_REQUESTS * self.messenger.capacity))
 
     def run(self) -> None:
         self.counts["cancelled"] += self.outbox.cancel_late()
+        self.counts["settled"] += self.outbox.settle(self.policy.wait_for_events)
         waiting = self.outbox.due()
+        if not waiting:
+            return
+        batches = ProviderBatches(self.ws, self.messenger)
+        self.writer = Writer(self.ws, self.messenger.channel, batches.of)
         for row in waiting:
-            self.templates.compile(row["template"], row["language"])
+            self.writer.templates.compile(row["template"], row["language"], self.messenger.channel)
         self.due = sum(row["messages"] for row in waiting)
-        if waiting:
-            self.secret = secret_of(self.ws)
-        while lease := self.outbox.claim(CLAIM):
+        while lease := self.outbox.claim(self.claims):
             try:
                 self._work(lease)
             finally:
                 self.outbox.release(lease)
 
-    def report(self, seconds: float) -> SendReport:
-        counts = self.counts
-        numbers = {
-            name: counts[name]
-            for name in ("claimed", "accepted", "rejected", "ambiguous", "cancelled")
-        }
-        by_messenger = {self.messenger.name: counts["accepted"]}
-        return SendReport(
-            **numbers,
-            waiting=self.outbox.waiting(),
-            by_messenger=by_messenger,
-            seconds=round(seconds, 3),
-        )
-
     def _work(self, lease: Lease) -> None:
         self.counts["claimed"] += len(lease.rows)
         people = self.customers.read(sorted({row["customer_id"] for row in lease.rows}))
+        rows = self._still_wanted(lease, people)
+        batches = Batches(self.messenger, self.size)
+        for letters in batches.of(self.writer.letters(rows, people)):
+            self._deliver(lease, letters)
+            done = sum(self.counts[f] for f in ("accepted", "rejected", "cancelled"))
+            self.progress(done, self.due)
+        self.outbox.drop(lease, "rejected", self.writer.failed)
+        self.counts["rejected"] += len(self.writer.failed)
+        self.writer.failed.clear()
+
+    def _still_wanted(self, lease: Lease, people: Mapping[str, Customer]) -> Sequence[Row]:
+        """The messages that may still be sent, and today."""
         refusals = self.recheck.refusals(lease.rows, people)
         self.outbox.drop(lease, "cancelled", refusals)
         self.counts["cancelled"] += len(refusals)
         rows = [row for row in lease.rows if row["message_id"] not in refusals]
-        for group in _slices(rows, self.messenger.capacity):
-            self._deliver(lease, group, people)
-            self.progress(
-                sum(self.counts[f] for f in ("accepted", "rejected", "cancelled")), self.due
-            )
+        addresses = {key: address(one, self.messenger.channel) or "" for key, one in people.items()}
+        beyond = self.pace.beyond(rows, addresses)
+        self.outbox.put_off(lease, beyond)
+        late = {row["message_id"] for row in beyond}
+        return [row for row in rows if row["message_id"] not in late]
 
-    def _deliver(self, lease: Lease, rows: Sequence[Row], people: Mapping[str, Customer]) -> None:
-        letters = self._write(lease, rows, people)
-        if not letters:
+    def _deliver(self, lease: Lease, letters: Sequence[Letter]) -> None:
+        self.pace.wait(len(letters))
+        hashes = {letter.row["message_id"]: letter.content_hash for letter in letters}
+        call = self.outbox.call(lease, hashes)
+        if call is None:  # somebody thought us dead and took them over, or they were held back
             return
-        hashes = {row["message_id"]: hashed for row, _, hashed in letters}
-        request = self.outbox.call(lease, hashes)
-        if request is None:  # somebody thought us dead and took them over
-            return
+        letters = [one for one in letters if one.row["message_id"] in call.message_ids]
         try:
-            answer = self.messenger.deliver([message for _, message, _ in letters])
+            answer = self.messenger.deliver([letter.message for letter in letters])
         except (Busy, Unusable) as refusal:
-            self.outbox.give_back(request, str(refusal))
+            self.outbox.give_back(call.request_id, str(refusal))
             if isinstance(refusal, Unusable):
                 raise
             self.patience.trouble(str(refusal), refusal.seconds)
         else:
-            self.outbox.finish(request, [row for row, _, _ in letters], answer)
+            self.outbox.finish(call.request_id, [letter.row for letter in letters], answer)
             self._count(answer)
 
     def _count(self, answer: Answer) -> None:
@@ -192,50 +235,7 @@ class Sender:
             self.patience.trouble(answer.error or "The provider does not answer")
         else:
             self.patience.relief()
-
-    def _write(
-        self, lease: Lease, rows: Sequence[Row], people: Mapping[str, Customer]
-    ) -> list[tuple[Row, Message, str]]:
-        """Each row with its message and the hash of its content; a message that cannot be
-        written is rejected, and no other."""
-        written, failed = [], {}
-        for row in rows:
-            try:
-                message, content_hash = self._message(row, people[row["customer_id"]])
-                written.append((row, message, content_hash))
-            except Unrenderable as error:
-                failed[row["message_id"]] = f"cannot be written: {error}"
-        self.outbox.drop(lease, "rejected", failed)
-        self.counts["rejected"] += len(failed)
-        return written
-
-    def _message(self, row: Row, person: Customer) -> tuple[Message, str]:
-        settings = self.ws.settings
-        urls = links(settings.public_url, self.secret, row["send_key"])
-        campaign = {"name": row["campaign"], "step": row["step"], "occurrence": row["occurrence"]}
-        data = {**person.fields, "campaign": campaign, "links": urls, "shop": self.shop}
-        rendered = self.templates.render(row["template"], row["language"], data)
-        message = Message(
-            send_key=row["send_key"],
-            to=mailbox(person.email or "") or "",
-            subject=rendered.subject,
-            html=rendered.html,
-            text=rendered.text,
-            language=rendered.language,
-            sender_email=settings.sender_email,
-            sender_name=" ".join(settings.sender_name.split()),
-            unsubscribe=urls["unsubscribe"],
-            campaign=row["campaign"],
-            send_at=datetime.fromisoformat(row["send_at"]),
-            timezone=row["timezone"],
-            business_date=row["business_date"],
-        )
-        return message, rendered.content_hash
-
-
-def _slices(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+            self.patience.rest(answer.rest_seconds)
 
 
 def _silent(_done: int, _due: int) -> None:

@@ -47,10 +47,23 @@ class Connection:
         """Execute; how many rows it touched."""
         return self.sql.execute(text(query), params).rowcount
 
-    def run_many(self, query: str, rows: Sequence[Row]) -> None:
-        """Execute once for each of `rows`."""
-        if rows:
-            self.sql.execute(text(query), list(rows))
+    def run_many(self, query: str, rows: Sequence[Row]) -> int:
+        """Execute once for each of `rows`; how many rows all of it touched."""
+        return max(0, self.sql.execute(text(query), list(rows)).rowcount) if rows else 0
+
+    def listed(self, name: str) -> str:
+        """A table with a column `value`: the members of the JSON array `:name`, however many."""
+        if self.dialect == "sqlite":
+            return f"json_each(:{name})"
+        return f"(select json_array_elements_text(cast(:{name} as json)) as value)"
+
+    def paired(self, name: str) -> str:
+        """A table with the columns `key` and `value` of the JSON object `:name`."""
+        return (
+            f"json_each(:{name})"
+            if self.dialect == "sqlite"
+            else (f"json_each_text(cast(:{name} as json))")
+        )
 
     def arrow(self, query: str, schema: pa.Schema, **params: object) -> pa.Table:
         """The rows of `query`, whose columns must come in `schema`'s order."""
@@ -127,7 +140,7 @@ class Store:
         parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed)
+        engine = create_engine(parsed, hide_parameters=True)  # errors are logged, people are not
         if engine.dialect.name == "sqlite":
             _tune_sqlite(engine)
         try:

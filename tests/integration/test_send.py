@@ -28,7 +28,7 @@ from tessera.testing import publish, workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.sending import (
-    Provider,
+    Api,
     addresses_in,
     customer,
     enqueue,
@@ -37,7 +37,6 @@ from tests.sending import (
     provider,
     reasons,
     states,
-    within_documented_limits,
 )
 
 NO_NAP: Callable[[float], None] = lambda _seconds: None  # noqa: E731
@@ -220,33 +219,36 @@ def test_yesterdays_leftovers_are_sent_while_they_are_still_good(ws: Workspace) 
 
 
 @pytest.fixture
-def api() -> Iterator[Provider]:
+def api() -> Iterator[Api]:
     with provider() as found:
         yield found
 
 
-def by_sendgrid(ws: Workspace, api: Provider, **options: Any) -> Any:
+def by_sendgrid(ws: Workspace, api: Api, **options: Any) -> Any:
     messenger = SendGridMessenger("key", api.url, **options)
     return send(ws, messenger=messenger, sleep=NO_NAP)
 
 
 @BOTH_STORES
 def test_every_request_keeps_to_the_limits_and_carries_its_send_key(
-    store_url: str, tmp_path: Path, api: Provider
+    store_url: str, tmp_path: Path, api: Api
 ) -> None:
     ws = workspace(tmp_path, store_url=store_url)
-    keys = plan(ws, 30)
-    assert by_sendgrid(ws, api).accepted == 30
+    keys = plan(ws, 30, campaigns=3)
+    assert by_sendgrid(ws, api, asm_group=7).accepted == 30
     assert sorted(api.journal) == sorted(keys)
     for body in api.bodies:
-        within_documented_limits(body)
-        (person,) = body["personalizations"]
-        assert addresses_in([person["custom_args"], person["headers"], body["categories"]]) == []
+        assert body["asm"] == {"group_id": 7}
+        assert len(body["personalizations"]) == 10
+        for person in body["personalizations"]:
+            secret = [person["custom_args"], person["headers"], body["categories"]]
+            assert addresses_in(secret) == []
     assert by_sendgrid(ws, api).claimed == 0
     with ws.store.read() as connection:
-        rows = connection.all("select state, status_code, provider_id from provider_request")
-    assert {(row["state"], row["status_code"]) for row in rows} == {("accepted", 202)}
-    assert {row["provider_id"] for row in rows} == {f"id-{key}" for key in keys}
+        rows = connection.all("select state, status_code, messages from provider_request")
+        hashes = connection.all("select send_key, content_hash from outbox")
+    assert [tuple(row.values()) for row in rows] == [("accepted", 202, 10)] * 3
+    assert {row["send_key"]: row["content_hash"] for row in hashes} == api.provider.journal.hashes()
 
 
 @pytest.mark.parametrize(
@@ -256,49 +258,49 @@ def test_every_request_keeps_to_the_limits_and_carries_its_send_key(
         ("413", "rejected", 0),
         ("500", "ambiguous", 0),
         ("503", "ambiguous", 0),
-        ("cut", "ambiguous", 0),
-        ("cut after", "ambiguous", 1),
+        ("cut-before", "ambiguous", 0),
+        ("cut-after", "ambiguous", 1),
         ("hang", "ambiguous", 0),
         ("429", "accepted", 1),
     ],
 )
 def test_each_answer_leaves_each_message_where_it_belongs(
-    ws: Workspace, api: Provider, answer: str, fate: str, sent: int
+    ws: Workspace, api: Api, answer: str, fate: str, sent: int
 ) -> None:
     keys = plan(ws, 3)
     api.will("202", answer)
-    report = by_sendgrid(ws, api, timeout_seconds=0.3)
+    report = by_sendgrid(ws, api, timeout_seconds=0.3, capacity=1)
     assert states(ws) == ({"accepted": 3} if fate == "accepted" else {"accepted": 2, fate: 1})
     assert getattr(report, fate) == (3 if fate == "accepted" else 1)
     assert len(api.journal) == len(set(api.journal)) == 2 + sent
-    by_sendgrid(ws, api)
+    by_sendgrid(ws, api, capacity=1)
     assert len(api.journal) == len(set(api.journal)) == 2 + sent
     assert set(api.journal) <= set(keys)
 
 
 def test_a_provider_that_stays_in_trouble_is_left_alone_and_the_rest_waits(
-    ws: Workspace, api: Provider
+    ws: Workspace, api: Api
 ) -> None:
     plan(ws, 20)
     api.will(*["500"] * 50)
     with pytest.raises(Unusable, match=r"500, 5 times in a row; the messages .* wait"):
-        by_sendgrid(ws, api)
+        by_sendgrid(ws, api, capacity=1)
     assert states(ws) == {"ambiguous": 5, "ready": 15}
     api.will()
     assert by_sendgrid(ws, api).accepted == 15
 
 
-def test_a_busy_provider_is_given_time_and_loses_nobody(ws: Workspace, api: Provider) -> None:
+def test_a_busy_provider_is_given_time_and_loses_nobody(ws: Workspace, api: Api) -> None:
     plan(ws, 4)
     naps: list[float] = []
     api.will("429", "429", "202", "429", "202")
-    messenger = SendGridMessenger("key", api.url)
+    messenger = SendGridMessenger("key", api.url, capacity=1)
     assert send(ws, messenger=messenger, sleep=naps.append).accepted == 4
     assert len(naps) == 3
     assert len(set(api.journal)) == len(api.journal) == 4
 
 
-def test_a_wrong_key_loses_nobody(ws: Workspace, api: Provider) -> None:
+def test_a_wrong_key_loses_nobody(ws: Workspace, api: Api) -> None:
     plan(ws, 4)
     api.will("401")
     with pytest.raises(Unusable, match="TESSERA_SENDGRID_API_KEY"):

@@ -25,7 +25,7 @@ from tessera.settings import environment
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
-from tests.sending import Provider, plan, provider, reasons, states
+from tests.sending import Api, plan, provider, reasons, states
 
 SENDER = "from tessera.cli import main; main()"
 # A sender that kills itself right before or after it commits one of its steps for the n-th time.
@@ -49,7 +49,7 @@ main()
 
 
 @pytest.fixture
-def api() -> Iterator[Provider]:
+def api() -> Iterator[Api]:
     with provider() as found:
         yield found
 
@@ -78,7 +78,7 @@ def ended(process: subprocess.Popen[bytes], code: int) -> None:
     assert process.returncode == code, errors.decode()
 
 
-def nothing_twice_nothing_lost(ws: Workspace, api: Provider, keys: list[str]) -> None:
+def nothing_twice_nothing_lost(ws: Workspace, api: Api, keys: list[str]) -> None:
     """Every message is accepted, or in doubt; what the provider took is exactly that."""
     assert len(api.journal) == len(set(api.journal))
     assert set(api.journal) <= set(keys)
@@ -104,10 +104,10 @@ def nothing_twice_nothing_lost(ws: Workspace, api: Provider, keys: list[str]) ->
     ],
 )
 def test_a_killed_sender_leaves_at_most_one_message_in_doubt(
-    store_url: str, tmp_path: Path, api: Provider, death: str, doubtful: int
+    store_url: str, tmp_path: Path, api: Api, death: str, doubtful: int
 ) -> None:
     ws = workspace(tmp_path, store_url=store_url)
-    keys = plan(ws, 6)
+    keys = plan(ws, 6, campaigns=6)
     ended(start(ws, DOOMED, *death.split(), host=api.url), -signal.SIGKILL)
     send(ws, messenger=SendGridMessenger("key", api.url))
     nothing_twice_nothing_lost(ws, api, keys)
@@ -115,12 +115,12 @@ def test_a_killed_sender_leaves_at_most_one_message_in_doubt(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_the_providers_events_end_the_doubt(tmp_path: Path, api: Provider, moment: str) -> None:
+def test_the_providers_events_end_the_doubt(tmp_path: Path, api: Api, moment: str) -> None:
     ws = workspace(tmp_path)
-    keys = plan(ws, 4)
+    keys = plan(ws, 4, campaigns=4)
     found: list[subprocess.Popen[bytes]] = []
     api.kill_at(2, moment, lambda: found[0].pid)
-    api.will("202", "cut" if moment == "before" else "202")
+    api.will("202", "cut-before" if moment == "before" else "202")
     found.append(start(ws, SENDER, host=api.url))
     ended(found[0], -signal.SIGKILL)
     api.kill = None
@@ -140,10 +140,10 @@ def test_the_providers_events_end_the_doubt(tmp_path: Path, api: Provider, momen
 
 @BOTH_STORES
 def test_three_senders_at_once_send_everything_once(
-    store_url: str, tmp_path: Path, api: Provider
+    store_url: str, tmp_path: Path, api: Api
 ) -> None:
     ws = workspace(tmp_path, store_url=store_url)
-    keys = plan(ws, 60)
+    keys = plan(ws, 60, campaigns=30)
     others = [start(ws, SENDER, host=api.url) for _ in range(2)]
     while not api.journal and all(process.poll() is None for process in others):
         time.sleep(0.01)

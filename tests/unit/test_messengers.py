@@ -24,7 +24,7 @@ from tessera.send.messengers.mime import as_mail
 from tessera.send.messengers.sendgrid import SendGridMessenger, body, judge
 from tessera.send.messengers.smtp import SmtpMessenger, parse
 from tessera.testing import workspace
-from tests.sending import addresses_in, letter, provider, within_documented_limits
+from tests.sending import addresses_in, as_described, letter, provider
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=300)
 BODIES = st.lists(TEXTS, max_size=8).map("\n".join)
@@ -111,8 +111,8 @@ def test_an_address_is_known_again_by_its_hash_however_it_is_typed() -> None:
 
 
 def test_a_request_keeps_to_the_documented_limits_and_names_nobody() -> None:
-    made = body(letter(subject="Тема", campaign="c" * 300))
-    within_documented_limits(made)
+    made = body([letter(subject="Тема", campaign="c" * 300)])
+    as_described(made)
     (person,) = made["personalizations"]
     assert person["custom_args"] == {"send_key": letter().send_key}
     assert person["headers"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
@@ -123,8 +123,8 @@ def test_a_request_keeps_to_the_documented_limits_and_names_nobody() -> None:
 def test_a_request_is_scheduled_only_as_far_as_the_provider_does() -> None:
     def send_at(hours: float) -> int | None:
         due = clock.now() + timedelta(hours=hours)
-        made = body(letter(send_at=due))
-        within_documented_limits(made)
+        made = body([letter(send_at=due)])
+        as_described(made)
         return made["personalizations"][0].get("send_at")
 
     assert send_at(-5) is None
@@ -183,11 +183,12 @@ def test_a_compressed_request_says_the_same() -> None:
     with provider() as api:
         for compress in (False, True):
             messenger = SendGridMessenger("key", api.url, compress=compress)
-            assert messenger.deliver([letter()]).provider_id == f"id-{letter().send_key}"
+            assert messenger.deliver([letter()]).provider_id
             messenger.close()
-    assert api.bodies[0] == api.bodies[1]
-    assert api.headers[1]["Content-Encoding"] == "gzip"
-    assert api.headers[0]["Authorization"] == "Bearer key"
+        assert api.bodies[0] == api.bodies[1]
+        sizes = api.provider.journal.query("select wire_bytes, json_bytes from request")
+    assert sizes[0][0] == sizes[0][1] == sizes[1][1]
+    assert sizes[1][0] < sizes[1][1]
 
 
 def test_a_key_is_never_printed() -> None:
@@ -215,5 +216,5 @@ def test_a_messenger_without_its_setting_is_one_sentence(tmp_path: Path, messeng
 
 
 def test_json_bodies_survive_any_content() -> None:
-    made = body(letter(text='\u2028 \U0001f382 \\ " </script>', html="<p>&amp;</p>"))
+    made = body([letter(text='\u2028 \U0001f382 \\ " </script>', html="<p>&amp;</p>")])
     assert json.loads(gzip.decompress(gzip.compress(json.dumps(made).encode()))) == made

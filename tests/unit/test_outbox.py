@@ -31,7 +31,8 @@ def outbox(ws: Workspace, owner: str = "me", messenger: str = "smtp") -> Outbox:
 
 
 def call(box: Outbox, lease: Lease) -> int | None:
-    return box.call(lease, {row["message_id"]: f"hash {row['message_id']}" for row in lease.rows})
+    call = box.call(lease, {row["message_id"]: f"hash {row['message_id']}" for row in lease.rows})
+    return call and call.request_id
 
 
 def claimed(box: Outbox, size: int = 100) -> Lease:

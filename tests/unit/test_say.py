@@ -245,7 +245,8 @@ def test_numbers_dates_and_money_are_written_as_people_write_them(
 
 def test_the_same_data_gives_the_same_hash_and_other_data_another() -> None:
     first = render(CHECKOUT, "welcome/hello", "en", sample())
-    assert render(CHECKOUT, "welcome/hello", "en", sample()) == first
+    again = render(CHECKOUT, "welcome/hello", "en", sample())
+    assert again.content_hash == first.content_hash
     other = render(CHECKOUT, "welcome/hello", "en", {**sample(), "given_name": "Ben"})
     assert other.content_hash != first.content_hash
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from tessera.errors import TesseraError
+from tessera.say import Rendered
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,8 @@ class Message:
     """One message with everything a messenger needs; lives in memory only."""
 
     send_key: str
-    to: str
-    subject: str
-    html: str
-    text: str
-    language: str
+    to: str  # an address, a telephone number or, for letters, the customer's number
+    content: Rendered
     sender_email: str
     sender_name: str
     unsubscribe: str  # URL
@@ -28,6 +26,24 @@ class Message:
     send_at: datetime  # UTC
     timezone: str  # the customer's
     business_date: str
+    purpose: str = "marketing"
+    batch_id: str | None = None  # the provider's own name for what it may be asked to hold
+
+    @property
+    def subject(self) -> str:
+        return self.content.subject
+
+    @property
+    def html(self) -> str:
+        return self.content.html
+
+    @property
+    def text(self) -> str:
+        return self.content.text
+
+    @property
+    def language(self) -> str:
+        return self.content.language
 
 
 class Fate(StrEnum):
@@ -37,6 +53,8 @@ class Fate(StrEnum):
     REJECTED = "rejected"  # for good
     AMBIGUOUS = "ambiguous"  # nobody can know: never sent again blindly
     LATER = "later"  # a definite "not now" to this one message
+    AGAIN = "again"  # nothing was sent because of another message: at once, without that one
+    SPLIT = "split"  # nothing was sent, and nobody knows because of which: in smaller requests
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,7 @@ class Answer:
     status_code: int | None = None
     provider_id: str | None = None
     error: str | None = None
+    rest_seconds: float = 0.0  # the provider's allowance is used up for as long
 
     @property
     def state(self) -> str:
@@ -87,9 +106,13 @@ class Messenger(Protocol):
     """`deliver` may also raise Busy or Unusable, and only when nothing was sent."""
 
     name: str
+    channel: str
     capacity: int  # messages per request
     repeatable: bool  # delivering the same message twice leaves one
     schedules: bool  # takes a message before it is due, and keeps it until then
+
+    def together(self, message: Message) -> Hashable:
+        """Messages for which this is the same may share a request."""
 
     def deliver(self, messages: Sequence[Message]) -> Answer: ...
 

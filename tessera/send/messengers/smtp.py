@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -25,6 +25,7 @@ class SmtpMessenger:
 
     url: str = field(repr=False)
     name: str = "smtp"
+    channel: str = "email"
     capacity: int = 1
     repeatable: bool = False
     schedules: bool = False
@@ -32,6 +33,9 @@ class SmtpMessenger:
 
     def __post_init__(self) -> None:
         self._target = parse(self.url)
+
+    def together(self, _message: Message) -> Hashable:
+        return None
 
     def deliver(self, messages: Sequence[Message]) -> Answer:
         (message,) = messages

@@ -1,0 +1,414 @@
+"""What stuck, repeated or lost messages in other senders, each as a case here: campaigns held and let
+go, a pace that survives restarts, messages that poison their batch, and doubt that ends."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tessera import clock
+from tessera.errors import BadInput
+from tessera.hear import hear
+from tessera.provider.events import Manner, batches, events
+from tessera.send import holds, send
+from tessera.send import outbox as module
+from tessera.send.messengers.sendgrid import SendGridMessenger
+from tessera.send.outbox import SQL, Outbox
+from tessera.send.policy import WarmUp
+from tessera.settings import CHECKOUT
+from tessera.testing import publish, workspace
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.sending import Api, customer, enqueue, outbox_row, plan, provider, reasons, states
+
+NO_NAP: Callable[[float], None] = lambda _seconds: None  # noqa: E731
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with provider() as found:
+        yield found
+
+
+def by_sendgrid(ws: Workspace, api: Api, **options: Any) -> Any:
+    sleep = options.pop("sleep", NO_NAP)
+    return send(ws, messenger=SendGridMessenger("key", api.url, **options), sleep=sleep)
+
+
+def with_policy(folder: Path, store_url: str | None = None, **policy: Any) -> Workspace:
+    """A workspace of a project with this contact policy."""
+    project = folder / "project"
+    (project / "deployments").mkdir(parents=True)
+    (project / "templates").symlink_to(CHECKOUT / "templates")
+    (project / "deployments" / "contact_policy.yml").write_text(yaml.safe_dump(policy))
+    return workspace(folder / "home", project=project, store_url=store_url)
+
+
+# Holding campaigns
+
+
+@BOTH_STORES
+def test_a_paused_campaign_waits_and_a_resumed_one_writes_to_nobody_twice(
+    store_url: str, tmp_path: Path, api: Api
+) -> None:
+    """T2, T3: a resume that began from the top, or was declared finished half way."""
+    ws = workspace(tmp_path, store_url=store_url)
+    keys = plan(ws, 12, campaigns=2)
+    assert holds.pause(ws, "winback-0") == 6
+    assert by_sendgrid(ws, api, capacity=2).accepted == 6
+    assert [row["campaign"] for row in holds.paused(ws)] == ["winback-0"]
+    assert {row["reason"] for row in holds.unsent(ws)} == {"paused"}
+    assert by_sendgrid(ws, api).accepted == 0
+    assert holds.resume(ws, "winback-0") == 6
+    assert by_sendgrid(ws, api).accepted == 6
+    assert sorted(api.journal) == sorted(keys)
+    with pytest.raises(BadInput, match="is not paused"):
+        holds.resume(ws, "winback-0")
+
+
+@BOTH_STORES
+def test_a_pause_takes_hold_of_what_is_being_written(store_url: str, tmp_path: Path) -> None:
+    ws = workspace(tmp_path, store_url=store_url)
+    enqueue(ws, outbox_row("c1"), outbox_row("c2", campaign="other"))
+    box = Outbox(ws, "me", "sendgrid")
+    lease = box.claim(10)
+    assert lease is not None
+    holds.pause(ws, "winback")
+    call = box.call(lease, {row["message_id"]: "hash" for row in lease.rows})
+    assert call is not None
+    other = [row["message_id"] for row in lease.rows if row["campaign"] == "other"]
+    assert list(call.message_ids) == other
+    box.release(lease)
+    assert states(ws) == {"ready": 1, "calling": 1}
+
+
+@BOTH_STORES
+def test_a_cancelled_campaign_is_never_sent_and_a_finished_one_never_again(
+    store_url: str, tmp_path: Path, api: Api
+) -> None:
+    """T15, T16: no cancel; a restart that sent finished campaigns again."""
+    ws = workspace(tmp_path, store_url=store_url)
+    plan(ws, 6, campaigns=2)
+    assert holds.cancel(ws, "winback-1") == 3
+    assert by_sendgrid(ws, api).accepted == 3
+    assert {row["reason"] for row in holds.unsent(ws)} == {"campaign_cancelled"}
+    holds.pause(ws, "winback-0")
+    assert holds.resume(ws, "winback-0") == 0
+    assert holds.cancel(ws, "winback-0") == 0
+    assert by_sendgrid(ws, api).claimed == 0
+    assert states(ws) == {"accepted": 3, "cancelled": 3}
+    with pytest.raises(BadInput, match="no messages of a campaign 'typo'"):
+        holds.pause(ws, "typo")
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=st.lists(st.sampled_from(["pause", "resume", "slower", "send", "busy"]), max_size=8))
+def test_whatever_is_paused_resumed_and_slowed_everybody_is_written_to_once(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+) -> None:
+    """T3: pause, another pace, resume, in any order."""
+    ws = with_policy(tmp_path_factory.mktemp("held"), throttle={"per_minute": 1000})
+    keys = plan(ws, 10)
+    with provider() as api:
+        for step in [*steps, "resume", "send"]:
+            if step == "pause":
+                holds.pause(ws, "winback")
+            if step == "resume" and holds.paused(ws):
+                holds.resume(ws, "winback")
+            if step == "slower":
+                path = ws.project / "deployments" / "contact_policy.yml"
+                path.write_text(yaml.safe_dump({"throttle": {"per_minute": 3}}))
+            if step == "busy":
+                api.will("429")
+            if step == "send":
+                by_sendgrid(ws, api)
+        assert sorted(api.journal) == sorted(keys)
+        assert states(ws) == {"accepted": 10}
+
+
+def test_what_the_provider_keeps_until_it_is_due_is_held_back_there(
+    tmp_path: Path, api: Api
+) -> None:
+    now = clock.now()
+    settings = {"messenger": "sendgrid", "sendgrid_host": api.url, "sendgrid_api_key": "key"}
+    ws = workspace(tmp_path, now.isoformat(), **settings)
+    publish(ws, customers=[customer(n) for n in range(3)])
+    later = {"not_after": module.stamp(now + timedelta(days=3)), "business_date": "2026-03-31"}
+    due = [now - timedelta(minutes=1), now + timedelta(hours=1), now + timedelta(hours=1)]
+    rows = [outbox_row(f"c{n}", send_at=module.stamp(at), **later) for n, at in enumerate(due)]
+    enqueue(ws, *rows)
+    day = workspace(tmp_path, (now + timedelta(days=1)).isoformat(), **settings)
+    assert by_sendgrid(day, api).accepted == 3
+    scheduled = [body for body in api.bodies if "batch_id" in body]
+    assert [len(body["personalizations"]) for body in scheduled] == [2]
+    (batch_id,) = {body["batch_id"] for body in scheduled}
+    holds.pause(ws, "winback")
+    assert api.provider.held == {batch_id: "pause"}
+    holds.resume(ws, "winback")
+    assert api.provider.held == {}
+    assert holds.cancel(ws, "winback") == 2
+    assert api.provider.held == {batch_id: "cancel"}
+    assert states(ws) == {"accepted": 1, "cancelled": 2}
+
+
+def test_who_bought_or_complained_meanwhile_gets_no_more_of_the_journey(
+    tmp_path: Path, api: Api
+) -> None:
+    ws = workspace(tmp_path)
+    bought = ["2026-03-30 10:00:00", "2026-03-31 09:00:00", None, None, None, None]
+    people = [
+        customer(n, has_complaint_open=n in (3, 4), last_purchase_at=at)
+        for n, at in enumerate(bought)
+    ]
+    event = {"event": "left_audience", "occurrence": "1", "expected_value": 0}
+    left = [{"customer_id": "c2", "occurred_on": "2026-03-31", **event}]
+    publish(ws, customers=people, customer_events=left)
+    purposes = ["marketing"] * 4 + ["service"] * 2
+    enqueue(ws, *(outbox_row(f"c{n}", purpose=purpose) for n, purpose in enumerate(purposes)))
+    body = json.dumps({"exit_on": ["purchased", "left_audience"]})
+    version = {"campaign": "winback", "version": "1", "body": body, "first_used_at": "2026"}
+    with ws.store.write() as connection:
+        connection.run(
+            "insert into campaign_version values (:campaign, :version, :body, :first_used_at)",
+            **version,
+        )
+    assert by_sendgrid(ws, api).accepted == 3
+    assert reasons(ws) == {"c1": "exited", "c2": "exited", "c3": "complaint_open"}
+
+
+# The pace
+
+
+@BOTH_STORES
+def test_the_throttle_is_kept_across_restarts(
+    store_url: str, tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T5: a pace that was forgotten at every restart."""
+    ws = with_policy(tmp_path, store_url, throttle={"per_minute": 6})
+    plan(ws, 18)
+    moment = [clock.now()]
+    monkeypatch.setattr(clock, "now", lambda: moment[0])
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        moment[0] += timedelta(seconds=seconds)
+        if len(naps) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        by_sendgrid(ws, api, sleep=nap)
+    by_sendgrid(ws, api, sleep=nap)
+    assert states(ws) == {"accepted": 18}
+    assert [len(body["personalizations"]) for body in api.bodies] == [6, 6, 6]
+    assert sum(naps) >= 119
+
+
+@BOTH_STORES
+def test_a_young_sender_writes_to_each_domain_a_little_more_every_day(
+    store_url: str, tmp_path: Path, api: Api
+) -> None:
+    ws = with_policy(tmp_path, store_url, warm_up={"first_day": 2, "growth": 2, "days": 3})
+    people = [customer(n, email=f"p{n}@{'big' if n < 9 else 'small'}.example") for n in range(10)]
+    publish(ws, customers=people)
+    enqueue(ws, *(outbox_row(f"c{n}", not_after="2026-04-30T00:00:00+00:00") for n in range(10)))
+    sent = []
+    for day in ("2026-03-31", "2026-03-31", "2026-04-01", "2026-04-02"):
+        today = workspace(ws.home.root, day, project=ws.project, store_url=store_url)
+        sent.append(by_sendgrid(today, api).accepted)
+        today.store.close()
+    assert sent == [3, 0, 4, 3]
+    assert len(set(api.journal)) == len(api.journal) == 10
+    with ws.store.read() as connection:
+        assert "big.example" not in str(connection.all("select * from domain_day"))
+    assert [WarmUp(first_day=2, days=3).allowed(day) for day in range(4)] == [2, 4, 8, None]
+
+
+@BOTH_STORES
+def test_who_would_be_written_to_too_late_is_not_put_off(
+    store_url: str, tmp_path: Path, api: Api
+) -> None:
+    ws = with_policy(tmp_path, store_url, warm_up={"first_day": 1})
+    publish(ws, customers=[customer(n) for n in range(2)])
+    enqueue(ws, *(outbox_row(f"c{n}", not_after="2026-03-31T20:00:00+00:00") for n in range(2)))
+    assert by_sendgrid(ws, api).accepted == 1
+    assert states(ws) == {"accepted": 1, "cancelled": 1}
+    assert set(reasons(ws).values()) == {"too_late"}
+
+
+# Poison
+
+
+@BOTH_STORES
+def test_one_bad_address_does_not_hold_up_the_others_of_its_request(
+    store_url: str, tmp_path: Path, api: Api
+) -> None:
+    """T8, T13: one bad contact wedged its batch for ever, or had the others sent again."""
+    ws = workspace(tmp_path, store_url=store_url)
+    keys = plan(ws, 9)
+    api.provider.unwelcome = frozenset({"person4@mail.example", "person7@mail.example"})
+    report = by_sendgrid(ws, api)
+    assert (report.accepted, report.rejected) == (7, 2)
+    assert sorted(api.journal) == sorted(set(keys) - {keys[4], keys[7]})
+    found = reasons(ws)
+    assert set(found) == {"c4", "c7"}
+    assert all("personalizations" in why and "@" not in why for why in found.values())
+    assert by_sendgrid(ws, api).claimed == 0
+
+
+@pytest.mark.parametrize("poison", range(0, 9, 4))
+def test_a_request_refused_without_a_word_is_tried_in_ever_smaller_ones(
+    tmp_path: Path, api: Api, poison: int
+) -> None:
+    ws = workspace(tmp_path)
+    keys = plan(ws, 9)
+    refuse = api.provider._answer
+
+    def picky(request: Any, body: dict[str, Any], messages: list[Any]) -> Any:
+        bad = any(one.send_key == keys[poison] for one in messages)
+        return (400, {}, {"errors": [{}]}) if bad else refuse(request, body, messages)
+
+    api.provider._answer = picky  # type: ignore[method-assign]
+    report = by_sendgrid(ws, api)
+    assert (report.accepted, report.rejected) == (8, 1)
+    assert sorted(api.journal) == sorted(set(keys) - {keys[poison]})
+    assert list(reasons(ws)) == [f"c{poison}"]
+
+
+def test_two_messages_to_one_address_go_in_two_requests(tmp_path: Path, api: Api) -> None:
+    ws = workspace(tmp_path)
+    publish(ws, customers=[customer(1), {**customer(2), "email": "person1@mail.example"}])
+    enqueue(ws, outbox_row("c1"), outbox_row("c2"))
+    assert by_sendgrid(ws, api).accepted == 2
+    assert len(api.bodies) == 2
+
+
+def test_values_too_large_for_substitutions_go_in_a_request_of_their_own(
+    tmp_path: Path, api: Api
+) -> None:
+    ws = workspace(tmp_path)
+    publish(ws, customers=[customer(1), customer(2), customer(3, given_name="Ж" * 3000)])
+    enqueue(ws, *(outbox_row(f"c{n}") for n in (1, 2, 3)))
+    assert by_sendgrid(ws, api).accepted == 3
+    assert sorted(len(body["personalizations"]) for body in api.bodies) == [1, 2]
+
+
+# Doubt
+
+
+@BOTH_STORES
+def test_doubt_ends_as_the_purpose_says_when_no_event_came(
+    store_url: str, tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T17: what nobody can know is never sent again blindly, nor left so for ever."""
+    ws = workspace(tmp_path, store_url=store_url)
+    publish(ws, customers=[customer(n) for n in range(3)])
+    keys = enqueue(
+        ws,
+        outbox_row("c0", campaign="news"),
+        outbox_row("c1", campaign="receipt", purpose="service"),
+        outbox_row("c2", campaign="taken"),
+    )
+    api.will("500", "500", "500-after")
+    by_sendgrid(ws, api)
+    assert states(ws) == {"ambiguous": 3}
+    path = tmp_path / "events.json"
+    path.write_text(json.dumps(list(events(api.provider.journal, Manner()))))
+    hear(ws, [path])
+    by_sendgrid(ws, api)
+    assert states(ws) == {"ambiguous": 2, "reconciled": 1}
+    later = clock.now() + timedelta(hours=25)
+    monkeypatch.setattr(module.clock, "now", lambda: later)
+    by_sendgrid(ws, api)
+    assert states(ws) == {"accepted": 1, "reconciled": 2}
+    assert sorted(api.journal) == sorted(keys[1:])
+    assert reasons(ws) == {"c0": "given_up", "c2": "accepted"}
+    assert [row["customer_id"] for row in holds.unsent(ws)] == ["c0"]
+
+
+def test_an_event_that_comes_46_times_under_other_ids_counts_once(tmp_path: Path, api: Api) -> None:
+    """Repeated webhooks, late and shuffled, end the doubt once and change nothing more."""
+    ws = workspace(tmp_path)
+    plan(ws, 4)
+    api.will("cut-after")
+    by_sendgrid(ws, api)
+    manner = Manner(repeat=46, shuffle=True, change_ids=True, batch=50)
+    found = batches(events(api.provider.journal, manner), manner)
+    paths = [tmp_path / f"{n}.json" for n in range(len(found))]
+    for path, batch in zip(paths, found, strict=True):
+        path.write_text(json.dumps(batch))
+    random.Random(1).shuffle(paths)
+    report = hear(ws, paths)
+    assert (report.events, report.new, report.reconciled) == (46 * 8, 8, 4)
+    assert states(ws) == {"reconciled": 4}
+
+
+# The outbox
+
+
+@BOTH_STORES
+def test_fifty_at_once_with_one_key_make_one_message(store_url: str, tmp_path: Path) -> None:
+    """T10: planning that ran again, or at the same time, added every message anew."""
+    ws = workspace(tmp_path, store_url=store_url)
+    row = outbox_row("c1")
+    threads = [threading.Thread(target=enqueue, args=(ws, row)) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert states(ws) == {"ready": 1}
+
+
+def test_people_who_are_gone_do_not_keep_a_campaign_from_ending(tmp_path: Path, api: Api) -> None:
+    """T11: an audience that shrank while it was being sent to."""
+    ws = workspace(tmp_path)
+    plan(ws, 6)
+    publish(ws, customers=[customer(n) for n in range(4)])
+    report = by_sendgrid(ws, api)
+    assert (report.accepted, report.cancelled, report.waiting) == (4, 2, 0)
+
+
+@pytest.mark.parametrize("query", ["waiting", "due"])
+def test_whether_all_is_sent_is_asked_of_an_index(tmp_path: Path, query: str) -> None:
+    """T12: two full counts per mail, ever slower."""
+    ws = workspace(tmp_path)
+    values = {"until": "2026", "now": "2026", "channel": "email"}
+    asked = {name: value for name, value in values.items() if f":{name}" in SQL[query]}
+    with ws.store.read() as connection:
+        steps = connection.all(f"explain query plan {SQL[query]}", **asked)
+    assert "outbox using index outbox_due" in steps[0]["detail"].lower()
+
+
+def test_the_unsent_are_listed_with_their_reasons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """T15: nobody could tell who had not got it."""
+    from tessera.cli.send import pause, unsent
+
+    ws = workspace(tmp_path)
+    enqueue(
+        ws,
+        outbox_row("c1", state="cancelled", state_reason="no_consent"),
+        outbox_row("c2", state="accepted"),
+        outbox_row("c3", state="rejected", state_reason="SendGrid answered 400"),
+        outbox_row("c4"),
+    )
+    pause("winback", home=ws.home.root)
+    assert "1 messages wait" in capsys.readouterr().out
+    unsent(home=ws.home.root, as_json=True)
+    found = {row["customer_id"]: row["reason"] for row in json.loads(capsys.readouterr().out)}
+    assert found == {"c1": "no_consent", "c3": "SendGrid answered 400", "c4": "paused"}
+    unsent(home=ws.home.root, state="rejected", day="2026-03-31", campaign="winback")
+    assert "c3" in capsys.readouterr().out
