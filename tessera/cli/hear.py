@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -39,9 +40,11 @@ def hear(
 
     report = take_in(open_workspace(as_of, home=home), files or None)
     if as_json:
-        print_json(report)
+        guard = {**asdict(report.guard), "rate": report.guard.rate, "state": report.guard.state}
+        print_json(asdict(report) | {"guard": guard})
     else:
         names = ("files", "events", "new", "unreadable", "suppressed", "withdrawn", "reconciled")
         print_table([{"heard": name, "number": getattr(report, name)} for name in names])
+        typer.echo(f"\n{report.guard}")
     if report.refused:
         raise BadInput(" ".join(report.refused))

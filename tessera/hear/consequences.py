@@ -1,43 +1,69 @@
-"""What an event means for the person: an address not to be written to, a consent withdrawn."""
+"""What an event means for the address it happened to. Only what a provider states outright, in a field
+of its own, suppresses; what a person or a machine wrote back does not."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
-from tessera.hear.events import Event
+from tessera.addresses import address_hash
+from tessera.consent.suppression import ALL, MARKETING, UNSUBSCRIBE, Suppression
+from tessera.hear.events import BLOCKED, Event
 
 # Any of these proves that the provider took the message.
-TAKEN = ("processed", "deferred", "delivered", "bounce", "blocked", "open", "click", "spamreport",
-         "unsubscribe", "group_unsubscribe")  # fmt: skip
+TAKEN = frozenset({"processed", "deferred", "delivered", "bounce", BLOCKED, "open", "click",
+                   "spamreport", "unsubscribe", "group_unsubscribe"})  # fmt: skip
 WITHDRAWN = ("unsubscribe", "group_unsubscribe")
-ALL, MARKETING = "all", "marketing"
+NO_SUCH_ADDRESS = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10")
+SPAM_TRAP = ("spam trap", "spamtrap", "spam-trap")
+# The provider's own lists, by the words it documents for not even trying. Other words are about the
+# message or the account, and say nothing of the address.
+DROPPED = {
+    "bounced address": (ALL, "bounce"),
+    "invalid": (ALL, "invalid"),
+    "spam reporting address": (MARKETING, "complaint"),
+    "unsubscribed address": (MARKETING, UNSUBSCRIBE),
+}
+BLOCKED_DAYS = 3  # so many different days without a delivery between them
+BLOCKED_WITHIN = timedelta(days=30)
 
 
-@dataclass(frozen=True)
-class Suppression:
-    scope: str  # 'all' or 'marketing'
-    cause: str
+def suppressions(events: Iterable[Event]) -> Iterator[Suppression]:
+    """What the events suppress, each on its own."""
+    for event in events:
+        found = _of(event)
+        if found and event.email:
+            scope, cause = found
+            yield Suppression(address_hash(event.email), scope, cause, event.occurred_at)
 
 
-def suppression(event: Event) -> Suppression | None:
-    """Only what a provider states outright suppresses an address; a block or a delay does not."""
+def _of(event: Event) -> tuple[str, str] | None:
+    """Scope and cause."""
+    reason = (event.reason or "").strip().lower()
+    if event.event in ("bounce", BLOCKED) and any(words in reason for words in SPAM_TRAP):
+        return ALL, "spam_trap"
     if event.event == "bounce":
-        return Suppression(ALL, "bounce")
+        return ALL, "invalid" if event.status in NO_SUCH_ADDRESS else "bounce"
     if event.event == "spamreport":
-        return Suppression(MARKETING, "complaint")
+        return MARKETING, "complaint"
     if event.event in WITHDRAWN:
-        return Suppression(MARKETING, "unsubscribe")
+        return MARKETING, UNSUBSCRIBE
     if event.event == "dropped":
-        return _dropped((event.reason or "").lower())
+        return DROPPED.get(reason)
     return None
 
 
-def _dropped(reason: str) -> Suppression | None:
-    """The provider's own lists, by the words it gives for not even trying."""
-    if "spam report" in reason:
-        return Suppression(MARKETING, "complaint")
-    if "unsubscribe" in reason:
-        return Suppression(MARKETING, "unsubscribe")
-    if "spam content" in reason or "quota" in reason or "header" in reason:
-        return None  # the message's fault, or ours, not the address's
-    return Suppression(ALL, "dropped")
+def blocked_since(history: Iterable[tuple[str, str]]) -> str | None:
+    """When blocks of one address, given as (event, occurred_at), came to be too many; None when they
+    did not. A delivery starts the count anew."""
+    days: dict[str, datetime] = {}
+    for name, occurred_at in sorted(history, key=lambda one: (one[1], one[0])):
+        if name != BLOCKED:
+            days.clear()
+            continue
+        moment = datetime.fromisoformat(occurred_at)
+        days = {day: at for day, at in days.items() if moment - at < BLOCKED_WITHIN}
+        days[occurred_at[:10]] = moment
+        if len(days) >= BLOCKED_DAYS:
+            return occurred_at
+    return None

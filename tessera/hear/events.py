@@ -8,12 +8,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tessera.errors import BadInput
 
-ADDRESS = re.compile(r"\S+@\S+")  # servers like to repeat it in their reasons
+ADDRESS = re.compile(r"[^\s\"]+@[^\s\"]+")  # servers like to repeat it in their reasons
+BLOCKED = "blocked"  # a bounce that may be none tomorrow
+# A mailbox that is full, busy or shy of senders it does not know; 4.x.x are all of that kind.
+TEMPORARY = ("5.2.1", "5.2.2", "5.7.1")
+TEMPORARY_CLASSES = ("reputation", "content", "technical failure", "frequency or volume too high",
+                     "mailbox unavailable")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,9 @@ class Event:
     email: str | None
     reason: str | None
     url: str | None
+    status: str | None = None  # enhanced status code, such as 5.1.1
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The same event always has the same key; providers repeat events under new ids."""
         parts = [self.send_key, self.event, self.occurred_at, self.url or ""]
@@ -36,12 +43,9 @@ class Event:
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
-def read(path: Path) -> tuple[list[Event], int]:
-    """The events of one file, and how many of its entries were none; BadInput when the file is
-    not JSON."""
-    entries = list(_entries(path))
-    events = [event for entry in entries if (event := parse(entry))]
-    return events, len(entries) - len(events)
+def read(path: Path) -> list[object]:
+    """The entries of one file; BadInput when the file is not JSON."""
+    return list(_entries(path))
 
 
 def parse(entry: object) -> Event | None:
@@ -51,16 +55,34 @@ def parse(entry: object) -> Event | None:
     name, moment = entry.get("event"), _moment(entry.get("timestamp"))
     if not isinstance(name, str) or not name or moment is None:
         return None
-    blocked = name == "bounce" and entry.get("type") == "blocked"
     reason = _text(entry, "reason")
     return Event(
         send_key=_text(entry, "send_key") or "",
-        event="blocked" if blocked else _clean(name),
+        event=BLOCKED if name == "bounce" and _is_temporary(entry) else _clean(name),
         occurred_at=moment,
         email=_text(entry, "email"),
         reason=reason and ADDRESS.sub("…", reason)[:500],
         url=_text(entry, "url"),
+        status=_text(entry, "status"),
     )
+
+
+def _is_temporary(bounce: Mapping[str, Any]) -> bool:
+    """The provider says so itself, or by the status code or class it gives."""
+    status = str(bounce.get("status") or "")
+    kind = str(bounce.get("bounce_classification") or "").lower()
+    return (
+        bounce.get("type") == BLOCKED
+        or status.startswith("4.")
+        or status in TEMPORARY
+        or kind in TEMPORARY_CLASSES
+    )
+
+
+def unread(entry: object) -> str:
+    """An entry that is no event, as text fit to be kept: without addresses, and not too long."""
+    text = json.dumps(entry, sort_keys=True, ensure_ascii=True, default=str)
+    return ADDRESS.sub("…", text)[:2000]
 
 
 def _entries(path: Path) -> Iterator[object]:

@@ -6,37 +6,29 @@ insert into heard_file (content_hash, name, events, heard_at)
 values (:hash, :name, :events, :at)
 on conflict (content_hash) do nothing
 
--- name: suppress
--- The earliest cause stays, whatever order the events arrive in.
-insert into suppression (address_hash, channel, scope, cause, since)
-values (:address_hash, :channel, :scope, :cause, :since)
-on conflict (address_hash, channel, scope) do update
-set cause = excluded.cause, since = excluded.since
-where
-    excluded.since < suppression.since
-    or (excluded.since = suppression.since and excluded.cause < suppression.cause)
+-- name: keep_unread
+insert into unread_event (entry_hash, entry, received_at)
+values (:entry_hash, :entry, :at)
+on conflict (entry_hash) do nothing
 
--- name: addressee
-select customer_id, channel from outbox where send_key = :send_key
-
--- name: withdraw
-insert into consent
-    (customer_id, channel, purpose, granted, recorded_at, origin, wording_version)
-values (:customer_id, :channel, 'marketing', 0, :at, :origin, null)
-on conflict do nothing
-
--- name: reconcile
+-- name: settle_taken
 -- An event proves that the provider has the message, whatever we believed of it.
 update outbox
-set state = 'reconciled', state_reason = :reason, state_at = :at
+set state = 'reconciled', state_reason = 'accepted', state_at = :at
+where send_key = :send_key and state in ('ready', 'leased', 'calling', 'ambiguous')
+
+-- name: settle_dropped
+-- Whichever event comes first, a message that was dropped ends as such.
+update outbox
+set state = 'reconciled', state_reason = 'dropped by the provider', state_at = :at
 where
-    state in ('ready', 'leased', 'calling', 'ambiguous')
-    and exists (
-        select 1 from provider_event
-        where provider_event.send_key = outbox.send_key and provider_event.event in ({events})
+    send_key = :send_key
+    and (
+        state in ('ready', 'leased', 'calling', 'ambiguous')
+        or (state = 'reconciled' and state_reason = 'accepted')
     )
 
--- name: reconcile_requests
+-- name: settle_requests
 update provider_request
 set state = 'reconciled'
 where
@@ -45,3 +37,14 @@ where
         select 1 from outbox
         where outbox.request_id = provider_request.request_id and outbox.state = 'ambiguous'
     )
+
+-- name: blocked_addresses
+select address_hash from suppression
+where cause = 'blocked' and channel = 'email' and address_hash in ({hashes})
+
+-- name: forget_blocks
+delete from suppression
+where cause = 'blocked' and channel = 'email' and address_hash in ({hashes})
+
+-- name: blocks
+select address_hash, event, occurred_at from provider_event where address_hash in ({hashes})

@@ -16,13 +16,13 @@ from tessera.store import Connection, queries
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.hear", "export.sql")
-BY_INSTANT = (
-    "messages",
-    "message_events",
-)  # their days are instants in the store; others' are dates
+# Feeds whose days are instants in the store; point_transfers' are dates.
+BY_INSTANT = ("messages", "message_events", "preferences", "interactions", "prospects")
+UNCONFIRMED_DAYS = 30
 TYPES = {
     "text": pa.string(),
     "integer": pa.int64(),
+    "money": pa.int64(),
     "date": pa.date32(),
     "timestamp": pa.timestamp("us"),
 }
@@ -35,13 +35,17 @@ class ExportReport:
     files: int
     messages: int
     message_events: int
+    preferences: int
+    interactions: int
+    prospects: int
     point_transfers: int
 
 
 def export(ws: Workspace) -> ExportReport:
     """Write every closed day (before the business date) that has rows and no file yet."""
-    rows = dict.fromkeys(("messages", "message_events", "point_transfers"), 0)
+    rows = dict.fromkeys((*BY_INSTANT, "point_transfers"), 0)
     files = 0
+    _forget_unconfirmed(ws)
     for feed in rows:
         for day in days(ws, feed):
             path = ws.home.engine / feed / f"{day.isoformat()}.parquet"
@@ -49,6 +53,12 @@ def export(ws: Workspace) -> ExportReport:
                 rows[feed] += _write(ws, feed, day, path)
                 files += 1
     return ExportReport(files, **rows)
+
+
+def _forget_unconfirmed(ws: Workspace) -> None:
+    before = (ws.as_of - timedelta(days=UNCONFIRMED_DAYS)).isoformat(timespec="seconds")
+    with ws.store.write() as connection:
+        connection.run(SQL["forget_unconfirmed"], before=before)
 
 
 def days(ws: Workspace, feed: str) -> Iterator[date]:
@@ -101,7 +111,7 @@ def _typed(feed: str, connection: Connection, raw: pa.Schema, bounds: dict[str, 
 
 
 def _raw(kind: str) -> pa.DataType:
-    return pa.int64() if kind == "integer" else pa.string()
+    return pa.int64() if kind in ("integer", "money") else pa.string()
 
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

@@ -21,6 +21,75 @@ from provider_event
 where received_at >= :start and received_at < :until and send_key <> ''
 order by event_key
 
+-- name: next_preferences
+select recorded_at from preference where recorded_at >= :start order by recorded_at limit 1
+
+-- name: preferences
+select cast(preference_id as text) as preference_id, customer_id, name, value, recorded_at
+from preference
+where recorded_at >= :start and recorded_at < :until
+order by preference.preference_id
+
+-- name: next_interactions
+select answered_at from answer where answered_at >= :start order by answered_at limit 1
+
+-- name: interactions
+-- An answer that was changed is exported with the day of the change, in place of the earlier one.
+select
+    'answer:' || send_key as interaction_id,
+    customer_id,
+    null as prospect_id,
+    'survey' as kind,
+    'email' as channel,
+    answered_at as occurred_at,
+    'recommend' as topic,
+    coalesce(
+        comment,
+        (
+            select earlier.comment from answer as earlier
+            where earlier.send_key = answer.send_key and earlier.comment is not null
+            order by earlier.answer_id desc limit 1
+        )
+    ) as body,
+    score,
+    null as status,
+    null as cost,
+    null as currency
+from answer
+where
+    answered_at >= :start and answered_at < :until
+    and not exists (
+        select 1 from answer as later
+        where
+            later.send_key = answer.send_key and later.answer_id > answer.answer_id
+            and later.answered_at < :until
+    )
+order by send_key
+
+-- name: next_prospects
+select confirmed_at from signup where confirmed_at >= :start order by confirmed_at limit 1
+
+-- name: prospects
+select
+    'web-' || signup_id as prospect_id,
+    given_name,
+    null as family_name,
+    email,
+    null as phone,
+    language,
+    null as timezone,
+    null as country,
+    case when referred_by is null then 'web' else 'referral' end as acquisition_source,
+    confirmed_at as created_at,
+    null as notes
+from signup
+where confirmed_at >= :start and confirmed_at < :until
+order by signup_id
+
+-- name: forget_unconfirmed
+-- Who never confirmed is nobody we know.
+delete from signup where confirmed_at is null and asked_at < :before
+
 -- name: next_point_transfers
 select business_date from transfer where business_date >= :start order by business_date limit 1
 

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from tessera.addresses import address_hash
+from tessera.consent import Guard, complaint_guard
+from tessera.consent.ledger import SQL as CONSENT
+from tessera.consent.ledger import stamp
+from tessera.consent.suppression import ALL, Suppression, suppress
 from tessera.errors import BadInput
 from tessera.hear import events
-from tessera.hear.consequences import TAKEN, WITHDRAWN, suppression
-from tessera.hear.events import Event
-from tessera.store import Connection, queries
+from tessera.hear.consequences import TAKEN, WITHDRAWN, blocked_since, suppressions
+from tessera.hear.events import BLOCKED, Event
+from tessera.store import Connection, Store, queries
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.hear", "events.sql")
-COLUMNS = ("event_key", "send_key", "event", "occurred_at", "received_at", "reason")
+COLUMNS = ("event_key", "send_key", "event", "occurred_at", "received_at", "reason", "address_hash")
 SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 BATCH = 50_000
+MARKS = 500  # values in one query: every database takes so many
+COUNTS = ("events", "new", "unreadable", "suppressed", "withdrawn", "reconciled")
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,11 @@ class HearReport:
     events: int  # in them
     new: int  # of those, not heard before
     unreadable: int  # entries that do not say what happened when
-    suppressed: int  # addresses that were not suppressed before
+    suppressed: int  # addresses and causes that were not suppressed before
     withdrawn: int  # consents
     reconciled: int  # messages whose fate is known now
     refused: tuple[str, ...]
+    guard: Guard  # whether so many complain that marketing has to stop
 
 
 def inbox(ws: Workspace) -> list[Path]:
@@ -50,7 +57,7 @@ def hear(ws: Workspace, paths: Iterable[Path] | None = None) -> HearReport:
 
     A file that is not JSON is refused as a whole and named in the report; the others are heard.
     """
-    total: dict[str, int] = dict.fromkeys(("files", *_COUNTS), 0)
+    total: dict[str, int] = dict.fromkeys(("files", *COUNTS), 0)
     refused = []
     for path in inbox(ws) if paths is None else paths:
         try:
@@ -60,10 +67,9 @@ def hear(ws: Workspace, paths: Iterable[Path] | None = None) -> HearReport:
             continue
         for name, number in counts.items():
             total[name] += number
-    return HearReport(**total, refused=tuple(refused))
-
-
-_COUNTS = ("events", "new", "unreadable", "suppressed", "withdrawn", "reconciled")
+    with ws.store.read() as connection:
+        guard = complaint_guard(connection, ws.as_of)
+    return HearReport(**total, refused=tuple(refused), guard=guard)
 
 
 def _hear_file(ws: Workspace, path: Path) -> Mapping[str, int]:
@@ -71,76 +77,134 @@ def _hear_file(ws: Workspace, path: Path) -> Mapping[str, int]:
     with ws.store.read() as connection:
         if connection.one(SQL["heard"], hash=content_hash):
             return {}
-    found, unreadable = events.read(path)
-    counts = dict.fromkeys(_COUNTS, 0)
-    counts |= {"files": 1, "events": len(found), "unreadable": unreadable}
-    for start in range(0, len(found), BATCH):
-        with ws.store.write() as connection:
-            for name, number in _take_in(ws, connection, found[start : start + BATCH]).items():
-                counts[name] += number
+    entries = events.read(path)
+    counts = dict.fromkeys(COUNTS, 0) | {"files": 1}
+    for start in range(0, len(entries), BATCH):
+        for name, number in take_in(ws.store, entries[start : start + BATCH], ws.as_of).items():
+            counts[name] += number
     with ws.store.write() as connection:
-        counts["reconciled"] = _reconcile(ws, connection)
-        remembered = {"hash": content_hash, "name": path.name, "events": len(found)}
-        connection.run(SQL["remember"], **remembered, at=_stamp(ws))
+        remembered = {"hash": content_hash, "name": path.name, "events": counts["events"]}
+        connection.run(SQL["remember"], **remembered, at=stamp(ws.as_of))
     return counts
 
 
-def _take_in(ws: Workspace, connection: Connection, found: Sequence[Event]) -> Mapping[str, int]:
-    at = _stamp(ws)
-    rows = [(e.key, e.send_key, e.event, e.occurred_at, at, e.reason) for e in found]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    table = pa.table(dict(zip(COLUMNS, columns, strict=True)), schema=SCHEMA)
-    before = _size(connection, "suppression")
-    new = connection.insert_new("provider_event", table)
-    connection.run_many(SQL["suppress"], list(_suppressions(found)))
+def take_in(store: Store, entries: Sequence[object], at: datetime) -> Mapping[str, int]:
+    """The entries of one batch, in one transaction: when this returns they are on disk, with all that
+    follows from them. What is no event is kept too, for people to look at."""
+    found, rest = [], []
+    for entry in entries:
+        event = events.parse(entry)
+        if event is None:
+            rest.append(events.unread(entry))
+        else:
+            found.append(event)
+    # In one order, so that two batches at once do not wait for each other.
+    found.sort(key=lambda event: event.key)
+    with store.write() as connection:
+        _keep_unread(connection, rest, at)
+        counts = _draw(connection, found, at)
+    return {"events": len(found), "unreadable": len(rest), **counts}
+
+
+def _draw(connection: Connection, found: Sequence[Event], at: datetime) -> Mapping[str, int]:
     return {
-        "new": new,
-        "suppressed": _size(connection, "suppression") - before,
+        "new": connection.insert_new("provider_event", _table(found, at)),
+        "suppressed": _suppress(connection, found),
         "withdrawn": sum(_withdraw(connection, event) for event in found),
+        "reconciled": _settle(connection, found, at),
     }
 
 
-def _suppressions(found: Iterable[Event]) -> Iterable[Mapping[str, Any]]:
-    for event in found:
-        consequence = suppression(event)
-        if consequence and event.email:
-            yield {
-                "address_hash": address_hash(event.email),
-                "channel": "email",
-                "scope": consequence.scope,
-                "cause": consequence.cause,
-                "since": event.occurred_at,
-            }
+def _suppress(connection: Connection, found: Sequence[Event]) -> int:
+    """What the events suppress, each on its own or together; how many are new."""
+    named = set(suppressions(found))
+    if not named and all(_counted(event) is None for event in found):
+        return 0
+    before = _size(connection, "suppression")
+    suppress(connection, named)
+    _suppress_blocked(connection, found)
+    return max(0, _size(connection, "suppression") - before)
+
+
+def _table(found: Sequence[Event], at: datetime) -> pa.Table:
+    received = stamp(at)
+    rows = [
+        (e.key, e.send_key, e.event, e.occurred_at, received, e.reason, _counted(e)) for e in found
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in COLUMNS]
+    return pa.table(dict(zip(COLUMNS, columns, strict=True)), schema=SCHEMA)
+
+
+def _counted(event: Event) -> str | None:
+    """The hash of the address, of events that decide whether blocks are too many."""
+    if event.email and event.event in (BLOCKED, "delivered"):
+        return address_hash(event.email)
+    return None
+
+
+def _suppress_blocked(connection: Connection, found: Iterable[Event]) -> None:
+    """Judge the addresses anew that were blocked, or that were delivered to after they were thought
+    blocked: what follows depends on all their events, and so not on the order they arrive in."""
+    blocked = {_counted(event) for event in found if event.event == BLOCKED} - {None}
+    delivered = {_counted(event) for event in found if event.event == "delivered"} - {None}
+    blocked |= {row["address_hash"] for row in _in(connection, "blocked_addresses", delivered)}
+    history = defaultdict(list)
+    for row in _in(connection, "blocks", blocked):
+        history[row["address_hash"]].append((row["event"], row["occurred_at"]))
+    for marks, names in _marks(blocked):
+        connection.run(SQL["forget_blocks"].format(hashes=names), **marks)
+    since = {hashed: blocked_since(its) for hashed, its in history.items()}
+    suppress(
+        connection, (Suppression(h, ALL, BLOCKED, moment) for h, moment in since.items() if moment)
+    )
 
 
 def _withdraw(connection: Connection, event: Event) -> int:
     """Writes down a withdrawn consent; how many were new."""
     if event.event not in WITHDRAWN or not event.send_key:
         return 0
-    addressee = connection.one(SQL["addressee"], send_key=event.send_key)
-    if addressee is None:
-        return 0
-    return connection.run(
-        SQL["withdraw"], **addressee, at=event.occurred_at, origin=f"provider {event.event}"
-    )
+    row = {"send_key": event.send_key, "at": event.occurred_at, "origin": f"provider {event.event}"}
+    return connection.run(CONSENT["withdraw_by_event"], **row)
 
 
-def _reconcile(ws: Workspace, connection: Connection) -> int:
-    reconciled = 0
-    for reason, names in (("accepted", TAKEN), ("dropped by the provider", ("dropped",))):
-        marks = {f"event{number}": name for number, name in enumerate(names)}
-        text = SQL["reconcile"].format(events=", ".join(f":{mark}" for mark in marks))
-        reconciled += connection.run(text, **marks, reason=reason, at=_stamp(ws))
-    connection.run(SQL["reconcile_requests"])
-    return reconciled
+def _settle(connection: Connection, found: Sequence[Event], at: datetime) -> int:
+    """Messages whose fate the events tell. Only theirs are looked at: a backlog of events does not
+    wait for a backlog of messages."""
+    settled = 0
+    for query, names in (("settle_taken", TAKEN), ("settle_dropped", {"dropped"})):
+        keys = sorted({event.send_key for event in found if event.event in names} - {""})
+        rows = [{"send_key": key, "at": stamp(at)} for key in keys]
+        settled += connection.run_many(SQL[query], rows)
+    if settled:
+        connection.run(SQL["settle_requests"])
+    return settled
+
+
+def _keep_unread(connection: Connection, rest: Iterable[str], at: datetime) -> None:
+    rows = [
+        {"entry_hash": hashlib.sha256(text.encode()).hexdigest(), "entry": text, "at": stamp(at)}
+        for text in rest
+    ]
+    connection.run_many(SQL["keep_unread"], rows)
+
+
+def _in(
+    connection: Connection, query: str, hashes: Iterable[str | None]
+) -> Iterator[Mapping[str, str]]:
+    for marks, names in _marks(hashes):
+        yield from connection.all(SQL[query].format(hashes=names), **marks)
+
+
+def _marks(values: Iterable[str | None]) -> Iterator[tuple[dict[str, str | None], str]]:
+    """The values as parameters, and their names for a query, so many at a time."""
+    every = sorted(values, key=str)
+    for start in range(0, len(every), MARKS):
+        marks = {f"h{number}": value for number, value in enumerate(every[start : start + MARKS])}
+        yield marks, ", ".join(f":{name}" for name in marks)
 
 
 def _size(connection: Connection, table: str) -> int:
     return int(connection.scalar(f"select count(*) from {table}"))
-
-
-def _stamp(ws: Workspace) -> str:
-    return datetime.isoformat(ws.as_of.astimezone(UTC), timespec="seconds")
 
 
 def _hash(path: Path) -> str:

@@ -1,0 +1,77 @@
+"""The consent ledger: who said yes or no to what, when, where and in which words. Rows are never
+changed; the latest word counts, and of two of the same second the no."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tessera.store import Connection, queries
+
+SQL = queries("tessera.consent", "consent.sql")
+MARKETING = "marketing"
+Words = dict[str, tuple[str, bool]]  # channel -> when, and whether it was a yes
+
+
+@dataclass(frozen=True)
+class Word:
+    """One yes or no of one person."""
+
+    customer_id: str
+    channel: str
+    granted: bool
+    origin: str  # such as 'preference centre'
+    wording_version: str | None = None  # of a yes
+    proof: Mapping[str, Any] | None = None
+    purpose: str = MARKETING
+
+
+def record(connection: Connection, word: Word, at: datetime) -> int:
+    """Write the word down; 0 when the same was said in the same second already."""
+    row = asdict(word) | {
+        "granted": int(word.granted),
+        "recorded_at": stamp(at),
+        "proof": json.dumps(word.proof, sort_keys=True) if word.proof else None,
+    }
+    return connection.run(SQL["record"], **row)
+
+
+def withdraw(
+    connection: Connection,
+    customer_id: str,
+    channel: str,
+    origin: str,
+    at: datetime,
+    *,
+    books: Words | None = None,
+) -> int:
+    """Write down a no, unless that is this customer's latest word already, here or in the shop's
+    `books`."""
+    if latest(words(connection, customer_id), books or {}).get(channel, True):
+        return record(connection, Word(customer_id, channel, granted=False, origin=origin), at)
+    return 0
+
+
+def latest(*found: Words) -> dict[str, bool]:
+    """The later word by channel; of two of the same second the no."""
+    every = sorted(
+        (at, not granted, channel) for said in found for channel, (at, granted) in said.items()
+    )
+    return {channel: not refused for _, refused, channel in every}
+
+
+def words(connection: Connection, customer_id: str) -> Words:
+    """When this customer last spoke on marketing and what they said, by channel."""
+    return {
+        row["channel"]: (row["recorded_at"], bool(row["granted"]))
+        for row in connection.all(SQL["words"], customer_id=customer_id)
+        if row["purpose"] == MARKETING
+    }
+
+
+def stamp(at: datetime) -> str:
+    """The instant as the store writes it."""
+    return at.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,44 @@
+"""Addresses that are not written to: by hash, with scope and cause, never the address itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from tessera.consent.ledger import SQL, stamp
+from tessera.store import Connection
+
+ALL, MARKETING = "all", "marketing"
+EMAIL = "email"
+UNSUBSCRIBE = "unsubscribe"
+
+
+@dataclass(frozen=True, order=True)
+class Suppression:
+    """From `since` on nothing, or no marketing, goes to the address."""
+
+    address_hash: str
+    scope: str  # 'all' or 'marketing'
+    cause: str
+    since: str
+    channel: str = EMAIL
+
+
+def suppress(connection: Connection, found: Iterable[Suppression]) -> None:
+    """In one order, so that two writers at once do not wait for each other."""
+    connection.run_many(SQL["suppress"], [asdict(one) for one in sorted(set(found))])
+
+
+def lift(connection: Connection, address_hash: str, at: datetime) -> None:
+    """Who asks for mail anew is no longer held to having unsubscribed; to complaints and bounces,
+    yes."""
+    row = {"address_hash": address_hash, "channel": EMAIL, "cause": UNSUBSCRIBE, "at": stamp(at)}
+    connection.run(SQL["lift"], **row)
+    connection.run(SQL["unsuppress"], **row)
+
+
+def scopes(connection: Connection, address_hash: str) -> set[str]:
+    """The scopes the address is suppressed for."""
+    rows = connection.all(SQL["suppressed"], address_hash=address_hash, channel=EMAIL)
+    return {row["scope"] for row in rows}

@@ -1,0 +1,18 @@
+-- name: latest
+select
+    answer.answered_at,
+    answer.customer_id,
+    answer.score,
+    (
+        select said.comment from answer as said
+        where said.send_key = answer.send_key and said.comment is not null
+        order by said.answer_id desc limit 1
+    ) as comment
+from answer
+where
+    answer.score < :below and answer.answered_at > :since and answer.answered_at <= :until
+    and not exists (
+        select 1 from answer as later
+        where later.send_key = answer.send_key and later.answer_id > answer.answer_id
+    )
+order by answer.answered_at desc, answer.answer_id desc

@@ -1,0 +1,54 @@
+"""Pages: the templates of `templates/web/` in the reader's language."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from babel import Locale
+from babel.core import negotiate_locale
+from jinja2 import Environment
+from markupsafe import Markup
+
+from tessera.say.environment import make_environment
+from tessera.say.languages import Language, Languages
+
+STYLE = resources.files("tessera.web").joinpath("page.css").read_text(encoding="utf-8")
+# A page brings its style along and fetches nothing; the policy knows the style by its hash.
+STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+
+
+class Pages:
+    """Every page in every language, each compiled once."""
+
+    def __init__(self, project: Path, fallback: str) -> None:
+        self.folder = project / "templates"
+        self.languages = Languages(self.folder, fallback)
+        self.environment = cache(self._environment)
+
+    def speak(self, *wishes: str | None) -> Language:
+        """The language of the first wish there is."""
+        return self.languages.speak(next((wish for wish in wishes if wish), None))
+
+    def accepted(self, header: str | None) -> str | None:
+        """The language a browser asks for, of those there are."""
+        wishes = [part.partition(";")[0].strip() for part in (header or "").split(",")]
+        return negotiate_locale(wishes, self.languages.codes, sep="-") if header else None
+
+    def names(self) -> list[tuple[str, str]]:
+        """Each language with what its speakers call it."""
+        codes = self.languages.codes
+        return [(code, (Locale.parse(code).display_name or code).capitalize()) for code in codes]
+
+    def render(self, name: str, language: Language, data: Mapping[str, Any]) -> str:
+        """The page `templates/web/<name>.html`."""
+        template = self.environment(language.tag).get_template(f"web/{name}.html")
+        return template.render(data, style=Markup(STYLE), languages=self.names())  # noqa: S704 -- our own file
+
+    def _environment(self, tag: str) -> Environment:
+        return make_environment(self.folder, self.languages.speak(tag))

@@ -1,0 +1,53 @@
+"""What the published marts know of a person. They may not be there, or be replaced while we read: the
+pages work without them."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+from typing import Any
+
+import duckdb
+
+from tessera.consent.ledger import MARKETING, Words
+from tessera.consent.ledger import SQL as CONSENT
+from tessera.errors import BadInput
+from tessera.store import queries
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
+
+SQL = queries("tessera.web", "web.sql")
+LOG = logging.getLogger("tessera.web")
+
+
+def address_of(ws: Workspace, customer_id: str) -> str | None:
+    """The customer's e-mail address."""
+    found = _ask(ws, SQL["address_of"], customer_id=customer_id)
+    return found[0][0] if found else None
+
+
+def customers_with(ws: Workspace, email: str) -> list[str]:
+    """The customers who have this e-mail address."""
+    address = email.strip().lower()
+    return [row[0] for row in _ask(ws, SQL["customers_with"], address=address)]
+
+
+def words(ws: Workspace, customer_id: str) -> Words:
+    """When this customer last spoke on marketing in the shop's own books, and what, by channel."""
+    rows = _ask(ws, CONSENT["mart_words"], customer_id=customer_id)
+    return {
+        channel: (at, bool(granted))
+        for channel, purpose, granted, at in rows
+        if purpose == MARKETING
+    }
+
+
+def _ask(ws: Workspace, query: str, **params: str) -> list[tuple[Any, ...]]:
+    try:
+        with closing(marts.connect(ws.home, memory="256MB", threads=1)) as duck:
+            return duck.execute(query, params).fetchall()
+    except BadInput:
+        return []  # nothing was published yet
+    except duckdb.Error as error:
+        LOG.warning("The marts could not be read: %s", type(error).__name__)
+        return []

@@ -1,0 +1,45 @@
+-- name: message
+select send_key, customer_id, channel, language, purpose, campaign, send_at
+from outbox
+where send_key = :send_key
+
+-- name: answer
+select score, comment from answer where send_key = :send_key order by answer_id desc limit 1
+
+-- name: add_answer
+insert into answer (send_key, customer_id, score, comment, answered_at)
+values (:send_key, :customer_id, :score, :comment, :at)
+
+-- name: asked
+select count(*) from signup where address_hash = :address_hash and asked_at > :since
+
+-- name: add_signup
+insert into signup
+    (signup_id, email, address_hash, given_name, language, wording_version, referred_by, asked_at)
+values
+    (
+        :signup_id, :email, :address_hash, :given_name, :language, :wording_version, :referred_by,
+        :asked_at
+    )
+
+-- name: signup
+select * from signup where signup_id = :signup_id
+
+-- name: confirmed
+select customer_id from signup
+where address_hash = :address_hash and confirmed_at is not null
+order by confirmed_at, signup_id
+limit 1
+
+-- name: confirm
+update signup set confirmed_at = :at, customer_id = :customer_id
+where signup_id = :signup_id and confirmed_at is null
+
+-- name: forget_signup
+delete from signup where signup_id = :signup_id and confirmed_at is null
+
+-- name: customers_with
+select customer_id from customers where lower(trim(email)) = $address order by customer_id
+
+-- name: address_of
+select email from customers where customer_id = $customer_id
