@@ -217,6 +217,17 @@ FEEDS: dict[str, Feed] = dict(
             occurred_at="timestamp",
         ),
         _feed(
+            "preferences",
+            key="preference_id",
+            required="customer_id name recorded_at",
+            dated_by="recorded_at",
+            preference_id="text",
+            customer_id="text",
+            name="text",
+            value="text",
+            recorded_at="timestamp",
+        ),
+        _feed(
             "point_transfers",
             key="programme idem_key",
             required="kind debit credit amount business_date",
@@ -232,6 +243,15 @@ FEEDS: dict[str, Feed] = dict(
             rule="text",
             effective_at="timestamp",
             business_date="date",
+        ),
+        _feed(
+            "person_merges",
+            key="customer_id",
+            required="into_customer_id is_in_force recorded_at",
+            customer_id="text",
+            into_customer_id="text",
+            is_in_force="boolean",
+            recorded_at="timestamp",
         ),
     ]
 )

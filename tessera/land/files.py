@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
@@ -27,10 +27,11 @@ class SourceFile:
     bytes: int
 
 
-def find(path: str) -> tuple[list[SourceFile], list[str]]:
+def find(path: str, home: Path) -> tuple[list[SourceFile], list[str]]:
     """The files at `path` in natural order, and a sentence for each folder that cannot be read.
 
-    `truth/` folders and hidden files are not looked at. BadInput when there is no such path.
+    `truth/` folders, hidden files and our own `home`, if it lies in there, are not looked at.
+    BadInput when there is no such path.
     """
     fs, root = _filesystem(path)
     try:
@@ -39,10 +40,16 @@ def find(path: str) -> tuple[list[SourceFile], list[str]]:
         if not fs.exists(root):
             raise BadInput(f"There is nothing at {path}; check the path.")
         unreadable: list[OSError] = []
-        found = sorted(_walk(fs, root, "", unreadable), key=lambda file: _natural(file.name))
+        walked = _walk(fs, root, "", unreadable)
+        others = (file for file in walked if not _lies_between(home, root, file.path))
+        found = sorted(others, key=lambda file: _natural(file.name))
     except OSError as error:
         raise trouble(fs, path, error) from error
     return found, [str(trouble(fs, path, error)) for error in unreadable]
+
+
+def _lies_between(home: Path, root: str, file: str) -> bool:
+    return home in Path(file).parents and home not in (Path(root), *Path(root).parents)
 
 
 def trouble(fs: Any, path: str, error: OSError) -> BadInput:

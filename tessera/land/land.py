@@ -13,6 +13,7 @@ import duckdb
 from tessera.errors import BadInput, Refused
 from tessera.feeds import Feed
 from tessera.land import convert, manifest, mapping
+from tessera.land.erased import Erased
 from tessera.land.files import SourceFile, Unreachable, find
 from tessera.land.manifest import Landing
 from tessera.land.mapping import Entry, Mapping
@@ -66,6 +67,7 @@ class Bench:
     mapping: Mapping
     folder: Path
     duck: duckdb.DuckDBPyConnection
+    erased: Erased | None  # whose rows are not wanted
 
 
 def land(
@@ -77,12 +79,12 @@ def land(
     BadInput when the mapping or the path is wrong, or nothing there is for this source.
     """
     known = mapping.load(ws.project, source)
-    files, unreadable = find(str(path))
+    files, unreadable = find(str(path), ws.home.root)
     meant = [file for file in files if known.entries(file.name)]
     if not meant:
         raise BadInput(" ".join(unreadable) or _nothing_for(known, str(path), files))
     with spool(ws) as folder, _duck(ws, folder) as duck:
-        bench = Bench(ws, known, folder, duck)
+        bench = Bench(ws, known, folder, duck, Erased.load(ws))
         outcomes = []
         for number, file in enumerate(meant, start=1):
             if progress:
@@ -152,6 +154,11 @@ def _land_feed(bench: Bench, outcome: Outcome, spooled: Spooled, feed: Feed, ent
     if rows == 0:
         outcome.notes.append(f"{file.name} has no rows for {feed.name}; there was nothing to land.")
         return
+    if bench.erased and (left_out := bench.erased.leave_out(bench.duck, feed, target)):
+        rows = _count(bench.duck, target)
+        outcome.notes.append(f"{file.name}: rows of people who were erased: {left_out:,}.")
+        if rows == 0:
+            return
     unreadable = _unreadable(bench.duck, target)
     landing = Landing(
         bench.mapping.source, feed.name, spooled.content_hash, file.name, rows, file.bytes
@@ -208,8 +215,12 @@ def _first_line(error: duckdb.Error) -> str:
 
 
 def _unreadable(duck: duckdb.DuckDBPyConnection, parquet: Path) -> int:
+    return _count(duck, parquet, "_cast_errors")
+
+
+def _count(duck: duckdb.DuckDBPyConnection, parquet: Path, what: str = "*") -> int:
     row = duck.execute(
-        f"select count(_cast_errors) from read_parquet({literal(str(parquet))})"
+        f"select count({what}) from read_parquet({literal(str(parquet))})"
     ).fetchone()
     return int(row[0]) if row else 0
 

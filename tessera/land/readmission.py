@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from tessera import audit
 from tessera.errors import BadInput
 from tessera.feeds import FEEDS, SQL_TYPES, Feed
 from tessera.home import Home
@@ -238,6 +239,9 @@ def outcome(
     ws: Workspace, file_ids: list[int], *, rows: int, already: int, reasons: dict[str, int]
 ) -> Readmitted:
     """What came of the rows landed as `file_ids`."""
-    with ws.store.read() as store:
+    with ws.store.write() as store:
+        if file_ids:
+            files = ", ".join(map(str, file_ids))
+            audit.record(ws, store, "readmit", f"files {files}", rows=rows)
         done = sum(int(store.scalar(SQL["outcome"], file_id=file_id)) for file_id in file_ids)
     return Readmitted(rows, already, done, rows - done, reasons)

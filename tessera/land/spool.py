@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -48,6 +48,16 @@ def spool(ws: Workspace) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         lock.close()
+
+
+def settle(ws: Workspace) -> None:
+    """Wait for the landings that are under way, and remove what the dead left."""
+    for lock in (ws.home.landing / ".spool").glob("*/lock"):
+        with suppress(FileNotFoundError), lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+    with manifest.locked(ws.home):
+        _sweep(ws.home.landing / ".spool")
+        manifest.sweep(ws)
 
 
 def _sweep(spools: Path) -> None:

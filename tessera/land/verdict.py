@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 
+from tessera import audit
 from tessera.errors import BadInput
 from tessera.feeds import FEEDS
 from tessera.home import Home
@@ -231,6 +232,7 @@ def allow(ws: Workspace, file_id: int) -> None:
     """Let a refused file be judged again, by the row rules only; BadInput if it is none."""
     with ws.store.write() as store:
         if store.run(SQL["allow"], file_id=file_id):
+            audit.record(ws, store, "allow", f"file {file_id}")
             return
         found = store.one(SQL["one"], file_id=file_id)
     if found is None:

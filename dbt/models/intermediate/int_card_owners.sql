@@ -80,14 +80,32 @@ owners as (
     where members.card_id is null
 ),
 
+merged as (
+    select * from {{ ref("int_merged_customers") }}
+),
+
 known as (
     select
         owners.card_id,
-        owners.customer_id,
+        coalesce(merged.into_customer_id, owners.customer_id) as customer_id,
         owners.is_last and cards.blocked_at is null as is_live,
         cards.issued_at
     from owners
     left join cards on owners.card_id = cards.card_id
+    left join merged on owners.customer_id = merged.customer_id
+    union all
+    -- A card without a customer behind it is a customer of its own, and may be merged as one.
+    select
+        merged.customer_id as card_id,
+        merged.into_customer_id as customer_id,
+        true as is_live,
+        cast(null as timestamp) as issued_at
+    from merged
+    left join owners
+        on merged.customer_id = owners.card_id or merged.customer_id = owners.customer_id
+    left join {{ ref("stg_shop__customers") }} as registered
+        on merged.customer_id = registered.customer_id
+    where owners.card_id is null and registered.customer_id is null
 )
 
 {% if is_incremental() %}

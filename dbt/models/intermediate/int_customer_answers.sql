@@ -7,7 +7,7 @@ with answers as (
         interactions.interaction_id,
         interactions.score,
         interactions.occurred_at
-    from {{ ref("stg_shop__interactions") }} as interactions
+    from {{ ref("int_interactions") }} as interactions
     left join {{ ref("int_prospects") }} as prospects
         on interactions.prospect_id = prospects.prospect_id
     where

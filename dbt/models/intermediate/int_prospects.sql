@@ -6,7 +6,7 @@ with customers as (
     select
         lower(trim(email)) as address,
         min(customer_id) as customer_id
-    from {{ ref("stg_shop__customers") }}
+    from {{ ref("int_profiles") }}
     where email is not null
     group by lower(trim(email))
 ),

@@ -7,7 +7,7 @@ with ranked as (
             partition by customer_id, channel, purpose
             order by recorded_at desc, granted asc, file_id desc
         ) as place
-    from {{ ref("stg_shop__consents") }}
+    from {{ ref("int_consents") }}
 )
 
 select

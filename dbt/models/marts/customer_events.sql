@@ -11,7 +11,7 @@ interactions as (
         interactions.*,
         coalesce(interactions.customer_id, prospects.customer_id) as person_id,
         {{ local_date("interactions.occurred_at") }} as occurred_on
-    from {{ ref("stg_shop__interactions") }} as interactions
+    from {{ ref("int_interactions") }} as interactions
     left join {{ ref("int_prospects") }} as prospects
         on interactions.prospect_id = prospects.prospect_id
     where

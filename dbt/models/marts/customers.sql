@@ -1,7 +1,7 @@
 {{ config(tags=["daily"]) }}
 
 with registered as (
-    select * from {{ ref("stg_shop__customers") }}
+    select * from {{ ref("int_profiles") }}
 ),
 
 purchases as (
@@ -26,7 +26,7 @@ people as (
 ),
 
 complaints as (
-    select distinct customer_id from {{ ref("stg_shop__interactions") }}
+    select distinct customer_id from {{ ref("int_interactions") }}
     where
         kind = 'complaint'
         and coalesce(status, 'open') not in ('closed', 'resolved')
@@ -48,7 +48,9 @@ select
     coalesce(registered.family_name, prospects.family_name) as family_name,
     coalesce(registered.email, prospects.email) as email,
     coalesce(registered.phone, prospects.phone) as phone,
-    coalesce(registered.language, prospects.language, '{{ var("language") }}') as language,
+    coalesce(
+        preferences.language, registered.language, prospects.language, '{{ var("language") }}'
+    ) as language,
     coalesce(registered.timezone, prospects.timezone, '{{ var("timezone") }}') as timezone,
     coalesce(registered.country, prospects.country) as country,
     registered.home_store_id,
@@ -101,6 +103,7 @@ select
                   "cast(round(rhythms.median_days_between_purchases) as integer)") }}
         as expected_next_purchase_on,
     expiring.expire_on as points_expire_on,
+    preferences.paused_until,
 
     ---------- timestamps
     registered.joined_at,
@@ -120,6 +123,8 @@ left join {{ ref("int_customer_engagements") }} as engagements
     on people.customer_id = engagements.customer_id
 left join {{ ref("int_customer_answers") }} as answers
     on people.customer_id = answers.customer_id
+left join {{ ref("int_customer_preferences") }} as preferences
+    on people.customer_id = preferences.customer_id
 left join {{ ref("int_expiring_points") }} as expiring
     on people.customer_id = expiring.customer_id
 left join prospects on people.customer_id = prospects.customer_id

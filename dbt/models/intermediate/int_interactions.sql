@@ -1,0 +1,20 @@
+{{ config(materialized="view") }}
+
+-- What passed between people and the shop, whichever of their numbers it was noted under.
+select
+    coalesce(merged.into_customer_id, interactions.customer_id) as customer_id,
+    interactions.interaction_id,
+    interactions.prospect_id,
+    interactions.kind,
+    interactions.channel,
+    interactions.occurred_at,
+    interactions.topic,
+    interactions.body,
+    interactions.score,
+    interactions.status,
+    interactions.cost,
+    interactions.currency,
+    interactions.file_id
+from {{ ref("stg_shop__interactions") }} as interactions
+left join {{ ref("int_merged_customers") }} as merged
+    on interactions.customer_id = merged.customer_id

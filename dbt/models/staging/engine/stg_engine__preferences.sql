@@ -1,0 +1,3 @@
+{{ config(unique_key=["preference_id"]) }}
+
+{{ rows_in_force(source("engine", "preferences"), key=["preference_id"]) }}

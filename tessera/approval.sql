@@ -1,0 +1,40 @@
+-- name: ask
+insert into approval (campaign, campaign_version, business_date, recipients)
+select campaign, campaign_version, business_date, count(*)
+from outbox
+where business_date = :day and state <> 'cancelled'
+group by campaign, campaign_version, business_date
+having count(*) > :over
+on conflict (campaign, campaign_version, business_date)
+do update set recipients = excluded.recipients
+
+-- name: waiting
+select
+    approval.campaign,
+    approval.campaign_version,
+    approval.business_date,
+    approval.recipients,
+    count(*) as messages
+from approval
+inner join outbox
+    on
+        approval.campaign = outbox.campaign
+        and approval.campaign_version = outbox.campaign_version
+        and approval.business_date = outbox.business_date
+where approval.recipients > approval.approved and outbox.state = 'ready'
+group by
+    approval.campaign, approval.campaign_version, approval.business_date, approval.recipients
+order by approval.business_date, approval.campaign, approval.campaign_version
+
+-- name: approve
+update approval
+set approved = recipients, approved_by = :approved_by, approved_at = :approved_at
+where campaign = :campaign and business_date = :business_date and recipients > approved
+returning campaign_version, recipients
+
+-- name: approved
+select
+    campaign, campaign_version, business_date, recipients, approved_by, approved_at
+from approval
+where campaign = :campaign and business_date = :business_date and recipients <= approved
+order by campaign_version

@@ -1,0 +1,7 @@
+"""A person's rights: to see everything that is held of them, to be forgotten, to be one person."""
+
+from tessera.person.erasure import Erasure, erase, resume
+from tessera.person.export import Export, export
+from tessera.person.merge import merge, undo
+
+__all__ = ["Erasure", "Export", "erase", "export", "merge", "resume", "undo"]

@@ -1,0 +1,15 @@
+-- name: landed
+-- DuckDB. Rows of a feed as the retailer's files said them.
+select * from read_parquet({files}, hive_partitioning = true, hive_types = {{'file_id': bigint}})
+where {theirs}
+order by file_id, _row_number
+
+-- name: quarantined
+-- DuckDB.
+select file_id, row_number, reasons, "row" from read_parquet({files}, hive_partitioning = false)
+where {theirs}
+order by file_id, row_number
+
+-- name: published
+-- DuckDB.
+select * from read_parquet({files}, hive_partitioning = false) where {theirs}

@@ -1,0 +1,81 @@
+"""Two customers who are one person: a row in the store, which comes in by the front door.
+
+It is exported among the engine's own rows, landed and validated; the models then give the cards,
+receipts and answers of the one to the other. Taking it back is the same row, in force no more.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tessera import audit, clock
+from tessera.errors import BadInput
+from tessera.land.erased import Keyring
+from tessera.person.identity import PROSPECT
+from tessera.store import Connection, queries
+from tessera.workspace import Workspace
+
+SQL = queries("tessera.person", "merge.sql")
+COLUMNS = ("customer_id", "into_customer_id", "is_in_force", "recorded_at")
+
+
+def merge(ws: Workspace, keep: str, other: str) -> str:
+    """From the next run on `other` is `keep`; a sentence about it. BadInput when one of them is
+    part of another merge, or a prospect, who is merged by address."""
+    if keep == other:
+        raise BadInput(f"'{keep}' and '{other}' are one customer already.")
+    if keep.startswith(PROSPECT) or other.startswith(PROSPECT):
+        raise BadInput("A prospect becomes the customer with the same address; merge customers.")
+    with ws.store.write() as connection:
+        for row in connection.all(SQL["touching"], keep=keep, other=other):
+            if (row["customer_id"], row["into_customer_id"]) != (other, keep):
+                raise BadInput(
+                    f"'{row['customer_id']}' is merged into '{row['into_customer_id']}' already: "
+                    f"merge into '{row['into_customer_id']}', or undo that first."
+                )
+        _write(ws, connection, keep, other, is_in_force=1)
+    _send_round(ws)
+    return f"From the next 'tessera run' on '{other}' is '{keep}'; --undo takes it back."
+
+
+def undo(ws: Workspace, keep: str, other: str) -> str:
+    """From the next run on they are two again; BadInput when they are not merged."""
+    with ws.store.write() as connection:
+        if not connection.one(SQL["merged"], keep=keep, other=other):
+            raise BadInput(f"'{other}' is not merged into '{keep}'.")
+        _write(ws, connection, keep, other, is_in_force=0)
+    _send_round(ws)
+    return f"From the next 'tessera run' on '{keep}' and '{other}' are two customers again."
+
+
+def _write(
+    ws: Workspace, connection: Connection, keep: str, other: str, *, is_in_force: int
+) -> None:
+    ring, at = Keyring.of(ws), clock.now().isoformat()
+    connection.run(SQL["write"], keep=keep, other=other, is_in_force=is_in_force, at=at)
+    action = "merge" if is_in_force else "undo merge"
+    audit.record(ws, connection, action, ring.person(keep), other=ring.person(other))
+
+
+def _send_round(ws: Workspace) -> None:
+    """Export what the store says now; whoever was killed before this says it again and does."""
+    with ws.store.read() as connection:
+        rows = connection.arrow(SQL["all"], pa.schema([(name, pa.string()) for name in COLUMNS]))
+    typed = pa.table(
+        {
+            "customer_id": rows["customer_id"],
+            "into_customer_id": rows["into_customer_id"],
+            "is_in_force": pc.equal(rows["is_in_force"], "1"),
+            "recorded_at": rows["recorded_at"]
+            .cast(pa.timestamp("us", "UTC"))
+            .cast(pa.timestamp("us")),
+        }
+    )
+    last = max(rows["recorded_at"].to_pylist()).replace(":", "")
+    folder = ws.home.engine / "person_merges"
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".{last}.part"
+    pq.write_table(typed, beside, compression="zstd")
+    beside.replace(folder / f"{last}.parquet")

@@ -1,0 +1,176 @@
+"""The store's rows about a person, whichever tables there are: found, and forgotten.
+
+Tables are told by their columns, so that a new one is covered the day it is made: rows with the
+person's `customer_id`, rows with a message's `send_key`, and the accounts of the ledger, whose
+transfers cannot be changed and name accounts only.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from tessera.addresses import address_hash
+from tessera.person.identity import Identity
+from tessera.store import Connection, queries
+
+SQL = queries("tessera.person", "records.sql")
+BY_CUSTOMER = ("customer_id", "into_customer_id")
+BY_MESSAGE = ("send_key",)
+BY_ADDRESS = {"email": "emails", "phone": "phones"}
+BY_FRIEND = ("referred_by",)  # somebody else's row, which forgets who it was
+GONE = "[erased]"
+AT_ONCE = 500  # values of one query: databases limit its parameters
+Rows = list[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the store, by the columns that concern us."""
+
+    name: str
+    columns: tuple[str, ...]
+    texts: tuple[str, ...]  # of them, those of text
+
+    def by(self, identity: Identity) -> Iterator[tuple[str, Sequence[str]]]:
+        """Each column that may name the person, with the values that do."""
+        for column in self.columns:
+            if column in BY_CUSTOMER:
+                yield column, sorted(identity.customers)
+            elif column in BY_MESSAGE:
+                yield column, sorted(identity.send_keys)
+            elif column in BY_ADDRESS:
+                known = getattr(identity, BY_ADDRESS[column])
+                yield column, sorted({*known, *map(str.lower, known)})
+
+
+def tables(connection: Connection) -> list[Table]:
+    """The store's tables, those that others refer to last."""
+    inspector = sa.inspect(connection.sql)
+    names = [name for name, _ in inspector.get_sorted_table_and_fkc_names() if name]
+    return [_table(inspector, name) for name in reversed(names)]
+
+
+def _table(inspector: sa.Inspector, name: str) -> Table:
+    columns = inspector.get_columns(name)
+    return Table(
+        name,
+        tuple(column["name"] for column in columns),
+        tuple(c["name"] for c in columns if isinstance(c["type"], sa.String)),
+    )
+
+
+def held(connection: Connection, identity: Identity) -> dict[str, Rows]:
+    """Every row about the person, by table; only tables with any."""
+    found: dict[str, Rows] = {}
+    for table in tables(connection):
+        rows = [
+            row
+            for column, values in table.by(identity)
+            for row in _select(connection, f"select * from {table.name} where {column}", values)
+        ]
+        found[table.name] = list({str(row): row for row in rows}.values())
+    customers = sorted(identity.customers)
+    for name in ("account", "transfer"):
+        found[name] = _select(connection, SQL[name], customers)
+    hashes = [address_hash(address) for address in sorted(identity.emails | identity.phones)]
+    found["suppression"] = _select(connection, SQL["suppression"], hashes)
+    return {name: rows for name, rows in sorted(found.items()) if rows}
+
+
+def forget(connection: Connection, identity: Identity, names: Mapping[str, str]) -> None:
+    """Take every row about the person away, and call the owner of their accounts as `names` says."""
+    texts = identity.unmistakable()
+    for table in tables(connection):
+        spoiled = _spoiled(connection, table, {*texts, *map(str.lower, texts)})
+        with _unlocked(connection, table.name, bool(spoiled or any(table.by(identity)))):
+            for column, values in table.by(identity):
+                _run(connection, f"delete from {table.name} where {column}", values)
+            for column in set(BY_FRIEND) & set(table.columns):
+                query = f"update {table.name} set {column} = null where {column}"
+                _run(connection, query, sorted(identity.customers))
+            for query, params in spoiled:
+                connection.run(query, **params)
+    for customer_id, nobody in names.items():
+        connection.run(SQL["rename_accounts"], customer_id=customer_id, nobody=nobody)
+
+
+def suppress(connection: Connection, identity: Identity, at: str) -> None:
+    """Have the person's addresses never written to again: their hashes stay."""
+    addresses = [("email", email) for email in identity.emails]
+    addresses += [("sms", phone) for phone in identity.phones]
+    rows = [{"channel": c, "address_hash": address_hash(a), "at": at} for c, a in addresses]
+    connection.run_many(SQL["suppress"], rows)
+
+
+def on_its_way(connection: Connection, identity: Identity) -> bool:
+    """Whether a provider is being called with a message to the person."""
+    return bool(_select(connection, SQL["on_its_way"], sorted(identity.customers)))
+
+
+def _select(connection: Connection, query: str, values: Sequence[str]) -> Rows:
+    found: Rows = []
+    for part in _parts(values):
+        marks, params = _marks(part)
+        found += connection.all(f"{query} in ({marks})", **params)
+    return found
+
+
+def _run(connection: Connection, query: str, values: Sequence[str], **params: object) -> None:
+    for part in _parts(values):
+        marks, named = _marks(part)
+        connection.run(f"{query} in ({marks})", **named, **params)
+
+
+def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), AT_ONCE):
+        yield values[start : start + AT_ONCE]
+
+
+def _marks(values: Sequence[str]) -> tuple[str, dict[str, str]]:
+    params = {f"value{number}": value for number, value in enumerate(values)}
+    return ", ".join(f":{mark}" for mark in params), params
+
+
+def _spoiled(
+    connection: Connection, table: Table, texts: Iterable[str]
+) -> list[tuple[str, dict[str, str]]]:
+    """What takes the person out of other texts: a provider's answer may quote an address."""
+    found = []
+    for column, text in itertools.product(table.texts, texts):
+        where = f"{table.name} where {column} like :pattern escape '!'"
+        pattern = f"%{_escaped(text)}%"
+        if connection.one(f"select 1 from {where} limit 1", pattern=pattern):
+            query = f"update {table.name} set {column} = replace({column}, :text, :gone) "
+            params = {"text": text, "gone": GONE, "pattern": pattern}
+            found.append((query + where.removeprefix(f"{table.name} "), params))
+    return found
+
+
+def _escaped(text: str) -> str:
+    for mark in "!%_":
+        text = text.replace(mark, f"!{mark}")
+    return text
+
+
+@contextmanager
+def _unlocked(connection: Connection, table: str, is_needed: bool) -> Iterator[None]:
+    """Without the triggers that refuse changes to an append-only table, in this transaction."""
+    if not is_needed:
+        yield
+    elif connection.dialect == "sqlite":
+        triggers = connection.all(SQL["triggers"], name=table)
+        for trigger in triggers:
+            connection.run(f"drop trigger {trigger['name']}")
+        yield
+        for trigger in triggers:
+            connection.sql.exec_driver_sql(trigger["sql"])
+    else:
+        connection.run(f"alter table {table} disable trigger user")
+        yield
+        connection.run(f"alter table {table} enable trigger user")

@@ -1,0 +1,57 @@
+-- `account` to `suppression`, and `on_its_way`, go on with ` in (…)`.
+
+-- name: account
+select * from account where owner_type = 'member' and owner_id
+
+-- name: transfer
+select distinct transfer.*
+from transfer
+inner join account
+    on account.account_id = transfer.debit_id or account.account_id = transfer.credit_id
+where account.owner_type = 'member' and account.owner_id
+
+-- name: suppression
+select * from suppression where address_hash
+
+-- name: rename_accounts
+update account set owner_id = :nobody
+where owner_type = 'member' and owner_id = :customer_id
+
+-- name: suppress
+insert into suppression (address_hash, channel, scope, cause, since)
+values (:address_hash, :channel, 'all', 'erased', :at)
+on conflict do nothing
+
+-- name: triggers
+select name, sql from sqlite_master where type = 'trigger' and tbl_name = :name
+
+-- name: on_its_way
+select message_id from outbox where state = 'calling' and customer_id
+
+-- name: begin
+insert into erasure (person, operator, begun_at, counts)
+values (:person, :operator, :at, :counts)
+on conflict do nothing
+
+-- name: finish
+update erasure set finished_at = coalesce(finished_at, :at) where person = :person
+
+-- name: proof
+select person, operator, begun_at, finished_at, counts from erasure where person = :person
+
+-- name: files
+select file_id, feed, rows, verdict, good_rows, bad_rows from landed_file
+
+-- name: recount
+update landed_file set rows = :rows, good_rows = :good_rows, bad_rows = :bad_rows
+where file_id = :file_id
+
+-- name: readmissions
+select file_id, row_number from readmission
+
+-- name: forget_readmission
+delete from readmission where file_id = :file_id and row_number = :row_number
+
+-- name: engine_file
+update landed_file set content_hash = :new
+where source = 'engine' and feed = :feed and content_hash = :old

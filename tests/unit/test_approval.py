@@ -1,0 +1,139 @@
+"""A campaign that would write to many waits for somebody's word, and every such word is on record."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+from typer.testing import CliRunner
+
+from tessera import approval, audit
+from tessera.cli.app import app
+from tessera.errors import BadInput
+from tessera.land import verdict
+from tessera.send import send
+from tessera.testing import workspace
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.landed import good, land
+from tests.sending import enqueue, outbox_row, plan, states
+
+DAY = date(2026, 3, 31)
+
+
+@pytest.fixture
+def ws(store_url: str, tmp_path: Path) -> Workspace:
+    return workspace(tmp_path / "home", store_url=store_url, operator="Ada")
+
+
+def ask(ws: Workspace, over: int | None) -> None:
+    with ws.store.write() as connection:
+        approval.ask(connection, DAY, over)
+
+
+@BOTH_STORES
+def test_messages_of_a_large_campaign_wait_and_say_why(ws: Workspace) -> None:
+    plan(ws, 5)
+    enqueue(ws, outbox_row("c1", campaign="birthday", template="birthday/greeting"))
+    ask(ws, over=4)
+    report = send(ws)
+    assert report.by_messenger == {"file": 1}, "the small campaign goes out"
+    assert report.waiting == 5
+    (sentence,) = report.unapproved
+    assert sentence.startswith("5 messages of winback of 2026-03-31 wait for approval")
+    assert "tessera campaign approve winback --as-of 2026-03-31" in sentence
+    approval.approve(ws, "winback")
+    assert send(ws).unapproved == ()
+    assert states(ws) == {"accepted": 6}
+
+
+@BOTH_STORES
+def test_no_more_go_out_than_were_approved(ws: Workspace) -> None:
+    plan(ws, 3)
+    ask(ws, over=2)
+    approval.approve(ws, "winback")
+    enqueue(ws, outbox_row("c9"))
+    ask(ws, over=2)
+    assert send(ws).by_messenger == {"file": 0}
+    (record,) = approval.approve(ws, "winback")
+    assert record["recipients"] == 4
+    assert send(ws).accepted == 3, "c9 has no address"
+
+
+@BOTH_STORES
+def test_another_version_or_day_needs_a_word_of_its_own(ws: Workspace) -> None:
+    plan(ws, 3)
+    ask(ws, over=2)
+    approval.approve(ws, "winback")
+    plan(ws, 3, campaign_version="2", step="offer")
+    ask(ws, over=2)
+    report = send(ws)
+    assert report.accepted == 3
+    assert len(report.unapproved) == 1
+
+
+@BOTH_STORES
+def test_without_a_limit_or_below_it_nothing_waits(ws: Workspace) -> None:
+    plan(ws, 3)
+    ask(ws, None)
+    ask(ws, over=3)
+    assert send(ws).accepted == 3
+    with pytest.raises(BadInput, match="Nothing of campaign 'winback' waits"):
+        approval.approve(ws, "winback")
+
+
+@BOTH_STORES
+def test_an_approval_is_a_record_in_the_store_and_a_file(ws: Workspace) -> None:
+    plan(ws, 3)
+    ask(ws, over=1)
+    for _ in "again changes nothing":
+        (record,) = approval.approve(ws, "winback")
+    written = json.loads(Path(record["file"]).read_text(encoding="utf-8"))
+    assert written == {key: value for key, value in record.items() if key != "file"}
+    assert (written["approved_by"], written["recipients"]) == ("Ada", 3)
+    (entry,) = audit.entries(ws)
+    assert (entry["operator"], entry["action"], entry["subject"]) == (
+        "Ada",
+        "approve",
+        "campaign winback",
+    )
+    assert entry["detail"]["recipients"] == 3
+
+
+@BOTH_STORES
+def test_the_audit_log_only_grows(ws: Workspace) -> None:
+    with ws.store.write() as connection:
+        audit.record(ws, connection, "pause", "campaign winback", until="2026-04-02")
+        audit.record(ws, connection, "resume", "campaign winback")
+    for change in ("update audit set operator = 'Bob'", "delete from audit"):
+        with pytest.raises(DBAPIError, match="immutable"), ws.store.write() as connection:
+            connection.run(change)
+    assert [entry["action"] for entry in audit.entries(ws)] == ["resume", "pause"]
+    assert audit.entries(ws, action="pause")[0]["detail"] == {"until": "2026-04-02"}
+    assert audit.entries(ws, since="2999-01-01") == []
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_letting_a_refused_file_in_is_on_record(ws: Workspace) -> None:
+    file_id = land(ws, "products", [good("products")])
+    with ws.store.write() as connection:
+        connection.run("update landed_file set verdict = 'refused'")
+    verdict.allow(ws, file_id)
+    (entry,) = audit.entries(ws)
+    assert (entry["action"], entry["subject"]) == ("allow", f"file {file_id}")
+
+
+def test_the_commands_approve_and_list(tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "home")
+    plan(ws, 3)
+    ask(ws, over=1)
+    given = {"TESSERA_HOME": str(tmp_path / "home"), "TESSERA_OPERATOR": "Grace"}
+    words = ["campaign", "approve", "winback", "--as-of", "2026-03-31", "--json"]
+    done = CliRunner().invoke(app, words, env=given)
+    assert json.loads(done.stdout)[0]["recipients"] == 3
+    listed = CliRunner().invoke(app, ["audit", "--json"], env=given)
+    assert json.loads(listed.stdout)[0]["operator"] == "Grace"
+    assert CliRunner().invoke(app, ["audit"], env=given).stdout.count("approve") == 1

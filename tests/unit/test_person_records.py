@@ -1,0 +1,189 @@
+"""What the store holds of a person is found and forgotten, on both databases, in any table."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from tessera import person
+from tessera.addresses import address_hash
+from tessera.land import land
+from tessera.person import records
+from tessera.person.erasure import shrink
+from tessera.person.identity import Identity
+from tessera.store import Store
+from tessera.testing import workspace
+from tests.conftest import BOTH_STORES
+from tests.landing import project, put
+from tests.sending import outbox_row
+
+AT = "2026-03-31T00:00:00+00:00"
+HER = Identity(
+    customers=frozenset({"her"}),
+    emails=frozenset({"Her@Mail.example"}),
+    phones=frozenset({"+49 1"}),
+    full_names=frozenset({"Ada L"}),
+    send_keys=frozenset({outbox_row("her")["send_key"]}),
+)
+# Columns that may say who somebody is, and what covers them. A new one belongs here, with a reason.
+WHO = re.compile(
+    r"customer|owner|member|person|address|mail|phone|name|card|household|prospect|key"
+)
+COVERED = {
+    *("customer_id", "into_customer_id", "send_key"),  # the row goes
+    *("owner_id", "owner_type"),  # of an account, which is renamed
+    *("email", "phone", "given_name"),  # the row goes
+    *("address_hash", "person"),  # hashes that stay on purpose
+    "household_id",  # goes with the row of its customer
+    *("event_key", "idem_key"),  # of events, which go with their message, and of receipts
+    "name",  # of a file; addresses are taken out of any text
+}
+
+
+def plant(store: Store) -> None:
+    with store.write() as connection:
+        rows = [outbox_row("her"), outbox_row("him")]
+        connection.insert_new("outbox", pa.Table.from_pylist(rows))
+        for number, row in enumerate(rows):
+            connection.run(
+                "insert into provider_event (event_key, send_key, event, occurred_at, received_at, "
+                "reason) values (:key, :send_key, 'bounce', :at, :at, 'no her@mail.example')",
+                key=f"e{number}",
+                send_key=row["send_key"],
+                at=AT,
+            )
+            connection.run(
+                "insert into consent (customer_id, channel, purpose, granted, recorded_at, origin) "
+                "values (:id, 'email', 'marketing', 1, :at, 'web')",
+                id=row["customer_id"],
+                at=AT,
+            )
+        ids = [
+            connection.scalar(
+                "insert into account (programme, owner_type, owner_id, bucket) "
+                "values ('club', :type, :id, 'available') returning account_id",
+                type=kind,
+                id=owner,
+            )
+            for kind, owner in (("member", "her"), ("member", "him"), ("system", "her"))
+        ]
+        for number, (debit, credit) in enumerate(itertools.pairwise(ids)):
+            connection.run(
+                "insert into transfer (programme, idem_key, kind, debit_id, credit_id, amount, "
+                "source_type, source_id, rule, rule_version, effective_at, posted_at, business_date)"
+                " values ('club', :key, 'gift', :debit, :credit, 1, 'x', 'x', 'x', '1', :at, :at, "
+                "'2026-03-31')",
+                key=str(number),
+                debit=debit,
+                credit=credit,
+                at=AT,
+            )
+
+
+def everything(store: Store) -> dict[str, list[dict[str, Any]]]:
+    with store.read() as connection:
+        return {
+            table.name: [dict(row) for row in connection.all(f"select * from {table.name}")]
+            for table in records.tables(connection)
+        }
+
+
+@BOTH_STORES
+def test_her_rows_are_held_and_nobody_else_s(store: Store) -> None:
+    plant(store)
+    with store.read() as connection:
+        held = records.held(connection, HER)
+    assert {name: len(rows) for name, rows in held.items()} == {
+        "account": 1,
+        "consent": 1,
+        "outbox": 1,
+        "provider_event": 1,
+        "transfer": 1,
+    }
+
+
+@BOTH_STORES
+def test_she_is_forgotten_and_everybody_else_stays(store: Store) -> None:
+    plant(store)
+    with store.write() as connection:
+        records.forget(connection, HER, {"her": "nobody-1"})
+        records.suppress(connection, HER, AT)
+    shrink(store.engine)
+    left = everything(store)
+    assert [row["customer_id"] for row in left["outbox"] + left["consent"]] == ["him", "him"]
+    assert [row["reason"] for row in left["provider_event"]] == ["no [erased]"]
+    owners = {(row["owner_type"], row["owner_id"]) for row in left["account"]}
+    assert owners == {("member", "nobody-1"), ("member", "him"), ("system", "her")}
+    assert len(left["transfer"]) == 2, "the ledger is as it was"
+    assert {row["address_hash"] for row in left["suppression"]} == {
+        address_hash("Her@Mail.example"),
+        address_hash("+49 1"),
+    }
+    with store.write() as connection:
+        assert records.held(connection, HER).keys() == {"suppression"}
+
+
+@BOTH_STORES
+def test_an_append_only_table_lets_go_of_her_and_is_append_only_again(store: Store) -> None:
+    plant(store)
+    with store.write() as connection:
+        connection.run("create table visitor (email text, given_name text, referred_by text)")
+        connection.run(
+            "insert into visitor values ('her@mail.example', 'Ada', null), ('b', 'B', 'her')"
+        )
+        connection.run("create table vote (customer_id text, score integer)")
+        connection.run("insert into vote values ('her', 1), ('him', 2)")
+        if connection.dialect == "sqlite":
+            connection.run(
+                "create trigger vote_stays before delete on vote "
+                "begin select raise(abort, 'immutable'); end"
+            )
+        else:
+            connection.run(
+                "create trigger vote_stays before delete on vote "
+                "for each statement execute function transfer_refuse()"
+            )
+    with store.write() as connection:
+        records.forget(connection, HER, {"her": "nobody-1"})
+    assert everything(store)["visitor"] == [{"email": "b", "given_name": "B", "referred_by": None}]
+    assert everything(store)["vote"] == [{"customer_id": "him", "score": 2}]
+    with pytest.raises(sa.exc.DBAPIError, match="immutable"), store.write() as connection:
+        connection.run("delete from vote")
+
+
+@BOTH_STORES
+def test_every_column_that_may_name_somebody_is_covered(store: Store) -> None:
+    """A table that holds people under another name would be overlooked by an erasure."""
+    with store.read() as connection:
+        found = {
+            (table.name, column)
+            for table in records.tables(connection)
+            for column in table.columns
+            if WHO.search(column) and column not in COVERED
+        }
+    assert found == set()
+
+
+@BOTH_STORES
+def test_a_person_of_a_home_whose_store_is_elsewhere_is_erased(
+    store: Store, store_url: str, tmp_path: Path
+) -> None:
+    plant(store)
+    customers = {"files": "*", "columns": {"customer_id": "id", "email": "email"}}
+    folder = project(tmp_path / "project", customers=customers)
+    ws = workspace(tmp_path / "home", project=folder, store_url=store_url)
+    files = put(tmp_path / "files", a__csv="id,email\nher,Her@Mail.example\nhim,b@mail.example\n")
+    land(ws, "till", files)
+    proof = person.erase(ws, "her")
+    assert proof.rows["landed customers"] == 1
+    assert proof.finished_at
+    again = put(tmp_path / "more", b__csv="id,email\nhim,b@mail.example\nher,Her@Mail.example\n")
+    report = land(ws, "till", again)
+    assert report.rows == 1
+    assert "her" not in {row["customer_id"] for row in everything(store)["outbox"]}
