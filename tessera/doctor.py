@@ -22,6 +22,7 @@ from tessera.workspace import Workspace
 PROJECT_FOLDERS = ("dbt", "deployments", "expectations", "flows", "templates")
 FREE_BYTES_MIN = 500 * 1024**2
 CONNECT_SECONDS_MAX = 5
+LINK_SECRET_MIN = 16
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def problems(loaded: Settings) -> list[Problem]:
         "sendgrid_host": _sendgrid_host,
         "smtp_url": _smtp,
         "sender_email": _sender,
+        "link_secret": _link_secret,
+        "sendgrid_webhook_key": _webhook_key,
         "duckdb_memory": _duckdb_memory,
         "prefect_api_url": _prefect,
     }
@@ -74,7 +77,7 @@ def problems(loaded: Settings) -> list[Problem]:
         for name, ask in checks.items()
         for sentence in ask(loaded)
     ]
-    return found + _examples(loaded) + _unknown()
+    return found + _complaints(loaded) + _examples(loaded) + _unknown()
 
 
 def _variable(name: str) -> str:
@@ -135,8 +138,7 @@ def _language(loaded: Settings) -> Iterator[str]:
 
 def _store(loaded: Settings) -> Iterator[str]:
     """Whether the store opens. A SQLite file that is not there yet is left to the first command."""
-    home = Home(loaded.home.expanduser().resolve())
-    if loaded.store_url is None and not home.store.exists():
+    if not _has_store(loaded):
         return
     try:
         Workspace(loaded, clock.now()).store.close()
@@ -144,6 +146,27 @@ def _store(loaded: Settings) -> Iterator[str]:
         yield str(error)
     except OSError as error:
         yield f"The store cannot be opened: {error.strerror}."
+
+
+def _has_store(loaded: Settings) -> bool:
+    return loaded.store_url is not None or Home(loaded.home.expanduser().resolve()).store.exists()
+
+
+def _complaints(loaded: Settings) -> list[Problem]:
+    """Whether so many complain that marketing is stopped, if the store opens."""
+    from tessera.consent import complaint_guard
+
+    if not _has_store(loaded) or any(_store(loaded)):
+        return []
+    ws = Workspace(loaded, clock.now())
+    with ws.store.read() as connection:
+        guard = complaint_guard(connection, ws.as_of)
+    ws.store.close()
+    if guard.state == "open":
+        return []
+    what = "Marketing is stopped" if guard.stopped else "Marketing will be stopped at 0.2 %"
+    sentence = f"{what}: {guard}. Find out what people complain of."
+    return [Problem("complaints", sentence, advice=not guard.stopped)]
 
 
 def _sendgrid_key(loaded: Settings) -> Iterator[str]:
@@ -172,6 +195,23 @@ def _smtp(loaded: Settings) -> Iterator[str]:
         socket.create_connection(address, CONNECT_SECONDS_MAX).close()
     except OSError as error:
         yield f"The mail server {address[0]}:{address[1]} does not answer: {error}."
+
+
+def _webhook_key(loaded: Settings) -> Iterator[str]:
+    from sendgrid.helpers.eventwebhook import EventWebhook
+
+    if loaded.sendgrid_webhook_key is None:
+        return
+    try:
+        EventWebhook(loaded.sendgrid_webhook_key)
+    except Exception:
+        yield "This is not a public key; copy it from SendGrid's page on signed event webhooks."
+
+
+def _link_secret(loaded: Settings) -> Iterator[str]:
+    secret = loaded.link_secret
+    if secret is not None and len(secret.get_secret_value()) < LINK_SECRET_MIN:
+        yield f"It has fewer than {LINK_SECRET_MIN} characters and can be guessed; use a random one."
 
 
 def _sender(loaded: Settings) -> Iterator[str]:

@@ -52,11 +52,28 @@ class Settings(BaseSettings):
     store_url: str | None = Field(
         None, description="SQLAlchemy URL of the store; default a SQLite file in the home"
     )
+    operator: str | None = Field(
+        None, description="who is at work, for the audit log; default the system's user"
+    )
     messenger: Literal["file", "smtp", "sendgrid"] = Field("file", description="how mail leaves")
     sendgrid_api_key: SecretStr | None = Field(None, description="the SendGrid API key")
     sendgrid_host: str = Field(
         "https://api.sendgrid.com", description="https://api.eu.sendgrid.com for the EU"
     )
+    sendgrid_gzip: bool = Field(
+        False, description="compress requests; the account must be allowed to (ask SendGrid)"
+    )
+    sendgrid_asm_group: int | None = Field(
+        None, description="SendGrid's unsubscribe group of marketing mail"
+    )
+    sendgrid_sandbox: bool = Field(
+        False, description="SendGrid checks every request and sends nothing"
+    )
+    sms_url: str | None = Field(
+        None, description="where text messages are posted; default files in the home"
+    )
+    sms_api_key: SecretStr | None = Field(None, description="the text message gateway's key")
+    sms_sender: str = Field("Shop", description="who text messages are from: a name or a number")
     smtp_url: SecretStr | None = Field(
         None, description="smtp://user:password@host:port, or smtps:// for TLS from the start"
     )
@@ -71,8 +88,23 @@ class Settings(BaseSettings):
     link_secret: SecretStr | None = Field(
         None, description="signs links in mail; default a random one kept in the home"
     )
+    erasure_key: SecretStr | None = Field(
+        None, description="hashes erased people's identifiers; default a random one in the home"
+    )
     prefect_api_url: str | None = Field(
         None, description="a Prefect server of your own (…/api); default one kept for the home"
+    )
+    link_secrets_old: SecretStr | None = Field(
+        None, description="secrets of links that are still out there, separated by commas"
+    )
+    sendgrid_webhook_key: str | None = Field(
+        None, description="SendGrid's public key for signed event webhooks"
+    )
+    webhook_tolerance_hours: float = Field(
+        26, gt=0, description="how old a signed batch may be: SendGrid tries again for a day"
+    )
+    web_proxies: str = Field(
+        "127.0.0.1", description="proxies whose X-Forwarded-For tells who asks, by commas"
     )
     snapshots_kept_days: int = Field(7, ge=0, description="how long old marts snapshots stay")
     duckdb_memory: str = Field("4GB", description="DuckDB's memory limit")

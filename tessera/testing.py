@@ -37,7 +37,8 @@ MARTS: dict[str, dict[str, str]] = {
         "satisfaction_score",
         double="units median_days_between_purchases discount_share",
         boolean="is_registered has_complaint_open",
-        date="birth_date first_purchase_on last_purchase_on expected_next_purchase_on points_expire_on",
+        date="birth_date first_purchase_on last_purchase_on expected_next_purchase_on "
+        "points_expire_on paused_until",
         timestamp="joined_at first_purchase_at last_purchase_at satisfaction_at",
     ),
     "transactions": {

@@ -95,6 +95,13 @@ GOOD: dict[str, dict[str, Any]] = {
         "event": "delivered",
         "occurred_at": "2026-03-30 08:00:00",
     },
+    "preferences": {
+        "preference_id": "1",
+        "customer_id": "K1",
+        "name": "language",
+        "value": "el",
+        "recorded_at": "2026-03-30 08:00:00",
+    },
     "point_transfers": {
         "programme": "club",
         "idem_key": "x1",
@@ -103,6 +110,12 @@ GOOD: dict[str, dict[str, Any]] = {
         "credit": "K1",
         "amount": 12,
         "business_date": "2026-03-30",
+    },
+    "person_merges": {
+        "customer_id": "K2",
+        "into_customer_id": "K1",
+        "is_in_force": True,
+        "recorded_at": "2026-03-30 08:00:00",
     },
 }
 _serial = itertools.count(1)

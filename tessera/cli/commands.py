@@ -13,15 +13,22 @@ MODULES = [
         "land",
         "run",
         "decide",
+        "simulate",
+        "calendar",
         "send",
         "hear",
+        "web",
+        "answers",
         "quarantine",
         "campaign",
+        "person",
+        "audit",
         "ledger",
         "shop",
         "report",
         "up",
         "doctor",
+        "provider",
     )
     if (Path(__file__).parent / f"{name}.py").exists()
 ]

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from tessera import clock
+from tessera.consent import Guard, complaint_guard
 from tessera.report import runs
 from tessera.store import queries
 from tessera.warehouse import marts
@@ -47,6 +48,7 @@ class Figures:
     recency_by_frequency: Rows  # recency, frequency, customers
     decisions: Rows  # campaign, reason, candidates
     sends: Rows  # campaign, state, messages
+    guard: Guard  # whether so many complain that marketing has to stop
     points: Rows  # direction, kind, today, ever
     balances: Rows  # bucket, members, points
     assertions: Rows  # programme, expected, actual
@@ -145,13 +147,14 @@ def _files(folder: Path, pattern: str) -> list[str]:
     return sorted(str(path) for path in folder.glob(pattern))
 
 
-def _from_store(ws: Workspace) -> Mapping[str, Rows]:
+def _from_store(ws: Workspace) -> Mapping[str, Any]:
     day = ws.business_date.isoformat()
     with ws.store.read() as connection:
-        dated: dict[str, Rows] = {
+        dated: dict[str, Any] = {
             name: connection.all(STORE_SQL[name], business_date=day)
             for name in ("sends", "points", "assertions")
         }
+        dated["guard"] = complaint_guard(connection, ws.as_of)
         return dated | {
             name: connection.all(STORE_SQL[name]) for name in ("balances", "files", "refused")
         }

@@ -62,7 +62,7 @@ def recorded(
 ) -> Iterator[Run]:
     """A run of the day, one at a time per home; one that raises is recorded as failed, one that
     was told to stop as killed. `progress` hears of each stage as it begins and ends."""
-    with _alone(ws, say):
+    with alone(ws, say):
         run = Run(ws, _begin(ws), progress)
         try:
             yield run
@@ -93,7 +93,7 @@ def _begin(ws: Workspace) -> int:
 
 
 @contextmanager
-def _alone(ws: Workspace, say: Callable[[str], None]) -> Iterator[None]:
+def alone(ws: Workspace, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the home's run lock; the operating system lets go of it however the process ends."""
     ws.home.root.mkdir(parents=True, exist_ok=True)
     with (ws.home.root / "run.lock").open("ab") as lock:

@@ -24,8 +24,8 @@ HEAVY = {
     "sqlalchemy",
     "jinja2",
 }
-WITHOUT_HOME = {"make-shop"}  # writes where it is told
-WITHOUT_JSON = {"up"}  # runs until it is stopped
+WITHOUT_HOME = {"campaign schema", "fake-provider", "make-shop"}  # know of none
+WITHOUT_JSON = {"campaign schema", "fake-provider", "up", "web"}  # is JSON; run until stopped
 
 
 def commands() -> dict[str, Any]:

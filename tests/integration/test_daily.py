@@ -175,7 +175,7 @@ def test_the_same_day_again_and_the_same_files_under_other_names_change_nothing(
     state, decisions = day.state(), day.decisions()
     for path in shop.glob("*.*"):
         shutil.copy(path, day.folder / f"{path.stem}_copy{path.suffix}")
-    day.tessera("land", "made_up_shop", str(day.folder))
+    day.tessera("land", "made_up_shop", str(day.folder))  # in which the home lies, too
     after = day.run()
     assert day.state() == state
     assert day.decisions() == decisions

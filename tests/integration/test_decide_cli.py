@@ -79,7 +79,7 @@ def test_decide_then_decisions_then_explain(home: Path) -> None:
     )
     assert told("explain", "ann", *at, "--since", "2026-03-31", "--campaign", "hello")[0][
         "said"
-    ].endswith("planned for 2026-03-31T09:00:00+00:00.")
+    ].endswith("planned for 2026-03-31T09:00:00+00:00; not sent yet.")
     assert "No campaign has had customer 'zoe'" in run("explain", "zoe", *at)
 
 
@@ -130,6 +130,23 @@ def test_preview_writes_a_page_of_the_shipped_campaign(
     assert "rtl" in page.read_text(encoding="utf-8")
     with pytest.raises(BadInput, match="no customer 'zoe'"):
         run(*words, "--customer", "zoe")
+
+
+def test_preview_shows_the_variant_that_is_asked_for(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TESSERA_PROJECT")
+    words = ("campaign", "preview", "weekly_offers", "--home", str(home))
+    assert told(*words)["variant"] == "picks"
+    shelf = told(*words, "--variant", "shelf")
+    assert (shelf["variant"], Path(shelf["page"]).name) == ("shelf", "weekly_offers-shelf.en.html")
+    with pytest.raises(BadInput, match=r"'offers' has no variant 'shelv'\. Did you mean 'shelf'"):
+        run(*words, "--variant", "shelv")
+
+
+def test_the_schemas_are_printed_for_editors() -> None:
+    assert "trigger" in json.loads(run("campaign", "schema"))["properties"]
+    assert "fatigue" in json.loads(run("campaign", "schema", "policy"))["properties"]
 
 
 def test_the_flow_is_the_stage(home: Path) -> None:

@@ -345,7 +345,7 @@ def test_dbt_lets_go_of_the_warehouse(shop: Workspace) -> None:
 
 
 def test_every_column_is_described(shop: Workspace) -> None:
-    manifest = model._parse(shop)
+    manifest = model._parse(shop, model._inputs(shop))
     described = {
         node.name: {name: column.description for name, column in node.columns.items()}
         for node in manifest.nodes.values()
@@ -361,7 +361,7 @@ def test_every_column_is_described(shop: Workspace) -> None:
 
 
 def test_staging_has_the_feeds_columns(shop: Workspace) -> None:
-    manifest = model._parse(shop)
+    manifest = model._parse(shop, model._inputs(shop))
     for feed, its in FEEDS.items():
         (node,) = [
             n

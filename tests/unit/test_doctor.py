@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from tessera import clock
 from tessera.cli.app import app
+from tessera.hear.hearing import take_in
 from tessera.settings import Settings, as_environment, load
+from tessera.testing import workspace
+from tests.sending import enqueue, outbox_row
+from tests.serving import PUBLIC_KEY
 
 SECRETS = {
     "TESSERA_SENDGRID_API_KEY": "SG.tell-nobody",
@@ -120,6 +125,31 @@ def test_a_store_of_a_later_tessera_is_wrong(tmp_path: Path) -> None:
     store.close()
     said = problems("--home", str(tmp_path))["TESSERA_STORE_URL"]
     assert "a later version of Tessera" in said
+
+
+@pytest.mark.parametrize(("complaints", "code"), [(0, 0), (1, 0), (2, 1)])
+def test_too_many_complaints_are_told(tmp_path: Path, complaints: int, code: int) -> None:
+    ws = workspace(tmp_path)
+    keys = enqueue(ws, *(outbox_row(f"c{n}") for n in range(1000)))
+    told = [("delivered", key) for key in keys] + [("spamreport", k) for k in keys[:complaints]]
+    moment = int(clock.now().timestamp()) - 3600
+    entries = [{"event": name, "send_key": key, "timestamp": moment} for name, key in told]
+    take_in(ws.store, entries, clock.now())
+    result = doctor("--home", str(tmp_path))
+    assert result.exit_code == code
+    words = ["Nothing is wrong", "will be stopped", "Marketing is stopped: 2 complaints of 1,000"]
+    assert words[complaints] in result.stdout
+
+
+def test_a_key_or_secret_that_will_not_do_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSERA_SENDGRID_WEBHOOK_KEY", "no key")
+    monkeypatch.setenv("TESSERA_LINK_SECRET", "short")
+    found = problems()
+    assert "is not a public key" in found["TESSERA_SENDGRID_WEBHOOK_KEY"]
+    assert "can be guessed" in found["TESSERA_LINK_SECRET"]
+    monkeypatch.setenv("TESSERA_SENDGRID_WEBHOOK_KEY", PUBLIC_KEY)
+    monkeypatch.setenv("TESSERA_LINK_SECRET", "long enough to be none of the words")
+    assert problems() == {}
 
 
 def test_a_mail_server_that_does_not_answer_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

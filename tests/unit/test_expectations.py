@@ -103,8 +103,15 @@ DEFECTS: list[tuple[str, dict[str, object], Reasons]] = [
     ("messages", {"state": None}, {("state", "not_null")}),
     ("message_events", {"occurred_at": LONG_AGO}, {("occurred_at", "too_old")}),
     ("message_events", {"event": None}, {("event", "not_null")}),
+    ("preferences", {"recorded_at": LONG_AGO}, {("recorded_at", "too_old")}),
+    ("preferences", {"name": None}, {("name", "not_null")}),
     ("point_transfers", {"amount": 0}, {("amount", "range")}),
     ("point_transfers", {"credit": "issued"}, {("credit", "range")}),
+    (
+        "person_merges",
+        {"customer_id": "K9", "into_customer_id": "K9"},
+        {("into_customer_id", "range")},
+    ),
     *[(feed, {FEEDS[feed].key[0]: None}, {(FEEDS[feed].key[0], "not_null")}) for feed in FEEDS],
     *[(feed, dict.fromkeys(FEEDS[feed].columns) | RAW, {("_row", "type")}) for feed in FEEDS],
 ]
