@@ -404,8 +404,8 @@ where past.is_live and candidate.started_at is null and course.re_entry_after_da
 group by candidate.rowid
 
 -- name: picked
--- The content each candidate would get: of several variants the one its person's lot falls on, or
--- the next that this person has not seen. `seen_on`: all were.
+-- The content each candidate would get: of several variants the one its person's lot falls on, or,
+-- where this person has seen one of them, the next that was seen least. `seen_on`: all were.
 create or replace temp table picked as
 with seen as (
     select cid, template, max(business_date) as seen_on, count(*) as times
@@ -414,31 +414,58 @@ with seen as (
     group by cid, template
 ),
 
-choice as (
+drawn as (
     select
         candidate.rowid as id,
-        content.number,
-        content.variant,
-        content.template,
+        candidate.cid,
+        step.step_id,
+        step.contents,
         course.may_repeat,
-        seen.seen_on,
-        coalesce(seen.times, 0) as times,
-        (
-            content.number - max(content.number) filter (
-                content.first_unit
-                <= bucket(concat(course.campaign, '/', step.step), person.customer_id)
-                * content.units // 10000
-            ) over (partition by candidate.rowid) + step.contents
-        ) % step.contents as turn
+        bucket(concat(course.campaign, '/', step.step), person.customer_id)
+        * (select any_value(units) from content where content.step_id = step.step_id)
+        // 10000 as unit
     from candidate
     inner join course on candidate.course_id = course.course_id
     inner join step on candidate.step_id = step.step_id and step.contents > 1
-    inner join content on step.step_id = content.step_id and content.weight > 0
     inner join person on candidate.cid = person.cid
-    left join seen on candidate.cid = seen.cid and content.template = seen.template
     where candidate.through_on is null
+),
+
+fallen as (
+    select drawn.*, content.number, content.variant, content.template
+    from drawn
+    inner join content
+        on
+            drawn.step_id = content.step_id
+            and drawn.unit >= content.first_unit
+            and drawn.unit < content.first_unit + content.weight
+),
+
+familiar as (
+    select distinct seen.cid, content.step_id
+    from seen
+    inner join content on seen.template = content.template
+),
+
+choice as (
+    select
+        fallen.id,
+        fallen.may_repeat,
+        content.variant,
+        content.template,
+        seen.seen_on,
+        coalesce(seen.times, 0) as times,
+        (content.number - fallen.number + fallen.contents) % fallen.contents as turn
+    from fallen
+    semi join familiar on fallen.cid = familiar.cid and fallen.step_id = familiar.step_id
+    inner join content on fallen.step_id = content.step_id and content.weight > 0
+    left join seen on fallen.cid = seen.cid and content.template = seen.template
 )
 
+select fallen.id, fallen.variant, fallen.template, cast(null as date) as seen_on
+from fallen
+anti join familiar on fallen.cid = familiar.cid and fallen.step_id = familiar.step_id
+union all
 select
     id,
     arg_min(variant, (times, turn)) as variant,
@@ -773,28 +800,56 @@ select contender.*
 from contender
 where contender.id in (select arg_min(id, rank) from waiting group by gid)
 
--- name: met
--- Two joins, since an outer join on anything but equals would look at all pairs.
-create or replace temp table met as
-with limited as (
-    select
-        contest.*,
-        cap.position,
-        cap.label,
-        cap.most,
-        cap.per_household,
-        cap.tag_bits as cap_bits,
-        to_minutes(cap.minutes) as span
-    from contest
-    inner join cap
-        on
-            contest.purpose = cap.purpose
-            and (cap.tag_bits & contest.tag_bits) = cap.tag_bits
-            and (cap.level is null or cap.level = contest.level)
-            and (cap.pace is null or cap.pace = contest.pace)
-),
+-- name: limited
+-- Each contest with each cap that it must fit under.
+create or replace temp table limited as
+select
+    contest.id,
+    contest.cid,
+    contest.gid,
+    contest.purpose,
+    contest.send_at,
+    contest.send_until,
+    cap.position,
+    cap.label,
+    cap.most,
+    cap.per_household,
+    cap.tag_bits as cap_bits,
+    to_minutes(cap.minutes) as span
+from contest
+inner join cap
+    on
+        contest.purpose = cap.purpose
+        and (cap.tag_bits & contest.tag_bits) = cap.tag_bits
+        and (cap.level is null or cap.level = contest.level)
+        and (cap.pace is null or cap.pace = contest.pace)
 
-counted as (
+-- name: tight
+-- Contests for which a cap has no room at the start of their slot; all others are granted as they
+-- are, which is quicker told by counting than by looking at the messages.
+create or replace temp table tight as
+with counted as (
+    select limited.id, limited.position, count(*) as messages
+    from limited
+    inner join message on limited.gid = message.gid and limited.purpose = message.purpose
+    where
+        (limited.per_household or limited.cid = message.cid)
+        and (limited.cap_bits & message.tag_bits) = limited.cap_bits
+        and message.send_at > limited.send_at - limited.span
+        and message.send_at < limited.send_at + limited.span
+    group by limited.id, limited.position
+)
+
+select distinct limited.id
+from limited
+left join counted on limited.id = counted.id and limited.position = counted.position
+where coalesce(counted.messages, 0) >= limited.most
+
+-- name: met
+-- The caps of the tight ones, with the messages near enough to count. Two joins, since an outer join
+-- on anything but equals would look at all pairs.
+create or replace temp table met as
+with counted as (
     select
         limited.id,
         limited.position,
@@ -803,6 +858,7 @@ counted as (
             'said': concat(message.campaign, '/', message.step, ' on ' || message.coming_on)
         } order by message.send_at desc) as messages
     from limited
+    semi join tight on limited.id = tight.id
     inner join message on limited.gid = message.gid and limited.purpose = message.purpose
     where
         (limited.per_household or limited.cid = message.cid)
@@ -814,13 +870,19 @@ counted as (
 
 select limited.id, limited.position, limited.label, limited.most, limited.span, counted.messages
 from limited
+semi join tight on limited.id = tight.id
 left join counted on limited.id = counted.id and limited.position = counted.position
 
 -- name: place
 -- The first instant of the slot at which every cap has room: now, or when the oldest of as many
 -- messages as a cap allows falls out of its span.
 create or replace temp table place as
-with earliest as (
+with narrow as (
+    select contest.* from contest
+    semi join tight on contest.id = tight.id
+),
+
+earliest as (
     select
         contest.id,
         max(case
@@ -829,17 +891,17 @@ with earliest as (
             when met.most = 0 then timestamp 'infinity'
             else greatest(contest.send_at, met.messages[met.most]['at'] + met.span)
         end) as free_at
-    from contest
+    from narrow as contest
     left join met on contest.id = met.id
     group by contest.id
 ),
 
 -- Each contest at the start of its slot, and where it might be later.
 tried as (
-    select contest.id, contest.send_at as at, contest.rank from contest
+    select contest.id, contest.send_at as at, contest.rank from narrow as contest
     union
     select contest.id, earliest.free_at, contest.rank
-    from contest
+    from narrow as contest
     inner join earliest on contest.id = earliest.id
     where earliest.free_at < contest.send_until
 ),
@@ -899,7 +961,7 @@ why as (
             full_cap.position
         ) as reserved_by
     from full_cap
-    inner join contest on full_cap.id = contest.id and full_cap.at = contest.send_at
+    inner join narrow as contest on full_cap.id = contest.id and full_cap.at = contest.send_at
     group by full_cap.id
 )
 
@@ -912,9 +974,13 @@ select
         when why.outranked_by is not null then {'reason': 'outranked', 'by': why.outranked_by}
         else {'reason': 'reserved', 'by': why.reserved_by}
     end as verdict
-from contest
+from narrow as contest
 left join first_room on contest.id = first_room.id
 left join why on contest.id = why.id
+union all
+select contest.id, contest.send_at, null
+from contest
+anti join tight on contest.id = tight.id
 
 -- name: rival
 -- The same step or content twice in one pass.

@@ -369,8 +369,8 @@ def _arbitrate(duck: DuckDBPyConnection) -> None:
 
 
 ROUND = (
-    *("contest", "met", "place", "rival", "close", "beaten", "grant", "place_granted"),
-    "still_waiting",
+    *("contest", "limited", "tight", "met", "place", "rival", "close", "beaten", "grant"),
+    *("place_granted", "still_waiting"),
 )
 
 
