@@ -261,12 +261,12 @@ select
 from member
 inner join course on member.course_id = course.course_id
 inner join step on member.course_id = step.course_id and step.position = 0
-left join journey
+left join (select distinct cid, campaign, occurrence from past_step) as begun
     on
-        course.campaign = journey.campaign
-        and member.cid = journey.cid
-        and member.occurrence = journey.occurrence
-where journey.cid is null
+        course.campaign = begun.campaign
+        and member.cid = begun.cid
+        and member.occurrence = begun.occurrence
+where begun.cid is null
 union all
 -- Who left the audience in the middle goes on, but not for ever.
 select next.* from next

@@ -297,6 +297,18 @@ def test_a_slot_is_kept_for_what_comes_soon_and_matters_more(shop: Workspace) ->
     assert row["decided_by"] == "grand/s0 on 2026-04-01 (1 marketing in 3 days)"
 
 
+def test_no_slot_is_kept_for_who_has_begun_already(shop: Workspace) -> None:
+    write(
+        shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 2}], "reserve_days": 1}
+    )
+    grand = campaign("grand", priority=90, schedule="0 9 31,3 3,4 *", content_repeat="allow")
+    write(shop.project, None, grand)
+    play(shop, 1)
+    write(shop.project, None, campaign("daily", priority=1))
+    told = play(shop, 4)
+    assert [day["daily/s0"] for day in told] == ["outranked", "capped", "planned", "re_entry"]
+
+
 def test_a_capped_message_is_given_up_where_the_campaign_says_so(shop: Workspace) -> None:
     write(shop.project, {"caps": ONE_A_DAY}, campaign("high", priority=9), campaign("low", on_cap="drop"))  # fmt: skip
     told = play(shop, 3)
