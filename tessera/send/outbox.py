@@ -20,6 +20,7 @@ from tessera.store import Connection, queries
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.send", "outbox.sql")
+DUE = SQL["due"].format(claimable=SQL["claimable"])
 LEASE = timedelta(minutes=10)
 ATTEMPTS = 5
 LIVE = timedelta(hours=1)  # acting as of now, give or take the time it takes to get here
@@ -90,7 +91,7 @@ class Outbox:
     def due(self) -> list[Row]:
         """How many messages are due, by template and language."""
         with self.ws.store.read() as connection:
-            return connection.all(SQL["due"], **self._due_values())
+            return connection.all(DUE, **self._due_values())
 
     def waiting(self) -> int:
         """How many messages of this business date are still to be sent."""
@@ -109,7 +110,7 @@ class Outbox:
             request = self._open(connection, "leased")
             lock = "for update skip locked" if connection.dialect == "postgresql" else ""
             rows = connection.all(
-                SQL["claim"].format(lock=lock),
+                SQL["claim"].format(claimable=SQL["claimable"], lock=lock),
                 **self._due_values(),
                 at=self.at,
                 request=request,

@@ -10,10 +10,8 @@ where state = 'ready' and channel = :channel and not_after < :at
 -- name: channels
 select distinct channel from outbox where state in ('ready', 'leased', 'calling', 'ambiguous')
 
--- name: due
-select template, language, count(*) as messages
-from outbox
-where
+-- name: claimable
+-- A condition on outbox rows: due, not put off, of no campaign that is held or waits for a word.
     state = 'ready' and channel = :channel and send_at < :until
     and (retry_at is null or retry_at <= :now)
     and campaign not in (select campaign from campaign_hold)
@@ -25,6 +23,11 @@ where
             and approval.business_date = outbox.business_date
             and approval.recipients > approval.approved
     )
+
+-- name: due
+select template, language, count(*) as messages
+from outbox
+where {claimable}
 group by template, language
 order by template, language
 
@@ -38,18 +41,7 @@ where
     message_id in (
         select message_id
         from outbox
-        where
-            state = 'ready' and channel = :channel and send_at < :until
-            and (retry_at is null or retry_at <= :now)
-            and campaign not in (select campaign from campaign_hold)
-            and not exists (
-                select 1 from approval
-                where
-                    approval.campaign = outbox.campaign
-                    and approval.campaign_version = outbox.campaign_version
-                    and approval.business_date = outbox.business_date
-                    and approval.recipients > approval.approved
-            )
+        where {claimable}
         order by send_at, message_id
         limit :size {lock}
     )

@@ -23,7 +23,7 @@ from tessera.provider.events import Manner, batches, events
 from tessera.send import holds, send
 from tessera.send import outbox as module
 from tessera.send.messengers.sendgrid import SendGridMessenger
-from tessera.send.outbox import SQL, Outbox
+from tessera.send.outbox import DUE, SQL, Outbox
 from tessera.send.policy import WarmUp
 from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
@@ -380,14 +380,14 @@ def test_people_who_are_gone_do_not_keep_a_campaign_from_ending(tmp_path: Path, 
     assert (report.accepted, report.cancelled, report.waiting) == (4, 2, 0)
 
 
-@pytest.mark.parametrize("query", ["waiting", "due"])
+@pytest.mark.parametrize("query", [SQL["waiting"], DUE], ids=["waiting", "due"])
 def test_whether_all_is_sent_is_asked_of_an_index(tmp_path: Path, query: str) -> None:
     """T12: two full counts per mail, ever slower."""
     ws = workspace(tmp_path)
     values = {"until": "2026", "now": "2026", "channel": "email"}
-    asked = {name: value for name, value in values.items() if f":{name}" in SQL[query]}
+    asked = {name: value for name, value in values.items() if f":{name}" in query}
     with ws.store.read() as connection:
-        steps = connection.all(f"explain query plan {SQL[query]}", **asked)
+        steps = connection.all(f"explain query plan {query}", **asked)
     assert "outbox using index outbox_due" in steps[0]["detail"].lower()
 
 
