@@ -1,6 +1,7 @@
-"""Two senders are killed at random points of plan, send and hear, while the provider misbehaves: it
-gets no message twice, and every message ends known. What went wrong elsewhere: people skipped or
-written to again after a restart, and a whole batch lost with its worker."""
+"""Two senders are killed at random points of plan, send and hear, while the provider misbehaves and addresses
+fall away: it gets no message twice, every message ends known, and what went with a message shares its
+fate. What went wrong elsewhere: people skipped or written to again after a restart, and a whole batch lost
+with its worker (T1, T7, T15)."""
 
 from __future__ import annotations
 
@@ -16,6 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tessera.addresses import address_hash
+from tessera.consent.suppression import ALL, Suppression, suppress
+from tessera.decide import rewards
 from tessera.provider.events import Manner, batches, events
 from tessera.send import outbox
 from tessera.settings import CHECKOUT
@@ -28,6 +32,7 @@ from tests.sending import Api, provider, states
 FAULTS = {"429": 0.06, "500": 0.06, "500-after": 0.06, "cut-before": 0.06, "cut-after": 0.06,
           "partly": 0.08, "hang": 0.02, "hang-after": 0.02, "400": 0.06}  # fmt: skip
 PEOPLE, KILLS = 12, 6  # in each episode
+LIMIT = 1_000_000  # of the voucher that goes with every news
 FINAL = {"accepted", "rejected", "cancelled", "reconciled"}
 
 
@@ -39,22 +44,25 @@ class Day:
         self.chance = random.Random(seed)
         self.project = folder / "project"
         shutil.copytree(CHECKOUT / "templates", self.project / "templates")
-        self._campaign("news", "marketing", "winback/reminder")
+        self._campaign("news", "marketing", "winback/reminder", grant={"voucher": "tenth"})
         self._campaign("receipt", "service", "complaint/received")
-        policy = self.project / "deployments" / "contact_policy.yml"
-        policy.write_text(yaml.safe_dump({"caps": None}), encoding="utf-8")
+        self._write("contact_policy", {"caps": None})
+        self._write("programme", {"rewards": [{"reward": "tenth", "limit": LIMIT}]})
         self.ws = workspace(folder / "home", project=self.project, store_url=store_url, threads=1)
         self.processes = multiprocessing.get_context("forkserver")
         self.processes.set_forkserver_preload(["tests.kill_worker"])
         self.heard, self.span, self.episodes = 0, 1.0, 0
 
-    def _campaign(self, name: str, purpose: str, template: str) -> None:
-        steps = [{"name": "first", "template": template}]
+    def _campaign(self, name: str, purpose: str, template: str, **step: Any) -> None:
+        steps = [{"name": "first", "template": template, **step}]
         campaign = {"campaign": name, "purpose": purpose, "audience": "all", "priority": 50,
                     "schedule": "0 9 * * *", "steps": steps}  # fmt: skip
-        folder = self.project / "deployments" / "campaigns"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.yml").write_text(yaml.safe_dump(campaign), encoding="utf-8")
+        self._write(f"campaigns/{name}", campaign)
+
+    def _write(self, name: str, said: object) -> None:
+        file = self.project / "deployments" / f"{name}.yml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(said), encoding="utf-8")
 
     def episode(self, kills: int) -> None:
         """New people, two senders at work and killed `kills` times, and at last a quiet end."""
@@ -68,10 +76,21 @@ class Day:
             running[victim].kill()
             running[victim].join()
             self._post_events()
+            self._fall_away()
             running[victim] = self._start()
         for process in running:
             process.join(60)
         self._end_quietly()
+
+    def _fall_away(self) -> None:
+        """The address of one who is about to be written to exists no more."""
+        waiting = "select distinct customer_id from outbox where state = 'ready' order by customer_id"
+        with self.ws.store.write() as connection:
+            names = [row["customer_id"] for row in connection.all(waiting)]
+            if names:
+                address = f"{self.chance.choice(names)}@mail.example"
+                gone = Suppression(address_hash(address), ALL, "invalid", "2026-03-31")
+                suppress(connection, [gone])
 
     def measure(self) -> None:
         """How long one undisturbed run takes: kills fall within it."""
@@ -153,7 +172,20 @@ def prove(folder: Path, store_url: str, points: int) -> None:
         assert all(fates[key]["purpose"] == "marketing" for key in given_up)
         hashes = api.provider.journal.hashes()
         assert {key: fates[key]["content_hash"] for key in journal} == hashes
+        _share_their_fate(day, fates, set(journal) | given_up)
         day.ws.store.close()
+
+
+def _share_their_fate(day: Day, fates: dict[str, Any], gone: set[str]) -> None:
+    """A voucher for every message that was to have one, a code each, and those count as given whose
+    message has gone, or may have."""
+    with day.ws.store.read() as connection:
+        grants = connection.all("select * from reward_grant")
+        (left,) = rewards.left(connection, day.project).to_pylist()
+    news = {key for key, row in fates.items() if row["campaign"] == "news"}
+    assert {row["send_key"] for row in grants} == news, "a voucher without its message, or without"
+    assert len({row["code"] for row in grants}) == len(grants) == len(news)
+    assert LIMIT - left["remaining"] == len(news & gone), "given, and its message never left"
 
 
 @BOTH_STORES
