@@ -21,8 +21,8 @@ from flows.responses import Assumed, Rates, Recorded, Responses
 from flows.scratch import REACHABLE, Rules, admit_engine, open_scratch, write_reachable
 from flows.validate import judge, raise_if_refused
 from tessera import clock
+from tessera.caps import Cap
 from tessera.decide import DecideReport, decide, planner, policy
-from tessera.decide.policy import Cap
 from tessera.errors import BadInput
 from tessera.hear import export
 from tessera.land import land

@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
 from pydantic import Tag as Marked
 
+from tessera.caps import Tag
 from tessera.decide import schedule, slots
 from tessera.decide.filters import Filter
-from tessera.decide.policy import Blackout, Tag, Window
+from tessera.decide.policy import Blackout, Window
 from tessera.documents import Document, Loc, Misplaced, nearest
 
 NAME = r"^[a-z][a-z0-9_-]*$"

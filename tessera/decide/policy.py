@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tessera import documents
+from tessera.caps import Caps, Limit, Tag
 from tessera.documents import Document
 from tessera.say.fields import CUSTOMER
 from tessera.throttle import Throttle, WarmUp
@@ -18,7 +19,6 @@ from tessera.throttle import Throttle, WarmUp
 FILE = Path("deployments/contact_policy.yml")
 MONTH = timedelta(days=30)  # as often as people can choose to hear from the shop at least
 _TIME = re.compile(r"^(([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00)$")
-Tag = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
 
 
 def _time_of_day(value: str) -> str:
@@ -91,42 +91,6 @@ def is_blacked_out(day: date, blackouts: Sequence[Dates]) -> bool:
     return any(one.first <= day <= one.last for one in blackouts)
 
 
-class Limit(Document):
-    """At most `max` messages in any `days` times 24 hours, or any `hours`; null: no limit."""
-
-    max: int | None = Field(ge=0, strict=True)
-    days: int | None = Field(None, ge=1, le=366, strict=True)
-    hours: int | None = Field(None, ge=1, le=8784, strict=True)
-
-    @model_validator(mode="after")
-    def _one_span(self) -> Limit:
-        if (self.days is None) == (self.hours is None):
-            raise ValueError("say in how many 'days' or 'hours', one of them")
-        return self
-
-    @property
-    def span(self) -> timedelta:
-        return timedelta(days=self.days or 0, hours=self.hours or 0)
-
-    @property
-    def _span_said(self) -> str:
-        return f"{self.days} days" if self.days else f"{self.hours} hours"
-
-
-class Cap(Limit):
-    """A limit on messages to one person, or to all persons of a household together."""
-
-    purpose: Literal["marketing"]  # service messages are not counted and never capped
-    per: Literal["person", "household"] = "person"
-    channel: Literal["email"] | None = None  # none said: all channels together
-    tag: Tag | None = None  # counts, and limits, only messages with this tag
-
-    def __str__(self) -> str:
-        words = [str(self.max), self.tag, self.purpose, self.channel, "in", self._span_said]
-        per = " per household" if self.per == "household" else ""
-        return " ".join(word for word in words if word) + per
-
-
 class Fatigue(Document):
     """Who has read nothing of the last `unread` messages, nor for `silent_days`, gets fewer."""
 
@@ -142,9 +106,6 @@ class Costs(Document):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     per_thousand_messages: int = Field(0, ge=0, strict=True)
     rewards: dict[str, Annotated[int, Field(ge=0, strict=True)]] = Field(default={})  # of one each
-
-
-DEFAULT_CAPS = (Cap(purpose="marketing", max=2, days=7),)
 
 
 class Rhythm(Document):
@@ -163,11 +124,9 @@ NURTURE = (
 )
 
 
-class ContactPolicy(Document):
+class ContactPolicy(Caps):
     """What holds for all campaigns together."""
 
-    caps: tuple[Cap, ...] | None = DEFAULT_CAPS  # null: none; absent: the usual ones
-    min_gap_hours: int | None = Field(None, ge=1, strict=True)
     fatigue: tuple[Fatigue, ...] = ()
     cadences: dict[Tag, tuple[Rhythm, ...]] = Field(default={"nurture": NURTURE})
     reserve_days: int = Field(0, ge=0, le=30, strict=True)
@@ -182,16 +141,6 @@ class ContactPolicy(Document):
     approval_over: int | None = Field(None, ge=0, strict=True)  # messages of a campaign and day
     costs: Costs | None = None
     may_show: tuple[Shown, ...] | None = None  # what of a person templates show; absent: anything
-
-    @property
-    def limits(self) -> list[Cap]:
-        """The caps that limit something, the shortest span first."""
-        found = [cap for cap in (*self._gap(), *(self.caps or ())) if cap.max is not None]
-        return sorted(found, key=lambda cap: (cap.span, cap.max))
-
-    def _gap(self) -> Iterator[Cap]:
-        if self.min_gap_hours:
-            yield Cap(purpose="marketing", max=1, hours=self.min_gap_hours)
 
     @property
     def tiring(self) -> list[tuple[Fatigue, Limit]]:

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from tessera.caps import PACES
 from tessera.decide import slots
 from tessera.decide.campaign import Campaign, Condition, Scored, Step
 from tessera.decide.policy import ContactPolicy, is_blacked_out
 from tessera.store import Connection, queries
 
 SQL = queries("tessera.decide", "outbox.sql")
-PACES = {"weekly": 7, "monthly": 30}
 TYPES = {
     "text": pa.string(),
     "whole": pa.int64(),

@@ -133,22 +133,24 @@ class Outbox:
                     reasons=json.dumps(reasons),
                 )
 
-    def put_off(self, lease: Lease, rows: Sequence[Row]) -> None:
-        """Leased messages that are sent a day later; or not, when that is too late for them."""
+    def put_off(self, lease: Lease, rows: Sequence[Row], reasons: Mapping[int, str]) -> int:
+        """Leased messages that are sent a day later; how many are not, since that is too late for
+        them."""
         later = {row["message_id"]: _tomorrow(row["send_at"]) for row in rows}
-        late = {
-            r["message_id"]: "too_late" for r in rows if later[r["message_id"]] > r["not_after"]
-        }
-        self.drop(lease, "cancelled", late)
-        later = {key: value for key, value in later.items() if key not in late}
-        if later:
+        late = {row["message_id"] for row in rows if later[row["message_id"]] > row["not_after"]}
+        self.drop(lease, "cancelled", {key: reasons[key] for key in late})
+        if later.keys() - late:
             with self.ws.store.write() as connection:
                 connection.run(
-                    SQL["put_off"].format(later=connection.paired("later")),
+                    SQL["put_off"].format(
+                        later=connection.paired("later"), reasons=connection.paired("reasons")
+                    ),
                     at=self.at,
                     request=lease.request_id,
-                    later=json.dumps(later),
+                    later=json.dumps({key: at for key, at in later.items() if key not in late}),
+                    reasons=json.dumps(reasons),
                 )
+        return len(late)
 
     def call(self, lease: Lease, hashes: Mapping[int, str]) -> Call | None:
         """Commits that a provider is about to be called with these messages (and the hash of

@@ -46,7 +46,7 @@ where
         limit :size {lock}
     )
 returning
-    message_id, send_key, customer_id, campaign, campaign_version, step, occurrence, channel, purpose,
+    message_id, send_key, customer_id, household_id, campaign, campaign_version, tags, step, occurrence, channel, purpose,
     template, language, timezone, business_date, decided_at, send_at, not_after, attempts
 
 -- name: open_request
@@ -64,10 +64,13 @@ where
     and coalesce(state, '') = 'leased'
 
 -- name: put_off
--- A day later, at the same hour: the domain has had its share of today.
+-- A day later, at the same hour.
 update outbox
-set state = 'ready', state_at = :at, request_id = null, send_at = later.value
+set
+    state = 'ready', state_at = :at, request_id = null, state_reason = put_off.value,
+    send_at = later.value
 from {later} as later
+inner join {reasons} as put_off on later.key = put_off.key
 where message_id = cast(later.key as bigint) and coalesce(request_id, 0) = :request
     and coalesce(state, '') = 'leased'
 
@@ -195,6 +198,9 @@ where
     and (cast(:day as text) is null or o.business_date = :day)
     and (cast(:state as text) is null or o.state = :state)
 order by o.business_date, o.campaign, o.send_at, o.message_id
+
+-- name: versions
+select campaign, version, body from campaign_version where campaign in (select value from {names})
 
 -- name: batch_of
 select batch_id

@@ -1,4 +1,4 @@
-"""How fast messages may leave: the part of the contact policy that sending obeys."""
+"""How fast and how often messages may leave: the part of the contact policy that sending obeys."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from pydantic import ConfigDict, Field
 
 from tessera import documents
-from tessera.documents import Document
+from tessera.caps import Caps
 from tessera.throttle import Throttle, WarmUp
 
 FILE = Path("deployments/contact_policy.yml")
 
 
-class SendingPolicy(Document):
+class SendingPolicy(Caps):
     """What sending reads of the contact policy; the rest is decide's."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -31,5 +31,5 @@ class SendingPolicy(Document):
 def load(project: Path) -> SendingPolicy:
     """The project's policy; BadInput names file, line and key of every mistake."""
     if not (project / FILE).exists():
-        return SendingPolicy()
+        return SendingPolicy(caps=None)
     return documents.load(project / FILE, SendingPolicy, project=project)

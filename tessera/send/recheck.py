@@ -1,5 +1,5 @@
-"""The last look before sending: has the address been suppressed, consent been withdrawn, a complaint
-been opened or the journey ended, since the message was decided?"""
+"""The last look before sending: has the address been suppressed, consent been withdrawn, a break or fewer
+topics been chosen, a complaint been opened or the journey ended, since the message was decided?"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from tessera.addresses import address_hash
 from tessera.say.customers import Customer, Customers
+from tessera.send.versions import versions
 from tessera.send.writing import address
 from tessera.store import queries
 from tessera.workspace import Workspace
@@ -17,6 +18,39 @@ from tessera.workspace import Workspace
 SQL = queries("tessera.send", "recheck.sql")
 SERVICE = "service"  # needs no consent, but is never sent to a suppressed address
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Live:
+    """What has been said of a lease's people until now."""
+
+    suppressed: set[tuple[str, str]]  # hash of an address, scope
+    withdrawn: set[tuple[str, str]]  # customer, purpose
+    chosen: Mapping[str, Mapping[str, str]]  # customer, name of a preference
+    today: str
+
+    def stops(self, row: Row, person: Customer, hashed: str) -> str | None:
+        """Why a message may not be sent to this person any more."""
+        purpose = row["purpose"]
+        if (hashed, "all") in self.suppressed or (hashed, purpose) in self.suppressed:
+            return "suppressed"
+        if purpose == SERVICE:
+            return None
+        if (person.customer_id, purpose) in self.withdrawn:
+            return "no_consent"
+        if said := self._choice(row):
+            return said
+        return "complaint_open" if person.has_complaint_open else None
+
+    def _choice(self, row: Row) -> str | None:
+        chosen = self.chosen.get(row["customer_id"])
+        if not chosen:
+            return None
+        for tag in row["tags"].split(","):
+            if f"topic:{tag}" in chosen:
+                return f"no_consent: topic {tag} declined"
+        until = chosen.get("paused_until", "")
+        return f"suppressed: paused until {until}" if until > self.today else None
 
 
 @dataclass(frozen=True)
@@ -29,45 +63,31 @@ class Recheck:
 
     def refusals(self, rows: Sequence[Row], people: Mapping[str, Customer]) -> dict[int, str]:
         """The reason, by message id, for each of `rows` that may not be sent any more."""
-        suppressed = self._suppressed(people.values())
-        withdrawn = self._withdrawn(list(people))
+        live = Live(
+            self._suppressed(people.values()),
+            self._withdrawn(list(people)),
+            self._chosen(list(people)),
+            self.ws.business_date.isoformat(),
+        )
         exited = self._exited(rows, people)
         found = {}
         for row in rows:
-            person = people.get(row["customer_id"])
-            reason = self._reason(row, person, suppressed, withdrawn)
+            reason = self._reason(row, people.get(row["customer_id"]), live)
             if reason or row["message_id"] in exited:
                 found[row["message_id"]] = reason or "exited"
         return found
 
-    def _reason(
-        self,
-        row: Row,
-        person: Customer | None,
-        suppressed: set[tuple[str, str]],
-        withdrawn: set[tuple[str, str]],
-    ) -> str | None:
-        whom = person and address(person, self.channel)
-        if person is None or not whom:
+    def _reason(self, row: Row, person: Customer | None, live: Live) -> str | None:
+        if person is None or not address(person, self.channel):
             return "no_address"
-        hashed, purpose = address_hash(self._known_by(person)), row["purpose"]
-        if (hashed, "all") in suppressed or (hashed, purpose) in suppressed:
-            return "suppressed"
-        if purpose != SERVICE and (person.customer_id, purpose) in withdrawn:
-            return "no_consent"
-        if purpose != SERVICE and person.has_complaint_open:
-            return "complaint_open"
-        return None
+        return live.stops(row, person, address_hash(self._known_by(person)))
 
     def _exited(self, rows: Sequence[Row], people: Mapping[str, Customer]) -> set[int]:
         """The messages whose customer has, since they were decided, done what ends the journey:
         by the campaign as it was when it began."""
         with self.ws.store.read() as connection:
-            versions = connection.all(SQL["versions"].format(keys=connection.listed("keys")),
-                                      keys=json.dumps(sorted({r["campaign"] for r in rows})))  # fmt: skip
-        ends = {
-            (v["campaign"], v["version"]): json.loads(v["body"]).get("exit_on") for v in versions
-        }
+            known = versions(connection, rows)
+        ends = {key: body.get("exit_on") for key, body in known.items()}
         leaving = [r for r in rows if ends.get((r["campaign"], r["campaign_version"]))]
         if not leaving:
             return set()
@@ -95,6 +115,12 @@ class Recheck:
         if self.channel == "email":
             return person.email or ""
         return address(person, self.channel) or ""
+
+    def _chosen(self, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        chosen: dict[str, dict[str, str]] = {}
+        for row in self._rows("choices", ids):
+            chosen.setdefault(row["customer_id"], {})[row["name"]] = row["value"]
+        return chosen
 
     def _withdrawn(self, ids: Sequence[str]) -> set[tuple[str, str]]:
         """(customer, purpose) whose latest word, in the marts or in the store, is no. Silence is

@@ -16,8 +16,12 @@ select
 from consents
 where channel = $channel and customer_id in (select unnest($ids))
 
--- name: versions
-select campaign, version, body from campaign_version where campaign in (select value from {keys})
+-- name: choices
+-- What people chose that stops a message: a break, or a topic less.
+select customer_id, name, value from current_preference
+where
+    customer_id in (select value from {keys})
+    and (name = 'paused_until' or (name like 'topic:%' and value = 'no'))
 
 -- name: mart_events
 select customer_id, event, strftime(max(occurred_on), '%Y-%m-%d') as occurred_on

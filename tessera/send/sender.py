@@ -19,6 +19,7 @@ from tessera.send.outbox import Lease, Outbox, channels
 from tessera.send.pace import Pace
 from tessera.send.recall import ProviderBatches
 from tessera.send.recheck import Recheck
+from tessera.send.room import Room
 from tessera.send.writing import Batches, Letter, Writer, address
 from tessera.workspace import Workspace
 
@@ -164,6 +165,7 @@ class Sender:
         self.customers = Customers(self.ws)
         self.recheck = Recheck(self.ws, self.customers, self.messenger.channel)
         self.policy = policy.load(self.ws.project)
+        self.room = Room(self.ws, self.policy, self.customers)
         self.pace = Pace(self.ws, self.policy, self.messenger.name, self.patience.sleep)
         self.size = self.pace.at_most(self.messenger.capacity)
         self.claims = self.pace.at_most(max(CLAIM, CLAIM_REQUESTS * self.messenger.capacity))
@@ -204,11 +206,18 @@ class Sender:
         self.outbox.drop(lease, "cancelled", refusals)
         self.counts["cancelled"] += len(refusals)
         rows = [row for row in lease.rows if row["message_id"] not in refusals]
+        rows = self._put_off(lease, rows, self.room.full(rows))
         addresses = {key: address(one, self.messenger.channel) or "" for key, one in people.items()}
         beyond = self.pace.beyond(rows, addresses)
-        self.outbox.put_off(lease, beyond)
-        late = {row["message_id"] for row in beyond}
-        return [row for row in rows if row["message_id"] not in late]
+        return self._put_off(lease, rows, {row["message_id"]: "warm_up" for row in beyond})
+
+    def _put_off(
+        self, lease: Lease, rows: Sequence[Row], reasons: Mapping[int, str]
+    ) -> Sequence[Row]:
+        """Those of `rows` that have no reason to leave another day."""
+        later = [row for row in rows if row["message_id"] in reasons]
+        self.counts["cancelled"] += self.outbox.put_off(lease, later, reasons)
+        return [row for row in rows if row["message_id"] not in reasons]
 
     def _deliver(self, lease: Lease, letters: Sequence[Letter]) -> None:
         self.pace.wait(len(letters))

@@ -84,7 +84,9 @@ class Day:
 
     def _fall_away(self) -> None:
         """The address of one who is about to be written to exists no more."""
-        waiting = "select distinct customer_id from outbox where state = 'ready' order by customer_id"
+        waiting = (
+            "select distinct customer_id from outbox where state = 'ready' order by customer_id"
+        )
         with self.ws.store.write() as connection:
             names = [row["customer_id"] for row in connection.all(waiting)]
             if names:

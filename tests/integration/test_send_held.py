@@ -245,7 +245,7 @@ def test_who_would_be_written_to_too_late_is_not_put_off(
     enqueue(ws, *(outbox_row(f"c{n}", not_after="2026-03-31T20:00:00+00:00") for n in range(2)))
     assert by_sendgrid(ws, api).accepted == 1
     assert states(ws) == {"accepted": 1, "cancelled": 1}
-    assert set(reasons(ws).values()) == {"too_late"}
+    assert set(reasons(ws).values()) == {"warm_up"}
 
 
 # Poison

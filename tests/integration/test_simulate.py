@@ -21,7 +21,7 @@ import yaml
 from flows.responses import Rates
 from flows.scratch import Rules
 from flows.simulate import MESSAGE, SQL, Question, SimulationReport, _asked, simulate
-from tessera.decide.policy import Cap
+from tessera.caps import Cap
 from tessera.errors import BadInput
 from tessera.land import land
 from tessera.settings import CHECKOUT

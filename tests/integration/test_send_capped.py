@@ -1,0 +1,200 @@
+"""The caps hold at the instant of sending, whatever happened since a message was planned (T19 to T21 saw
+caps forgotten by queues), and so does a break that a person takes: each case says who waits, and why."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tessera.consent.preferences import choose
+from tessera.person.merge import merge, undo
+from tessera.send import holds, send
+from tessera.settings import CHECKOUT
+from tessera.testing import publish, workspace
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.sending import customer, enqueue, outbox_row, reasons, states
+
+WEEK = {"caps": [{"purpose": "marketing", "max": 1, "days": 7}]}
+LONG = "2026-05-01T00:00:00+00:00"
+
+
+def shop(
+    folder: Path, day: str = "2026-03-31", store_url: str | None = None, **policy: Any
+) -> Workspace:
+    """A workspace on `day` of a project with this contact policy."""
+    file = folder / "project" / "deployments" / "contact_policy.yml"
+    if not file.parent.exists():
+        file.parent.mkdir(parents=True)
+        (folder / "project" / "templates").symlink_to(CHECKOUT / "templates")
+    file.write_text(yaml.safe_dump(policy), encoding="utf-8")
+    return workspace(folder / "home", day, project=folder / "project", store_url=store_url)
+
+
+def message(who: str, campaign: str, day: str = "2026-03-31", **columns: Any) -> dict[str, Any]:
+    hour = columns.pop("hour", "09")
+    given = {
+        "business_date": day,
+        "send_at": f"{day}T{hour}:00:00+00:00",
+        "not_after": LONG,
+        "tags": "",
+    }
+    return outbox_row(who, **{"campaign": campaign, **given, **columns})
+
+
+def sent(ws: Workspace) -> set[tuple[str, str]]:
+    with ws.store.read() as connection:
+        rows = connection.all("select customer_id, campaign from outbox where state = 'accepted'")
+    return {(row["customer_id"], row["campaign"]) for row in rows}
+
+
+@BOTH_STORES
+def test_a_campaign_resumed_late_breaks_no_cap_and_goes_when_there_is_room(
+    store_url: str, tmp_path: Path
+) -> None:
+    ws = shop(tmp_path, store_url=store_url, **WEEK)
+    publish(ws, customers=[customer(1), customer(2)])
+    enqueue(ws, message("c1", "early"), message("c2", "early"))
+    holds.pause(ws, "early")
+    enqueue(ws, message("c1", "late", "2026-04-02"))
+    ws = shop(tmp_path, "2026-04-02", store_url=store_url, **WEEK)
+    assert send(ws).accepted == 1
+    holds.resume(ws, "early")
+    assert send(ws).accepted == 1
+    assert sent(ws) == {("c1", "late"), ("c2", "early")}
+    (waits,) = holds.unsent(ws)
+    assert (waits["state"], waits["reason"]) == ("ready", "capped: 1 marketing in 7 days")
+    assert send(ws).claimed == 0  # the same day again changes nothing
+    for day in (3, 8, 9, 10):
+        ws = shop(tmp_path, f"2026-04-{day:02}", store_url=store_url, **WEEK)
+        assert send(ws).accepted == (1 if day == 9 else 0), day
+    assert reasons(ws) == {}
+
+
+@BOTH_STORES
+def test_a_tightened_policy_lets_the_campaign_of_higher_priority_go(
+    store_url: str, tmp_path: Path
+) -> None:
+    ws = shop(tmp_path, store_url=store_url, caps=[{"purpose": "marketing", "max": 1, "days": 1}])
+    publish(ws, customers=[customer(1)])
+    with ws.store.write() as connection:
+        connection.run(
+            "insert into campaign_version (campaign, version, body, first_used_at) values "
+            "('dear', '1', '{\"priority\": 90}', :at), ('cheap', '1', '{\"priority\": 10}', :at)",
+            at="2026-03-31",
+        )
+    today = {"not_after": "2026-03-31T18:00:00+00:00"}
+    enqueue(ws, message("c1", "cheap", hour="07", **today), message("c1", "dear", **today),
+            message("c1", "receipt", purpose="service"))  # fmt: skip
+    report = send(ws)
+    assert sent(ws) == {("c1", "dear"), ("c1", "receipt")}
+    assert (report.cancelled, states(ws)["cancelled"]) == (1, 1)
+    assert reasons(ws) == {"c1": "capped: 1 marketing in 1 days"}
+
+
+def test_two_people_found_to_be_one_share_their_caps(tmp_path: Path) -> None:
+    ws = shop(tmp_path, **WEEK)
+    publish(ws, customers=[customer(1), customer(2)])
+    enqueue(ws, message("c1", "first", "2026-03-30"), message("c2", "second"))
+    send(shop(tmp_path, "2026-03-30", **WEEK))
+    merge(ws, "c2", "c1")
+    assert send(ws).accepted == 0
+    assert reasons(ws) == {"c2": "capped: 1 marketing in 7 days"}
+    undo(ws, "c2", "c1")
+    assert send(shop(tmp_path, "2026-04-01", **WEEK)).accepted == 1
+
+
+def test_each_kind_of_cap_counts_what_it_names(tmp_path: Path) -> None:
+    policy: dict[str, Any] = {
+        "caps": [
+            {"purpose": "marketing", "max": 5, "days": 7},
+            {"purpose": "marketing", "tag": "offers", "max": 1, "days": 6},
+            {"purpose": "marketing", "channel": "sms", "max": 0, "days": 1},
+            {"purpose": "marketing", "per": "household", "max": 2, "days": 7},
+        ]
+    }
+    ws = shop(tmp_path, **policy)
+    publish(ws, customers=[customer(n) for n in range(4)])
+    home, day = {"household_id": "h"}, "2026-03-28"
+    before = [message("c0", "a", day, tags="offers,spring"), message("c1", "a", day, **home)]
+    enqueue(ws, *before, message("c2", "a", day, **home))
+    assert send(shop(tmp_path, day, **policy)).accepted == 3
+    enqueue(
+        ws,
+        message("c0", "b", tags="offers"),  # a tag's cap
+        message("c0", "c", tags="news"),
+        message("c3", "b", **home),  # others of the household had theirs
+    )
+    assert send(shop(tmp_path, **policy)).accepted == 1
+    assert reasons(ws) == {
+        "c0": "capped: 1 offers marketing in 6 days",
+        "c3": "capped: 2 marketing in 7 days per household",
+    }
+
+
+def test_one_that_stays_back_leaves_its_place_to_another(tmp_path: Path) -> None:
+    """T22: what is released together goes by one order, and only what goes counts."""
+    policy = {
+        "caps": [
+            {"purpose": "marketing", "max": 2, "days": 7},
+            {"purpose": "marketing", "tag": "offers", "max": 1, "days": 7},
+        ]
+    }
+    ws = shop(tmp_path, **policy)
+    publish(ws, customers=[customer(1)])
+    offers = [
+        message("c1", name, hour=hour, tags="offers") for name, hour in (("a", "07"), ("b", "08"))
+    ]
+    enqueue(ws, *offers, message("c1", "c", hour="09"), message("c1", "d", hour="10"))
+    assert send(ws).accepted == 2
+    assert sent(ws) == {("c1", "a"), ("c1", "c")}
+
+
+@BOTH_STORES
+def test_a_break_and_a_declined_topic_hold_from_the_moment_they_are_chosen(
+    store_url: str, tmp_path: Path
+) -> None:
+    ws = shop(tmp_path, store_url=store_url, caps=None)
+    publish(ws, customers=[customer(n) for n in range(5)])
+    enqueue(ws, *(message(f"c{n}", "offers", tags="offers") for n in range(5)),
+            message("c0", "receipt", purpose="service"))  # fmt: skip
+    at = datetime.fromisoformat("2026-03-31T00:00:00+00:00")
+    said = {"c0": {"paused_until": "2026-04-05"}, "c1": {"topic:offers": "no"},
+            "c2": {"topic:news": "no"}, "c3": {"paused_until": "2026-03-31"}}  # fmt: skip
+    with ws.store.write() as connection:
+        for name, wanted in said.items():
+            choose(connection, name, wanted, at)
+    assert send(ws).accepted == 4
+    assert reasons(ws) == {
+        "c0": "suppressed: paused until 2026-04-05",
+        "c1": "no_consent: topic offers declined",
+    }
+
+
+def test_who_chose_once_a_week_hears_once_a_week(tmp_path: Path) -> None:
+    ws = shop(tmp_path, caps=None)
+    publish(ws, customers=[customer(n) for n in range(2)])
+    enqueue(ws, *(message(f"c{n}", name) for n in range(2) for name in ("a", "b")))
+    with ws.store.write() as connection:
+        choose(connection, "c0", {"frequency": "weekly"}, ws.as_of)
+    assert send(ws).accepted == 3
+    assert reasons(ws) == {"c0": "capped: 1 in 7 days, as chosen"}
+
+
+def test_what_another_sender_has_in_hand_counts(tmp_path: Path) -> None:
+    """T25: two at once, cap 1, never two messages."""
+    from tessera.send.outbox import Outbox
+
+    ws = shop(tmp_path, **WEEK)
+    publish(ws, customers=[customer(1)])
+    enqueue(ws, message("c1", "a"))
+    other = Outbox(ws, "other", "file").claim(10)
+    assert other is not None
+    enqueue(ws, message("c1", "b"))
+    assert send(ws).accepted == 0
+    Outbox(ws, "other", "file").release(other)
+    assert send(ws).accepted == 1
+    assert sent(ws) == {("c1", "a")}
