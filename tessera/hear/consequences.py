@@ -13,6 +13,7 @@ from tessera.hear.events import BLOCKED, Event
 # Any of these proves that the provider took the message.
 TAKEN = frozenset({"processed", "deferred", "delivered", "bounce", BLOCKED, "open", "click",
                    "spamreport", "unsubscribe", "group_unsubscribe"})  # fmt: skip
+REACHED = TAKEN - {"processed", "deferred"}  # and of these, that it came to a mailbox
 WITHDRAWN = ("unsubscribe", "group_unsubscribe")
 NO_SUCH_ADDRESS = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10")
 SPAM_TRAP = ("spam trap", "spamtrap", "spam-trap")

@@ -15,7 +15,15 @@ on conflict (entry_hash) do nothing
 -- An event proves that the provider has the message, whatever we believed of it.
 update outbox
 set state = 'reconciled', state_reason = 'accepted', state_at = :at
-where send_key = :send_key and state in ('ready', 'leased', 'calling', 'ambiguous')
+where
+    send_key = :send_key
+    and (state in ('ready', 'leased', 'calling', 'ambiguous') or state_reason = 'given_up')
+
+-- name: settle_reached
+-- What was to be held back at the provider had left already.
+update outbox
+set state = 'reconciled', state_reason = 'accepted', state_at = :at
+where send_key = :send_key and state_reason = 'cancelled_at_provider'
 
 -- name: settle_dropped
 -- Whichever event comes first, a message that was dropped ends as such.
@@ -25,7 +33,7 @@ where
     send_key = :send_key
     and (
         state in ('ready', 'leased', 'calling', 'ambiguous')
-        or (state = 'reconciled' and state_reason = 'accepted')
+        or (state = 'reconciled' and state_reason in ('accepted', 'given_up'))
     )
 
 -- name: settle_requests

@@ -18,7 +18,7 @@ from tessera.consent.ledger import stamp
 from tessera.consent.suppression import ALL, Suppression, suppress
 from tessera.errors import BadInput
 from tessera.hear import events
-from tessera.hear.consequences import TAKEN, WITHDRAWN, blocked_since, suppressions
+from tessera.hear.consequences import REACHED, TAKEN, WITHDRAWN, blocked_since, suppressions
 from tessera.hear.events import BLOCKED, Event
 from tessera.store import Connection, Store, queries
 from tessera.workspace import Workspace
@@ -171,7 +171,8 @@ def _settle(connection: Connection, found: Sequence[Event], at: datetime) -> int
     """Messages whose fate the events tell. Only theirs are looked at: a backlog of events does not
     wait for a backlog of messages."""
     settled = 0
-    for query, names in (("settle_taken", TAKEN), ("settle_dropped", {"dropped"})):
+    told = {"settle_taken": TAKEN, "settle_reached": REACHED, "settle_dropped": {"dropped"}}
+    for query, names in told.items():
         keys = sorted({event.send_key for event in found if event.event in names} - {""})
         rows = [{"send_key": key, "at": stamp(at)} for key in keys]
         settled += connection.run_many(SQL[query], rows)

@@ -164,7 +164,7 @@ def test_repeats_and_shuffles_leave_the_same_state(
     ws: Workspace, store_url: str, tmp_path: Path, seed: int
 ) -> None:
     """T35: each event came about three times, some 46 times, with other ids, late and in any order.
-    T36: what happened is dated by when it happened."""
+    T36: what happened is dated by when it happened. What was given up meanwhile is overruled."""
     chance = random.Random(seed)
     keys = enqueue(ws, *(outbox_row(f"c{n}", state="ambiguous") for n in range(20)))
     clean = stream(chance, keys)
@@ -183,6 +183,11 @@ def test_repeats_and_shuffles_leave_the_same_state(
         size = chance.randint(1, 400)
         take_in(ws.store, repeated[:size], ws.as_of)
         del repeated[:size]
+        with ws.store.write() as connection:
+            connection.run(
+                "update outbox set state = 'reconciled', state_reason = 'given_up' "
+                "where state = 'ambiguous'"
+            )
     for query in STATE:
         assert rows(ws, query) == rows(other, query)
 
@@ -276,6 +281,32 @@ def test_an_event_settles_what_nobody_could_know(ws: Workspace, tmp_path: Path) 
     assert states(ws) == {"reconciled": 4, "accepted": 1, "rejected": 1, "ambiguous": 1}
     found = rows(ws, "select state_reason from outbox where state = 'reconciled' order by 1")
     assert [row["state_reason"] for row in found] == ["accepted"] * 3 + ["dropped by the provider"]
+
+
+@BOTH_STORES
+def test_a_late_event_overrules_what_we_had_made_of_the_silence(
+    ws: Workspace, tmp_path: Path
+) -> None:
+    believed = {"given_up": "reconciled", "cancelled_at_provider": "cancelled",
+                "campaign_cancelled": "cancelled"}  # fmt: skip
+    for name in ("delivered", "bounce", "open", "dropped", "processed"):
+        enqueue(ws, *(outbox_row(f"{name} {why}", state=state, state_reason=why)
+                      for why, state in believed.items()))  # fmt: skip
+        found = rows(ws, f"select send_key from outbox where customer_id like '{name} %'")
+        said = [event(name, row["send_key"]) for row in found]
+        hear(ws, [write(tmp_path / f"{name}.json", said)])
+    for row in rows(ws, "select customer_id, state, state_reason from outbox"):
+        name, why = row["customer_id"].split()
+        became = (row["state"], row["state_reason"])
+        if why == "campaign_cancelled" or (name, why) in (
+            ("dropped", "cancelled_at_provider"),
+            ("processed", "cancelled_at_provider"),
+        ):
+            assert became == ("cancelled", why)
+        elif name == "dropped":
+            assert became == ("reconciled", "dropped by the provider")
+        else:
+            assert became == ("reconciled", "accepted")
 
 
 @SQLITE
