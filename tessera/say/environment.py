@@ -24,7 +24,7 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from tessera.say.languages import Language
-from tessera.say.slots import FILTER, SHARED_FILTER, Marker, Slots, shared
+from tessera.say.slots import FILTER, SHARED_FILTER, Code, Marker, Slots, shared
 from tessera.units import to_major
 
 
@@ -32,6 +32,7 @@ class Speaking(ImmutableSandboxedEnvironment):
     """Translates texts without placeholders while it compiles: they are the same for everybody,
     and so cost nothing per message. With a marker, what is printed goes through its slots."""
 
+    code_generator_class = Code
     language: Language
     marker: Marker | None = None
 

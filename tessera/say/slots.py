@@ -13,8 +13,10 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from jinja2 import meta, nodes, pass_eval_context
+from jinja2.compiler import CodeGenerator
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
@@ -64,13 +66,16 @@ class Marker:
         self._pattern = re.compile(rf"\[{self.nonce}(\d+)\]")
 
     @pass_eval_context
-    def slot(self, context: nodes.EvalContext, value: object) -> object:
-        """The mark that stands for `value`, or the value itself when marks are within it."""
-        if isinstance(value, SharedText | SharedMarkup):
-            return value
-        text = str(escape(value)) if context.autoescape else str(value)
+    def slot(self, context: nodes.EvalContext, value: object) -> str:
+        """The mark that stands for `value`, or the value itself, escaped, when marks are within it."""
+        if isinstance(value, ANY_SHARED):
+            return escape(value) if context.autoescape else str(value)
+        if type(value) is str and not (context.autoescape and ESCAPED.search(value)):
+            text = value
+        else:
+            text = str(escape(value)) if context.autoescape else str(value)
         if self.nonce in text:
-            return value
+            return text
         number = len(self._values)
         self._values.append(text)
         if number == len(self._marks):
@@ -101,6 +106,26 @@ class SharedMarkup(Markup):
     """The same, escaped already."""
 
     __slots__ = ()
+
+
+ANY_SHARED = (SharedText, SharedMarkup)
+ESCAPED = re.compile("[&<>'\"]")  # to look is quicker than to escape what needs none
+
+
+class Code(CodeGenerator):
+    """Jinja2's own, but what went through `slot` is not escaped again: there is nothing left to be."""
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Any, finalize: Any) -> None:
+        if not _is_slot(node):
+            super()._output_child_pre(node, frame, finalize)
+
+    def _output_child_post(self, node: nodes.Expr, frame: Any, finalize: Any) -> None:
+        if not _is_slot(node):
+            super()._output_child_post(node, frame, finalize)
+
+
+def _is_slot(node: nodes.Expr) -> bool:
+    return isinstance(node, nodes.Filter) and node.name == FILTER
 
 
 def shared(value: object) -> object:

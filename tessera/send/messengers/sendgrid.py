@@ -163,8 +163,9 @@ def body(
 
 
 def _person(message: Message, subject: str, found: Sequence[str]) -> Personalization:
-    person = Personalization()
-    person.add_to(To(message.to))
+    person, to = Personalization(), To()
+    to.email = message.to  # given at once, the package would parse it for a name
+    person.add_to(to)
     person.add_custom_arg(CustomArg("send_key", message.send_key))
     person.add_header(Header("List-Unsubscribe", f"<{message.unsubscribe}>"))
     person.add_header(Header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
