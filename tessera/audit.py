@@ -31,6 +31,12 @@ def record(
     )
 
 
+def note(ws: Workspace, action: str, subject: str, **detail: object) -> None:
+    """The same, of what took many transactions, or none, once it is done."""
+    with ws.store.write() as connection:
+        record(ws, connection, action, subject, **detail)
+
+
 def operator(ws: Workspace) -> str:
     """Who is at work: the setting, or the operating system's user."""
     if ws.settings.operator:

@@ -78,10 +78,14 @@ def decide(
 
     Example: tessera decide --as-of 2026-03-31
     """
+    from tessera import audit
     from tessera.decide import decide as judge
     from tessera.workspace import open_workspace
 
-    _show(judge(open_workspace(as_of, home=home), campaign or None), as_json=as_json)
+    ws = open_workspace(as_of, home=home)
+    report = judge(ws, campaign or None)
+    audit.note(ws, "decide", f"day {ws.business_date}", planned=report.planned, new=report.new)
+    _show(report, as_json=as_json)
 
 
 def decisions(

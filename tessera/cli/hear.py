@@ -33,12 +33,15 @@ def hear(
 
     Example: tessera hear events.json
     """
+    from tessera import audit
     from tessera.cli.options import print_json, print_table
     from tessera.errors import BadInput
     from tessera.hear import hear as take_in
     from tessera.workspace import open_workspace
 
-    report = take_in(open_workspace(as_of, home=home), files or None)
+    ws = open_workspace(as_of, home=home)
+    report = take_in(ws, files or None)
+    audit.note(ws, "hear", f"{report.files} files", new=report.new)
     if as_json:
         guard = {**asdict(report.guard), "rate": report.guard.rate, "state": report.guard.state}
         print_json(asdict(report) | {"guard": guard})

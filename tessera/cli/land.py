@@ -45,11 +45,13 @@ def land(
 
     Example: tessera land online_retail exports/2010-12-09/
     """
+    from tessera import audit
     from tessera.land import land
     from tessera.workspace import open_workspace
 
     ws = open_workspace(as_of, home=home)
     report = land(ws, source, path, progress=_progress if is_terminal() else None)
+    audit.note(ws, "land", f"source {source}", rows=report.feeds)
     if as_json:
         print_json(report)
     else:

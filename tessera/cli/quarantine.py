@@ -122,9 +122,12 @@ def export(
 
     Example: tessera quarantine export bad-receipts.csv --feed transactions
     """
+    from tessera import audit
     from tessera.land import quarantine
 
-    rows = quarantine.export(_open(home), _choice(feed, rule, file), path)
+    ws = _open(home)
+    rows = quarantine.export(ws, _choice(feed, rule, file), path)
+    audit.note(ws, "export quarantine", f"file {path.name}", rows=rows)
     if as_json:
         print_json({"path": str(path), "rows": rows})
         return

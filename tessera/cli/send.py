@@ -36,11 +36,14 @@ def _send(
 
 def send(home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
     """Send, and print the counts."""
+    from tessera import audit
     from tessera.cli.options import print_json, print_table
     from tessera.send import send as send_due
     from tessera.workspace import open_workspace
 
-    report = send_due(open_workspace(as_of, home=home), progress=_bar if is_terminal() else None)
+    ws = open_workspace(as_of, home=home)
+    report = send_due(ws, progress=_bar if is_terminal() else None)
+    audit.note(ws, "send", f"day {ws.business_date}", accepted=report.accepted)
     if as_json:
         print_json(report)
         return

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tessera import clock
+from tessera import audit, clock
 from tessera.errors import TesseraError
 from tessera.store import queries
 from tessera.workspace import Workspace
@@ -89,6 +89,7 @@ def _begin(ws: Workspace) -> int:
             as_of=ws.as_of.isoformat(timespec="seconds"),
             started_at=started_at,
         )
+        audit.record(ws, connection, "run", f"day {ws.business_date}", run_id=run_id)
     return int(run_id)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tessera import clock
+from tessera import audit, clock
 from tessera.errors import BadInput
 from tessera.send.outbox import SQL, stamp
 from tessera.send.recall import recall
@@ -19,19 +19,22 @@ def pause(ws: Workspace, campaign: str) -> int:
     waiting = _count(ws, campaign, "ready", "leased")
     with ws.store.write() as connection:
         connection.run(SQL["hold"], campaign=campaign, now=stamp(clock.now()))
+        audit.record(ws, connection, "pause", f"campaign {campaign}", messages=waiting)
     recall(ws, campaign, "pause")
     return waiting
 
 
 def resume(ws: Workspace, campaign: str) -> int:
     """Goes on with what was not sent; how many messages wait for it."""
+    waiting = _count(ws, campaign, "ready", "leased")
     with ws.store.write() as connection:
         if not connection.run(SQL["unhold"], campaign=campaign):
             raise BadInput(
                 f"Campaign '{campaign}' is not paused; 'tessera send list' says what is."
             )
+        audit.record(ws, connection, "resume", f"campaign {campaign}", messages=waiting)
     recall(ws, campaign, "resume")
-    return _count(ws, campaign, "ready", "leased")
+    return waiting
 
 
 def cancel(ws: Workspace, campaign: str) -> int:
@@ -39,6 +42,7 @@ def cancel(ws: Workspace, campaign: str) -> int:
     _count(ws, campaign)
     with ws.store.write() as connection:
         kept = connection.run(SQL["cancel"], campaign=campaign, at=stamp(ws.as_of))
+        audit.record(ws, connection, "cancel", f"campaign {campaign}", messages=kept)
     return kept + recall(ws, campaign, "cancel")
 
 

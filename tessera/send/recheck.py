@@ -87,7 +87,7 @@ class Recheck:
         by the campaign as it was when it began."""
         with self.ws.store.read() as connection:
             known = versions(connection, rows)
-        ends = {key: body.get("exit_on") for key, body in known.items()}
+        ends = {key: body.get("exit_on") or () for key, body in known.items()}
         leaving = [r for r in rows if ends.get((r["campaign"], r["campaign_version"]))]
         if not leaving:
             return set()

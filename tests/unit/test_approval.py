@@ -14,6 +14,7 @@ from tessera import approval, audit
 from tessera.cli.app import app
 from tessera.errors import BadInput
 from tessera.land import verdict
+from tessera.report import runs
 from tessera.send import send
 from tessera.testing import workspace
 from tessera.workspace import Workspace
@@ -37,7 +38,8 @@ def ask(ws: Workspace, over: int | None) -> None:
 @BOTH_STORES
 def test_messages_of_a_large_campaign_wait_and_say_why(ws: Workspace) -> None:
     plan(ws, 5)
-    enqueue(ws, outbox_row("c1", campaign="birthday", template="birthday/greeting"))
+    small = {"campaign": "birthday", "template": "birthday/greeting", "purpose": "service"}
+    enqueue(ws, outbox_row("c1", **small))
     ask(ws, over=4)
     report = send(ws)
     assert report.by_messenger == {"file": 1}, "the small campaign goes out"
@@ -137,3 +139,27 @@ def test_the_commands_approve_and_list(tmp_path: Path) -> None:
     listed = CliRunner().invoke(app, ["audit", "--json"], env=given)
     assert json.loads(listed.stdout)[0]["operator"] == "Grace"
     assert CliRunner().invoke(app, ["audit"], env=given).stdout.count("approve") == 1
+
+
+def test_whatever_an_operator_does_is_on_record(tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "home")
+    plan(ws, 3)
+    given = {"TESSERA_HOME": str(tmp_path / "home"), "TESSERA_OPERATOR": "Grace"}
+    (tmp_path / "events.json").write_text("[]")
+    said = ["send pause winback", "send resume winback", "send --as-of 2026-03-30",
+            "send cancel winback", f"hear {tmp_path}/events.json"]  # fmt: skip
+    for words in said:
+        assert CliRunner().invoke(app, words.split(), env=given).exit_code == 0, words
+    with runs.recorded(ws, say=print):
+        pass
+    found = [(one["action"], one["subject"]) for one in reversed(audit.entries(ws))]
+    assert found == [
+        ("pause", "campaign winback"),
+        ("resume", "campaign winback"),
+        ("send", "day 2026-03-30"),
+        ("cancel", "campaign winback"),
+        ("hear", "1 files"),
+        ("run", "day 2026-03-31"),
+    ]
+    assert audit.entries(ws, action="cancel")[0]["detail"] == {"messages": 3}
+    assert {one["operator"] for one in audit.entries(ws)} == {"Grace", audit.operator(ws)}
