@@ -230,7 +230,7 @@ def _started(
     port: int | None = None,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Server]:
-    server = _start(ws, port=_free_port(UI_PORT if ui else 0) if port is None else port, ui=ui)
+    server = _start(ws, port=free_port(UI_PORT if ui else 0) if port is None else port, ui=ui)
     try:
         settings.overrule(variables(ws, server.api))
         meanwhile()
@@ -257,7 +257,7 @@ def _start(ws: Workspace, *, port: int, ui: bool) -> Server:
     return Server(port, log, process)
 
 
-def _free_port(wanted: int) -> int:
+def free_port(wanted: int) -> int:
     """`wanted` if nobody listens there, else any free port."""
     for port in (wanted, 0):
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""One machine that runs by itself: server, deployments, schedules, worker."""
+"""One machine that runs by itself: server, deployments, schedules, worker, public pages."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Stopped(BaseException):
 def up(ws: Workspace, *, port: int | None, say: Callable[[str], None]) -> None:
     """Serve, deploy, work, until SIGINT or SIGTERM; then nothing is left behind."""
     _listen()
-    say("Starting the server, the deployments and the worker …")
+    say("Starting the server, the deployments, the worker and the pages …")
     try:
         with _server(ws, port) as (api, children), _client(api) as client:
             _make_pool(client, ours=bool(children))
             _deploy(ws, api, client)
-            with _worker(ws, api) as worker:
-                _greet(ws, client, say)
-                _watch([*children, worker], ws)
+            with _worker(ws, api) as worker, _pages(ws, api) as (pages, at):
+                _greet(ws, client, at, say)
+                _watch([*children, worker, pages], ws)
     except Stopped:
         say("stopped")
 
@@ -193,13 +193,27 @@ def _worker(ws: Workspace, api: str) -> Iterator[Child]:
         tether.stop(child, patience_seconds=1)
 
 
-def _greet(ws: Workspace, client: httpx.Client, say: Callable[[str], None]) -> None:
+@contextmanager
+def _pages(ws: Workspace, api: str) -> Iterator[tuple[Child, str]]:
+    """`tessera web`, and where it listens: on its port, or any free one when that is taken."""
+    port = server.free_port(ws.settings.web_port)
+    words = ("-c", "from tessera.cli import main; main()", "web", "--port", str(port))
+    log, env = ws.home.prefect / "web.log", server.environment(ws, api)
+    child = tether.start(sys.executable, *words, env=env, output=log, folder=ws.project)
+    try:
+        yield child, f"http://127.0.0.1:{port}"
+    finally:
+        tether.stop(child)
+
+
+def _greet(ws: Workspace, client: httpx.Client, pages: str, say: Callable[[str], None]) -> None:
     deployments = _deployments(client)
     scheduled = sum(1 for deployment in deployments if deployment["schedules"])
     say(f"Prefect      {str(client.base_url).removesuffix('/api/')}")
+    say(f"pages        {pages} for {ws.settings.public_url}")
     say(f"deployments  {len(deployments)}, {scheduled} of them on a schedule")
     say(f"home         {ws.home.root}")
-    say(f"logs         {ws.home.prefect}/server.log, worker.log")
+    say(f"logs         {ws.home.prefect}/server.log, worker.log, web.log")
     say("Ctrl-C stops all of it.")
 
 
@@ -208,5 +222,5 @@ def _watch(children: list[Child], ws: Workspace) -> None:
     while all(child.poll() is None for child in children):
         time.sleep(0.5)
     raise TesseraError(
-        f"The server or the worker ended by itself; the logs in {ws.home.prefect} say why."
+        f"The server, the worker or the pages ended by themselves; the logs in {ws.home.prefect} say why."
     )

@@ -1,4 +1,4 @@
-"""`tessera up`: server, deployments, schedules and a worker on this machine."""
+"""`tessera up`: server, deployments, schedules, a worker and the public pages on this machine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ def up(
         None, help="The UI's port (default 4200, or any free one when that is taken)."
     ),
 ) -> None:
-    """Keep Tessera running here: Prefect's server and UI, every deployment with its schedule, and
-    a worker. Ctrl-C stops all of it and leaves nothing behind.
+    """Keep Tessera running here: Prefect's server and UI, every deployment with its schedule, a
+    worker, and the pages that links in mail lead to (TESSERA_WEB_PORT). Ctrl-C stops all of it and
+    leaves nothing behind.
 
     Example: tessera up --home /srv/tessera
     """

@@ -9,7 +9,9 @@ from tessera.cli.options import AsOfOption, HomeOption
 
 def web(
     host: str = typer.Option("127.0.0.1", help="The address to listen on."),
-    port: int = typer.Option(8800, help="The port; 0 for any free one."),
+    port: int | None = typer.Option(
+        None, help="The port; 0 for any free one (default TESSERA_WEB_PORT, 8800)."
+    ),
     home: HomeOption = None,
     as_of: AsOfOption = None,
 ) -> None:
@@ -23,6 +25,7 @@ def web(
     from tessera.workspace import open_workspace
 
     ws = open_workspace(as_of, home=home)
+    port = ws.settings.web_port if port is None else port
     serve(ws, host, port, frozen=as_of is not None, say=lambda text: typer.echo(text, err=True))
 
 

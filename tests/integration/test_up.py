@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,8 @@ def test_up_deploys_everything_and_kill_minus_nine_takes_it_all_along(home: Path
     with machine(home) as process:
         greeting = list(iter(process.stdout.readline, "Ctrl-C stops all of it.\n"))  # type: ignore[union-attr]
         assert greeting[0].startswith("Starting")
-        url = greeting[1].split()[-1]
+        url, pages = greeting[1].split()[-1], greeting[2].split()[1]
+        wait_until(lambda: answers(f"{pages}/health"))
         with httpx.Client(base_url=f"{url}/api", trust_env=False, timeout=60) as client:
             found = client.post("/deployments/filter", json={}).json()
             assert schedules(found) == schedules(wanted)
@@ -113,7 +114,7 @@ def test_up_deploys_everything_and_kill_minus_nine_takes_it_all_along(home: Path
                 fcntl.flock(lock, fcntl.LOCK_EX)  # so that the day waits while we look at it
                 daily = post(client, f"/deployments/{id_of(found, 'daily')}/create_flow_run")
                 wait_until(lambda: state_of(client, daily) == "RUNNING")
-                assert len(of_home(home)) >= 3  # server, worker, flow run
+                assert len(of_home(home)) >= 4  # server, worker, pages, flow run
                 end(process, signal.SIGKILL, home=home)
     assert server.kept_server(workspace(home)) is None
 
@@ -128,6 +129,12 @@ def test_a_second_up_is_refused_and_the_first_ends_by_sigterm(home: Path) -> Non
         assert again.returncode == 3
         assert end(process, signal.SIGTERM, home=home) == 0
     assert not (home / "prefect" / "server.json").exists()
+
+
+def answers(url: str) -> bool:
+    with suppress(httpx.TransportError):
+        return httpx.get(url, trust_env=False).status_code == httpx.codes.OK
+    return False
 
 
 def schedules(deployments: list[dict[str, Any]]) -> set[tuple[str, ...]]:
