@@ -103,6 +103,10 @@ class Settings(BaseSettings):
     webhook_tolerance_hours: float = Field(
         26, gt=0, description="how old a signed batch may be: SendGrid tries again for a day"
     )
+    web_port: int = Field(8800, ge=0, le=65535, description="where the pages listen")
+    staff_email: str | None = Field(
+        None, description="who is written to when somebody answers below 7; default nobody"
+    )
     web_proxies: str = Field(
         "127.0.0.1", description="proxies whose X-Forwarded-For tells who asks, by commas"
     )

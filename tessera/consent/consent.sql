@@ -29,8 +29,8 @@ from consents
 where customer_id = $customer_id
 
 -- name: withdraw_by_event
-insert into consent (customer_id, channel, purpose, granted, recorded_at, origin)
-select customer_id, channel, 'marketing', 0, :at, :origin from outbox where send_key = :send_key
+insert into consent (customer_id, channel, purpose, granted, recorded_at, origin, noted_at)
+select customer_id, channel, 'marketing', 0, :at, :origin, :noted_at from outbox where send_key = :send_key
 on conflict do nothing
 
 -- name: suppress

@@ -17,12 +17,13 @@ from tessera.workspace import Workspace
 
 SQL = queries("tessera.hear", "export.sql")
 # Feeds whose days are instants in the store; point_transfers' are dates.
-BY_INSTANT = ("messages", "message_events", "preferences", "interactions", "prospects")
+BY_INSTANT = ("messages", "message_events", "preferences", "consents", "interactions", "prospects")
 UNCONFIRMED_DAYS = 30
 TYPES = {
     "text": pa.string(),
     "integer": pa.int64(),
     "money": pa.int64(),
+    "boolean": pa.bool_(),
     "date": pa.date32(),
     "timestamp": pa.timestamp("us"),
 }
@@ -36,6 +37,7 @@ class ExportReport:
     messages: int
     message_events: int
     preferences: int
+    consents: int
     interactions: int
     prospects: int
     point_transfers: int
@@ -111,7 +113,7 @@ def _typed(feed: str, connection: Connection, raw: pa.Schema, bounds: dict[str, 
 
 
 def _raw(kind: str) -> pa.DataType:
-    return pa.int64() if kind in ("integer", "money") else pa.string()
+    return pa.int64() if kind in ("integer", "money", "boolean") else pa.string()
 
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

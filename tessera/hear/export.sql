@@ -30,6 +30,34 @@ from preference
 where recorded_at >= :start and recorded_at < :until
 order by preference.preference_id
 
+-- name: next_consents
+select coalesce(noted_at, recorded_at) from consent
+where coalesce(noted_at, recorded_at) >= :start
+order by coalesce(noted_at, recorded_at)
+limit 1
+
+-- name: consents
+-- By when we learnt of it: providers tell late of words said on days whose file is written. Of two
+-- words of one second the no.
+select customer_id, channel, purpose, granted, recorded_at, origin, wording_version
+from consent
+where
+    coalesce(noted_at, recorded_at) >= :start and coalesce(noted_at, recorded_at) < :until
+    and not exists (
+        select 1 from consent as other
+        where
+            other.customer_id = consent.customer_id
+            and other.channel = consent.channel
+            and other.purpose = consent.purpose
+            and other.recorded_at = consent.recorded_at
+            and coalesce(other.noted_at, other.recorded_at) < :until
+            and (
+                other.granted < consent.granted
+                or (other.granted = consent.granted and other.consent_id > consent.consent_id)
+            )
+    )
+order by consent_id
+
 -- name: next_interactions
 select answered_at from answer where answered_at >= :start order by answered_at limit 1
 

@@ -110,7 +110,7 @@ def _draw(connection: Connection, found: Sequence[Event], at: datetime) -> Mappi
     return {
         "new": connection.insert_new("provider_event", _table(found, at)),
         "suppressed": _suppress(connection, found),
-        "withdrawn": sum(_withdraw(connection, event) for event in found),
+        "withdrawn": sum(_withdraw(connection, event, at) for event in found),
         "reconciled": _settle(connection, found, at),
     }
 
@@ -159,12 +159,12 @@ def _suppress_blocked(connection: Connection, found: Iterable[Event]) -> None:
     )
 
 
-def _withdraw(connection: Connection, event: Event) -> int:
+def _withdraw(connection: Connection, event: Event, at: datetime) -> int:
     """Writes down a withdrawn consent; how many were new."""
     if event.event not in WITHDRAWN or not event.send_key:
         return 0
     row = {"send_key": event.send_key, "at": event.occurred_at, "origin": f"provider {event.event}"}
-    return connection.run(CONSENT["withdraw_by_event"], **row)
+    return connection.run(CONSENT["withdraw_by_event"], **row, noted_at=stamp(at))
 
 
 def _settle(connection: Connection, found: Sequence[Event], at: datetime) -> int:

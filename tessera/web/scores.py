@@ -8,10 +8,11 @@ from starlette.responses import Response
 
 from tessera.consent.ledger import stamp
 from tessera.tokens import REFERRAL
+from tessera.web import alerts
 from tessera.web.site import SQL, Refusal, Row, Visit
 
 LOG = logging.getLogger("tessera.web")
-BEST, ALERT_BELOW = 10, 7
+BEST = 10
 COMMENT_MAX = 2000
 
 
@@ -55,8 +56,9 @@ def _save(visit: Visit) -> None:
     }
     with visit.site.store.write() as connection:
         connection.run(SQL["add_answer"], **row)
-    if number < ALERT_BELOW and (before is None or before["score"] >= ALERT_BELOW):
+    if number < alerts.BELOW and (before is None or before["score"] >= alerts.BELOW):
         LOG.warning("A customer answered %s of 10: tessera answers --below 7", number)
+        alerts.tell(visit.site.ws, visit.site.now())
 
 
 def _number(text: str) -> int | None:

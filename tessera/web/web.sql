@@ -10,6 +10,29 @@ select score, comment from answer where send_key = :send_key order by answer_id 
 insert into answer (send_key, customer_id, score, comment, answered_at)
 values (:send_key, :customer_id, :score, :comment, :at)
 
+-- name: claim_alerts
+-- The answers of today and the days before that nobody was written to about; from now on somebody is.
+insert into answer_alert (send_key, alerted_at)
+select answer.send_key, :at
+from answer
+where
+    answer.score < :below and answer.answered_at > :since
+    and not exists (
+        select 1 from answer as later
+        where later.send_key = answer.send_key and later.answer_id > answer.answer_id
+    )
+on conflict do nothing
+returning send_key
+
+-- name: alerted
+select customer_id, score, comment from answer
+where send_key = :send_key
+order by answer_id desc
+limit 1
+
+-- name: unclaim_alert
+delete from answer_alert where send_key = :send_key
+
 -- name: asked
 select count(*) from signup where address_hash = :address_hash and asked_at > :since
 

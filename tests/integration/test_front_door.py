@@ -34,7 +34,7 @@ def test_answers_choices_and_sign_ups_are_on_the_profile_the_next_day(tmp_path: 
         choose(connection, "K1", {"language": "fa", "paused_until": "2026-04-30"}, ws.as_of)
 
     next_day = workspace(tmp_path / "home", "2026-04-01")
-    assert export(next_day).files == 4
+    assert export(next_day).files == 5
     land(next_day, "engine", next_day.home.engine)
     report = judge(next_day)
     assert (report.files_refused, report.rows_bad) == (0, 0)
@@ -46,8 +46,12 @@ def test_answers_choices_and_sign_ups_are_on_the_profile_the_next_day(tmp_path: 
             "select email, acquisition_source from customers where customer_id like 'p%'"
         )
         assert new.fetchall() == [("new@mail.example", "web")]
+        words = duck.execute(
+            "select customer_id, channel, granted, origin from consents"
+        ).fetchall()
     with next_day.store.read() as connection:
         person = connection.scalar("select customer_id from consent where granted = 1")
+    assert words == [(person, "email", True, "sign-up form")]
     assert found == [
         ("K1", "fa", date(2026, 4, 30), 4),
         ("K2", "de", None, None),

@@ -348,6 +348,25 @@ def test_an_answer_is_written_down_by_post_and_can_be_changed(
     assert [tuple(row.values()) for row in found] == [(3, None), (3, words), (10, None)]
 
 
+@SQLITE
+def test_staff_is_written_to_once_about_a_low_answer(tmp_path: Path, store_url: str) -> None:
+    home = tmp_path / "home"
+    ws = workspace(home, store_url=store_url, staff_email="staff@shop.example")
+    deaf = workspace(home, store_url=store_url, staff_email="staff@shop.example",
+                     messenger="smtp", smtp_url="smtp://127.0.0.1:1")  # fmt: skip
+    publish(ws, customers=[customer(1)])
+    paths = [link(ws, SCORE, key) for key in enqueue(ws, outbox_row("c1"), outbox_row("c2"))]
+    with served(deaf) as client:
+        submit(client, f"{paths[0]}/2", score="2")  # nobody can be told
+    with served(ws) as client:
+        for score in ("6", "3", "9", "0"):
+            submit(client, f"{paths[1]}/{score}", score=score)
+        submit(client, paths[1], comment="Cold <tea>")
+    told = [path.read_text(encoding="utf-8") for path in (home / "mail").rglob("alert-*.eml")]
+    assert sorted("Customer c1" in mail for mail in told) == [False, True]
+    assert all("To: staff@shop.example" in mail for mail in told)
+
+
 # Signing up
 
 

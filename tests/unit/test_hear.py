@@ -13,11 +13,12 @@ from sqlalchemy.exc import DatabaseError
 
 from tessera import clock
 from tessera.addresses import address_hash
+from tessera.consent.ledger import Word, record
 from tessera.consent.preferences import choose
 from tessera.errors import BadInput
 from tessera.feeds import FEEDS
 from tessera.hear import export, hear, hearing
-from tessera.hear.answers import latest
+from tessera.hear.answers import latest, promotion
 from tessera.hear.events import parse, read
 from tessera.hear.hearing import take_in
 from tessera.testing import workspace
@@ -124,6 +125,7 @@ def test_an_unsubscription_withdraws_consent_with_where_and_when(
             "origin": "provider unsubscribe",
             "wording_version": None,
             "proof": None,
+            "noted_at": "2026-03-31T00:00:00+00:00",
         }
     ]
 
@@ -538,6 +540,29 @@ def test_answers_choices_and_sign_ups_come_back_by_the_front_door(ws: Workspace)
     assert left == ["s0"]  # who never confirmed is forgotten
 
 
+@BOTH_STORES
+def test_consents_are_exported_by_when_we_learnt_of_them(ws: Workspace) -> None:
+    """What a provider tells late is not lost, and of two words of one second the no is told."""
+    (key,) = enqueue(ws, outbox_row("c1", state="accepted"))
+    said_at = clock.parse_as_of("2026-03-30T09:00", "UTC")
+    with ws.store.write() as connection:
+        for granted in (True, False):
+            record(connection, Word("c2", "email", granted, "page"), said_at)
+    assert export(ws).consents == 1  # the file of the 30th is written
+    late = event("unsubscribe", key, timestamp=int(said_at.timestamp()))
+    take_in(ws.store, [late, late], ws.as_of)
+    assert export(on(ws, "2026-04-01")).consents == 1
+    found = [
+        row
+        for path in sorted((ws.home.engine / "consents").glob("*.parquet"))
+        for row in pq.read_table(path).to_pylist()
+    ]
+    assert [(r["customer_id"], r["granted"], str(r["recorded_at"])) for r in found] == [
+        (name, False, "2026-03-30 09:00:00") for name in ("c2", "c1")
+    ]
+    assert export(on(ws, "2026-04-01")).files == 0
+
+
 @SQLITE
 def test_answers_below_seven_are_listed_with_what_could_be_better(
     ws: Workspace, capsys: pytest.CaptureFixture[str]
@@ -559,3 +584,24 @@ def test_answers_below_seven_are_listed_with_what_could_be_better(
     assert [(row["score"], row["comment"]) for row in found] == [(2, "Cold")]
     command(below=11, days=30, home=ws.home.root, as_of="2026-03-31", as_json=True)
     assert json.loads(capsys.readouterr().out) == []  # the home's own store, where nobody answered
+
+
+@SQLITE
+def test_the_net_promoter_score_says_how_far_it_is_to_be_trusted(ws: Workspace) -> None:
+    given = [("02", 9)] * 60 + [("02", 8)] * 20 + [("02", 3)] * 20 + [("03", 10)]
+    with ws.store.write() as connection:
+        for number, (month, score) in enumerate([*given, ("03", 10), ("03", 2)]):
+            connection.run(
+                "insert into answer (send_key, customer_id, score, answered_at) "
+                "values (:k, 'c', :s, :at)",
+                k=f"k{min(number, 101)}", s=score, at=f"2026-{month}-01T00:00:00+00:00",
+            )  # fmt: skip
+    february, march = promotion(ws, days=90)
+    assert (february.month, february.answers, february.score) == ("2026-02", 100, 40.0)
+    # The textbook says 24 to 56; three imagined answers draw it towards the middle
+    assert 20 < february.low < 26
+    assert 53 < february.high < 56
+    assert (march.answers, march.score) == (2, 0.0)  # who changes their mind counts once
+    assert (march.low, march.high) == (-march.high, march.high)
+    assert march.high > 60, "two answers say next to nothing"
+    assert promotion(ws, days=1) == []
