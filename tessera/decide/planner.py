@@ -25,6 +25,7 @@ from tessera.decide.campaign import Campaign
 from tessera.decide.policy import ContactPolicy
 from tessera.decide.reasons import Reason
 from tessera.decide.tables import Course
+from tessera.quoting import literal
 from tessera.store import Connection, queries
 from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
@@ -390,8 +391,9 @@ def _keep(duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign]) -
         path = folder / f"{campaign.campaign}.parquet"
         beside = path.with_name(f".{path.name}")  # the lock is ours, so the name is free
         duck.execute("set variable campaign = ?", [campaign.campaign])
-        target = str(beside).replace("'", "''")
-        duck.execute(f"copy ({SQL['kept']}) to '{target}' (format parquet, compression zstd)")
+        duck.execute(
+            f"copy ({SQL['kept']}) to {literal(str(beside))} (format parquet, compression zstd)"
+        )
         beside.replace(path)
 
 
