@@ -14,6 +14,7 @@ from tessera.decide import index
 from tessera.decide.reasons import Reason
 from tessera.errors import BadInput
 from tessera.home import Home
+from tessera.quoting import literal
 
 COLUMNS = (
     "business_date",
@@ -69,17 +70,27 @@ def find(home: Home, asked: Question, *, limit: int | None = None) -> list[dict[
         found = connection.execute(
             "select * replace (strftime(send_at, '%Y-%m-%dT%H:%M:%S+00:00') as send_at, "
             "strftime(decided_at, '%Y-%m-%dT%H:%M:%S+00:00') as decided_at) "
-            "from read_parquet($files, union_by_name = true, hive_partitioning = false) "
-            "where ($customer_id is null or customer_id = $customer_id) "
-            "and ($campaign is null or campaign = $campaign) "
-            "and ($reason is null or reason = $reason) "
-            "and ($on is null or business_date = $on) "
-            "and ($since is null or business_date >= $since) "
-            "order by business_date, campaign, customer_id, step, occurrence limit $limit",
-            {"files": files, "limit": limit, **asdict(asked)},
+            f"from read_parquet([{', '.join(map(literal, files))}], union_by_name = true, "
+            f"hive_partitioning = false) where {_condition(asked)} "
+            "order by business_date, campaign, customer_id, step, occurrence "
+            + ("" if limit is None else f"limit {limit:d}")
         )
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _condition(asked: Question) -> str:
+    """In plain SQL: DuckDB imports pandas for a parameter, a third of the time of a question."""
+    wanted = {
+        name: literal(str(value)) for name, value in asdict(asked).items() if value is not None
+    }
+    tests = {"on": "business_date = {}", "since": "business_date >= {}"}
+    return " and ".join(
+        [
+            "true",
+            *(tests.get(name, f"{name} = {{}}").format(value) for name, value in wanted.items()),
+        ]
+    )
 
 
 def _files(home: Home, asked: Question) -> Iterator[str]:

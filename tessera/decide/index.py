@@ -22,6 +22,7 @@ from pathlib import Path
 import duckdb
 
 from tessera.home import Home
+from tessera.quoting import literal
 
 ROWS = 20_000  # in a bucket, or up to twice as many
 ROW_GROUP = 2_048  # sorted, so that hardly more than one of them is read
@@ -131,10 +132,9 @@ def _copy(files: list[str], target: Path, *, memory: str, spill: Path) -> int:
         connection.read_parquet(files, union_by_name=True).create_view("kept")
         rows = int(connection.execute("select count(*) from kept").fetchall()[0][0])
         buckets = min(BUCKETS_MAX, 1 << max(0, (rows // ROWS).bit_length() - 1))
-        place = str(target).replace("'", "''")
         connection.execute(
             f"copy (select *, {HASH} % {buckets} as bucket from kept order by customer_id) "
-            f"to '{place}' (format parquet, compression zstd, row_group_size {ROW_GROUP}, "
+            f"to {literal(str(target))} (format parquet, compression zstd, row_group_size {ROW_GROUP}, "
             "partition_by (bucket))"
         )
     return buckets

@@ -13,8 +13,8 @@ select address_hash, scope, cause from suppression where channel = 'email'
 -- Messages of other days that a rule may ask about: near enough to count under a cap, of these
 -- campaigns, or with this content. Who was late counts from when the provider took the message.
 select
-    customer_id, household_id, campaign, campaign_version, step, occurrence, purpose, channel, tags,
-    template, variant, business_date,
+    customer_id, campaign, campaign_version, step, occurrence, purpose, tags, template, variant,
+    business_date,
     case when state = 'accepted' and state_at > send_at then state_at else send_at end as send_at,
     state
 from outbox

@@ -11,6 +11,12 @@ create or replace macro bucket(draw, customer_id) as (
     cast('0x' || left(md5(concat(draw, chr(31), customer_id)), 8) as uinteger) % 10000
 )
 
+-- name: unit_of
+-- Where a person falls in the draw of a step's content.
+create or replace macro unit_of(campaign, step, customer_id, units) as (
+    if(units = 1, 0, bucket(concat(campaign, '/', step), customer_id) * units // 10000)
+)
+
 -- name: lot
 -- The order among equals: a number nobody chose that is the same every time.
 create or replace macro lot(draw, salt) as ((draw * salt) % 4294967296)
@@ -81,8 +87,8 @@ where purpose = 'marketing' and (not granted or recorded_at <= getvariable('as_o
 group by customer_id
 
 -- name: reach
--- What stops any message of a purpose to a person, the first rule that does; null: nothing. And
--- how tired of us the person is.
+-- What stops any message of a purpose to a person, the first rule that does; null: nothing. How
+-- tired of us the person is; and what else every candidate is asked, so that one join brings it all.
 create or replace temp table reach as
 with stop as (
     select
@@ -108,6 +114,10 @@ tired as (
 
 select
     person.cid,
+    person.gid,
+    person.customer_id,
+    person.timezone,
+    person.draw,
     coalesce(tired.level, 0) as level,
     frequency.value as pace,
     word.said_at as refused_at,
@@ -403,9 +413,15 @@ inner join past
 where past.is_live and candidate.started_at is null and course.re_entry_after_days is not null
 group by candidate.rowid
 
+-- name: turn
+-- The content that each unit of a step's draw falls on.
+create or replace temp table turn as
+select step_id, unnest(range(first_unit, first_unit + weight)) as unit, units, number, variant, template
+from content
+
 -- name: picked
--- The content each candidate would get: of several variants the one its person's lot falls on, or,
--- where this person has seen one of them, the next that was seen least. `seen_on`: all were.
+-- The content for those to whom chance may not give it, since they have seen it or another of its
+-- variants: the next that was seen least. `seen_on`: all were.
 create or replace temp table picked as
 with seen as (
     select cid, template, max(business_date) as seen_on, count(*) as times
@@ -414,37 +430,30 @@ with seen as (
     group by cid, template
 ),
 
-drawn as (
-    select
-        candidate.rowid as id,
-        candidate.cid,
-        step.step_id,
-        step.contents,
-        course.may_repeat,
-        bucket(concat(course.campaign, '/', step.step), person.customer_id)
-        * (select any_value(units) from content where content.step_id = step.step_id)
-        // 10000 as unit
-    from candidate
-    inner join course on candidate.course_id = course.course_id
-    inner join step on candidate.step_id = step.step_id and step.contents > 1
-    inner join person on candidate.cid = person.cid
-    where candidate.through_on is null
-),
-
-fallen as (
-    select drawn.*, content.number, content.variant, content.template
-    from drawn
-    inner join content
-        on
-            drawn.step_id = content.step_id
-            and drawn.unit >= content.first_unit
-            and drawn.unit < content.first_unit + content.weight
-),
-
 familiar as (
     select distinct seen.cid, content.step_id
     from seen
     inner join content on seen.template = content.template
+),
+
+fallen as (
+    select
+        candidate.rowid as id,
+        candidate.cid,
+        course.may_repeat,
+        step.contents,
+        turn.step_id,
+        turn.number
+    from candidate
+    inner join familiar on candidate.cid = familiar.cid and candidate.step_id = familiar.step_id
+    inner join course on candidate.course_id = course.course_id
+    inner join step on candidate.step_id = step.step_id
+    inner join person on candidate.cid = person.cid
+    inner join turn
+        on
+            step.step_id = turn.step_id
+            and turn.unit = unit_of(course.campaign, step.step, person.customer_id, turn.units)
+    where candidate.through_on is null
 ),
 
 choice as (
@@ -457,15 +466,10 @@ choice as (
         coalesce(seen.times, 0) as times,
         (content.number - fallen.number + fallen.contents) % fallen.contents as turn
     from fallen
-    semi join familiar on fallen.cid = familiar.cid and fallen.step_id = familiar.step_id
     inner join content on fallen.step_id = content.step_id and content.weight > 0
     left join seen on fallen.cid = seen.cid and content.template = seen.template
 )
 
-select fallen.id, fallen.variant, fallen.template, cast(null as date) as seen_on
-from fallen
-anti join familiar on fallen.cid = familiar.cid and fallen.step_id = familiar.step_id
-union all
 select
     id,
     arg_min(variant, (times, turn)) as variant,
@@ -473,13 +477,6 @@ select
     if(any_value(may_repeat) or min(times) = 0, null, min(seen_on)) as seen_on
 from choice
 group by id
-union all
-select candidate.rowid, '', step.template, seen.seen_on
-from candidate
-inner join course on candidate.course_id = course.course_id
-inner join step on candidate.step_id = step.step_id and step.contents = 1
-inner join seen on candidate.cid = seen.cid and step.template = seen.template
-where not course.may_repeat and candidate.through_on is null
 
 -- name: paced
 -- Candidates whose campaign's own rhythm is full, and its rule; half as often for the tired.
@@ -539,7 +536,7 @@ with asked as (
             when course.purpose = 'service' and reach.service is not null then reach.service
             when
                 course.control_group > 0
-                and bucket(course.campaign, person.customer_id) < course.control_group
+                and bucket(course.campaign, reach.customer_id) < course.control_group
                 then {'reason': 'control_group', 'by': course.campaign}
             when candidate.through_on is not null
                 then {'reason': 're_entry', 'by': concat('planned on ', candidate.through_on)}
@@ -582,8 +579,15 @@ with asked as (
                 then {'reason': 'outside_window', 'by': concat(course.hours, ' ', slot.zone)}
             when paced.label is not null then {'reason': 'capped', 'by': paced.label}
         end as late,
-        coalesce(picked.variant, '') as variant,
+        picked.variant,
         coalesce(picked.template, step.template) as template,
+        if(candidate.through_on is null and picked.id is null, unit_of(
+            course.campaign, step.step, reach.customer_id, draw.units
+        ), null) as unit,
+        reach.gid,
+        reach.level,
+        reach.pace,
+        lot(reach.draw, step.salt) as lot,
         slot.zone,
         slot.send_from,
         slot.send_until,
@@ -592,10 +596,11 @@ with asked as (
     from candidate
     inner join course on candidate.course_id = course.course_id
     inner join step on candidate.step_id = step.step_id
-    inner join person on candidate.cid = person.cid
+    inner join (select distinct step_id, units from content) as draw
+        on candidate.step_id = draw.step_id
     inner join reach on candidate.cid = reach.cid
     left join slot
-        on course.hours_id = slot.hours_id and person.timezone is not distinct from slot.timezone
+        on course.hours_id = slot.hours_id and reach.timezone is not distinct from slot.timezone
     left join planned
         on
             candidate.cid = planned.cid
@@ -612,7 +617,12 @@ with asked as (
 )
 
 select
-    * exclude (id, counted_from, is_in_audience, started_at, through_on, early, late),
+    asked.* exclude (
+        id, counted_from, is_in_audience, started_at, through_on, early, late, unit
+    ) replace (
+        coalesce(turn.variant, asked.variant, '') as variant,
+        coalesce(turn.template, asked.template) as template
+    ),
     if(
         early is null and late is null and planned_key is null,
         nullif(greatest(due_on, scheduled_on), getvariable('today')), null
@@ -625,6 +635,7 @@ select
         else late
     end as verdict
 from asked
+left join turn on asked.step_id = turn.step_id and asked.unit = turn.unit
 
 -- name: dropped
 -- What was given up for good earlier today says why in its message.
@@ -670,8 +681,13 @@ select
     planned.variant,
     planned.timezone as zone,
     0 as due_in,
-    dropped(planned.state_reason) as verdict
+    dropped(planned.state_reason) as verdict,
+    reach.gid,
+    reach.level,
+    reach.pace,
+    lot(reach.draw, coalesce(step.salt, 1)) as lot
 from planned
+inner join reach on planned.cid = reach.cid
 inner join course on planned.campaign = course.campaign and course.is_current and course.due_in = 0
 left join step on course.course_id = step.course_id and planned.step = step.step
 where planned.send_key not in (select planned_key from judged where planned_key is not null)
@@ -689,36 +705,28 @@ from (
     select
         judged.rowid as id,
         judged.cid,
-        person.gid,
+        judged.gid,
+        judged.step_id,
         judged.expected_value,
-        judged.template,
+        judged.lot,
         judged.occurrence,
-        course.campaign,
+        judged.template,
+        judged.level,
+        judged.pace,
+        course.course_id,
         course.priority,
-        coalesce(planned.purpose, course.purpose) as purpose,
-        if(planned.tags is null, course.tag_bits, bits_of(planned.tags)) as tag_bits,
-        course.may_repeat,
-        coalesce(planned.step, step.step) as step,
-        reach.level,
-        reach.pace,
-        planned.send_key is not null as is_planned,
+        course.purpose,
+        course.tag_bits,
+        judged.planned_key,
         judged.coming_on is not null as is_coming,
         judged.coming_on,
         -- One verdict does for all candidates of a person that are alike under the caps.
         if(judged.coming_on is null, course.class_id, -1 - judged.rowid) as class_id,
-        coalesce(
-            cast(left(planned.send_at, 19) as timestamp),
-            judged.send_from + to_days(coalesce(judged.coming_on - getvariable('today'), 0))
-        ) as send_at,
+        judged.send_from + to_days(coalesce(judged.coming_on - getvariable('today'), 0)) as send_at,
         least(judged.send_until, course.ends_at)
-        + to_days(coalesce(judged.coming_on - getvariable('today'), 0)) as send_until,
-        lot(person.draw, step.salt) as lot
+        + to_days(coalesce(judged.coming_on - getvariable('today'), 0)) as send_until
     from judged
-    inner join person on judged.cid = person.cid
-    inner join reach on judged.cid = reach.cid
     inner join course on judged.course_id = course.course_id
-    left join step on judged.step_id = step.step_id
-    left join planned on judged.planned_key = planned.send_key
     where
         (judged.verdict is null and judged.due_in = 0)
         or judged.coming_on <= getvariable('today') + getvariable('reserve_days')
@@ -741,10 +749,9 @@ from (
                 contender.occurrence, contender.cid
         ) as place
     from contender
-    inner join judged on contender.id = judged.rowid
-    inner join step on judged.step_id = step.step_id
+    inner join step on contender.step_id = step.step_id
     inner join reward on step.reward = reward.reward
-    where not contender.is_coming and not contender.is_planned
+    where not contender.is_coming and contender.planned_key is null
 )
 where place > remaining
 
@@ -771,13 +778,15 @@ where
     and planned.campaign not in (select campaign from course where due_in = 0)
 union all
 select
-    cid, gid, campaign, step, template, purpose, tag_bits, send_at, rank, false, null
+    contender.cid, contender.gid, planned.campaign, planned.step, planned.template,
+    planned.purpose, bits_of(planned.tags), cast(left(planned.send_at, 19) as timestamp),
+    contender.rank, false, null
 from contender
-where is_planned
+inner join planned on contender.planned_key = planned.send_key
 
 -- name: waiting
 create or replace temp table waiting as
-select id, cid, gid, class_id, rank from contender where not is_planned
+select id, cid, gid, class_id, rank from contender where planned_key is null
 
 -- name: lost
 create or replace temp table lost (id bigint, verdict struct(reason varchar, "by" varchar))
@@ -796,191 +805,180 @@ create or replace temp table granted (id bigint, send_at timestamp)
 -- there already. A cap counts the messages less than its span away on either side, so that no
 -- span of that length ever holds more.
 create or replace temp table contest as
-select contender.*
+select contender.*, course.campaign, course.may_repeat, step.step
 from contender
-where contender.id in (select arg_min(id, rank) from waiting group by gid)
+semi join (select arg_min(id, rank) as id from waiting group by gid) as best
+    on contender.id = best.id
+inner join course on contender.course_id = course.course_id
+inner join step on contender.step_id = step.step_id
 
 -- name: limited
--- Each contest with each cap that it must fit under.
+-- Each contest with each cap that it must fit under, and how many messages that cap counts: at the
+-- start of the slot all, those that are sure to go, those of earlier days; and, at its end, all.
+-- Of today's messages the worst that goes before, the best that goes after, and the last that is yet
+-- to come, by their ranks.
 create or replace temp table limited as
-select
-    contest.id,
-    contest.cid,
-    contest.gid,
-    contest.purpose,
-    contest.send_at,
-    contest.send_until,
-    cap.position,
-    cap.label,
-    cap.most,
-    cap.per_household,
-    cap.tag_bits as cap_bits,
-    to_minutes(cap.minutes) as span
-from contest
-inner join cap
-    on
-        contest.purpose = cap.purpose
-        and (cap.tag_bits & contest.tag_bits) = cap.tag_bits
-        and (cap.level is null or cap.level = contest.level)
-        and (cap.pace is null or cap.pace = contest.pace)
+with bound as (
+    select
+        contest.id,
+        contest.cid,
+        contest.gid,
+        contest.purpose,
+        contest.rank,
+        contest.send_at,
+        contest.send_until,
+        cap.position,
+        cap.most,
+        cap.per_household,
+        cap.tag_bits as cap_bits,
+        to_minutes(cap.minutes) as span
+    from contest
+    inner join cap
+        on
+            contest.purpose = cap.purpose
+            and (cap.tag_bits & contest.tag_bits) = cap.tag_bits
+            and (cap.level is null or cap.level = contest.level)
+            and (cap.pace is null or cap.pace = contest.pace)
+),
 
--- name: tight
--- Contests for which a cap has no room at the start of their slot; all others are granted as they
--- are, which is quicker told by counting than by looking at the messages.
-create or replace temp table tight as
-with counted as (
-    select limited.id, limited.position, count(*) as messages
-    from limited
-    inner join message on limited.gid = message.gid and limited.purpose = message.purpose
+near as (
+    select
+        bound.id,
+        bound.position,
+        bound.rank as own,
+        message.rank,
+        message.is_coming,
+        message.send_at,
+        message.send_at < bound.send_at + bound.span as is_now,
+        message.send_at >= bound.send_until - bound.span as is_late
+    from bound
+    inner join message on bound.gid = message.gid and bound.purpose = message.purpose
     where
-        (limited.per_household or limited.cid = message.cid)
-        and (limited.cap_bits & message.tag_bits) = limited.cap_bits
-        and message.send_at > limited.send_at - limited.span
-        and message.send_at < limited.send_at + limited.span
-    group by limited.id, limited.position
+        (bound.per_household or bound.cid = message.cid)
+        and (bound.cap_bits & message.tag_bits) = bound.cap_bits
+        and message.send_at > bound.send_at - bound.span
+        and message.send_at < bound.send_until + bound.span
+),
+
+counted as (
+    select
+        id,
+        position,
+        count(*) filter (is_now) as now,
+        count(*) filter (is_now and not is_coming) as firm,
+        count(*) filter (is_now and not is_coming and rank = 0) as sent,
+        count(*) filter (is_late) as late,
+        max(rank) filter (is_now and rank between 1 and own) as better,
+        min(rank) filter (is_now and rank > own) as worse,
+        max({'at': send_at, 'rank': rank}) filter (is_now and is_coming) as coming
+    from near
+    group by id, position
 )
 
-select distinct limited.id
-from limited
-left join counted on limited.id = counted.id and limited.position = counted.position
-where coalesce(counted.messages, 0) >= limited.most
+select
+    bound.* exclude (rank),
+    coalesce(counted.now, 0) as now,
+    coalesce(counted.firm, 0) as firm,
+    coalesce(counted.sent, 0) as sent,
+    coalesce(counted.late, 0) as late,
+    coalesce(counted.better, counted.worse) as rival,
+    counted.coming['rank'] as coming
+from bound
+left join counted on bound.id = counted.id and bound.position = counted.position
 
--- name: met
--- The caps of the tight ones, with the messages near enough to count. Two joins, since an outer join
--- on anything but equals would look at all pairs.
-create or replace temp table met as
-with counted as (
+-- name: tight
+-- Contests for which a cap has no room at the start of their slot, and the first such cap with what
+-- takes its place; all others are granted as they are. `is_movable`: the slot's end might do.
+create or replace temp table tight as
+select
+    id,
+    bool_and(most > late) as is_movable,
+    min(position) filter (sent >= most) as capped,
+    min({'position': position, 'rank': rival}) filter (firm >= most) as outranked,
+    min({'position': position, 'rank': coming}) filter (now >= most) as reserved
+from limited
+group by id
+having bool_or(now >= most)
+
+-- name: later
+-- The first instant of its slot at which a contest that is movable fits: when, under every cap, the
+-- oldest of as many messages as it allows has fallen out of its span.
+create or replace temp table later as
+with met as (
     select
         limited.id,
         limited.position,
-        list({
-            'at': message.send_at, 'rank': message.rank, 'is_coming': message.is_coming,
-            'said': concat(message.campaign, '/', message.step, ' on ' || message.coming_on)
-        } order by message.send_at desc) as messages
+        any_value(limited.most) as most,
+        any_value(limited.span) as span,
+        any_value(limited.send_at) as send_at,
+        list(message.send_at order by message.send_at desc) as times
     from limited
-    semi join tight on limited.id = tight.id
     inner join message on limited.gid = message.gid and limited.purpose = message.purpose
     where
-        (limited.per_household or limited.cid = message.cid)
+        limited.id in (select id from tight where is_movable)
+        and (limited.per_household or limited.cid = message.cid)
         and (limited.cap_bits & message.tag_bits) = limited.cap_bits
         and message.send_at > limited.send_at - limited.span
         and message.send_at < limited.send_until + limited.span
     group by limited.id, limited.position
+),
+
+free as (
+    select id, max(greatest(send_at, times[most] + span)) as at
+    from met
+    group by id
 )
 
-select limited.id, limited.position, limited.label, limited.most, limited.span, counted.messages
-from limited
-semi join tight on limited.id = tight.id
-left join counted on limited.id = counted.id and limited.position = counted.position
+select free.id, any_value(free.at) as at
+from free
+inner join met on free.id = met.id
+group by free.id
+having bool_and(len(list_filter(
+    met.times, lambda one: one > free.at - met.span and one < free.at + met.span
+)) < met.most)
 
 -- name: place
--- The first instant of the slot at which every cap has room: now, or when the oldest of as many
--- messages as a cap allows falls out of its span.
+-- When each contest goes, or why it does not.
 create or replace temp table place as
-with narrow as (
-    select contest.* from contest
-    semi join tight on contest.id = tight.id
-),
-
-earliest as (
+with refused as (
     select
         contest.id,
-        max(case
-            when met.most is null or coalesce(len(met.messages), 0) < met.most
-                then contest.send_at
-            when met.most = 0 then timestamp 'infinity'
-            else greatest(contest.send_at, met.messages[met.most]['at'] + met.span)
-        end) as free_at
-    from narrow as contest
-    left join met on contest.id = met.id
-    group by contest.id
+        contest.gid,
+        case
+            when tight.capped is not null then 'capped'
+            when tight.outranked is not null then 'outranked'
+            else 'reserved'
+        end as reason,
+        coalesce(tight.capped, tight.outranked['position'], tight.reserved['position']) as position,
+        coalesce(tight.outranked, tight.reserved)['rank'] as rank
+    from contest
+    inner join tight on contest.id = tight.id
+    anti join later on contest.id = later.id
 ),
 
--- Each contest at the start of its slot, and where it might be later.
-tried as (
-    select contest.id, contest.send_at as at, contest.rank from narrow as contest
-    union
-    select contest.id, earliest.free_at, contest.rank
-    from narrow as contest
-    inner join earliest on contest.id = earliest.id
-    where earliest.free_at < contest.send_until
-),
-
-full_cap as (
+named as (
     select
-        tried.id,
-        tried.at,
-        met.position,
-        met.label,
-        met.most,
-        list_filter(
-            met.messages,
-            lambda one: one['at'] > tried.at - met.span and one['at'] < tried.at + met.span
-        ) as found
-    from tried
-    inner join met on tried.id = met.id
-    where len(found) >= met.most or met.most = 0
-),
-
-first_room as (
-    select tried.id, min(tried.at) as at
-    from tried
-    left join full_cap on tried.id = full_cap.id and tried.at = full_cap.at
-    where full_cap.id is null
-    group by tried.id
-),
-
-why as (
-    select
-        full_cap.id,
-        min_by(full_cap.label, full_cap.position) filter (
-            coalesce(len(list_filter(
-                full_cap.found, lambda one: one['rank'] = 0 and not one['is_coming']
-            )), 0) >= full_cap.most
-        ) as capped_by,
-        min_by(
-            concat(
-                coalesce(
-                    list_max(list_transform(
-                        list_filter(full_cap.found, lambda one: one['rank'] between 1 and contest.rank),
-                        lambda one: {'rank': one['rank'], 'said': one['said']}
-                    ))['said'],
-                    list_min(list_transform(
-                        list_filter(full_cap.found, lambda one: one['rank'] > contest.rank),
-                        lambda one: {'rank': one['rank'], 'said': one['said']}
-                    ))['said']
-                ),
-                ' (', full_cap.label, ')'
-            ), full_cap.position
-        ) filter (
-            coalesce(len(list_filter(full_cap.found, lambda one: not one['is_coming'])), 0)
-            >= full_cap.most
-        ) as outranked_by,
-        min_by(
-            concat(list_filter(full_cap.found, lambda one: one['is_coming'])[1]['said'], ' (', full_cap.label, ')'),
-            full_cap.position
-        ) as reserved_by
-    from full_cap
-    inner join narrow as contest on full_cap.id = contest.id and full_cap.at = contest.send_at
-    group by full_cap.id
+        refused.id,
+        concat(course.campaign, '/', step.step, ' on ' || contender.coming_on) as said
+    from contender
+    inner join refused on contender.gid = refused.gid and contender.rank = refused.rank
+    inner join course on contender.course_id = course.course_id
+    inner join step on contender.step_id = step.step_id
 )
 
 select
     contest.id,
-    first_room.at,
+    coalesce(later.at, contest.send_at) as at,
     case
-        when first_room.at is not null then null
-        when why.capped_by is not null then {'reason': 'capped', 'by': why.capped_by}
-        when why.outranked_by is not null then {'reason': 'outranked', 'by': why.outranked_by}
-        else {'reason': 'reserved', 'by': why.reserved_by}
+        when refused.reason = 'capped' then {'reason': refused.reason, 'by': cap.label}
+        when refused.id is not null
+            then {'reason': refused.reason, 'by': concat(named.said, ' (', cap.label, ')')}
     end as verdict
-from narrow as contest
-left join first_room on contest.id = first_room.id
-left join why on contest.id = why.id
-union all
-select contest.id, contest.send_at, null
 from contest
-anti join tight on contest.id = tight.id
+left join later on contest.id = later.id
+left join refused on contest.id = refused.id
+left join cap on refused.position = cap.position
+left join named on refused.id = named.id
 
 -- name: rival
 -- The same step or content twice in one pass.
@@ -1034,26 +1032,34 @@ anti join contest on waiting.id = contest.id
 anti join closed on waiting.cid = closed.cid and waiting.class_id = closed.class_id
 
 -- name: outcome
+-- What becomes of every candidate of today, and when.
 create or replace temp table outcome as
 select
-    judged.rowid as id,
-    course.campaign,
-    judged.planned_key is null as is_new,
+    judged.course_id,
+    judged.cid,
+    judged.step_id,
+    judged.occurrence,
+    judged.variant,
+    judged.template,
+    judged.zone,
+    judged.expected_value,
+    judged.planned_key,
+    judged.send_from,
+    judged.send_until,
     case
         when judged.verdict is not null then judged.verdict
         when spent.id is not null then {'reason': 'no_reward_left', 'by': spent.reward}
         when lost.verdict is not null then lost.verdict
-        when granted.id is null and not now.is_planned then closed.verdict
+        when granted.id is null and judged.planned_key is null then closed.verdict
         else {'reason': 'planned', 'by': null}
     end as verdict,
-    coalesce(granted.send_at, if(now.is_planned, now.send_at, null)) as send_at
+    if(judged.verdict is null, granted.send_at, null) as send_at
 from judged
 inner join course on judged.course_id = course.course_id
-left join (select * from contender where not is_coming) as now on judged.rowid = now.id
+left join granted on judged.rowid = granted.id
+left join lost on judged.rowid = lost.id
 left join spent on judged.rowid = spent.id
-left join granted on now.id = granted.id
-left join lost on now.id = lost.id
-left join closed on now.cid = closed.cid and now.class_id = closed.class_id
+left join closed on judged.cid = closed.cid and course.class_id = closed.class_id
 where judged.due_in = 0
 
 -- name: decision
@@ -1066,44 +1072,46 @@ select
     course.campaign,
     coalesce(planned.campaign_version, course.version) as campaign_version,
     coalesce(planned.step, step.step) as step,
-    coalesce(planned.variant, judged.variant) as variant,
+    coalesce(planned.variant, outcome.variant) as variant,
     person.customer_id,
     coalesce(planned.household_id, person.household_id) as household_id,
-    judged.occurrence,
+    outcome.occurrence,
     'email' as channel,
     coalesce(planned.purpose, course.purpose) as purpose,
     coalesce(planned.tags, course.tags) as tags,
-    coalesce(planned.template, judged.template) as template,
+    coalesce(planned.template, outcome.template) as template,
     coalesce(planned.language, person.language) as language,
-    coalesce(planned.timezone, judged.zone) as timezone,
+    coalesce(planned.timezone, outcome.zone) as timezone,
     course.priority,
-    judged.expected_value,
+    outcome.expected_value,
     outcome.verdict['reason'] as reason,
     outcome.verdict['by'] as decided_by,
-    outcome.send_at,
+    coalesce(outcome.send_at, case
+        when outcome.verdict['reason'] = 'planned'
+            then cast(left(planned.send_at, 19) as timestamp)
+    end) as send_at,
     case
         when outcome.verdict['reason'] <> 'planned' then null
         when planned.send_key is not null then planned.send_key
         else left(sha256(concat_ws(
-            chr(31), person.customer_id, course.campaign, step.step, judged.occurrence
+            chr(31), person.customer_id, course.campaign, step.step, outcome.occurrence
         )), 32)
     end as send_key,
-    outcome.is_new,
+    outcome.planned_key is null as is_new,
     course.drops,
     least(
-        judged.send_until,
+        outcome.send_until,
         course.ends_at,
-        judged.send_from + to_hours(course.valid_hours)
+        outcome.send_from + to_hours(course.valid_hours)
     ) as not_after,
     course.course_id,
-    judged.cid,
+    outcome.cid,
     step.position
-from judged
-inner join outcome on judged.rowid = outcome.id
-inner join person on judged.cid = person.cid
-inner join course on judged.course_id = course.course_id
-left join step on judged.step_id = step.step_id
-left join planned on judged.planned_key = planned.send_key
+from outcome
+inner join person on outcome.cid = person.cid
+inner join course on outcome.course_id = course.course_id
+left join step on outcome.step_id = step.step_id
+left join planned on outcome.planned_key = planned.send_key
 
 -- name: kept
 select * exclude (is_new, drops, not_after, course_id, cid, position)
@@ -1153,11 +1161,11 @@ order by decision.send_key
 -- name: summary
 select
     campaign,
-    verdict['reason'] as reason,
+    reason,
     count(*) as candidates,
     strftime(min(send_at), '%Y-%m-%dT%H:%M:%S+00:00') as first_send_at,
     strftime(max(send_at), '%Y-%m-%dT%H:%M:%S+00:00') as last_send_at
-from outcome
+from decision
 group by all
 
 -- name: variant_score

@@ -25,6 +25,7 @@ from tessera.decide.campaign import Campaign
 from tessera.decide.policy import ContactPolicy
 from tessera.decide.reasons import Reason
 from tessera.decide.tables import Course
+from tessera.quoting import literal
 from tessera.store import Connection, queries
 from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
@@ -119,7 +120,11 @@ def dry_pass(
 
 
 def _connect(ws: Workspace) -> DuckDBPyConnection:
-    return marts.connect(ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads)
+    duck = marts.connect(ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads)
+    # The queries name the smaller side second. DuckDB's guess takes the millions of candidates for
+    # a few after some joins, and would build its tables of them.
+    duck.execute("set disabled_optimizers = 'build_side_probe_side'")
+    return duck
 
 
 def _chosen(ws: Workspace, rules: Rules, names: Sequence[str] | None) -> tuple[Campaign, ...]:
@@ -162,7 +167,7 @@ def _gather(
     duck.create_function(
         "hash_of_address", _hash_all, ["VARCHAR"], "VARCHAR", type=ARROW, null_handling=SPECIAL
     )
-    for macro in ("bucket", "lot", "hash_of", "dropped", "member"):
+    for macro in ("bucket", "unit_of", "lot", "hash_of", "dropped", "member"):
         duck.execute(SQL[macro])
     duck.execute(_bits_of(rules))
     duck.execute(SQL["person"].format(**_person(duck, current, rules)))
@@ -276,7 +281,7 @@ STEPS = (
         "journey",
         "candidate",
     ),
-    *("unmet", "over", "met_before", "picked", "paced", "judged", "still_planned"),
+    *("unmet", "over", "met_before", "turn", "picked", "paced", "judged", "still_planned"),
 )
 
 
@@ -369,7 +374,7 @@ def _arbitrate(duck: DuckDBPyConnection) -> None:
 
 
 ROUND = (
-    *("contest", "limited", "tight", "met", "place", "rival", "close", "beaten", "grant"),
+    *("contest", "limited", "tight", "later", "place", "rival", "close", "beaten", "grant"),
     *("place_granted", "still_waiting"),
 )
 
@@ -386,8 +391,9 @@ def _keep(duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign]) -
         path = folder / f"{campaign.campaign}.parquet"
         beside = path.with_name(f".{path.name}")  # the lock is ours, so the name is free
         duck.execute("set variable campaign = ?", [campaign.campaign])
-        target = str(beside).replace("'", "''")
-        duck.execute(f"copy ({SQL['kept']}) to '{target}' (format parquet, compression zstd)")
+        duck.execute(
+            f"copy ({SQL['kept']}) to {literal(str(beside))} (format parquet, compression zstd)"
+        )
         beside.replace(path)
 
 

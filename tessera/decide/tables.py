@@ -60,7 +60,7 @@ RHYTHM = _schema(text="cadence label", days="position most days until_day")
 CONSENT = _schema(text="customer_id purpose recorded_at", whole="granted")
 SUPPRESSION = _schema(text="address_hash scope cause")
 HISTORY = _schema(
-    text="customer_id household_id campaign campaign_version step occurrence purpose channel tags "
+    text="customer_id campaign campaign_version step occurrence purpose tags "
     "template variant business_date send_at state"
 )
 TODAY = _schema(

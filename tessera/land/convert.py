@@ -12,7 +12,7 @@ from babel import Locale
 
 from tessera.feeds import SQL_TYPES
 from tessera.land.plan import Column, Plan, guard
-from tessera.land.table import literal, name
+from tessera.quoting import literal, name
 from tessera.store import queries
 from tessera.units import minor_exponent
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tessera.errors import BadInput
 from tessera.feeds import Feed
-from tessera.land.table import literal, name
+from tessera.quoting import literal, name
 from tessera.say.links import keep
 from tessera.store import Connection, queries
 from tessera.workspace import Workspace

@@ -19,7 +19,8 @@ from tessera.land.manifest import Landing
 from tessera.land.mapping import Entry, Mapping
 from tessera.land.plan import Plan, plan, wanted
 from tessera.land.spool import Spooled, fetch, spool
-from tessera.land.table import literal, open_table
+from tessera.land.table import open_table
+from tessera.quoting import literal
 from tessera.workspace import Workspace
 
 ENGINE = "engine"  # the source of the engine's own rows

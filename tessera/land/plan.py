@@ -11,7 +11,8 @@ from tessera.documents import nearest
 from tessera.errors import BadInput
 from tessera.feeds import SQL_TYPES, Feed
 from tessera.land.mapping import FOLDER, Entry, Mapping, references
-from tessera.land.table import Table, literal, name
+from tessera.land.table import Table
+from tessera.quoting import literal, name
 
 ZONE = "(timezone)"  # what the entry says of a row's zone, beside a feed's column of that name
 FIRST_ROWS, COMMON_ZONES = 100_000, 20

@@ -18,8 +18,8 @@ from tessera.feeds import FEEDS
 from tessera.home import Home
 from tessera.land import manifest
 from tessera.land.sieve import sift
-from tessera.land.table import literal, name
 from tessera.land.verdict import Landed, Verdict
+from tessera.quoting import literal, name
 from tessera.store import queries
 from tessera.workspace import Workspace
 

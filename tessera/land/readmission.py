@@ -20,8 +20,8 @@ from tessera.home import Home
 from tessera.land import manifest, quarantine
 from tessera.land.manifest import Landing
 from tessera.land.quarantine import PAIR, Choice
-from tessera.land.table import literal, name
 from tessera.land.verdict import READMITTED, Landed
+from tessera.quoting import literal, name
 from tessera.store import Connection, queries
 from tessera.workspace import Workspace
 

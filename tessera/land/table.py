@@ -14,6 +14,7 @@ from tessera.land.delimited import MAX_LINE, RESERVED
 from tessera.land.encoding import Text, as_utf8
 from tessera.land.mapping import Entry, Format
 from tessera.land.spool import Spooled
+from tessera.quoting import literal, name
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,6 @@ class Table:
     careful: Callable[[], Table] | None = None  # to be read instead when `relation` fails
     may_break: bool = False  # `_row` is not always null
     text: Text | None = None  # None for formats that know their types
-
-
-def literal(value: str) -> str:
-    """`value` as an SQL literal."""
-    return "'" + value.replace("'", "''") + "'"
-
-
-def name(column: str) -> str:
-    """`column` as an SQL identifier."""
-    return '"' + column.replace('"', '""') + '"'
 
 
 def open_table(

@@ -22,7 +22,7 @@ from tessera.errors import BadInput
 from tessera.feeds import FEEDS
 from tessera.home import Home
 from tessera.land import manifest
-from tessera.land.table import literal
+from tessera.quoting import literal
 from tessera.store import Connection, queries
 from tessera.workspace import Workspace
 

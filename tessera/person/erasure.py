@@ -25,12 +25,12 @@ from tessera.feeds import FEEDS
 from tessera.home import Home
 from tessera.land import manifest, spool
 from tessera.land.erased import Keyring
-from tessera.land.table import literal
 from tessera.person import files, records
 from tessera.person import identity as who
 from tessera.person.held import held, written
 from tessera.person.identity import Identity
 from tessera.person.sweep import Sweep
+from tessera.quoting import literal
 from tessera.report import runs
 from tessera.warehouse.inputs import replace_text
 from tessera.workspace import Workspace

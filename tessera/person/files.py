@@ -19,9 +19,9 @@ from tessera.errors import BadInput
 from tessera.feeds import FEEDS, Feed
 from tessera.home import Home
 from tessera.land import erased
-from tessera.land.table import literal
 from tessera.person import held, records
 from tessera.person import identity as who
+from tessera.quoting import literal
 from tessera.store import Connection
 from tessera.warehouse.inputs import Green
 from tessera.warehouse.publish import LINES, prune

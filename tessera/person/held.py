@@ -12,10 +12,10 @@ from tessera.errors import BadInput
 from tessera.feeds import FEEDS, Feed
 from tessera.home import Home
 from tessera.land import erased
-from tessera.land.table import literal, name
 from tessera.person import identity as who
 from tessera.person import records
 from tessera.person.identity import Identity
+from tessera.quoting import literal, name
 from tessera.store import queries
 from tessera.warehouse import marts
 from tessera.warehouse.publish import LINES

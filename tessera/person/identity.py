@@ -14,7 +14,7 @@ import pyarrow as pa
 from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.land import erased
-from tessera.land.table import literal
+from tessera.quoting import literal
 from tessera.store import queries
 from tessera.warehouse import marts
 from tessera.workspace import Workspace

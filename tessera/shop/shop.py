@@ -14,6 +14,7 @@ from typing import Literal
 import duckdb
 
 from tessera.errors import BadInput
+from tessera.quoting import literal
 from tessera.shop import defects, words
 from tessera.shop.calendar import Period, default_start, periods
 from tessera.store import queries
@@ -79,8 +80,8 @@ class _Shop:
         self.rows[feed] = self.rows.get(feed, 0) + self.copy(query, file, EXPORTED[self.format])
 
     def copy(self, query: str, file: str, options: str) -> int:
-        path = str(self.directory / file).replace("'", "''")
-        [rows] = self.db.execute(f"copy ({query}) to '{path}' ({options})").fetchone() or [0]
+        path = literal(str(self.directory / file))
+        [rows] = self.db.execute(f"copy ({query}) to {path} ({options})").fetchone() or [0]
         return int(rows)
 
 

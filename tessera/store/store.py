@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from alembic.util import exc as alembic_exc
 from sqlalchemy import URL, Engine, create_engine, event, text
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import Connection as SqlConnection
@@ -151,7 +150,7 @@ class Store:
                 f"The store {parsed.render_as_string()} cannot be opened: {reason}. "
                 "Check TESSERA_STORE_URL."
             ) from error
-        except alembic_exc.CommandError:
+        except migrate.LaterVersion:
             raise BadInput(
                 f"The store {parsed.render_as_string()} was made by a later version of Tessera; "
                 "install that version."

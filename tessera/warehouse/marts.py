@@ -16,6 +16,7 @@ import duckdb
 
 from tessera.errors import BadInput
 from tessera.home import Home
+from tessera.quoting import literal
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ def connect(
     if threads:
         connection.execute(f"set threads = {threads}")
     for mart, files in snapshot.marts.items():
-        path = str(home.marts / files).replace("'", "''")
+        path = literal(str(home.marts / files))
         partitions = ", hive_types = {'file_id': bigint}" if "/*/" in files else ""
         connection.execute(
-            f"create view {mart} as select * from read_parquet('{path}', "
+            f"create view {mart} as select * from read_parquet({path}, "
             f"hive_partitioning = {bool(partitions)}{partitions})"
         )
     if "receipt_lines" in snapshot.marts:

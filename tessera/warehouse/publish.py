@@ -21,6 +21,7 @@ from tessera import clock
 from tessera.errors import BadInput
 from tessera.feeds import FEEDS, SQL_TYPES
 from tessera.home import Home
+from tessera.quoting import literal
 from tessera.warehouse.inputs import Green, replace_text
 from tessera.warehouse.marts import Snapshot, current
 
@@ -85,8 +86,8 @@ def _write(
         if before is not None and before.made.get(mart) == green.made[mart]:
             _link_folder(home.marts / before.name / mart, beside / mart)
         else:
-            path = str(beside / mart / "rows.parquet").replace("'", "''")
-            connection.execute(f"copy (from {mart}) to '{path}' (format parquet)")
+            path = literal(str(beside / mart / "rows.parquet"))
+            connection.execute(f"copy (from {mart}) to {path} (format parquet)")
     _link_lines(home, green.inputs.files.get("transactions", {}), beside / LINES)
     beside.rename(folder)
 
@@ -113,9 +114,9 @@ def _write_no_lines(folder: Path) -> None:
     columns = [
         f"null::{kind} as {name}" for name, kind in (types | {"_row_number": "bigint"}).items()
     ]
-    path = str(folder / "rows.parquet").replace("'", "''")
+    path = literal(str(folder / "rows.parquet"))
     with duckdb.connect() as connection:
-        connection.execute(f"copy (select {', '.join(columns)} where false) to '{path}'")
+        connection.execute(f"copy (select {', '.join(columns)} where false) to {path}")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from tessera.errors import BadInput
-from tessera.store import Store
+from tessera.store import Store, migrate
 from tests.conftest import BOTH_STORES
 
 ROW = {"address_hash": "a", "channel": "email", "scope": "all", "cause": "x", "since": "t"}
@@ -101,6 +101,15 @@ def test_a_store_of_a_later_version_is_one_sentence(tmp_path: Path) -> None:
         db.execute("update alembic_version set version_num = '9999'")
     with pytest.raises(BadInput, match="made by a later version of Tessera"):
         Store.open(url)
+
+
+def test_a_new_store_is_at_the_migration_with_the_highest_number(tmp_path: Path) -> None:
+    """Which is how a store that needs nothing is told without Alembic."""
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    Store.open(url).close()
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
+        [[version]] = db.execute("select version_num from alembic_version").fetchall()
+    assert version == migrate._head()
 
 
 def test_an_unreachable_store_is_one_sentence() -> None:
