@@ -1,7 +1,7 @@
 """A campaign of 6 KB mails in four languages, with products of each customer's favourite shelf, sent
 through the SendGrid messenger to a stand-in for the provider in another process, which checks and
 journals every message; beside plain Jinja2 rendering of the same mails (the limit), one request per
-person through the same client, and the same from 10,000 messages (for the memory). Then SMTP to a
+person through the same client, and the same from 10,000 messages (for the memory, case T18). Then SMTP to a
 local server, beside smtplib in a bare loop over mails that are written already. Set BENCH_MESSAGES
 for another size than a million."""
 

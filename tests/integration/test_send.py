@@ -161,6 +161,7 @@ def test_what_changed_since_the_decision_stops_a_message_at_the_last_moment(
 def test_a_message_that_cannot_be_written_is_rejected_and_no_other(
     ws: Workspace, tmp_path: Path
 ) -> None:
+    """T14: a field without a value, and the message was gone without a word."""
     project = tmp_path / "project"
     shutil.copytree(CHECKOUT / "templates", project / "templates")
     (project / "templates/winback/reminder/subject.txt").write_text("{{ given_name }}")
@@ -291,6 +292,7 @@ def test_a_provider_that_stays_in_trouble_is_left_alone_and_the_rest_waits(
 
 
 def test_a_busy_provider_is_given_time_and_loses_nobody(ws: Workspace, api: Api) -> None:
+    """T4: "not now" ended a campaign at 578 of 1,450, and it was called done."""
     plan(ws, 4)
     naps: list[float] = []
     api.will("429", "429", "202", "429", "202")

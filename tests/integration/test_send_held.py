@@ -61,7 +61,7 @@ def with_policy(folder: Path, store_url: str | None = None, **policy: Any) -> Wo
 def test_a_paused_campaign_waits_and_a_resumed_one_writes_to_nobody_twice(
     store_url: str, tmp_path: Path, api: Api
 ) -> None:
-    """T2, T3: a resume that began from the top, or was declared finished half way."""
+    """T2, T3, L30: a resume that began from the top, or was declared finished half way."""
     ws = workspace(tmp_path, store_url=store_url)
     keys = plan(ws, 12, campaigns=2)
     assert holds.pause(ws, "winback-0") == 6

@@ -107,6 +107,7 @@ def test_a_past_day_run_again_does_not_wait_for_its_hours(ws: Workspace) -> None
 
 @BOTH_STORES
 def test_a_message_whose_time_has_passed_is_cancelled(ws: Workspace) -> None:
+    """T6: a copied server ran an overdue schedule once more."""
     enqueue(
         ws,
         outbox_row("old", not_after="2026-03-30T23:59:59+00:00"),
@@ -166,6 +167,7 @@ def test_each_message_of_a_request_has_its_own_fate(ws: Workspace) -> None:
 def test_not_now_is_asked_again_later_and_later_and_not_for_ever(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """T9: what was put off was put off again for ever, hundreds of rows a second."""
     enqueue(ws, outbox_row("c1"))
     box, waits = outbox(ws), []
     moment = clock.now()
@@ -188,6 +190,7 @@ def test_not_now_is_asked_again_later_and_later_and_not_for_ever(
 def test_a_lease_that_runs_out_gives_its_messages_back_and_fences_its_holder(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """L33: thousands of jobs were at work for months; shown by letting the clock jump. T6, T17: fenced."""
     enqueue(ws, outbox_row("c1"))
     slow, fresh = outbox(ws, "slow"), outbox(ws, "fresh")
     lease = claimed(slow)

@@ -87,6 +87,24 @@ def test_read_then_write_by_many_threads_loses_nothing(store: Store) -> None:
         assert connection.scalar("select balance from account") == 80
 
 
+@BOTH_STORES
+def test_fifty_threads_with_one_key_leave_one_row(store: Store) -> None:
+    """L32: numbers raced under load, and nothing kept a posting from coming twice."""
+    event = dict.fromkeys(("event_key", "send_key", "event", "occurred_at", "received_at"), "same")
+    rows, new = pa.Table.from_pylist([event]), []
+
+    def post() -> None:
+        with store.write() as connection:
+            new.append(connection.insert_new("provider_event", rows))
+
+    threads = [threading.Thread(target=post) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(new) == [0] * 49 + [1]
+
+
 @pytest.mark.parametrize("url", ["my store", "mysql://me:secret@host/shop", "sqlite", "http://x:y"])
 def test_what_is_no_store_is_one_sentence_without_the_password(url: str) -> None:
     with pytest.raises(BadInput, match="is not the URL of a store") as caught:
