@@ -120,6 +120,8 @@ def _templates_of(project: Path, name: str) -> list[str]:
     from tessera.decide import campaigns
 
     (one,) = campaigns.choose(campaigns.load(project), [name])
+    if one.channel != "email":  # what mail programs do is no concern of others
+        return []
     return list(dict.fromkeys(template for _, template in one.templates()))
 
 
@@ -182,6 +184,7 @@ def preview(
         language=language,
         campaign=one.campaign,
         step=chosen.name,
+        channel=one.channel,
     )
     if as_json:
         found = {"campaign": one.campaign, "step": chosen.name, "variant": content.name or None}

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
 from pydantic import Tag as Marked
 
-from tessera.caps import Tag
+from tessera.caps import Channel, Tag
 from tessera.decide import schedule, slots
 from tessera.decide.filters import Filter
 from tessera.decide.policy import Blackout, Window
@@ -218,6 +218,7 @@ class Campaign(Document):
 
     campaign: Name
     purpose: Literal["marketing", "service"]
+    channel: Channel = "email"
     tags: tuple[Tag, ...] = ()
     audience: Name | None = None
     trigger: Trigger = Scheduled(kind="scheduled")

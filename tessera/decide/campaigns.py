@@ -167,7 +167,7 @@ def _bad_templates(project: Path, campaign: Campaign, source: Source) -> Iterato
     from tessera import say
 
     for place, template in campaign.templates():
-        for said in say.check(project, template):
+        for said in say.check(project, template, campaign.channel):
             yield source.problem(place, said)
 
 

@@ -4,17 +4,17 @@
 select pg_advisory_xact_lock(7355610)
 
 -- name: consents
-select customer_id, purpose, recorded_at, granted from consent where channel = 'email'
+select customer_id, channel, purpose, recorded_at, granted from consent
 
 -- name: suppressions
-select address_hash, scope, cause from suppression where channel = 'email'
+select address_hash, channel, scope, cause from suppression
 
 -- name: history
 -- Messages of other days that a rule may ask about: near enough to count under a cap, of these
 -- campaigns, or with this content. Who was late counts from when the provider took the message.
 select
-    customer_id, campaign, campaign_version, step, occurrence, purpose, tags, template, variant,
-    business_date,
+    customer_id, campaign, campaign_version, step, occurrence, purpose, channel, tags, template,
+    variant, business_date,
     case when state = 'accepted' and state_at > send_at then state_at else send_at end as send_at,
     state
 from outbox

@@ -31,6 +31,15 @@ create or replace macro hash_of(email) as (
     end
 )
 
+-- name: hash_of_phone
+-- A number with its country; to any other no text message can be sent.
+create or replace macro hash_of_phone(phone) as (
+    case
+        when regexp_full_match(regexp_replace(phone, '[^0-9+]', '', 'g'), '\+[0-9+]{7,}')
+            then sha256(regexp_replace(phone, '[^0-9+]', '', 'g'))
+    end
+)
+
 -- name: person
 -- Everybody who may be a candidate, in the order of their ids; who is in an audience but not among
 -- the customers has no address.
@@ -43,6 +52,7 @@ with known as (
         timezone,
         coalesce(has_complaint_open, false) as has_complaint_open,
         hash_of(email) as address_hash,
+        {phone_hash} as phone_hash,
         last_purchase_at,
         {satisfaction_score} as satisfaction_score,
         {satisfaction_at} as satisfaction_at
@@ -69,34 +79,52 @@ create or replace temp table member (
 )
 
 -- name: word
--- The latest word of each person on marketing, from the marts and from the store. A yes counts from
+-- The latest word of each person on marketing, by channel, from the marts and from the store. A yes counts from
 -- the instant we act as of, a no from when it is known; of two words at one instant the no.
 create or replace temp table word as
 select
     customer_id,
+    channel,
     not max({'at': recorded_at, 'no': not granted})['no'] as granted,
     max(recorded_at) as said_at
 from (
-    select customer_id, purpose, granted, recorded_at from consents
-    where channel = 'email'
+    select customer_id, channel, purpose, granted, recorded_at from consents
     union all
-    select customer_id, purpose, granted = 1, cast(left(recorded_at, 19) as timestamp)
+    select customer_id, channel, purpose, granted = 1, cast(left(recorded_at, 19) as timestamp)
     from heard_consent
 )
-where purpose = 'marketing' and (not granted or recorded_at <= getvariable('as_of'))
-group by customer_id
+where
+    channel in (select channel from course)
+    and purpose = 'marketing' and (not granted or recorded_at <= getvariable('as_of'))
+group by customer_id, channel
 
 -- name: reach
--- What stops any message of a purpose to a person, the first rule that does; null: nothing. How
+-- What stops any message of a purpose and channel to a person, the first rule that does; null: nothing. How
 -- tired of us the person is; and what else every candidate is asked, so that one join brings it all.
 create or replace temp table reach as
 with stop as (
     select
+        channel,
         address_hash,
         min(cause) filter (scope in ('all', 'marketing')) as marketing,
         min(cause) filter (scope in ('all', 'service')) as service
     from suppression
-    group by address_hash
+    group by channel, address_hash
+),
+
+-- Letters go by the customer's number: the retailer's own file holds the addresses.
+way as (
+    select
+        person.*,
+        channel.channel_id,
+        channel.channel,
+        case channel.channel
+            when 'email' then person.address_hash
+            when 'sms' then person.phone_hash
+            else sha256(lower(trim(person.customer_id)))
+        end as to_hash
+    from person
+    cross join (select distinct channel_id, channel from course) as channel
 ),
 
 tired as (
@@ -121,14 +149,15 @@ select
     coalesce(tired.level, 0) as level,
     frequency.value as pace,
     word.said_at as refused_at,
+    person.channel_id,
     case
-        when person.address_hash is null then {'reason': 'no_address', 'by': 'email'}
+        when person.to_hash is null then {'reason': 'no_address', 'by': person.channel}
         when not coalesce(word.granted, false)
             then {
                 'reason': 'no_consent',
-                'by': if(
-                    word.granted is null,
-                    'email marketing never given', 'email marketing withdrawn'
+                'by': concat(
+                    person.channel, ' marketing ',
+                    if(word.granted is null, 'never given', 'withdrawn')
                 )
             }
         when stop.marketing is not null then {'reason': 'suppressed', 'by': stop.marketing}
@@ -141,12 +170,12 @@ select
             then {'reason': 'control_group', 'by': 'global'}
     end as marketing,
     case
-        when person.address_hash is null then {'reason': 'no_address', 'by': 'email'}
+        when person.to_hash is null then {'reason': 'no_address', 'by': person.channel}
         when stop.service is not null then {'reason': 'suppressed', 'by': stop.service}
     end as service
-from person
-left join word on person.customer_id = word.customer_id
-left join stop on person.address_hash = stop.address_hash
+from way as person
+left join word on person.customer_id = word.customer_id and person.channel = word.channel
+left join stop on person.to_hash = stop.address_hash and person.channel = stop.channel
 left join tired on person.customer_id = tired.customer_id
 left join (select * from preference where name = 'paused_until') as paused
     on person.customer_id = paused.customer_id
@@ -178,7 +207,7 @@ select
     history.step,
     history.occurrence,
     history.purpose,
-    bits_of(history.tags) as tag_bits,
+    bits_of(history.tags, history.channel) as tag_bits,
     history.template,
     history.variant,
     cast(history.business_date as date) as business_date,
@@ -393,7 +422,7 @@ left join clicked
         candidate.cid = clicked.cid
         and course.campaign = clicked.campaign
         and candidate.occurrence = clicked.occurrence
-left join word on person.customer_id = word.customer_id
+left join word on person.customer_id = word.customer_id and course.channel = word.channel
 left join redemption on person.customer_id = redemption.customer_id
 where candidate.started_at is not null and candidate.through_on is null and label is not null
 
@@ -492,7 +521,7 @@ select candidate.rowid as id, min_by(rhythm.label, rhythm.position) as label
 from candidate
 inner join course on candidate.course_id = course.course_id
 inner join person on candidate.cid = person.cid
-inner join reach on candidate.cid = reach.cid
+inner join reach on candidate.cid = reach.cid and course.channel_id = reach.channel_id
 inner join slot
     on course.hours_id = slot.hours_id and person.timezone is not distinct from slot.timezone
 inner join sent on candidate.cid = sent.cid and course.campaign = sent.campaign
@@ -598,7 +627,7 @@ with asked as (
     inner join step on candidate.step_id = step.step_id
     inner join (select distinct step_id, units from content) as draw
         on candidate.step_id = draw.step_id
-    inner join reach on candidate.cid = reach.cid
+    inner join reach on candidate.cid = reach.cid and course.channel_id = reach.channel_id
     left join slot
         on course.hours_id = slot.hours_id and reach.timezone is not distinct from slot.timezone
     left join planned
@@ -687,8 +716,8 @@ select
     reach.pace,
     lot(reach.draw, coalesce(step.salt, 1)) as lot
 from planned
-inner join reach on planned.cid = reach.cid
 inner join course on planned.campaign = course.campaign and course.is_current and course.due_in = 0
+inner join reach on planned.cid = reach.cid and course.channel_id = reach.channel_id
 left join step on course.course_id = step.course_id and planned.step = step.step
 where planned.send_key not in (select planned_key from judged where planned_key is not null)
 
@@ -770,7 +799,7 @@ where is_live and send_at >= getvariable('since')
 union all
 select
     planned.cid, person.gid, planned.campaign, planned.step, planned.template, planned.purpose,
-    bits_of(planned.tags), cast(left(planned.send_at, 19) as timestamp), 0, false, null
+    bits_of(planned.tags, planned.channel), cast(left(planned.send_at, 19) as timestamp), 0, false, null
 from planned
 inner join person on planned.cid = person.cid
 where
@@ -779,7 +808,7 @@ where
 union all
 select
     contender.cid, contender.gid, planned.campaign, planned.step, planned.template,
-    planned.purpose, bits_of(planned.tags), cast(left(planned.send_at, 19) as timestamp),
+    planned.purpose, bits_of(planned.tags, planned.channel), cast(left(planned.send_at, 19) as timestamp),
     contender.rank, false, null
 from contender
 inner join planned on contender.planned_key = planned.send_key
@@ -1076,7 +1105,7 @@ select
     person.customer_id,
     coalesce(planned.household_id, person.household_id) as household_id,
     outcome.occurrence,
-    'email' as channel,
+    coalesce(planned.channel, course.channel) as channel,
     coalesce(planned.purpose, course.purpose) as purpose,
     coalesce(planned.tags, course.tags) as tags,
     coalesce(planned.template, outcome.template) as template,

@@ -167,7 +167,7 @@ def _gather(
     duck.create_function(
         "hash_of_address", _hash_all, ["VARCHAR"], "VARCHAR", type=ARROW, null_handling=SPECIAL
     )
-    for macro in ("bucket", "unit_of", "lot", "hash_of", "dropped", "member"):
+    for macro in ("bucket", "unit_of", "lot", "hash_of", "hash_of_phone", "dropped", "member"):
         duck.execute(SQL[macro])
     duck.execute(_bits_of(rules))
     duck.execute(SQL["person"].format(**_person(duck, current, rules)))
@@ -184,10 +184,12 @@ def _person(
     audiences = [f"select customer_id from {one}" for one in named if one in known]
     columns = {row[0] for row in duck.execute("describe customers").fetchall()}
     shared = any(cap.per == "household" for cap in rules.limits)
+    texts = any(course.campaign.channel == "sms" for course in current)
     household = "min(cid) over (partition by coalesce('h' || household_id, 'c' || customer_id))"
     return {
         "audiences": " union all ".join(audiences or ["select null as customer_id where false"]),
         "household": household if shared else "cid",
+        "phone_hash": "hash_of_phone(phone)" if texts else "null::varchar",
         **{name: name if name in columns else f"null::{kind}" for name, kind in LATER.items()},
     }
 
@@ -195,10 +197,10 @@ def _person(
 def _bits_of(rules: ContactPolicy) -> str:
     """The macro that turns a message's tags into the bits of `tables.tag_bits`."""
     bits = [
-        f"if(list_contains(string_split(tags, ','), '{tag}'), {bit}, 0)"
+        f"if(list_contains(string_split(concat('@', channel, ',', tags), ','), '{tag}'), {bit}, 0)"
         for tag, bit in tables.tag_bits(rules).items()
     ]
-    return f"create or replace macro bits_of(tags) as ({' + '.join(['0', *bits])})"
+    return f"create or replace macro bits_of(tags, channel) as ({' + '.join(['0', *bits])})"
 
 
 def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:

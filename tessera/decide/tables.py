@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from tessera.caps import PACES
+from tessera.caps import PACES, Channel
 from tessera.decide import slots
 from tessera.decide.campaign import Campaign, Condition, Scored, Step
 from tessera.decide.policy import ContactPolicy, is_blacked_out
@@ -34,9 +34,9 @@ def _schema(**columns: str) -> pa.Schema:
 
 
 COURSE = _schema(
-    text="campaign version purpose tags hours held_by cadence",
+    text="campaign version channel purpose tags hours held_by cadence",
     whole="priority control_group valid_hours tag_bits",
-    days="course_id class_id hours_id re_entry_after_days valid_days due_in",
+    days="course_id class_id hours_id channel_id re_entry_after_days valid_days due_in",
     yes="is_current may_repeat drops ends_purchased ends_redeemed ends_clicked ends_unsubscribed "
     "ends_complaint ends_left",
     moment="ends_at",
@@ -57,10 +57,10 @@ LEVEL = _schema(text="level", days="number unread silent_days")
 REWARD = _schema(text="reward", whole="remaining")
 RHYTHM = _schema(text="cadence label", days="position most days until_day")
 # Columns of the store's queries, in their order.
-CONSENT = _schema(text="customer_id purpose recorded_at", whole="granted")
-SUPPRESSION = _schema(text="address_hash scope cause")
+CONSENT = _schema(text="customer_id channel purpose recorded_at", whole="granted")
+SUPPRESSION = _schema(text="address_hash channel scope cause")
 HISTORY = _schema(
-    text="customer_id campaign campaign_version step occurrence purpose tags "
+    text="customer_id campaign campaign_version step occurrence purpose channel tags "
     "template variant business_date send_at state"
 )
 TODAY = _schema(
@@ -108,7 +108,7 @@ def _caps(rules: ContactPolicy) -> Iterator[dict[str, Any]]:
             "purpose": cap.purpose,
             "most": cap.max,
             "minutes": _minutes(cap.span),
-            "tag_bits": bits.get(cap.tag or "", 0),
+            "tag_bits": bits.get(cap.tag or "", 0) | bits.get(as_tag(cap.channel), 0),
             "per_household": cap.per == "household",
         }
 
@@ -160,9 +160,15 @@ def _minutes(span: timedelta) -> int:
 
 
 def tag_bits(rules: ContactPolicy) -> dict[str, int]:
-    """A bit for each tag that a cap names."""
-    tags = sorted({cap.tag for cap in rules.limits if cap.tag})
-    return {tag: 1 << number for number, tag in enumerate(tags)}
+    """A bit for each tag that a cap names, and for each channel, which counts as one more tag."""
+    tags = {cap.tag for cap in rules.limits if cap.tag}
+    channels = {as_tag(cap.channel) for cap in rules.limits if cap.channel}
+    return {tag: 1 << number for number, tag in enumerate(sorted(tags | channels))}
+
+
+def as_tag(channel: str | None) -> str:
+    """A channel as no campaign can be tagged."""
+    return f"@{channel}"
 
 
 def of_courses(
@@ -222,7 +228,7 @@ def _courses(
     for number, course in enumerate(courses):
         its = course.campaign
         window, ends_at = str(its.send_window or rules.send_window), its.ends_at(shop)
-        mine = sum(bits.get(tag, 0) for tag in its.tags)
+        mine = sum(bits.get(tag, 0) for tag in (*its.tags, as_tag(its.channel)))
         alike = (its.purpose, mine, window, ends_at, course.due_in)
         yield {
             "course_id": number,
@@ -230,6 +236,8 @@ def _courses(
             "campaign": its.campaign,
             "version": its.version,
             "is_current": course.is_current,
+            "channel": its.channel,
+            "channel_id": get_args(Channel).index(its.channel),
             "purpose": its.purpose,
             "tags": ",".join(its.tags),
             "tag_bits": mine,

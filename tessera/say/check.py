@@ -17,25 +17,26 @@ from tessera.errors import BadInput
 from tessera.say.environment import make_environment
 from tessera.say.fields import CUSTOMER, GROUPS, LANGUAGE, sample
 from tessera.say.languages import SOURCE, read_catalogue
-from tessera.say.templates import Templates, Unrenderable
+from tessera.say.templates import Rendered, Templates, Unrenderable
 
 POLICY = Path("deployments/contact_policy.yml")
+HTML = {"email": "body.html", "sms": "", "print": "letter.html"}
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
-def check(project: Path, template: str) -> list[str]:
-    """What is wrong with `template`, a sentence each with file and line; empty when all is well."""
+def check(project: Path, template: str, channel: str = "email") -> list[str]:
+    """What is wrong with `template` on this channel, a sentence each with file and line; empty when all is well."""
     folder = project / "templates"
     try:
         templates = Templates(folder)
-        templates.compile(template, SOURCE)
+        templates.compile(template, SOURCE, channel)
         sources = Sources(templates)
-        files = templates.files(sources.environment, template)
+        files = templates.files(sources.environment, template, channel)
         return [
             *(problem for file in files for problem in sources.unknown_names(file)),
             *(problem for file in files for problem in sources.too_much(file, _may_show(project))),
             *untranslated(folder, {text: at for file in files for text, at in sources.texts(file)}),
-            *trial(templates, template),
+            *trial(templates, template, channel),
         ]
     except BadInput as problem:
         return [str(problem)]
@@ -124,26 +125,38 @@ def _translation_problem(catalogue: Catalog, text: tuple[str, ...]) -> str | Non
     return None
 
 
-def trial(templates: Templates, template: str) -> Iterator[str]:
+def trial(templates: Templates, template: str, channel: str = "email") -> Iterator[str]:
     """Renders for a customer of whom all is known and one of whom nothing is, in each language."""
     seen = set()
     for language in templates.languages.codes:
         for full in (True, False):
-            for problem in _rendered_problems(templates, template, language, sample(full=full)):
+            for problem in _rendered_problems(
+                templates, (template, channel), language, sample(full=full)
+            ):
                 if problem not in seen:
                     yield problem
                 seen.add(problem)
 
 
 def _rendered_problems(
-    templates: Templates, template: str, language: str, data: dict[str, Any]
+    templates: Templates, one: tuple[str, str], language: str, data: dict[str, Any]
 ) -> Iterator[str]:
+    template, channel = one
     where = templates.folder / template
     try:
-        rendered = templates.render(template, language, data)
+        rendered = templates.render(template, language, data, channel)
     except Unrenderable as error:
         yield f"{templates.folder}/{error}."
         return
+    if not (rendered.html or rendered.text).strip():
+        yield f"{where} says nothing."
+    if channel == "email":
+        yield from _mail_problems(where, rendered, data)
+    for line in pictures_without_alt(rendered.html):
+        yield f"{where}/{HTML[channel]}: the picture '{line}' has no alt text."
+
+
+def _mail_problems(where: Path, rendered: Rendered, data: dict[str, Any]) -> Iterator[str]:
     if not rendered.subject:
         yield f"{where}/subject.txt is empty."
     for part, body in (("body.html", rendered.html), ("body.txt", rendered.text)):
@@ -151,8 +164,6 @@ def _rendered_problems(
             yield f"{where}/{part} has no unsubscribe link; show links.unsubscribe."
         if data["shop"]["postal_address"] not in body:
             yield f"{where}/{part} has no postal address; show shop.postal_address."
-    for line in pictures_without_alt(rendered.html):
-        yield f"{where}/body.html: the picture '{line}' has no alt text."
 
 
 def pictures_without_alt(html: str) -> list[str]:

@@ -24,6 +24,7 @@ def preview(
     language: str | None = None,
     campaign: str = "preview",
     step: str = "preview",
+    channel: str = "email",
 ) -> Path:
     """Writes a page with the message on a desktop, on a phone, in the dark and as text; its path.
 
@@ -32,7 +33,7 @@ def preview(
     data, spoken = _data(ws, customer_id, campaign, step)
     templates = Templates(ws.project / "templates", ws.settings.language)
     try:
-        rendered = templates.render(template, language or spoken, data)
+        rendered = templates.render(template, language or spoken, data, channel)
     except Unrenderable as error:
         raise BadInput(f"{templates.folder}/{error}.") from error
     whom = f"customer {customer_id}" if customer_id else "a made-up customer"
