@@ -86,13 +86,15 @@ class Room:
         paces = SQL["paces"].format(people=names)
         return {
             "merged": merged,
-            "near": connection.arrow(near, NEAR, since=self._since(rows), **given),
+            "near": connection.arrow(near, NEAR, **self._since(rows), **given),
             "pace": connection.arrow(paces, PACE, people=json.dumps(same)),
         }
 
-    def _since(self, rows: Sequence[Row]) -> str:
+    def _since(self, rows: Sequence[Row]) -> dict[str, str]:
+        """From when on messages count, and from when on those were due that may."""
         first = datetime.fromisoformat(min(row["send_at"] for row in rows))
-        return stamp(min(first, self.ws.as_of) - self._longest - LATEST)
+        within = min(first, self.ws.as_of) - self._longest
+        return {"within": stamp(within), "since": stamp(within - LATEST)}
 
     @property
     def _longest(self) -> timedelta:

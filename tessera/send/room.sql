@@ -23,7 +23,7 @@ from outbox
 where
     purpose = 'marketing'
     and state in ('leased', 'calling', 'accepted', 'ambiguous', 'reconciled')
-    and send_at > :since
+    and send_at > :since and (send_at > :within or state_at > :within)
     and message_id in (
         select message_id from outbox where customer_id in (select value from {people})
         union

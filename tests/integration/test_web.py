@@ -647,11 +647,14 @@ def test_what_was_answered_with_2xx_survives_a_kill(ws: Workspace, store_url: st
     command = [sys.executable, "-c", "from tessera.cli import main; main()", "web", "--port", "0"]
     command += ["--home", str(ws.home.root), "--as-of", AS_OF]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr
-        line = process.stderr.readline()
-        with httpx.Client(base_url=re.findall(r"on (\S+);", line)[0]) as client:
-            for n in range(20):
-                batch = [event("open", f"{n}-{i}") for i in range(50)]
-                assert post_events(client, batch, ws.as_of).status_code == 204
-        process.send_signal(signal.SIGKILL)
+        try:
+            assert process.stderr
+            line = process.stderr.readline()
+            url = re.findall(r"on (\S+);", line)[0]
+            with httpx.Client(base_url=url, timeout=60) as client:
+                for n in range(20):
+                    batch = [event("open", f"{n}-{i}") for i in range(50)]
+                    assert post_events(client, batch, ws.as_of).status_code == 204
+        finally:
+            process.send_signal(signal.SIGKILL)  # or a failure would be waited for for ever
     assert len(rows(ws, "select * from provider_event")) == 1000

@@ -1,7 +1,7 @@
 {{ config(materialized="view") }}
 
--- What people said on being written to, whichever of their numbers they said it under: also who said it
--- as a prospect and is a customer now.
+-- What people said on being written to, whichever of their numbers they said it under: also who
+-- said it as a prospect and is a customer now.
 select
     coalesce(
         merged.into_customer_id, prospects.customer_id, consents.customer_id
