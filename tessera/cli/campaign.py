@@ -186,10 +186,7 @@ def preview(
         step=chosen.name,
         channel=one.channel,
     )
-    if as_json:
-        found = {"campaign": one.campaign, "step": chosen.name, "variant": content.name or None}
-        print_json({**found, "page": str(page)})
-    else:
-        typer.echo(str(page))
+    found = {"campaign": one.campaign, "step": chosen.name, "variant": content.name or None}
+    print_json({**found, "page": str(page)}) if as_json else typer.echo(str(page))
     if show:
         typer.launch(page.as_uri())
