@@ -28,6 +28,7 @@ from tessera.warehouse.publish import publish
 from tessera.workspace import Workspace, open_workspace
 
 NAMED_AT_MOST = 5
+MODELS_AND_TESTS = ["--exclude-resource-type", "unit_test"]  # which `make test` runs
 UNTESTED = ["--exclude-resource-type", "test"]
 TOTALS = ("lines", "superseded_lines", "baskets", "customers", "customers_with_purchases")
 
@@ -41,7 +42,6 @@ class ModelReport:
     full_refresh: bool  # whether everything was built from scratch
     models: int
     tests: int  # passed
-    unit_tests: int  # passed; they are run when the dbt project has changed
     lines: int  # receipt lines in force
     superseded_lines: int
     baskets: int
@@ -108,7 +108,6 @@ def _build(
         "full_refresh": known is None,
         "models": counts["model"],
         "tests": counts["test"],
-        "unit_tests": counts["unit_test"],
         **_totals(ws),
     }
     new = Green(name, inputs, (known.made if known else {}) | made, _marts(manifest), report)
@@ -131,14 +130,14 @@ def _selection(inputs: Inputs, known: Green | None) -> list[str]:
     """What to build: all of it, or what a new day and new files can change. Views see new files
     by themselves, but for a feed's very first."""
     if known is None:
-        return ["--full-refresh"]
+        return ["--full-refresh", *MODELS_AND_TESTS]
     new = list(inputs.new_files(known.inputs))
     kinds = ["table", "incremental"]
     if any(feed not in known.inputs.files for feed in new):
         kinds.append("view")
     roots = ["tag:daily+", *(f"source:*.{feed}+" for feed in new)]
     nodes = [f"{root},config.materialized:{kind}" for root in roots for kind in kinds]
-    return ["--exclude-resource-type", "unit_test", "--select", *nodes]
+    return [*MODELS_AND_TESTS, "--select", *nodes]
 
 
 def _variables(ws: Workspace, inputs: Inputs, known: Green | None, name: str) -> dict[str, Any]:

@@ -471,7 +471,7 @@ def decide(world: World) -> dict[Key, Told]:
             said[one.key] = (dropped.split()[1], None)
     horizon = world.today + timedelta(days=world.policy.get("reserve_days", 0))
     open_ = [one for one in found if is_open(one, said, horizon)]
-    spent = used_up(world, open_)
+    spent = used_up(world, open_, [one for one in found if is_dropped(one)])
     said |= dict.fromkeys(spent, ("no_reward_left", None))
     open_ = [one for one in open_ if one.coming_on or one.key not in spent]
     groups: dict[str, list[Candidate]] = {}
@@ -482,16 +482,23 @@ def decide(world: World) -> dict[Key, Told]:
     return said
 
 
-def used_up(world: World, open_: list[Candidate]) -> set[Key]:
-    """Those of whose reward others, who come first, get all that is left."""
+def is_dropped(one: Candidate) -> bool:
+    """Whether the message was given up for good earlier today."""
+    return bool(one.kept and one.kept["state_reason"] and not one.due_in)
+
+
+def used_up(world: World, open_: list[Candidate], dropped: list[Candidate]) -> set[Key]:
+    """Those of whose reward others, who come first, get all that is left; who was given up earlier
+    today still stands in line."""
     spent: set[Key] = set()
+    new = [one for one in open_ if not one.kept and not one.coming_on]
     for reward, left in world.rewards.items():
         wanting = [
             one
-            for one in sorted(open_, key=order_of)
-            if one.step.get("grant") == {"voucher": reward} and not one.kept and not one.coming_on
+            for one in sorted([*new, *dropped], key=order_of)
+            if one.step.get("grant") == {"voucher": reward}
         ]
-        spent.update(one.key for one in wanting[max(left, 0) :])
+        spent.update(one.key for one in wanting[max(left, 0) :] if not one.kept)
     return spent
 
 

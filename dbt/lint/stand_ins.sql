@@ -12,6 +12,9 @@
 {% macro new_files(feed) %}{{ feed }}{% endmacro %}
 {% macro is_in_new_file(feed) %}file_id in (1, 2){% endmacro %}
 {% macro is_in_known_file(feed) %}file_id in (1, 2){% endmacro %}
+{% macro is_in_file_read_before(feed) %}file_id in (1, 2){% endmacro %}
+{% macro is_partial() %}true{% endmacro %}
+{% macro known_as_of() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}
 {% macro is_known() %}true{% endmacro %}
 {% macro landed(relation, new_only) %}select * from {{ relation }}{% endmacro %}
 {% macro rows_in_force(relation, key) %}select * from {{ relation }}{% endmacro %}

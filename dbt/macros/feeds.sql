@@ -14,6 +14,11 @@
     {{ is_in_file(var("files").get(feed, [])) }}
 {%- endmacro %}
 
+{# Whether it is one that the last green build read. #}
+{% macro is_in_file_read_before(feed) -%}
+    {{ is_in_file(var("known").get(feed, [])) }}
+{%- endmacro %}
+
 {% macro is_in_file(file_ids) -%}
     {%- if file_ids -%} file_id in ({{ file_ids | join(", ") }}) {%- else -%} false {%- endif -%}
 {%- endmacro %}

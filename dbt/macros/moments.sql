@@ -8,6 +8,11 @@
     cast('{{ var("business_date") }}' as date)
 {%- endmacro %}
 
+{# The instant that the last build acted as of. #}
+{% macro known_as_of() -%}
+    cast('{{ var("known_as_of") or var("as_of") }}' as timestamp)
+{%- endmacro %}
+
 {# The two ends of the time between the last build's as_of and this one's, whichever came first. #}
 {% macro turned_from() -%}
     cast('{{ [var("known_as_of"), var("as_of")] | min }}' as timestamp)

@@ -763,26 +763,30 @@ from (
 
 -- name: spent
 -- Of a reward that is limited, those have what is left who come first, whether or not a cap then lets
--- them: so the same day again says the same, and what was not used is there tomorrow.
+-- them, and whether or not one has made an earlier pass give their message up: so the same day again
+-- says the same, and what was not used is there tomorrow.
 create or replace temp table spent as
-select id, reward
-from (
+with in_line as (
     select
-        contender.id,
+        judged.rowid as id,
+        judged.planned_key is not null as is_dropped,
         reward.reward,
         reward.remaining,
         row_number() over (
             partition by reward.reward
             order by
-                contender.priority desc, contender.expected_value desc, contender.lot,
-                contender.occurrence, contender.cid
+                course.priority desc, judged.expected_value desc, judged.lot,
+                judged.occurrence, judged.cid
         ) as place
-    from contender
-    inner join step on contender.step_id = step.step_id
+    from judged
+    inner join course on judged.course_id = course.course_id
+    inner join step on judged.step_id = step.step_id
     inner join reward on step.reward = reward.reward
-    where not contender.is_coming and contender.planned_key is null
+    where judged.due_in = 0 and (judged.planned_key is null) = (judged.verdict is null)
 )
-where place > remaining
+
+select id, reward from in_line
+where place > remaining and not is_dropped
 
 -- name: withhold
 delete from contender where id in (select id from spent)

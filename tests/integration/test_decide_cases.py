@@ -538,6 +538,24 @@ def _decide_one(home: str, project: str, url: str, name: str, gate: Any) -> None
     ws.store.close()
 
 
+def test_who_was_given_up_for_a_cap_stands_in_line_for_the_reward_all_day(shop: Workspace) -> None:
+    """Otherwise the next in line would come up when the same day is decided again."""
+    (shop.project / "deployments/programme.yml").write_text("rewards: [{reward: cake, limit: 1}]")
+    write(
+        shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 2}]}, campaign("letter")
+    )
+    people(shop, "ann")
+    decide(shop)
+    gift = campaign("gift", {"grant": {"voucher": "cake"}}, on_cap="drop")
+    write(shop.project, None, gift)
+    line = [member("ann", expected_value=2), member("bob", expected_value=1)]
+    people(tomorrow := on(shop, "2026-04-01"), "ann", "bob", audience_all=line)
+    for _ in range(2):
+        decide(tomorrow, ["gift"])
+        assert reasons(tomorrow) == {"ann": "capped", "bob": "no_reward_left"}
+        assert [row["state"] for row in outbox(shop)] == ["ready", "cancelled"]
+
+
 @BOTH_STORES
 def test_t41_a_limited_reward_is_given_to_so_many_and_no_more(
     shop: Workspace, store_url: str

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
-from dbt.cli.main import dbtRunnerResult
+from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from flows import model
 from tessera.errors import RedBuild
@@ -342,6 +342,19 @@ def test_the_same_day_again_changes_nothing(shop: Workspace) -> None:
 def test_dbt_lets_go_of_the_warehouse(shop: Workspace) -> None:
     code = f"import duckdb; duckdb.connect({str(shop.home.warehouse)!r})"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_logic_of_every_model_is_right(shop: Workspace) -> None:
+    """dbt's unit tests, which are tests of code: a shop's own builds go without them."""
+    inputs = model._inputs(shop)
+    variables = model._variables(shop, inputs, None, "by-hand")
+    with model._dbt_let_go():
+        manifest = model._parse(shop, inputs)
+        answer = model._invoke(
+            dbtRunner(manifest), shop, ["test", "--select", "test_type:unit"], variables
+        )
+    assert {result.status for result in answer.results} == {"pass"}
+    assert len(answer.results) == len(manifest.unit_tests) > 0
 
 
 def test_every_column_is_described(shop: Workspace) -> None:

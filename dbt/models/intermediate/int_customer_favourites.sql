@@ -39,35 +39,27 @@ stores as (
 ),
 
 -- Numbers are quicker to group by than names.
-products as (
-    select
-        product_id,
-        category,
-        cast(dense_rank() over (order by category) as integer) as place
-    from {{ ref("int_product_categories") }}
-),
-
 names as (
-    select distinct
-        place,
-        category
-    from products
+    select
+        category,
+        cast(row_number() over (order by category) as integer) as place
+    from (select distinct category from {{ ref("int_product_categories") }}) as categories
+    where category is not null
 ),
 
-lines as (
-    {{ with_customer(ref("stg_shop__transactions")) }}
+amounts as (
+    {{ with_customer(ref("int_card_spending")) }}
 ),
 
 spent as (
     select
-        lines.customer_id,
-        products.place,
-        cast(sum(lines.amount) as bigint) as amount
-    from lines
-    inner join products on lines.product_id = products.product_id
-    where lines.sold_at < {{ as_of() }}
-    group by lines.customer_id, products.place
-    having sum(lines.amount) > 0
+        amounts.customer_id,
+        names.place,
+        cast(sum(amounts.amount) as bigint) as amount
+    from amounts
+    inner join names on amounts.category = names.category
+    group by amounts.customer_id, names.place
+    having sum(amounts.amount) > 0
 ),
 
 -- Of categories with as much spent, again the first by name.

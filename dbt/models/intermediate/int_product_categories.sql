@@ -12,6 +12,7 @@ with products as (
 select
     coalesce(products.product_id, before.product_id) as product_id,
     products.category,
+    before.category as previous_category,
     '{{ var("build") }}' as changed_in
 from products
 full join {{ this }} as before on products.product_id = before.product_id
@@ -20,6 +21,7 @@ where products.category is distinct from before.category
 select
     product_id,
     category,
+    cast(null as varchar) as previous_category,
     '{{ var("build") }}' as changed_in
 from products
 {% endif %}

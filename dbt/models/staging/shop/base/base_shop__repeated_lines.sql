@@ -19,6 +19,7 @@ select
     lines.line_id,
     lines.card_id,
     lines.store_id,
+    lines.product_id,
     lines.currency,
     lines.kind,
     lines.quantity,
@@ -33,3 +34,4 @@ select
     lines.sold_at
 from {{ ref("base_shop__transactions") }} as lines
 inner join receipts on lines.transaction_id = receipts.transaction_id
+where {{ is_in_known_file("transactions") }}

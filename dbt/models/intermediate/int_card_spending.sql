@@ -1,0 +1,34 @@
+{{ config(materialized="incremental", unique_key="card_id", tags=["daily"]) }}
+
+-- depends_on: {{ ref("int_changed_spending") }}
+with amounts as (
+    {% if is_partial() %}
+    select * from {{ ref("int_changed_spending") }}
+    union all
+    select before.* from {{ this }} as before
+    where
+        before.card_id in (
+            select changed.card_id from {{ ref("int_changed_spending") }} as changed
+        )
+    {% else %}
+    select
+        lines.card_id,
+        products.category,
+        lines.amount
+    from {{ ref("stg_shop__transactions") }} as lines
+    inner join {{ ref("int_product_categories") }} as products
+        on lines.product_id = products.product_id
+    where
+        lines.card_id is not null
+        and lines.sold_at < {{ as_of() }}
+        and products.category is not null
+        and {{ is_in_known_file("transactions") }}
+    {% endif %}
+)
+
+select
+    card_id,
+    category,
+    cast(sum(amount) as bigint) as amount
+from amounts
+group by card_id, category
