@@ -24,6 +24,8 @@ MODULES = [
         "person",
         "audit",
         "ledger",
+        "voucher",
+        "till",
         "shop",
         "report",
         "up",

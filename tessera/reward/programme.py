@@ -10,6 +10,8 @@ from pydantic import Field, field_validator
 
 from tessera import documents
 from tessera.documents import Document
+from tessera.reward.worth import Referral, Worth
+from tessera.vouchers.terms import Terms as VoucherTerms
 
 FILE = Path("deployments/programme.yml")
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
@@ -23,6 +25,11 @@ class EarnRule(Document):
     per: int = Field(gt=0, le=1_000_000_000, strict=True)
     rounding: Literal["down", "nearest", "up"] = "down"
 
+    def points_for(self, basis: int) -> int:
+        """The points of a receipt, as the night's posting reckons them."""
+        factor, add = {"down": (1, 0), "nearest": (2, self.per), "up": (1, self.per - 1)}[self.rounding]
+        return (basis * self.points * factor + add) // (self.per * factor)
+
     @property
     def version(self) -> str:
         """Changes with the rule, and only with it: a transfer remembers which one it was."""
@@ -34,6 +41,7 @@ class Reward(Document):
 
     reward: Name
     limit: int | None = Field(None, ge=0, strict=True)
+    voucher: VoucherTerms = VoucherTerms()
 
 
 class Programme(Document):
@@ -44,6 +52,8 @@ class Programme(Document):
     earn_rules: tuple[EarnRule, ...] = Field(min_length=1)
     returns: Literal["debt", "within_balance"]
     rewards: tuple[Reward, ...] = ()
+    worth: Worth | None = None  # what points pay at the till; absent: they pay no money
+    referral: Referral | None = None
 
     @field_validator("earn_rules")
     @classmethod

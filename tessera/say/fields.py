@@ -24,7 +24,10 @@ GROUPS = {
     "campaign": ("name", "step", "occurrence"),
     "links": ("unsubscribe", "preferences", "score", "referral", "confirm", "shop"),
     "shop": ("name", "postal_address", "email"),
+    "voucher": ("code", "valid_until"),
 }
+# The code that goes with the message, if one does. What previews show is worth nothing at any till.
+VOUCHER = {"code": "0000-0000-00000", "valid_until": date(2026, 4, 30)}
 # What the layout needs to know about the language it speaks.
 LANGUAGE = ("lang", "dir", "start")
 
@@ -46,7 +49,16 @@ def fill(data: Mapping[str, Any]) -> dict[str, Any]:
     """The part of `data` a template may show; customer fields without a value become `Empty`."""
     person = {name: _clean(data.get(name)) for name in CUSTOMER}
     filled = {name: empty(name) if value is None else value for name, value in person.items()}
-    return {**{name: data[name] for name in GROUPS if name in data}, **filled}
+    groups = {name: data[name] for name in GROUPS if name in data}
+    return {**groups, "voucher": _voucher(data.get("voucher") or {}), **filled}
+
+
+def _voucher(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A message without a code shows none; a code without an end has no last day."""
+    return {
+        name: empty(f"voucher.{name}") if data.get(name) is None else data[name]
+        for name in GROUPS["voucher"]
+    }
 
 
 def _clean(value: Any) -> Any:
@@ -77,5 +89,6 @@ def sample(*, full: bool = True) -> dict[str, Any]:
             "postal_address": "1 Market Street, 10001 Sampletown",
             "email": "club@shop.example",
         },
+        "voucher": VOUCHER,
     }
     return {**(CUSTOMER if full else {}), **surroundings}
