@@ -88,7 +88,7 @@ def refresh(ws: Workspace) -> int:
         _bring(store, "card", cards.append_column("changed_at", at))
         _bring(store, "member", members)
         _referral_codes(store)
-    return cards.num_rows + members.num_rows
+    return int(cards.num_rows + members.num_rows)
 
 
 def _bring(store: Connection, table: str, rows: pa.Table) -> None:
@@ -103,7 +103,10 @@ def _referral_codes(store: Connection) -> None:
     """A code of their own for every member who has none."""
     people = [row["customer_id"] for row in store.all(SQL["without_code"])]
     made = pa.table(
-        {"code": pa.array(codes.make(len(people)), pa.string()), "customer_id": pa.array(people, pa.string())}
+        {
+            "code": pa.array(codes.make(len(people)), pa.string()),
+            "customer_id": pa.array(people, pa.string()),
+        }
     )
     store.insert_new("referral_code", made)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,83 +19,66 @@ from tessera.reward.till import SQL, Till
 from tessera.store import Connection, Store
 
 Row = Mapping[str, Any]
-Act = Callable[[Till, Row], Mapping[str, Any]]
 ORDER = ("enrol", "replace", "redeem", "void")  # what is needed first comes first
 MAY_COME = ("unknown-card", "unknown-redemption")
 WAITING_MOST = 1000
 
 
-def post(
-    store: Store,
-    store_id: str,
-    operations: Sequence[Row],
-    *,
-    at: datetime,
-    till: Callable[[Connection, str], Till],
-    act: Act,
-) -> list[Row]:
-    """One result for each operation, in their order: `done`, `waiting` or `refused`."""
-    in_order = sorted(operations, key=_place)
-    results = {one["key"]: _post(store, store_id, one, at, till, act) for one in in_order}
-    if "done" in {result["status"] for result in results.values()}:
-        results |= _retry(store, store_id, at, till, act)
-    return [results[one["key"]] for one in operations]
+@dataclass(frozen=True)
+class Post:
+    """Where batches arrive at one instant. `act` does one operation at its store's till."""
+
+    store: Store
+    at: datetime
+    till: Callable[[Connection, str], Till]
+    act: Callable[[Till, Row], Row]
+
+    def take_in(self, store_id: str, operations: Sequence[Row]) -> list[Row]:
+        """One result for each operation, in their order: `done`, `waiting` or `refused`."""
+        told = {one["key"]: self._one(store_id, one) for one in sorted(operations, key=_place)}
+        if "done" in {result["status"] for result in told.values()}:
+            told |= self._retry(store_id)
+        return [told[one["key"]] for one in operations]
+
+    def _one(self, store_id: str, one: Row) -> Row:
+        request = Request(store_id, one["key"], f"offline {one['kind']}", one, self.at)
+        try:
+            once(self.store, request, lambda connection: self._work(connection, request, one))
+        except _StillToCome:
+            self._wait(request, one)
+            return {"key": one["key"], "status": "waiting", "problem": None}
+        except Refusal as refusal:
+            with self.store.write() as connection:
+                connection.run(SQL["waited"], **request.named)
+            return {"key": one["key"], "status": "refused", "problem": refusal.kind}
+        return {"key": one["key"], "status": "done", "problem": None}
+
+    def _work(self, connection: Connection, request: Request, one: Row) -> Row:
+        try:
+            done = self.act(self.till(connection, request.store_id), one)
+        except Refusal as refusal:
+            if refusal.kind in MAY_COME:
+                raise _StillToCome from None
+            raise
+        connection.run(SQL["waited"], **request.named)
+        return done
+
+    def _wait(self, request: Request, one: Row) -> None:
+        with self.store.write() as connection:
+            connection.run(SQL["wait"], **request.named, body=json.dumps(one), at=one["at"])
+
+    def _retry(self, store_id: str) -> dict[str, Row]:
+        """Whatever waits, once more; what became of this store's."""
+        with self.store.read() as connection:
+            rows = connection.all(SQL["waiting"], most=WAITING_MOST)
+        waiting = [(row["store_id"], json.loads(row["body"])) for row in rows]
+        waiting.sort(key=lambda pair: _place(pair[1]))
+        results = [(owner, self._one(owner, one)) for owner, one in waiting]
+        return {result["key"]: result for owner, result in results if owner == store_id}
 
 
 def _place(one: Row) -> tuple[int, str, str]:
     return ORDER.index(one["kind"]), one["at"], one["key"]
-
-
-def _post(
-    store: Store, store_id: str, one: Row, at: datetime,
-    till: Callable[[Connection, str], Till], act: Act,
-) -> Row:  # fmt: skip
-    request = Request(store_id, one["key"], f"offline {one['kind']}", one, at)
-
-    def work(connection: Connection) -> Mapping[str, Any]:
-        try:
-            done = act(till(connection, store_id), one)
-        except Refusal as refusal:
-            if refusal.kind not in MAY_COME:
-                raise
-            raise _StillToCome from None
-        connection.run(SQL["waited"], **request.named)
-        return done
-
-    try:
-        return {"key": one["key"], "status": "done", "answer": once(store, request, work)}
-    except _StillToCome:
-        _wait(store, request, one)
-        return {"key": one["key"], "status": "waiting"}
-    except Refusal as refusal:
-        _forget(store, request)
-        return {"key": one["key"], "status": "refused", "problem": refusal.kind}
-
-
-def _wait(store: Store, request: Request, one: Row) -> None:
-    with store.write() as connection:
-        values = {**request.named, "body": json.dumps(one), "at": one["at"]}
-        connection.run(SQL["wait"], **values)
-
-
-def _forget(store: Store, request: Request) -> None:
-    with store.write() as connection:
-        connection.run(SQL["waited"], **request.named)
-
-
-def _retry(
-    store: Store, store_id: str, at: datetime, till: Callable[[Connection, str], Till], act: Act
-) -> dict[str, Row]:
-    """Whatever waits, once more; what became of this store's."""
-    with store.read() as connection:
-        rows = connection.all(SQL["waiting"], most=WAITING_MOST)
-    waiting = [(row["store_id"], json.loads(row["body"])) for row in rows]
-    told = {}
-    for owner, one in sorted(waiting, key=lambda pair: _place(pair[1])):
-        result = _post(store, owner, one, at, till, act)
-        if owner == store_id:
-            told[one["key"]] = result
-    return told
 
 
 class _StillToCome(Exception):

@@ -27,7 +27,9 @@ class EarnRule(Document):
 
     def points_for(self, basis: int) -> int:
         """The points of a receipt, as the night's posting reckons them."""
-        factor, add = {"down": (1, 0), "nearest": (2, self.per), "up": (1, self.per - 1)}[self.rounding]
+        factor, add = {"down": (1, 0), "nearest": (2, self.per), "up": (1, self.per - 1)}[
+            self.rounding
+        ]
         return (basis * self.points * factor + add) // (self.per * factor)
 
     @property

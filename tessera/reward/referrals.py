@@ -96,7 +96,11 @@ def _judged(ws: Workspace, kept_days: int, min_purchase: int) -> list[Row]:
 
 def _ask(duck: DuckDBPyConnection, ws: Workspace, kept_days: int, min_purchase: int) -> list[Row]:
     kept_until = (ws.as_of - timedelta(days=kept_days)).replace(tzinfo=None)
-    asked = {"as_of": ws.as_of.replace(tzinfo=None), "kept_until": kept_until, "least": min_purchase}
+    asked = {
+        "as_of": ws.as_of.replace(tzinfo=None),
+        "kept_until": kept_until,
+        "least": min_purchase,
+    }
     rows: list[Row] = duck.execute(SQL["judge"], asked).to_arrow_table().to_pylist()
     return rows
 

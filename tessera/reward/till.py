@@ -115,8 +115,9 @@ class Till:
         until = self.at + timedelta(seconds=seconds)
         made, customer_id = self._open(key, wish, "held", until)
         if wish.points:
-            asked = {"key": f"till:{made['redemption_id']}", "points": wish.points}
-            _must(self.books.hold(**asked, customer_id=customer_id or "", expires_at=until))
+            hold = f"till:{made['redemption_id']}"
+            who = customer_id or ""
+            _must(self.books.hold(key=hold, customer_id=who, points=wish.points, expires_at=until))
         return made
 
     def take(self, key: str, wish: Spend) -> Row:
@@ -124,9 +125,12 @@ class Till:
         lacks is owed, a code that was used too often shows as overused."""
         made, customer_id = self._open(key, wish, "used", None)
         if wish.points:
-            short = "owe" if wish.happened_at else "refuse"
-            asked = {"key": f"till:{made['redemption_id']}", "points": wish.points}
-            _must(self.books.spend(**asked, customer_id=customer_id or "", short=short))  # type: ignore[arg-type]
+            _must(
+                self.books.spend(
+                    key=f"till:{made['redemption_id']}", customer_id=customer_id or "",
+                    points=wish.points, short="owe" if wish.happened_at else "refuse",
+                )
+            )  # fmt: skip
         return made
 
     def redeem(self, redemption_id: str, receipt: str | None) -> Row:
@@ -206,9 +210,7 @@ class Till:
         spending.use(self.store, redemption_id, judged)
         return self.find(redemption_id), customer_id
 
-    def _judge(
-        self, wish: Spend, customer_id: str | None, *, lock: bool = True
-    ) -> list[Judged]:
+    def _judge(self, wish: Spend, customer_id: str | None, *, lock: bool = True) -> list[Judged]:
         at = wish.happened_at or self.at
         day = self.on if wish.happened_at is None else cards.day(at, self.timezone)
         return spending.judge_all(
@@ -230,10 +232,10 @@ class Till:
 
     def _points_for(self, row: Row, paid: int, kept: Basket) -> int:
         """The points that what is kept costs; those of a gift are kept until all of it is back."""
-        worth = self.programme.worth
+        worth, spent = self.programme.worth, int(row["points"])
         if worth and row["paid"]:
-            return row["points"] if paid == row["paid"] else min(row["points"], worth.needed(paid))
-        return row["points"] if kept.total else 0
+            return spent if paid == row["paid"] else min(spent, worth.needed(paid))
+        return spent if kept.total else 0
 
     def _give_back(self, row: Row, points: int) -> None:
         hold = f"till:{row['redemption_id']}"
@@ -293,5 +295,8 @@ def _basket(text: str) -> Basket:
     currency, lines = json.loads(text)
     return Basket(
         currency,
-        tuple(Line(product=product, category=category, amount=amount) for product, category, amount in lines),
+        tuple(
+            Line(product=product, category=category, amount=amount)
+            for product, category, amount in lines
+        ),
     )

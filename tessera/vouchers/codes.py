@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,10 +27,11 @@ def make(count: int) -> list[str]:
     """`count` codes, all at once: a million take about a second."""
     chance = np.frombuffer(secrets.token_bytes(count * LENGTH), dtype=np.uint8) & 31
     values = chance.reshape(count, LENGTH)
-    check = np.zeros(count, dtype=np.uint8)
+    twice = np.array(TWICE, dtype=np.uint8)
+    check: np.ndarray[Any, np.dtype[np.uint8]] = np.zeros(count, dtype=np.uint8)
     for place in range(LENGTH):
-        check = np.array(TWICE, dtype=np.uint8)[check] ^ values[:, place]
-    whole = np.column_stack([values, np.array(TWICE, dtype=np.uint8)[check]])
+        check = twice[check] ^ values[:, place]
+    whole = np.column_stack([values, twice[check]])
     text = LETTERS[whole].tobytes().decode()
     return [text[start : start + LENGTH + 1] for start in range(0, len(text), LENGTH + 1)]
 
@@ -56,4 +58,3 @@ def _remainder(values: Sequence[int]) -> int:
     for value in values:
         found = TWICE[found] ^ value
     return found
-

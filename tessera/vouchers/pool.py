@@ -63,7 +63,7 @@ def add(
         "reward": pa.repeat(reward, count),
         "terms": pa.repeat(keep_terms(store, reward, terms), count),
         "batch": pa.array([batch] * count, pa.string()),
-        "customer_id": pa.array(customers or [None] * count, pa.string()),
+        "customer_id": pa.array(customers or pa.nulls(count), pa.string()),
         "uses": pa.repeat(terms.uses, count),
         "valid_from": pa.array([_iso(terms.valid_from)] * count, pa.string()),
         "valid_until": pa.array([_iso(last)] * count, pa.string()),
@@ -103,7 +103,9 @@ def read_codes(path: Path) -> list[str]:
         read = read[1:]
     for number, code in enumerate(read, 1):
         if not code or len(code) > CODE_MAX or not code.isalnum():
-            raise BadInput(f"{path}: code {number} is '{code[:CODE_MAX]}'; write letters and digits.")
+            raise BadInput(
+                f"{path}: code {number} is '{code[:CODE_MAX]}'; write letters and digits."
+            )
     if len(set(read)) < len(read):
         raise BadInput(f"{path} names {len(read) - len(set(read)):,} codes twice; take them out.")
     return read
@@ -122,29 +124,21 @@ def reserve(
 ) -> pa.Table:
     """`grants` (send_key, reward, customer_id) with a code each, which nobody else gets while the
     message may still go out. In the transaction that writes the messages."""
-    parts = [
-        _reserve(store, reward, its, grants.filter(pc.equal(grants["reward"], reward)), day, at)
-        for reward, its in terms.items()
-        if reward in grants["reward"].unique().to_pylist()
-    ]
-    return pa.concat_tables(parts) if parts else grants.append_column("code", pa.nulls(0, pa.string()))
+    parts = []
+    for reward in grants["reward"].unique().to_pylist():
+        its, part = terms.get(reward, Terms()), grants.filter(pc.equal(grants["reward"], reward))
+        if its.codes == "pool":
+            found = _take(store, reward, its, part, day)
+        else:
+            found = codes.make(part.num_rows)
+            people = part["customer_id"].to_pylist() if its.per_customer else None
+            add(store, reward, its, found, batch=None, at=at, customers=people, day=day)
+        parts.append(part.append_column("code", pa.array(found, pa.string())))
+    empty = grants.append_column("code", pa.nulls(grants.num_rows, pa.string()))
+    return pa.concat_tables(parts) if parts else empty
 
 
-def _reserve(
-    store: Connection, reward: str, terms: Terms, grants: pa.Table, day: date, at: datetime
-) -> pa.Table:
-    people = grants["customer_id"].to_pylist() if terms.per_customer else None
-    if terms.codes == "pool":
-        found = _take(store, reward, terms, grants, day)
-    else:
-        found = codes.make(grants.num_rows)
-        add(store, reward, terms, found, batch=None, at=at, customers=people, day=day)
-    return grants.append_column("code", pa.array(found, pa.string()))
-
-
-def _take(
-    store: Connection, reward: str, terms: Terms, grants: pa.Table, day: date
-) -> list[str]:
+def _take(store: Connection, reward: str, terms: Terms, grants: pa.Table, day: date) -> list[str]:
     """Codes of the pool; those of messages that never left are given again."""
     rows = store.all(SQL["take"].format(free=SQL["free"]), reward=reward, count=grants.num_rows)
     taken = [row["code"] for row in rows]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Any
 
 from tessera.store import Connection, queries
 from tessera.vouchers import codes
@@ -64,20 +65,24 @@ def judge(
     terms = Terms.model_validate_json(row["body"])
     if row["customer_id"] is not None and row["customer_id"] != customer_id:
         return Judged(code, "unknown-voucher")
+    off = terms.discount(basket.lines, basket.currency)
     taken = store.scalar(SQL["taken"], code=code, at=at.isoformat(timespec="seconds"))
-    why, discount = None, 0
-    if row["withdrawn_at"] is not None:
-        why = "voucher-withdrawn"
-    elif (row["valid_from"] or "") > day.isoformat():
-        why = "voucher-not-valid-yet"
-    elif day.isoformat() > (row["valid_until"] or "9999"):
-        why = "voucher-expired"
-    elif taken >= row["uses"] and not offline:
+    why = _out_of_time(row, day)
+    if why is None and taken >= row["uses"] and not offline:
         why = "voucher-used"
-    else:
-        off = terms.discount(basket.lines, basket.currency)
-        why, discount = ("basket-does-not-qualify", 0) if off is None else (None, off)
+    if why is None and off is None:
+        why = "basket-does-not-qualify"
+    discount = 0 if why else off or 0
     return Judged(code, why, row["reward"], discount, terms.stacks, row["valid_until"])
+
+
+def _out_of_time(row: Mapping[str, Any], day: date) -> str | None:
+    """By the shop's calendar: good from the first instant of a day through the last of another."""
+    if row["withdrawn_at"] is not None:
+        return "voucher-withdrawn"
+    if (row["valid_from"] or "") > day.isoformat():
+        return "voucher-not-valid-yet"
+    return "voucher-expired" if day.isoformat() > (row["valid_until"] or "9999") else None
 
 
 def _was_given(batch: str | None, body: str, message_state: str | None) -> bool:
@@ -95,12 +100,11 @@ def judge_all(
     unique = sorted({codes.tidy(one) for one in typed})
     judged = [judge(store, one, basket, **of) for one in unique]  # type: ignore[arg-type]
     if len(unique) > 1:
-        judged = [one if one.why or one.stacks else _alone(one) for one in judged]
+        judged = [
+            one if one.why or one.stacks else replace(one, why="does-not-stack", discount=0)
+            for one in judged
+        ]
     return _capped(judged, basket.total)
-
-
-def _alone(one: Judged) -> Judged:
-    return Judged(one.code, "does-not-stack", one.reward, 0, False, one.valid_until)
 
 
 def _capped(judged: Sequence[Judged], left: int) -> list[Judged]:
@@ -108,9 +112,7 @@ def _capped(judged: Sequence[Judged], left: int) -> list[Judged]:
     for one in judged:
         discount = min(one.discount, left)
         left -= discount
-        found.append(
-            Judged(one.code, one.why, one.reward, discount, one.stacks, one.valid_until)
-        )
+        found.append(replace(one, discount=discount))
     return found
 
 
@@ -123,14 +125,10 @@ def use(store: Connection, redemption_id: str, judged: Sequence[Judged]) -> None
     store.run_many(SQL["use"], rows)
 
 
-def kept_discount(
-    store: Connection, redemption_id: str, kept: Basket
-) -> int:
+def kept_discount(store: Connection, redemption_id: str, kept: Basket) -> int:
     """What this redemption's codes take off what the customer keeps: below a voucher's minimum,
     nothing."""
     rows = store.all(SQL["of_redemption"], redemption_id=redemption_id)
-    off = [
-        min(row["discount"], Terms.model_validate_json(row["body"]).discount(kept.lines, kept.currency) or 0)
-        for row in rows
-    ]
+    of = [(int(row["discount"]), Terms.model_validate_json(row["body"])) for row in rows]
+    off = [min(was, terms.discount(kept.lines, kept.currency) or 0) for was, terms in of]
     return min(sum(off), kept.total)

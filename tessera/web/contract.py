@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from tessera import __version__
-from tessera.web.till_messages import Key, Problem
+from tessera.web.till_messages import KEY, Problem
 
 PREFIX = "/till/v1"
+MODE: Literal["validation"] = "validation"
 REF = "#/components/schemas/{model}"
 PROBLEMS = {
     "400": "The body is not JSON, or the idempotency key is missing.",
@@ -43,9 +44,10 @@ class Operation:
 
 def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
     """OpenAPI 3.1."""
-    models = {one.answer for one in operations} | {one.body for one in operations if one.body}
-    inputs = [(model, "validation") for model in sorted({*models, Problem}, key=lambda m: m.__name__)]
-    _, schemas = models_json_schema(inputs, ref_template=REF)  # type: ignore[arg-type]
+    bodies = [one.body for one in operations if one.body]
+    models: list[type[BaseModel]] = [Problem, *bodies, *(one.answer for one in operations)]
+    given = [(model, MODE) for model in dict.fromkeys(models)]
+    _, schemas = models_json_schema(given, ref_template=REF)
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
         paths.setdefault(PREFIX + one.path, {})[one.method.lower()] = _described(one)
@@ -87,7 +89,8 @@ def _problems(one: Operation) -> dict[str, Any]:
     if not one.keyed and not one.body:
         codes -= {"400", "409"}
     return {
-        code: _content(PROBLEMS[code], Problem, "application/problem+json") for code in sorted(codes)
+        code: _content(PROBLEMS[code], Problem, "application/problem+json")
+        for code in sorted(codes)
     }
 
 
@@ -111,5 +114,5 @@ IDEMPOTENCY: dict[str, Any] = {
     "in": "header",
     "required": True,
     "description": "The request's own; the same key and body get the same answer for ever.",
-    "schema": {"type": "string", "pattern": Key.__metadata__[0].metadata[0].pattern},
+    "schema": {"type": "string", "pattern": KEY},
 }

@@ -54,9 +54,12 @@ Answer = Mapping[str, Any]
 class No(Exception):
     """A request that is not looked into: `status`, a name, and a sentence."""
 
-    def __init__(self, status: int, kind: str, title: str, **more: object) -> None:
+    def __init__(
+        self, status: int, kind: str, title: str, *, wait: int | None = None, mistakes: Any = None
+    ) -> None:
         super().__init__(kind)
-        self.status, self.kind, self.title, self.more = status, kind, title, more
+        self.status, self.kind, self.title = status, kind, title
+        self.wait, self.mistakes = wait, mistakes
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,9 @@ def validate(ask: Ask) -> Answer:
 
 def reserve(ask: Ask) -> Answer:
     seconds = ask.body.hold_seconds
-    return ask.do("reserve", lambda till: _told(till, till.reserve(ask.key, _spend(ask.body), seconds)))
+    return ask.do(
+        "reserve", lambda till: _told(till, till.reserve(ask.key, _spend(ask.body), seconds))
+    )
 
 
 def take(ask: Ask) -> Answer:
@@ -196,21 +201,10 @@ def replace(ask: Ask) -> Answer:
 
 def batch(ask: Ask) -> Answer:
     """Each operation has its own key and its own transaction."""
-    counter, found = ask.counter, ask.body.operations
-    now = counter.site.now()
-    results = offline.post(
-        counter.site.store,
-        ask.store_id,
-        [one.model_dump(mode="json") for one in found],
-        at=now,
-        till=counter.till,
-        act=_offline,
-    )
-    shown = [
-        {"key": one["key"], "status": one["status"], "problem": one.get("problem")}
-        for one in results
-    ]
-    return {"results": shown}
+    site = ask.counter.site
+    post = offline.Post(site.store, site.now(), ask.counter.till, _offline)
+    found = [one.model_dump(mode="json") for one in ask.body.operations]
+    return {"results": post.take_in(ask.store_id, found)}
 
 
 def _offline(till: Till, one: Mapping[str, Any]) -> Answer:
@@ -310,9 +304,7 @@ def make_till(site: Site) -> Starlette:
     """The API as an application of its own, to be mounted at `PREFIX`."""
     counter = Counter(site)
     _ = counter.programme, counter.secret
-    routes = [
-        Route(one.path, _endpoint(counter, one), methods=[one.method]) for one in OPERATIONS
-    ]
+    routes = [Route(one.path, _endpoint(counter, one), methods=[one.method]) for one in OPERATIONS]
     described = JSONResponse(document(OPERATIONS, site.ws.settings.public_url.rstrip("/")))
 
     async def openapi(_request: Request) -> Response:
@@ -338,7 +330,7 @@ def _endpoint(counter: Counter, one: Operation) -> Callable[[Request], Any]:
             answer = await to_thread.run_sync(one.handler, ask, limiter=counter.at_once)
             return JSONResponse(answer)
         except No as no:
-            return _problem(no.status, no.kind, no.title, **no.more)
+            return _problem(no.status, no.kind, no.title, no.wait, mistakes=no.mistakes)
         except Refusal as refusal:
             if refusal.kind in MISSES:
                 limits.allow("till miss", key_id, most=MISSES_A_MINUTE, seconds=60)
@@ -428,5 +420,5 @@ async def _busy(_request: Request, error: Exception) -> Response:
 
 
 async def _broken(_request: Request, _error: Exception) -> Response:
+    """A bug; its traceback is logged by the server."""
     return _problem(500, "broken", "Something went wrong on our side.")
-

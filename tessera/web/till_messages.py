@@ -40,7 +40,8 @@ Code = Annotated[str, Field(pattern=r"^[0-9A-Za-z -]{1,80}$", examples=["7KQW-3H
 Product = Annotated[str, Field(pattern="^[!-~][ -~]{0,99}$", examples=["4006381333931"])]
 Category = Annotated[str, Field(pattern="^[!-~\u00a1-\ud7ff][ -~\u00a0-\ud7ff]{0,99}$")]
 Receipt = Annotated[str, Field(pattern="^[!-~]{1,100}$", examples=["S01-20260331-0042"])]
-Key = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._:-]{0,99}$", examples=["S01-0042-1"])]
+KEY = r"^[0-9A-Za-z][0-9A-Za-z._:-]{0,99}$"
+Key = Annotated[str, Field(pattern=KEY, examples=["S01-0042-1"])]
 Device = Annotated[str, Field(pattern="^[!-~]{1,200}$")]
 Instant = Annotated[
     str, AfterValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
@@ -69,7 +70,7 @@ class SpendQuestion(Document):
 
     card: Card | None = None
     points: Whole = 0
-    vouchers: Annotated[list[Code], Field(max_length=10)] = []
+    vouchers: Annotated[tuple[Code, ...], Field(max_length=10)] = ()
     basket: Basket
     receipt: Receipt | None = None
 

@@ -175,7 +175,7 @@ def test_a_refusal_in_the_middle_undoes_what_came_before_it(ws: Workspace, till:
     assert till.reserve(vouchers=[code]).status_code == 200
 
 
-# ---------- returns
+# ---------- what is brought back
 
 
 @SQLITE
@@ -243,10 +243,15 @@ def test_however_a_return_is_split_no_more_comes_back_than_was_spent(
 
 
 @SQLITE
-def test_a_voucher_is_good_through_the_end_of_its_printed_day(tmp_path: Path, store_url: str) -> None:
+def test_a_voucher_is_good_through_the_end_of_its_printed_day(
+    tmp_path: Path, store_url: str
+) -> None:
     """Complaints 10, 11 and 12: judged in the wrong zone, dead a day early, two zones for one span."""
     zones = {
-        "Pacific/Auckland": ("2026-04-05T11:59:59", "2026-04-05T12:00:00"),  # clocks go back that day
+        "Pacific/Auckland": (
+            "2026-04-05T11:59:59",
+            "2026-04-05T12:00:00",
+        ),  # clocks go back that day
         "America/Los_Angeles": ("2026-04-06T06:59:59", "2026-04-06T07:00:00"),
     }
     for zone, (good, bad) in zones.items():
@@ -437,9 +442,7 @@ def test_a_guesser_is_stopped(ws: Workspace, till: Counter) -> None:
 
 
 @SQLITE
-def test_a_till_that_asks_too_often_waits(
-    till: Counter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_till_that_asks_too_often_waits(till: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tessera.web.till.ASKS_A_SECOND", 1)
     asked = [till.post("/cards/lookup", {"card": "K0"}) for _ in range(20)]
     refused = [answer for answer in asked if answer.status_code == 429]
@@ -531,7 +534,13 @@ def a_days_work(code: str) -> list[dict[str, Any]]:
     day = "2026-03-30T1"
     return [
         {"kind": "enrol", "key": "e", "at": f"{day}0:00:00Z", "card": "KOFF"},
-        {"kind": "replace", "key": "r", "at": f"{day}1:00:00Z", "card": "KOFF", "new_card": "KOFF2"},
+        {
+            "kind": "replace",
+            "key": "r",
+            "at": f"{day}1:00:00Z",
+            "card": "KOFF",
+            "new_card": "KOFF2",
+        },
         spent("s1", f"{day}0:30:00Z", card="KOFF", points=0, vouchers=[code]),
         spent("s2", f"{day}2:00:00Z", card="KOFF2", points=40),
         spent("s3", f"{day}2:30:00Z", card="K1", points=80),
@@ -548,7 +557,9 @@ def spent(key: str, at: str, **body: Any) -> dict[str, Any]:
 def outcome(ws: Workspace, code: str) -> tuple[Any, ...]:
     from tessera.vouchers import pool
 
-    states = rows(ws, "select redemption_id, state, points, discount, at from redemption order by 1")
+    states = rows(
+        ws, "select redemption_id, state, points, discount, at from redemption order by 1"
+    )
     cards_ = rows(ws, "select card_id, customer_id, replaced_by_card_id from card order by 1")
     shown = pool.show(ws.store, code, at=ws.as_of, day=ws.business_date)
     points = {c: balance(ws, c) for c in ("c1", "KOFF")}

@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tessera.reward.worth import Worth
 from tessera.vouchers import codes
@@ -83,7 +84,7 @@ def test_the_day_it_is_given_is_the_first_of_its_days() -> None:
     ],
 )
 def test_terms_that_make_no_sense_are_refused(terms: dict[str, object]) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValidationError, match=r"takes off|needs its|lies before"):
         Terms(**terms)  # type: ignore[arg-type]
 
 
