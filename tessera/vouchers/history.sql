@@ -2,9 +2,9 @@
 -- A day without a time is its first instant in the shop's zone. What looks like nothing is nothing.
 create or replace temp table told as
 select
-    code, customer_id, at,
-    left(sha256(concat_ws(chr(31), code, customer_id, at, row_number() over (
-        partition by code, customer_id, at
+    code, customer_id, happened_at,
+    left(sha256(concat_ws(chr(31), code, customer_id, happened_at, row_number() over (
+        partition by code, customer_id, happened_at
     ))), 32) as redemption_id,
     is_usable
 from (
@@ -14,7 +14,7 @@ from (
         strftime(
             (try_cast({on} as timestamp) at time zone $zone) at time zone 'UTC',
             '%Y-%m-%dT%H:%M:%S+00:00'
-        ) as at,
+        ) as happened_at,
         coalesce(trim(cast({code} as varchar)), '') <> '' and try_cast({on} as timestamp) is not null
             as is_usable
     from {source}
@@ -33,10 +33,10 @@ select code, count(*) as uses from told where is_usable group by code order by c
 -- name: redemptions
 select
     redemption_id, $store as store_id, 'used' as state, 0 as points, 0 as points_back, 0 as paid,
-    0 as discount, at
+    0 as discount, happened_at as at
 from told
 where is_usable
-order by at, redemption_id
+order by happened_at, redemption_id
 
 -- name: members
 select redemption_id, customer_id from told

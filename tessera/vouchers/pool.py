@@ -99,7 +99,7 @@ def read_codes(path: Path) -> list[str]:
             reason = str(error).splitlines()[0]
             raise BadInput(f"{path} cannot be read as a list of codes: {reason}") from None
     read = [codes.tidy(text or "") for (text,) in found]
-    if read[:1] == ["CODE"]:
+    if read[:1] == [codes.tidy("code")]:
         read = read[1:]
     for number, code in enumerate(read, 1):
         if not code or len(code) > CODE_MAX or not code.isalnum():

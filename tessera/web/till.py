@@ -28,7 +28,7 @@ from starlette.routing import Route
 from tessera import clock
 from tessera.reward import cards, keys, offline, once, referrals
 from tessera.reward.programme import Programme, load
-from tessera.reward.refusal import Refusal
+from tessera.reward.refusal import SENTENCES, Refusal
 from tessera.reward.till import Spend, Till
 from tessera.say.links import secret_of
 from tessera.store import Connection
@@ -355,7 +355,7 @@ async def _asked(counter: Counter, one: Operation, request: Request) -> tuple[As
         raise No(400, "key-missing", "This request needs an Idempotency-Key of its own.")
     redemption = str(request.path_params.get("redemption", ""))
     if redemption and not OPAQUE.fullmatch(redemption):
-        raise Refusal("unknown-redemption")
+        raise No(404, "unknown-redemption", SENTENCES["unknown-redemption"][1])
     body = await _body(one.body, request) if one.body else None
     return Ask(counter, store_id, body, key, redemption), key_id
 

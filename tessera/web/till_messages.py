@@ -34,7 +34,7 @@ def _utc(at: datetime) -> datetime:
         return at.replace(tzinfo=UTC)
 
 
-Whole = Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=0, le=MOST)]
+Whole = Annotated[int, Field(strict=True, ge=0, le=MOST), BeforeValidator(_whole)]
 Card = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._:/-]{0,63}$", examples=["K000017"])]
 Code = Annotated[str, Field(pattern=r"^[0-9A-Za-z -]{1,80}$", examples=["7KQW-3H2M-9TZ4X"])]
 Product = Annotated[str, Field(pattern="^[!-~][ -~]{0,99}$", examples=["4006381333931"])]
@@ -76,7 +76,7 @@ class SpendQuestion(Document):
 
 
 class Reserve(SpendQuestion):
-    hold_seconds: Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=5, le=3600)] = 900
+    hold_seconds: Annotated[int, Field(strict=True, ge=5, le=3600), BeforeValidator(_whole)] = 900
 
 
 class Validate(Document):

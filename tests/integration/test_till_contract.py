@@ -10,20 +10,26 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from tessera.reward import cards
+from tessera.testing import publish
 from tessera.web.contract import document
 from tessera.web.till import OPERATIONS
 from tests.conftest import BOTH_STORES
 from tests.serving import served
-from tests.tilling import Counter, give, shop, voucher
+from tests.tilling import Counter, give, member, shop, voucher
 
 SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 
 
 def fuzz(folder: Path, store_url: str, seconds: int, phases: str, seed: int = 1) -> None:
-    """So long a run against a shop with cards `K0` to `K2`; fails with what it found."""
+    """So long a run against a shop that has what the document's examples name; fails with what it found."""
     ws = shop(folder, store_url)
+    publish(ws, customers=[member(0, card_id="K000017")])  # the document's own examples
+    cards.refresh(ws)
     give(ws, "c0", 10**9)
-    voucher(ws)
+    example = "update voucher set code = '7KQW3H2M9TZ4X', uses = 1000000 where code = :code"
+    with ws.store.write() as store:
+        store.run(example, code=voucher(ws))
     with served(ws) as client, pytest.MonkeyPatch.context() as patch:
         for limit in ("ASKS_A_SECOND", "MISSES_A_MINUTE"):
             patch.setattr(f"tessera.web.till.{limit}", 10**9)
@@ -67,4 +73,19 @@ def test_the_document_needs_no_key(tmp_path: Path, store_url: str) -> None:
     with served(ws) as client:
         answer = client.get("/till/v1/openapi.json")
     assert answer.json() == document(OPERATIONS, "http://localhost:8800")
+    ws.store.close()
+
+
+def test_the_document_says_how_large_a_number_may_be() -> None:
+    schemas = document(OPERATIONS, "")["components"]["schemas"]
+    assert schemas["Line"]["properties"]["amount"]["minimum"] == 0
+    assert schemas["Reserve"]["properties"]["hold_seconds"]["maximum"] == 3600
+
+
+@SQLITE
+def test_an_id_that_is_none_is_unknown(tmp_path: Path, store_url: str) -> None:
+    ws = shop(tmp_path, store_url)
+    with served(ws) as client:
+        till = Counter(ws, client)
+        assert [till.settle(name).status_code for name in ("%C2%84", "x", "F" * 32)] == [404] * 3
     ws.store.close()
