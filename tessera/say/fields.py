@@ -25,9 +25,12 @@ GROUPS = {
     "links": ("unsubscribe", "preferences", "score", "referral", "confirm", "shop"),
     "shop": ("name", "postal_address", "email"),
     "voucher": ("code", "valid_until"),
+    "referral": ("code", "invited_by"),
 }
+SELDOM = ("voucher", "referral")  # of these, any field may be missing
 # The code that goes with the message, if one does. What previews show is worth nothing at any till.
 VOUCHER = {"code": "0000-0000-00000", "valid_until": date(2026, 4, 30)}
+REFERRAL = {"code": "0000-0000-00000", "invited_by": "Ben"}
 # What the layout needs to know about the language it speaks.
 LANGUAGE = ("lang", "dir", "start")
 
@@ -50,14 +53,14 @@ def fill(data: Mapping[str, Any]) -> dict[str, Any]:
     person = {name: _clean(data.get(name)) for name in CUSTOMER}
     filled = {name: empty(name) if value is None else value for name, value in person.items()}
     groups = {name: data[name] for name in GROUPS if name in data}
-    return {**groups, "voucher": _voucher(data.get("voucher") or {}), **filled}
+    return {**groups, **{name: _some(name, data.get(name) or {}) for name in SELDOM}, **filled}
 
 
-def _voucher(data: Mapping[str, Any]) -> dict[str, Any]:
+def _some(group: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """A message without a code shows none; a code without an end has no last day."""
+    kept = {name: _clean(data.get(name)) for name in GROUPS[group]}
     return {
-        name: empty(f"voucher.{name}") if data.get(name) is None else data[name]
-        for name in GROUPS["voucher"]
+        name: empty(f"{group}.{name}") if value is None else value for name, value in kept.items()
     }
 
 
@@ -90,5 +93,6 @@ def sample(*, full: bool = True) -> dict[str, Any]:
             "email": "club@shop.example",
         },
         "voucher": VOUCHER,
+        "referral": REFERRAL if full else {},
     }
     return {**(CUSTOMER if full else {}), **surroundings}

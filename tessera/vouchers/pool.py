@@ -199,5 +199,13 @@ def of_messages(store: Store, send_keys: Sequence[str]) -> dict[str, Row]:
     }
 
 
+def of_members(store: Store, customers: Sequence[str]) -> dict[str, str]:
+    """The code of their own that each member may pass on to friends, as it is read."""
+    with store.read() as connection:
+        query = SQL["of_members"].format(customers=connection.listed("customers"))
+        rows = connection.all(query, customers=json.dumps(list(customers)))
+    return {row["customer_id"]: codes.spoken(row["code"]) for row in rows}
+
+
 def _moment(at: datetime, day: date) -> dict[str, str]:
     return {"at": at.isoformat(timespec="seconds"), "day": day.isoformat()}

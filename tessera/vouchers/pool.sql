@@ -49,6 +49,10 @@ from reward_grant
 left join voucher on reward_grant.code = voucher.code
 where reward_grant.send_key in (select value from {keys})
 
+-- name: of_members
+select customer_id, code from referral_code
+where customer_id in (select value from {customers})
+
 -- name: summary
 select
     reward, coalesce(batch, '(with messages)') as batch, count(*) as codes,

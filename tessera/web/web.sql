@@ -10,6 +10,12 @@ select score, comment from answer where send_key = :send_key order by answer_id 
 insert into answer (send_key, customer_id, score, comment, answered_at)
 values (:send_key, :customer_id, :score, :comment, :at)
 
+-- name: given_name
+select given_name from member where customer_id = :customer_id
+
+-- name: invited
+select count(*) from signup where address_hash = :address_hash and referred_by = :referred_by
+
 -- name: asked
 select count(*) from signup where address_hash = :address_hash and asked_at > :since
 
