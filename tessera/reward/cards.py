@@ -47,6 +47,7 @@ def enrol(store: Connection, card: str, at: datetime, *, again: bool = False) ->
     """Hand out a card: its holder is a member from now on, by the name that the models give to a
     card nobody registered yet. `again`: it was done without a line, maybe by two tills."""
     new = store.run(SQL["add"], card_id=card, customer_id=card, at=_text(at))
+    new = new or store.run(SQL["adopt"], card_id=card)  # it was used before it was handed out
     if not new and not again:
         raise Refusal("card-in-use")
     store.run(SQL["add_member"], customer_id=owner(store, card, replaced=True))

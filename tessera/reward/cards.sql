@@ -9,6 +9,10 @@ insert into card (card_id, customer_id, origin, changed_at)
 values (:card_id, :customer_id, 'till', :at)
 on conflict do nothing
 
+-- name: adopt
+update card set origin = 'till'
+where card_id = :card_id and customer_id = :card_id and origin = 'models'
+
 -- name: add_member
 insert into member (customer_id) values (:customer_id) on conflict do nothing
 

@@ -511,6 +511,18 @@ def test_a_card_is_handed_out_once(ws: Workspace, till: Counter) -> None:
 
 
 @SQLITE
+def test_a_card_that_bought_before_it_was_handed_out_can_still_be(
+    ws: Workspace, till: Counter
+) -> None:
+    from tessera.reward import cards
+
+    publish(ws, customers=[{"customer_id": "KEARLY", "card_id": "KEARLY"}])
+    cards.refresh(ws)
+    assert till.post("/members", {"card": "KEARLY"}).status_code == 200
+    assert kind(till.post("/members", {"card": "KEARLY"})) == "card-in-use"
+
+
+@SQLITE
 def test_the_models_word_on_whose_card_it_is_counts_and_a_replacement_stays(
     ws: Workspace, till: Counter
 ) -> None:
