@@ -34,7 +34,7 @@ from tessera.workspace import Workspace
 
 MEMBERS, POINTS = 20_000, 100_000
 SECONDS, RATE = 20, 500
-THREADS = {"sqlite": 1, "postgresql": 4}  # SQLite has one writer, so one thread does it all
+THREADS = 10
 CALLERS, STORES = 16, 20
 AS_OF = "2026-03-31T12:00"
 Act = Callable[[int], None]
@@ -170,7 +170,7 @@ def main(seconds: int = SECONDS, rate: int = RATE) -> list[dict[str, object]]:
             fill(ws)
             act = in_process(ws, "warm")
             open_loop(act, 1, 1, 100)
-            threads = THREADS[database]
+            threads = THREADS
             found.append(
                 _row(f"{database}, in process", in_process(ws, "a"), threads, seconds, rate)
             )

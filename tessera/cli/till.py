@@ -53,7 +53,7 @@ def revoke(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The id that 'till keys' shows.")],
     home: HomeOption = None,
 ) -> None:
-    """Have a key open nothing any more, at once.
+    """Have a key open nothing any more, within five seconds.
 
     Example: tessera till revoke 3f2a9c01d7be
     """

@@ -43,17 +43,26 @@ class Request:
 
 def once(store: Store, request: Request, act: Callable[[Connection], Answer]) -> Answer:
     """What `act` answers, now or when this was asked before; Refusal likewise."""
+    answer = store.together(lambda connection: _once(connection, request, act))
+    if isinstance(answer, Refusal):
+        raise answer
+    return answer
+
+
+def _once(
+    connection: Connection, request: Request, act: Callable[[Connection], Answer]
+) -> Answer | Refusal:
+    if known := _claim(connection, request):
+        return _said(known, request)
     try:
-        with store.write() as connection:
-            if known := _claim(connection, request):
-                return _said(known, request)
+        with connection.attempt():
             answer = act(connection)
-            _keep(connection, request, KEPT, answer)
-            return answer
-    except Refusal as refusal:
-        if refusal.kind != "key-reused":
-            _keep_refusal(store, request, refusal)
-        raise
+    except Refusal as refusal:  # what was done is undone; the answer stays
+        told = {"kind": refusal.kind, "about": refusal.about}
+        _keep(connection, request, refusal.status, told)
+        return refusal
+    _keep(connection, request, KEPT, answer)
+    return answer
 
 
 def _claim(connection: Connection, request: Request) -> Mapping[str, Any] | None:
@@ -64,23 +73,13 @@ def _claim(connection: Connection, request: Request) -> Mapping[str, Any] | None
     return connection.one(SQL["request"], **request.named)
 
 
-def _said(known: Mapping[str, Any], request: Request) -> Answer:
+def _said(known: Mapping[str, Any], request: Request) -> Answer | Refusal:
     if known["request_hash"] != request.hash:
-        raise Refusal("key-reused")
+        return Refusal("key-reused")
     answer: Answer = json.loads(known["answer"])
-    if known["status"] != KEPT:
-        raise Refusal(answer["kind"], about=answer["about"])
-    return answer
+    return answer if known["status"] == KEPT else Refusal(answer["kind"], about=answer["about"])
 
 
 def _keep(connection: Connection, request: Request, status: int, answer: Answer) -> None:
     text = json.dumps(answer, default=str)
     connection.run(SQL["answer"], **request.named, status=status, answer=text)
-
-
-def _keep_refusal(store: Store, request: Request, refusal: Refusal) -> None:
-    """What was done is undone by now; the answer stays, unless another one came before it."""
-    with store.write() as connection:
-        if _claim(connection, request) is None:
-            told = {"kind": refusal.kind, "about": refusal.about}
-            _keep(connection, request, refusal.status, told)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -116,8 +116,12 @@ class Till:
         made, customer_id = self._open(key, wish, "held", until)
         if wish.points:
             hold = f"till:{made['redemption_id']}"
-            who = customer_id or ""
-            _must(self.books.hold(key=hold, customer_id=who, points=wish.points, expires_at=until))
+            self._spend(
+                customer_id or "",
+                lambda who: self.books.hold(
+                    key=hold, customer_id=who, points=wish.points, expires_at=until
+                ),
+            )
         return made
 
     def take(self, key: str, wish: Spend) -> Row:
@@ -125,11 +129,13 @@ class Till:
         lacks is owed, a code that was used too often shows as overused."""
         made, customer_id = self._open(key, wish, "used", None)
         if wish.points:
-            _must(
-                self.books.spend(
-                    key=f"till:{made['redemption_id']}", customer_id=customer_id or "",
-                    points=wish.points, short="owe" if wish.happened_at else "refuse",
-                )
+            key = f"till:{made['redemption_id']}"
+            self._spend(
+                customer_id or "",
+                lambda who: self.books.spend(
+                    key=key, customer_id=who, points=wish.points,
+                    short="owe" if wish.happened_at else "refuse",
+                ),
             )  # fmt: skip
         return made
 
@@ -194,21 +200,21 @@ class Till:
         judged = self._judge(wish, customer_id)
         if bad := next((one for one in judged if one.why), None):
             raise Refusal(bad.why or "", about=bad.code)
-        if customer_id:
-            self._release_due(customer_id)
         discount = sum(one.discount for one in judged)
         redemption_id = self.name(key)
-        self.store.run(
-            SQL["open"], redemption_id=redemption_id, store_id=self.store_id, state=state,
-            held_until=until.isoformat(timespec="seconds") if until else None,
-            points=wish.points, paid=self._pays(wish, wish.basket.total - discount),
-            discount=discount, basket=_json(wish.basket), receipt_id=wish.receipt,
-            at=(wish.happened_at or self.at).isoformat(timespec="seconds"),
-        )  # fmt: skip
+        row = {
+            "redemption_id": redemption_id, "state": state,
+            "held_until": until.isoformat(timespec="seconds") if until else None,
+            "points": wish.points, "points_back": 0,
+            "paid": self._pays(wish, wish.basket.total - discount), "discount": discount,
+            "basket": _json(wish.basket), "receipt_id": wish.receipt,
+        }  # fmt: skip
+        at = (wish.happened_at or self.at).isoformat(timespec="seconds")
+        self.store.run(SQL["open"], **row, store_id=self.store_id, at=at)
         if customer_id:
             self.store.run(SQL["whose"], redemption_id=redemption_id, customer_id=customer_id)
         spending.use(self.store, redemption_id, judged)
-        return self.find(redemption_id), customer_id
+        return row, customer_id
 
     def _judge(self, wish: Spend, customer_id: str | None, *, lock: bool = True) -> list[Judged]:
         at = wish.happened_at or self.at
@@ -246,12 +252,21 @@ class Till:
         total = row["points_back"] + points
         _must(self.books.reverse(of, key=f"return:{row['redemption_id']}:{total}", points=points))
 
-    def _release_due(self, customer_id: str) -> None:
-        """What this member's reservations that are past their time still hold."""
-        for row in self.store.all(SQL["lapsed"], customer_id=customer_id, at=self.stamp):
+    def _spend(self, customer_id: str, spend: Callable[[str], object]) -> None:
+        """Points that are lacking may be held by reservations that are past their time."""
+        done = spend(customer_id)
+        if isinstance(done, Refused) and self._release_due(customer_id):
+            done = spend(customer_id)
+        _must(done)
+
+    def _release_due(self, customer_id: str) -> int:
+        """Give back what this member's reservations that are past their time hold; how many."""
+        rows = self.store.all(SQL["lapsed"], customer_id=customer_id, at=self.stamp)
+        for row in rows:
             if row["points"]:
                 self.books.void(f"till:{row['redemption_id']}")
             self.store.run(SQL["lapse"], redemption_id=row["redemption_id"])
+        return len(rows)
 
     def find(self, redemption_id: str) -> Row:
         """This store's redemption, locked; another store's is as unknown as none."""

@@ -1,9 +1,10 @@
 -- name: open
 insert into redemption (
-    redemption_id, store_id, state, held_until, points, paid, discount, basket, receipt_id, at
+    redemption_id, store_id, state, held_until, points, points_back, paid, discount, basket,
+    receipt_id, at
 ) values (
-    :redemption_id, :store_id, :state, :held_until, :points, :paid, :discount, :basket,
-    :receipt_id, :at
+    :redemption_id, :store_id, :state, :held_until, :points, :points_back, :paid, :discount,
+    :basket, :receipt_id, :at
 )
 
 -- name: whose

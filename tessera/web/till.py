@@ -45,6 +45,7 @@ BODY_BYTES_MAX = 256 * 1024
 ASKS_A_SECOND = 100  # with one key
 MISSES_A_MINUTE = 30  # cards, codes and redemptions that are nothing, with one key
 MISSES = ("unknown-card", "unknown-voucher", "unknown-redemption")
+KEY_SECONDS = 5  # how long a key that was revoked may still open something
 AHEAD = timedelta(hours=1)  # how far a till's clock may be before ours
 IDEMPOTENT = re.compile(IDEMPOTENCY["schema"]["pattern"])
 OPAQUE = re.compile("[0-9a-f]{32}")
@@ -78,8 +79,13 @@ class Counter:
 
     @cached_property
     def at_once(self) -> CapacityLimiter:
-        """SQLite has one writer: waiting here, in order, is quicker than asking it again and again."""
-        return CapacityLimiter(1 if self.site.store.engine.dialect.name == "sqlite" else 10)
+        """As many as the store has connections for; on SQLite those that come at once commit at once."""
+        return CapacityLimiter(10)
+
+    @cached_property
+    def known(self) -> dict[str, tuple[str, float]]:
+        """Keys that were shown lately: their store, and until when nobody asks again."""
+        return {}
 
     def till(self, connection: Connection, store_id: str) -> Till:
         ws, at = self.site.ws, self.site.now().replace(microsecond=0)
@@ -363,14 +369,21 @@ async def _asked(counter: Counter, one: Operation, request: Request) -> tuple[As
 async def _store(counter: Counter, request: Request) -> tuple[str, str]:
     """Whose key was shown, and its public half, to count by."""
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    now = counter.site.limits.clock()
+    store_id, until = counter.known.get(shown, (None, 0.0))
 
     def find() -> str | None:
         with counter.site.store.read() as connection:
             return keys.store_of(connection, shown)
 
-    store_id = await to_thread.run_sync(find) if scheme.lower() == "bearer" else None
+    if scheme.lower() != "bearer":
+        store_id = None
+    elif until <= now:
+        counter.known.pop(shown, None)
+        store_id = await to_thread.run_sync(find)
     if store_id is None:
         raise No(401, "wrong-key", "The till's key is wrong.")
+    counter.known.setdefault(shown, (store_id, now + KEY_SECONDS))
     return store_id, shown.split("_")[1]
 
 
