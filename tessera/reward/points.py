@@ -77,12 +77,6 @@ def balance(store: Connection, programme: str, customer_id: str) -> Balance:
     return Balance(**{row["bucket"]: row["balance"] for row in found if row["bucket"] in names})
 
 
-def share_lock(store: Connection) -> None:
-    """Have a night's step, which holds the whole ledger, wait for this operation and it for that."""
-    if store.dialect == "postgresql":
-        store.scalar(f"select pg_advisory_xact_lock_shared({LOCK})")
-
-
 @dataclass(frozen=True)
 class Books:
     """The ledger of one programme at one instant, inside one write transaction."""
@@ -104,8 +98,8 @@ class Books:
             return _hold(found)
         if accounts.get("available", {}).get("balance", 0) < points or points <= 0:
             return Refused("no_points")
-        found = self._post(
-            key, "hold", self._member(customer_id, "available"), self._member(customer_id, "held"),
+        found = self.post(
+            key, "hold", self.account(customer_id, "available"), self.account(customer_id, "held"),
             points, terms=Terms(expires_at=_text(expires_at)),
         )  # fmt: skip
         return _hold({**found, "customer_id": customer_id})
@@ -125,7 +119,7 @@ class Books:
         if held["expires_at"] <= _text(self.at):
             return Refused("timed_out")
         redeemed = self._system("redeemed")
-        done = self._post(
+        done = self.post(
             f"redeem:{hold}", "redeem", held["credit_id"], redeemed, points,
             source=("hold", hold), pending_id=held["transfer_id"],
         )  # fmt: skip
@@ -134,7 +128,7 @@ class Books:
             self._give_back(
                 held, f"release:{hold}", "release", debit_id=held["credit_id"], points=rest
             )
-            self._repay(held["customer_id"], f"release:{hold}")
+            self.repay(held["customer_id"], f"release:{hold}")
         return _posted({**done, "customer_id": held["customer_id"]})
 
     def void(self, hold: str) -> Posted | Refused:
@@ -146,7 +140,7 @@ class Books:
         if done is None:
             whole = {"debit_id": held["credit_id"], "points": held["amount"]}
             done = self._give_back(held, f"void:{hold}", "void", **whole)
-            self._repay(held["customer_id"], done["idem_key"])
+            self.repay(held["customer_id"], done["idem_key"])
         is_same = done["kind"] == "void"
         return _posted({**held, **done}) if is_same else Refused("resolved")
 
@@ -160,11 +154,11 @@ class Books:
         lacking = points - accounts.get("available", {}).get("balance", 0)
         if points <= 0 or (lacking > 0 and short == "refuse"):
             return Refused("no_points")
-        available, redeemed = self._member(customer_id, "available"), self._system("redeemed")
+        available, redeemed = self.account(customer_id, "available"), self._system("redeemed")
         if lacking > 0:
-            debt = self._member(customer_id, "debt")
-            self._post(f"owe:{key}", "owe", debt, available, lacking, source=("transfer", key))
-        done = self._post(key, "redeem", available, redeemed, points)
+            debt = self.account(customer_id, "debt")
+            self.post(f"owe:{key}", "owe", debt, available, lacking, source=("transfer", key))
+        done = self.post(key, "redeem", available, redeemed, points)
         return _posted({**done, "customer_id": customer_id})
 
     def grant(
@@ -178,11 +172,11 @@ class Books:
         if points <= 0:
             return Refused("no_points")
         bucket = "pending" if terms.activates_at else "available"
-        done = self._post(
-            key, "grant", self._system("issuance"), self._member(customer_id, bucket), points,
+        done = self.post(
+            key, "grant", self._system("issuance"), self.account(customer_id, bucket), points,
             terms=terms, rule=(rule, rule_version), reason=reason,
         )  # fmt: skip
-        self._repay(customer_id, key)
+        self.repay(customer_id, key)
         return _posted({**done, "customer_id": customer_id})
 
     def reverse(
@@ -208,7 +202,7 @@ class Books:
         done = self._give_back(
             payer, key, "reverse", debit_id=spent["credit_id"], points=points, of=of
         )
-        self._repay(spent["customer_id"], key)
+        self.repay(spent["customer_id"], key)
         return _posted({**done, "customer_id": spent["customer_id"]})
 
     def release_due(self, most: int = 1000) -> int:
@@ -217,17 +211,29 @@ class Books:
         due = self.store.all(SQL["holds"], **values)
         return sum(isinstance(self.void(row["idem_key"]), Posted) for row in due)
 
+    def balance(self, customer_id: str) -> Balance:
+        return balance(self.store, self.programme, customer_id)
+
     # ---------- what they stand on
+
+    @property
+    def stamp(self) -> str:
+        return _text(self.at)
+
+    def share_lock(self) -> None:
+        """Have a night's step, which takes the whole ledger, wait for this operation."""
+        if self.store.dialect == "postgresql":
+            self.store.scalar(f"select pg_advisory_xact_lock_shared({LOCK})")
 
     def _lock(self, customer_id: str) -> dict[str, Row]:
         """The member's accounts by bucket, which nobody else changes until we are done."""
-        share_lock(self.store)
+        self.share_lock()
         query = SQL["lock_member"]
         if self.store.dialect == "postgresql":
             query += " for update"
         values = {"programme": self.programme, "customer_id": customer_id}
         if not (found := self.store.all(query, **values)):
-            self._member(customer_id, "available")  # a row to lock: two may come at once
+            self.account(customer_id, "available")  # a row to lock: two may come at once
             found = self.store.all(query, **values)
         return {row["bucket"]: row for row in found}
 
@@ -263,7 +269,8 @@ class Books:
     def _resolution(self, held: Row) -> Row | None:
         return self.store.one(SQL["resolution"], hold_id=held["transfer_id"])
 
-    def _member(self, customer_id: str, bucket: str) -> int:
+    def account(self, customer_id: str, bucket: str = "available") -> int:
+        """The member's account, opened if need be."""
         return self._account("member", customer_id, bucket, 0)
 
     def _system(self, bucket: str) -> int:
@@ -291,7 +298,7 @@ class Books:
     ) -> Row:
         """A transfer back to the account that `payer` debited, and to its lots."""
         pending = payer["transfer_id"] if kind in ("void", "release") else None
-        done = self._post(
+        done = self.post(
             key, kind, debit_id, payer["debit_id"], points,
             source=("transfer", of or payer["idem_key"]), pending_id=pending,
             reverses=of or payer["idem_key"],
@@ -313,14 +320,14 @@ class Books:
             expires_on=until.isoformat(), expires_at=day_after(until, self.timezone),
         )  # fmt: skip
 
-    def _repay(self, customer_id: str, key: str) -> None:
+    def repay(self, customer_id: str, key: str) -> None:
         """What came in pays back first what the member owes."""
-        found = balance(self.store, self.programme, customer_id)
+        found = self.balance(customer_id)
         if points := min(found.available, found.debt):
-            available, debt = (self._member(customer_id, b) for b in ("available", "debt"))
-            self._post(f"repay:{key}", "repay", available, debt, points, source=("transfer", key))
+            available, debt = (self.account(customer_id, b) for b in ("available", "debt"))
+            self.post(f"repay:{key}", "repay", available, debt, points, source=("transfer", key))
 
-    def _post(
+    def post(
         self, key: str, kind: str, debit_id: int, credit_id: int, amount: int, *,
         source: tuple[str, str] = ("request", "-"), rule: tuple[str, str] = ("-", "-"),
         terms: Terms = NO_TERMS, **more: object,

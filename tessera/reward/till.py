@@ -17,6 +17,7 @@ from typing import Any
 
 from tessera.reward import cards
 from tessera.reward.points import Balance, Books, Posted, Refused, balance
+from tessera.reward.preview import earns
 from tessera.reward.programme import Programme
 from tessera.reward.refusal import Refusal
 from tessera.store import Connection, queries
@@ -51,7 +52,7 @@ class Quote:
     points_usable: int  # of them, what the member has
     paid_by_points: int  # by those usable, or by as many as were asked for
     to_pay: int
-    points_earned: int
+    points_earned: int | None  # None: only the night knows
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,10 @@ class Till:
 
     @property
     def books(self) -> Books:
+        expiry = self.programme.expiry
         return Books(
-            self.store, self.programme.programme, self.at, self.on, self.timezone,
+            self.store, self.programme.programme, self.at, self.on,
+            self.programme.zone(self.timezone), expiry.grace_days if expiry else 0,
             actor=f"till:{self.store_id}",
         )  # fmt: skip
 
@@ -100,13 +103,8 @@ class Till:
         paid = self._paid(wish.points or usable, left) if worth else 0
         return Quote(
             wish.basket.total, off, judged, needed, usable, paid, left - paid,
-            self._earns(left - paid, wish.basket.currency),
+            earns(self.programme, left - paid, wish.basket.currency),
         )  # fmt: skip
-
-    def _earns(self, amount: int, currency: str) -> int:
-        if self.programme.currency not in ("any", currency):
-            return 0
-        return sum(rule.points_for(amount) for rule in self.programme.earn_rules)
 
     # ---------- spending
 

@@ -176,7 +176,8 @@ class Voucher(Document):
 
 
 class Quote(Document):
-    """Money in minor units. `points_needed` pay all that is left; `points_usable` of them are there."""
+    """Money in minor units. `points_needed` pay all that is left; `points_usable` of them are there.
+    `points_earned` is null where that depends on what a till does not know."""
 
     total: int
     discount: int
@@ -185,7 +186,7 @@ class Quote(Document):
     points_usable: int
     paid_by_points: int
     to_pay: int
-    points_earned: int
+    points_earned: int | None
 
 
 class Redemption(Document):

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tessera.reward import ledger, post
 from tessera.reward.ledger import LedgerDiffers
+from tessera.reward.points import Books
 from tessera.reward.programme import FILE, load
 from tessera.testing import line, publish, workspace
 from tessera.workspace import Workspace
@@ -69,27 +70,9 @@ def differences(ws: Workspace) -> list[str]:
 
 
 def spend(ws: Workspace, customer: str, points: int) -> None:
-    """What a till will do one day: points leave a member without going back to issuance."""
     with ws.store.write() as store:
-        store.run(
-            "insert into account (programme, owner_type, owner_id, bucket) "
-            "values ('club', 'system', 'programme', 'redeemed') on conflict do nothing"
-        )
-        find = "select account_id from account where owner_id = :owner and bucket = :bucket"
-        store.run(
-            "insert into transfer (programme, idem_key, kind, debit_id, credit_id, amount, "
-            "source_type, source_id, rule, rule_version, effective_at, posted_at, business_date) "
-            "values ('club', 'redeem:1', 'redeem', :debit, :credit, :points, 'till', 'x', '-', '-', "
-            "'2026-03-30', '2026-03-30', '2026-03-30')",
-            debit=store.scalar(find, owner=customer, bucket="available"),
-            credit=store.scalar(find, owner="programme", bucket="redeemed"),
-            points=points,
-        )
-        store.run(
-            "update account set balance = balance - :points "
-            "where owner_id = :owner and bucket = 'available'",
-            points=points,
-            owner=customer,
+        Books(store, "club", ws.as_of, ws.business_date).spend(
+            key=f"spend:{customer}:{points}", customer_id=customer, points=points
         )
 
 
@@ -304,6 +287,7 @@ def test_a_balance_that_was_tampered_with_stops_the_night(shop: Workspace) -> No
     assert len(transfers(shop)) == 1
     assert differences(shop) == [
         "ann available: balance 99, transfers 10",
+        "ann available: balance 99, lots 10",
         "2026-04-01: transfers come to 11, balances to 100",
     ]
     with shop.store.write() as store:
@@ -354,8 +338,8 @@ def test_a_posting_killed_half_way_posts_nothing_and_the_next_posts_all(shop: Wo
 def test_the_ledger_still_refuses_a_balance_below_nothing(shop: Workspace) -> None:
     publish(shop, transactions=[line("t", "ann", 1000)])
     post(shop)
-    with pytest.raises(DBAPIError):
-        spend(shop, "ann", 11)
+    with pytest.raises(DBAPIError), shop.store.write() as store:
+        store.run("update account set balance = balance - 11 where bucket = 'available'")
 
 
 # What the ledger should hold, said plainly: a walk through a customer's receipts in time order.

@@ -64,4 +64,7 @@ def test_audit_fails_when_a_balance_was_changed(home: Path) -> None:
     with Store.open(f"sqlite:///{home}/store.sqlite").write() as store:
         store.run("update account set balance = 99 where owner_id = 'ann'")
     found = told("audit", home=home, code=1)
-    assert found["differences"] == ["ann available: balance 99, transfers 9"]
+    assert found["differences"] == [
+        "ann available: balance 99, transfers 9",
+        "ann available: balance 99, lots 9",
+    ]

@@ -20,6 +20,7 @@ INDEXES = (
     "create index hold_due on transfer (expires_at) where kind = 'hold'",
     "create index lot_by_account on lot (account_id) where remaining > 0",
     "create index lot_due on lot (expires_at) where remaining > 0 and expires_at is not null",
+    "create index lot_endless on lot (lot_id) where remaining > 0 and expires_at is null",
     "create index lot_pending on lot (activates_at) where activates_at is not null",
 )
 # What a member held before there were lots is one lot, which never expires by itself. A lot is
