@@ -17,7 +17,7 @@ from tessera.workspace import Workspace
 
 SQL = queries("tessera.hear", "export.sql")
 # Feeds whose days are instants in the store; point_transfers' are dates.
-BY_INSTANT = ("messages", "message_events", "preferences", "interactions", "prospects")
+BY_INSTANT = ("messages", "message_events", "preferences", "interactions", "prospects", "cards")
 UNCONFIRMED_DAYS = 30
 TYPES = {
     "text": pa.string(),
@@ -38,6 +38,7 @@ class ExportReport:
     preferences: int
     interactions: int
     prospects: int
+    cards: int
     point_transfers: int
 
 

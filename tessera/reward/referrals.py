@@ -10,14 +10,16 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tessera.reward.points import Books, Posted
+from tessera.reward.night import Night
+from tessera.reward.points import Posted
 from tessera.reward.programme import load
+from tessera.reward.terms import terms
 from tessera.store import Connection, queries
 from tessera.vouchers import codes
 from tessera.warehouse import marts
@@ -114,24 +116,30 @@ def _close(ws: Workspace, row: Row) -> str:
     assert rules is not None  # noqa: S101 -- asked by `settle`
     at = ws.as_of.isoformat(timespec="seconds")
     with ws.store.write() as store:
-        friend, referrer = row["customer_id"], row["referred_by"]
+        referrer = row["referred_by"]
         why = row["why"] or _too_many(store, referrer, rules.most)
         values = {"verdict": why or "rewarded", "receipt_id": row["receipt_id"], "at": at}
         if not store.run(SQL["close"], claimed_as=row["claimed_as"], **values) or why:
             return "refused"
-        books = Books(store, programme.programme, ws.as_of, ws.business_date, ws.settings.timezone)
         for side, customer_id, points in (
-            ("friend", friend, rules.friend_points),
+            ("friend", row["customer_id"], rules.friend_points),
             ("referrer", referrer, rules.points),
         ):
-            _give(books, f"referral:{row['claimed_as']}:{side}", customer_id, points)
+            if points:
+                key = f"referral:{row['claimed_as']}:{side}"
+                _give(Night(ws, programme), store, key, customer_id, points)
     return "rewarded"
 
 
-def _give(books: Books, key: str, customer_id: str, points: int) -> None:
-    if points:
-        done = books.grant(key=key, customer_id=customer_id, points=points, rule="referral")
-        assert isinstance(done, Posted)  # noqa: S101 -- a grant of points is never refused
+def _give(tonight: Night, store: Connection, key: str, customer_id: str, points: int) -> None:
+    """Points that last as long as if they were earned today."""
+    expiry, day = tonight.programme.expiry, tonight.ws.business_date
+    its = terms(expiry=expiry, first_day=day, joined=None, timezone=tonight.zone)
+    done = tonight.books(store).grant(
+        key=key, customer_id=customer_id, points=points, rule="referral",
+        terms=replace(its, activates_at=None),
+    )  # fmt: skip
+    assert isinstance(done, Posted)  # noqa: S101 -- a grant of points is never refused
 
 
 def _too_many(store: Connection, referrer: str, most: int | None) -> str | None:

@@ -233,3 +233,13 @@ def test_who_signed_up_through_a_friend_is_rewarded_as_the_customer_they_became(
     report = settle(ws, line("r1", "c77", 1000, sold_at=BOUGHT), customers=[became])
     assert (report.claimed, report.rewarded) == (1, 1)
     assert balance(ws, "c77")["available"] == 200
+
+
+@SQLITE
+def test_points_for_a_friend_last_as_long_as_those_of_a_purchase(ws: Workspace) -> None:
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text() + "expiry: {kind: rolling, months: 1}\n")
+    enrol(ws, "KF", by="c0")
+    settle(ws, line("r1", "KF", 1000, sold_at=BOUGHT), customers=[friend()])
+    lots = rows(ws, "select expires_on from lot")
+    assert {row["expires_on"] for row in lots} == {"2026-05-15"}

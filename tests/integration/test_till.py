@@ -502,6 +502,19 @@ def test_a_new_card_is_the_same_member(ws: Workspace, till: Counter) -> None:
 
 
 @SQLITE
+def test_a_replaced_card_comes_back_by_the_front_door(ws: Workspace, till: Counter) -> None:
+    from tessera.hear import export
+    from tessera.land import land
+
+    till.post("/cards/replace", {"card": "K0", "new_card": "K0b"})
+    till.post("/members", {"card": "KNEW"})
+    tomorrow = later(ws, "2026-04-01T12:00:00+00:00")
+    assert export(tomorrow).cards == 2
+    report = land(tomorrow, "engine", ws.home.engine)
+    assert report.rows == 2
+
+
+@SQLITE
 def test_a_card_is_handed_out_once(ws: Workspace, till: Counter) -> None:
     assert till.post("/members", {"card": "KNEW"}).json() == {"card": "KNEW", "referral": False}
     assert kind(till.post("/members", {"card": "KNEW"})) == "card-in-use"

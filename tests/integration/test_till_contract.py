@@ -28,8 +28,9 @@ def fuzz(folder: Path, store_url: str, seconds: int, phases: str, seed: int = 1)
     cards.refresh(ws)
     give(ws, "c0", 10**9)
     example = "update voucher set code = '7KQW3H2M9TZ4X', uses = 1000000 where code = :code"
+    code = voucher(ws)
     with ws.store.write() as store:
-        store.run(example, code=voucher(ws))
+        store.run(example, code=code)
     with served(ws) as client, pytest.MonkeyPatch.context() as patch:
         for limit in ("ASKS_A_SECOND", "MISSES_A_MINUTE"):
             patch.setattr(f"tessera.web.till.{limit}", 10**9)
