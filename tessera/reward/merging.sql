@@ -50,6 +50,10 @@ inner join transfer as given
 inner join lot on given.transfer_id = lot.lot_id
 where transfer.transfer_id between :first and :last and transfer.kind = 'merge'
 
+-- name: last_key
+select idem_key from transfer where debit_id = :account_id or credit_id = :account_id
+order by transfer_id desc limit 1
+
 -- name: remember
 insert into points_merge (programme, customer_id, into_customer_id, merged_at)
 values (:programme, :customer_id, :into, :at)
