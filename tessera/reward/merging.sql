@@ -17,7 +17,9 @@ select
     :programme,
     'merge:' || given.idem_key || ':' || (
         select count(*) from transfer as earlier
-        where earlier.reverses = given.idem_key and earlier.kind = 'merge'
+        where
+            earlier.reverses = given.idem_key and earlier.programme = given.programme
+            and earlier.kind = 'merge'
     ),
     'merge', own.account_id, theirs.account_id, lot.remaining, given.source_type, given.source_id,
     given.rule, given.rule_version, :at, :at, :business_date, given.idem_key, lot.activates_at,
