@@ -18,28 +18,51 @@ where
     and transfer.kind not in ('void', 'release', 'reverse', 'activate', 'merge', 'unmerge')
 
 -- name: take_own
--- What is taken back is taken from the points it once gave, as far as they are still there.
+-- What is taken back is taken from the points that its receipt once gave, whoever has them by now
+-- and as far as they are still there.
 insert into lot_move (transfer_id, lot_id, delta)
 with due as (
     select
-        transfer.transfer_id,
-        lot.lot_id,
-        lot.remaining,
+        transfer.transfer_id, transfer.debit_id as account_id, given.source_id, given.rule,
         transfer.amount,
-        sum(transfer.amount) over (partition by lot.lot_id order by transfer.transfer_id) as upto
+        sum(transfer.amount) over (
+            partition by transfer.debit_id, given.source_id, given.rule order by transfer.transfer_id
+        ) as upto
     from transfer
     inner join transfer as given
         on transfer.reverses = given.idem_key and transfer.programme = given.programme
-    inner join lot
-        on given.transfer_id = lot.lot_id and transfer.debit_id = lot.account_id
-    where transfer.transfer_id between :first and :last and lot.remaining > 0
+    where
+        transfer.transfer_id between :first and :last
+        and transfer.kind in ('clawback', 'adjust') and given.source_type = 'receipt'
+),
+
+supply as (
+    select
+        lot.lot_id, lot.account_id, given.source_id, given.rule, lot.remaining,
+        sum(lot.remaining) over (
+            partition by lot.account_id, given.source_id, given.rule order by lot.lot_id
+        ) as upto
+    from (select distinct account_id, source_id, rule from due) as wanted
+    inner join transfer as given
+        on
+            wanted.source_id = given.source_id and wanted.rule = given.rule
+            and given.source_type = 'receipt'
+    inner join lot on given.transfer_id = lot.lot_id and wanted.account_id = lot.account_id
+    where lot.remaining > 0
 )
 
 select
-    transfer_id, lot_id,
-    case when upto < remaining then upto else remaining end * -1 + (upto - amount)
+    due.transfer_id, supply.lot_id,
+    case
+        when due.upto - due.amount > supply.upto - supply.remaining then due.upto - due.amount
+        else supply.upto - supply.remaining
+    end - case when due.upto < supply.upto then due.upto else supply.upto end
 from due
-where upto - amount < remaining
+inner join supply
+    on
+        due.account_id = supply.account_id and due.source_id = supply.source_id
+        and due.rule = supply.rule and supply.upto > due.upto - due.amount
+        and supply.upto - supply.remaining < due.upto
 
 -- name: take
 -- The rest goes by what ends first: SQLite would sort the lots that never do before all others.

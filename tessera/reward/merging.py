@@ -30,7 +30,8 @@ def move(books: Books, customer_id: str, into: str) -> int:
     store.run(SQL["remember"], **pair, at=at)
     moved = _move_lots(books, pair)
     _move_debt(books, customer_id, into)
-    books.repay(into, f"merge:{books.account(customer_id)}:{at}")
+    if books.balance(into).debt:
+        books.repay(into, _last_key(books, books.account(into)))
     return moved
 
 
@@ -80,8 +81,13 @@ def _move_lots(books: Books, pair: dict[str, str]) -> int:
 def _move_debt(books: Books, customer_id: str, into: str) -> None:
     if points := books.balance(customer_id).debt:
         own, theirs = books.account(customer_id, "debt"), books.account(into, "debt")
-        key = f"merge-debt:{own}:{books.stamp}"
-        books.post(key, "merge", theirs, own, points, source=("transfer", "-"))
+        key = _last_key(books, own)
+        books.post(f"merge:{key}", "merge", theirs, own, points, source=("transfer", key))
+
+
+def _last_key(books: Books, account_id: int) -> str:
+    """Of the account's last transfer: what is derived from it is posted once."""
+    return str(books.store.scalar(SQL["last_key"], account_id=account_id))
 
 
 def sweep(books: Books, duck: DuckDBPyConnection) -> int:

@@ -17,7 +17,9 @@ select
     :programme,
     'merge:' || given.idem_key || ':' || (
         select count(*) from transfer as earlier
-        where earlier.reverses = given.idem_key and earlier.kind = 'merge'
+        where
+            earlier.reverses = given.idem_key and earlier.programme = given.programme
+            and earlier.kind = 'merge'
     ),
     'merge', own.account_id, theirs.account_id, lot.remaining, given.source_type, given.source_id,
     given.rule, given.rule_version, :at, :at, :business_date, given.idem_key, lot.activates_at,
@@ -49,6 +51,10 @@ inner join transfer as given
     on transfer.reverses = given.idem_key and transfer.programme = given.programme
 inner join lot on given.transfer_id = lot.lot_id
 where transfer.transfer_id between :first and :last and transfer.kind = 'merge'
+
+-- name: last_key
+select idem_key from transfer where debit_id = :account_id or credit_id = :account_id
+order by transfer_id desc limit 1
 
 -- name: remember
 insert into points_merge (programme, customer_id, into_customer_id, merged_at)

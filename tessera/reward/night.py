@@ -154,7 +154,7 @@ def _activate(night: Night, store: Connection) -> int:
 
 
 def _expire(night: Night, store: Connection) -> int:
-    store.run(SQL["open_breakage"], programme=night.name)
+    store.run(SQL["open_breakage"], programme=night.name, cutoff=night.at)
     breakage = store.scalar(SQL["breakage"], programme=night.name)
     first, last = _insert(store, "expire", {**night.due, "breakage": breakage})
     if last < first:

@@ -122,7 +122,8 @@ where transfer.transfer_id between :first and :last and transfer.kind = 'expire'
 
 -- name: open_breakage
 insert into account (programme, owner_type, owner_id, bucket)
-values (:programme, 'system', 'programme', 'breakage')
+select :programme, 'system', 'programme', 'breakage'
+where exists (select 1 from lot where expires_at <= :cutoff and remaining > 0)
 on conflict do nothing
 
 -- name: breakage

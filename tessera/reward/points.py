@@ -96,7 +96,7 @@ class Books:
         accounts = self._lock(customer_id)
         if found := self._known(key, "hold", customer_id, points):
             return _hold(found)
-        if accounts.get("available", {}).get("balance", 0) < points or points <= 0:
+        if self._spendable(accounts) < points or points <= 0:
             return Refused("no_points")
         found = self.post(
             key, "hold", self.account(customer_id, "available"), self.account(customer_id, "held"),
@@ -151,7 +151,7 @@ class Books:
         accounts = self._lock(customer_id)
         if found := self._known(key, "redeem", customer_id, points):
             return _posted(found)
-        lacking = points - accounts.get("available", {}).get("balance", 0)
+        lacking = points - self._spendable(accounts)
         if points <= 0 or (lacking > 0 and short == "refuse"):
             return Refused("no_points")
         available, redeemed = self.account(customer_id, "available"), self._system("redeemed")
@@ -236,6 +236,19 @@ class Books:
             self.account(customer_id, "available")  # a row to lock: two may come at once
             found = self.store.all(query, **values)
         return {row["bucket"]: row for row in found}
+
+    def _spendable(self, accounts: dict[str, Row]) -> int:
+        """What is available now: points whose last day is over are gone, though the night that
+        takes them all has not come yet."""
+        account = accounts["available"]["account_id"]
+        for row in self.store.all(SQL["due"], account_id=account, at=self.stamp):
+            key = f"expire:{row['idem_key']}:{row['expires_on']}"
+            source = ("transfer", row["idem_key"])
+            self.post(
+                key, "expire", account, self._system("breakage"), row["remaining"], source=source,
+                rule=(row["rule"], row["rule_version"]), at=row["expires_at"], lot_id=row["lot_id"],
+            )  # fmt: skip
+        return self.balance(accounts["available"]["owner_id"]).available
 
     def _find(self, key: str) -> Row | None:
         return self.store.one(SQL["transfer"], programme=self.programme, key=key)
@@ -346,6 +359,8 @@ class Books:
             raise KeyConflict(key)
         self._move(debit_id, -amount)
         self._move(credit_id, amount)
+        if kind == "expire":
+            self.store.run(SQL["take_lot"], transfer_id=number, lot_id=row["lot_id"], points=amount)
         lots.settle(self.store, number, number)
         return {**row, "transfer_id": number, "idem_key": key}
 

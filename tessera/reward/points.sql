@@ -2,7 +2,7 @@
 
 -- name: lock_member
 -- Always in this order, so that no two operations wait for each other.
-select account_id, bucket, balance from account
+select account_id, owner_id, bucket, balance from account
 where programme = :programme and owner_type = 'member' and owner_id = :customer_id
 order by account_id
 
@@ -69,3 +69,15 @@ limit :most
 -- name: balance
 select bucket, balance from account
 where programme = :programme and owner_type = 'member' and owner_id = :customer_id
+
+-- name: due
+-- Lots of one account that have ended.
+select
+    lot.lot_id, lot.remaining, lot.expires_at, lot.expires_on, given.idem_key, given.rule,
+    given.rule_version
+from lot inner join transfer as given on lot.lot_id = given.transfer_id
+where lot.account_id = :account_id and lot.remaining > 0 and lot.expires_at <= :at
+order by lot.expires_at, given.idem_key
+
+-- name: take_lot
+insert into lot_move (transfer_id, lot_id, delta) values (:transfer_id, :lot_id, -:points)
