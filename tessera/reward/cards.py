@@ -19,6 +19,11 @@ from tessera.workspace import Workspace
 SQL = queries("tessera.reward", "cards.sql")
 KNOWN_CARD = pa.schema([(name, pa.string()) for name in ("card_id", "customer_id", "origin")])
 KNOWN_MEMBER = pa.schema([(name, pa.string()) for name in ("customer_id", "given_name", "tier")])
+# What tills wrote down under a card's own name is its customer's, once it is registered.
+RENAMES = (
+    *("rename_spent", "rename_friend", "rename_referrer", "rename_voucher", "rename_code"),
+    *("forget_code", "forget_member"),
+)
 Row = Mapping[str, Any]
 
 
@@ -84,10 +89,13 @@ def refresh(ws: Workspace) -> int:
         duck.execute(SQL["models" if has_owners else "live_cards"])
         cards = duck.execute(SQL["new_cards"]).to_arrow_table()
         members = duck.execute(SQL["new_members"]).to_arrow_table()
+        registered = duck.execute(SQL["registered"]).to_arrow_table().to_pylist()
     at = pa.repeat(_text(ws.as_of), cards.num_rows)
     with ws.store.write() as store:
         _bring(store, "card", cards.append_column("changed_at", at))
         _bring(store, "member", members)
+        for query in RENAMES:
+            store.run_many(SQL[query], registered)
         _referral_codes(store)
     return int(cards.num_rows + members.num_rows)
 

@@ -60,6 +60,47 @@ left join known_card as known on model.card_id = known.card_id
 where known.customer_id is distinct from model.customer_id
 order by model.card_id
 
+-- name: registered
+-- Cards that were their own customers until now.
+select model.card_id as was, max(model.customer_id) as customer_id
+from model_card as model
+inner join known_card as known on model.card_id = known.card_id
+where known.customer_id = known.card_id
+group by model.card_id
+having max(model.customer_id) <> model.card_id
+
+-- name: rename_spent
+update redemption_member set customer_id = :customer_id where customer_id = :was
+
+-- name: rename_friend
+update referral set customer_id = :customer_id
+where
+    customer_id = :was
+    and not exists (
+        select 1 from referral as known where known.customer_id = :customer_id
+    )
+
+-- name: rename_referrer
+update referral set referred_by = :customer_id where referred_by = :was
+
+-- name: rename_voucher
+update voucher set customer_id = :customer_id where customer_id = :was
+
+-- name: rename_code
+-- A code that was passed on stays good, unless its owner had one before.
+update referral_code set customer_id = :customer_id
+where
+    customer_id = :was
+    and not exists (
+        select 1 from referral_code as known where known.customer_id = :customer_id
+    )
+
+-- name: forget_code
+delete from referral_code where customer_id = :was
+
+-- name: forget_member
+delete from member where customer_id = :was
+
 -- name: new_members
 select customers.customer_id, customers.given_name, customers.tier
 from customers

@@ -551,6 +551,23 @@ def test_the_models_word_on_whose_card_it_is_counts_and_a_replacement_stays(
     assert cards.refresh(ws) == 0
 
 
+@SQLITE
+def test_what_was_done_with_a_card_is_its_customers_once_it_is_registered(
+    ws: Workspace, till: Counter
+) -> None:
+    from tessera.reward import cards
+
+    till.post("/members", {"card": "KNEW", "device": "phone"})
+    give(ws, "KNEW", 50)
+    made = till.take(card="KNEW", points=20).json()["redemption"]
+    publish(ws, customers=[member(7, card_id="KNEW")])
+    cards.refresh(ws)
+    whose = "select customer_id from redemption_member where redemption_id = :made"
+    assert rows(ws, whose, made=made)[0]["customer_id"] == "c7"
+    for table in ("referral", "member", "referral_code"):
+        assert rows(ws, f"select * from {table} where customer_id = 'KNEW'") == []
+
+
 # ---------- without a line
 
 
