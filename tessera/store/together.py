@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import islice
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -17,7 +18,7 @@ T = TypeVar("T")
 MOST = 32  # in one transaction: whoever is first waits for the last
 
 
-@dataclass
+@dataclass(eq=False)
 class Job(Generic[T]):
     """A piece of work, and what came of it once it is committed."""
 
@@ -39,15 +40,20 @@ class Together:
         job = Job(work)
         self.line.append(job)
         with self.turn:
-            if not job.is_done:
-                self._commit(write)
+            try:
+                while not job.is_done:
+                    self._commit(write)
+            finally:
+                if not job.is_done:
+                    self.line.remove(job)
         if job.error is not None:
             raise job.error
         return job.value  # type: ignore[return-value]
 
     def _commit(self, write: Callable[[], AbstractContextManager[Any]]) -> None:
-        """Do all that wait. When one fails, each is done alone, so that it fails alone."""
-        jobs = [self.line.popleft() for _ in range(min(MOST, len(self.line)))]
+        """Do the first that wait. When one fails, each is done alone, so that it fails alone; when we
+        are interrupted, the others wait on."""
+        jobs = list(islice(self.line, MOST))
         try:
             with write() as connection:
                 for job in jobs:
@@ -57,6 +63,7 @@ class Together:
                 _alone(write, job)
         for job in jobs:
             job.is_done = True
+            self.line.popleft()
 
 
 def _alone(write: Callable[[], AbstractContextManager[Any]], job: Job[Any]) -> None:

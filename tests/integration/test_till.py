@@ -156,6 +156,19 @@ def test_what_was_void_must_be_reserved_anew(ws: Workspace, till: Counter) -> No
 
 
 @SQLITE
+def test_an_order_that_is_changed_is_taken_back_and_taken_anew(
+    ws: Workspace, till: Counter
+) -> None:
+    """Complaint 21: editing a confirmed order lost points, or took them twice."""
+    give(ws, "c0", 100)
+    first = till.take("order-1", card="K0", points=60).json()["redemption"]
+    for _ in range(2):  # the till is not sure that it was heard
+        till.post(f"/redemptions/{first}/void", {}, "order-1-void")
+        till.take("order-1-again", card="K0", points=90)
+    assert balance(ws, "c0")["available"] == 10
+
+
+@SQLITE
 def test_taking_back_touches_only_its_own_hold(ws: Workspace, till: Counter) -> None:
     """Complaint 15: the loser's rollback paid back the winner."""
     give(ws, "c0", 500)
