@@ -24,6 +24,7 @@ MODULES = [
         "person",
         "audit",
         "ledger",
+        "programme",
         "shop",
         "report",
         "up",
