@@ -58,7 +58,7 @@ def _tied(connection: Connection, programme: str, found: dict[str, list[dict[str
             f"The liability does not tie to the ledger: lots {lots:,} for balances of "
             f"{held['lots']:,}, movements {moved:,} for {balances:,}; see 'tessera ledger audit'."
         )
-    return balances
+    return int(balances)
 
 
 def deferred(sale: int, points: int, point_value: Fraction, expected: Fraction) -> int:

@@ -96,3 +96,26 @@ def test_the_programme_is_checked_by_line_and_its_schema_is_json(
     (wrong,) = (one for one in problems if one["key"] == "retruns")
     assert wrong["line"] == 2
     assert "Did you mean 'returns'" in wrong["message"]
+
+
+def test_changed_rules_are_tried_on_past_receipts_and_nothing_is_posted(
+    home: Path, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed.yml"
+    changed.write_text(
+        "programme: club\ncurrency: any\nreturns: debt\n"
+        "earn_rules: [{rule: purchase, points: 2, per: 100}]\n"
+        "tiers: {levels: [{tier: bronze, least: 18}]}\n"
+    )
+    span = ["--programme", str(changed), "--from", "2026-02-01", "--to", "2026-03-30"]
+    words = ["programme", "simulate", *span, "--home", str(home), "--json"]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 0, found.output
+    said = json.loads(found.output)
+    assert (said["before"]["issued"], said["before"]["outstanding"]) == (19, 9)
+    assert (said["after"]["issued"], said["after"]["outstanding"]) == (39, 19)
+    assert (said["before"]["tiers"], said["after"]["tiers"]) == ({}, {"bronze": 1})
+    assert told("balance", "ann", home=home)["available"] == 9
+    words[words.index("2026-02-01")] = "February"
+    with pytest.raises(BadInput, match="'February' is not a day"):
+        raise CliRunner().invoke(app, words).exception or AssertionError

@@ -24,7 +24,7 @@ def test_a_sale_is_shared_with_its_points_by_worth() -> None:
 
 
 @BOTH_STORES
-def test_row_03_every_point_is_outstanding_or_accounted_for(store_url: str, tmp_path: Path) -> None:
+def test_every_point_is_outstanding_or_accounted_for(store_url: str, tmp_path: Path) -> None:
     ws = workspace(tmp_path / "home", project=tmp_path / "project", store_url=store_url)
     club(ws, pending_days=3, expiry={"kind": "rolling", "months": 1, "to_end_of": "month"})
     sales = [
