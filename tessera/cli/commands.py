@@ -26,6 +26,7 @@ MODULES = [
         "ledger",
         "voucher",
         "till",
+        "programme",
         "shop",
         "report",
         "up",

@@ -212,6 +212,20 @@ def statement(store: Store, programme: str, customer_id: str) -> list[dict[str, 
     return [dict(row) for row in found]
 
 
+def ending(store: Store, programme: str, customer_id: str) -> list[dict[str, Any]]:
+    """How many of a member's points end on which day, the soonest first."""
+    with store.read() as connection:
+        found = connection.all(SQL["ending"], programme=programme, customer_id=customer_id)
+    return [{"expires_on": row["expires_on"], "points": int(row["points"])} for row in found]
+
+
+def history(store: Store, programme: str, key: str) -> list[dict[str, Any]]:
+    """The transfer under `key` and whatever moved the points it gave; empty when there is none."""
+    with store.read() as connection:
+        found = connection.all(SQL["history"], programme=programme, key=key)
+    return [dict(row) for row in found]
+
+
 @dataclass(frozen=True)
 class Audit:
     """The whole ledger reckoned again from its transfers."""

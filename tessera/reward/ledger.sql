@@ -208,6 +208,38 @@ where
     )
 order by transfer.transfer_id
 
+-- name: ending
+select lot.expires_on, sum(lot.remaining) as points
+from lot inner join account on lot.account_id = account.account_id
+where
+    account.programme = :programme and account.owner_type = 'member'
+    and account.owner_id = :customer_id and account.bucket = 'available'
+    and lot.remaining > 0 and lot.expires_on is not null
+group by lot.expires_on
+order by lot.expires_on
+
+-- name: history
+select
+    mover.effective_at, mover.kind, moved.points, mover.idem_key, mover.rule, mover.rule_version,
+    mover.business_date, mover.actor, mover.reason
+from transfer as given
+inner join (
+    select transfer_id as lot_id, transfer_id, amount as points from transfer
+    where programme = :programme and idem_key = :key
+    union all
+    select lot_move.lot_id, lot_move.transfer_id, lot_move.delta
+    from transfer inner join lot_move on transfer.transfer_id = lot_move.lot_id
+    where transfer.programme = :programme and transfer.idem_key = :key
+    union all
+    select transfer.transfer_id, activation.transfer_id, 0
+    from transfer inner join transfer as activation
+        on activation.idem_key = 'activate:' || transfer.idem_key
+            and activation.programme = transfer.programme
+    where transfer.programme = :programme and transfer.idem_key = :key
+) as moved on given.transfer_id = moved.lot_id
+inner join transfer as mover on moved.transfer_id = mover.transfer_id
+order by moved.transfer_id
+
 -- name: wrong_balances
 -- Every member account whose stored balance is not the sum of its transfers.
 select account.owner_id, account.bucket, account.balance, coalesce(leg.points, 0) as transfers

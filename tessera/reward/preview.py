@@ -8,10 +8,11 @@ from tessera.reward.rules import Cap, EarnRule, Only
 
 def earns(programme: Programme, amount: int, currency: str) -> int | None:
     """The points of a receipt over `amount`; None when a rule asks what only the night knows: who the
-    member is, what day it is, what was earned before."""
+    member is, how their tier multiplies, what day it is, what was earned before."""
     if programme.currency not in ("any", currency):
         return 0
-    if programme.tiers or not all(map(_is_plain, programme.earn_rules)):
+    levels = programme.tiers.levels if programme.tiers else ()
+    if any(level.factor != 1 for level in levels) or not all(map(_is_plain, programme.earn_rules)):
         return None
     return sum(_points(rule, amount) for rule in programme.earn_rules)
 

@@ -88,6 +88,14 @@ class Till:
     def balance(self, customer_id: str) -> Balance:
         return balance(self.store, self.programme.programme, customer_id)
 
+    def level(self, customer_id: str, of_models: str | None) -> str | None:
+        """The member's tier: the programme's where it has tiers, otherwise the models'."""
+        if self.programme.tiers is None:
+            return of_models
+        name = self.programme.programme
+        tier = self.store.scalar(SQL["level"], programme=name, customer_id=customer_id)
+        return tier or None
+
     # ---------- before anything is spent
 
     def quote(self, wish: Spend) -> Quote:

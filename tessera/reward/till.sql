@@ -7,6 +7,12 @@ insert into redemption (
     :basket, :receipt_id, :at
 )
 
+-- name: level
+select tier from tier_move
+where programme = :programme and customer_id = :customer_id
+order by business_date desc, position desc
+limit 1
+
 -- name: whose
 insert into redemption_member (redemption_id, customer_id) values (:redemption_id, :customer_id)
 

@@ -133,7 +133,7 @@ def lookup(ask: Ask) -> Answer:
         return {
             "card": ask.body.card,
             "given_name": known["given_name"],
-            "level": known["tier"],
+            "level": till.level(customer_id, known["tier"]),
             "points": _points(till, customer_id),
             "referral_code": referrals.code_of(till.store, customer_id),
         }

@@ -77,7 +77,7 @@ def spend(ws: Workspace, customer: str, points: int) -> None:
 
 
 @BOTH_STORES
-def test_a_receipt_earns_once_however_often_the_day_is_run(shop: Workspace) -> None:
+def test_row_05_a_receipt_earns_once_however_often_the_day_is_run(shop: Workspace) -> None:
     publish(
         shop,
         transactions=[
@@ -172,7 +172,7 @@ def test_a_return_of_a_purchase_nobody_knows_takes_no_more_than_was_ever_given(
     assert (balance(shop, "ann"), balance(shop, "bob")) == ((0, 0), (0, 0))
 
 
-def test_buying_and_returning_a_hundred_times_gains_nothing(shop: Workspace) -> None:
+def test_row_01_buying_and_returning_a_hundred_times_gains_nothing(shop: Workspace) -> None:
     lines = []
     for i in range(100):
         at = f"2026-01-01T00:{i // 2:02}:{i % 2 * 30:02}"
@@ -187,7 +187,7 @@ def test_buying_and_returning_a_hundred_times_gains_nothing(shop: Workspace) -> 
 
 
 @BOTH_STORES
-def test_a_corrected_receipt_posts_the_difference(shop: Workspace) -> None:
+def test_row_21_a_corrected_receipt_posts_the_difference(shop: Workspace) -> None:
     for number, (amount, points) in enumerate([(1000, 10), (1250, 12), (300, 3), (1250, 12)], 1):
         publish(shop, transactions=[line("t", "ann", amount, file_id=number)])
         post(shop)
@@ -404,7 +404,7 @@ def test_any_history_in_any_nights_makes_the_points_of_a_plain_walk(
 
 @settings(max_examples=6, **PATIENT)
 @CORRECTIONS
-def test_whatever_is_corrected_no_receipt_gives_back_more_than_it_earned(
+def test_row_03_whatever_is_corrected_no_receipt_gives_back_more_than_it_earned(
     tmp_path_factory: pytest.TempPathFactory, **drawn: Any
 ) -> None:
     """With returns that name their original the end is that of the corrected history."""

@@ -128,6 +128,7 @@ def test_row_10_points_end_with_the_last_day_of_the_programmes_zone(
     ws.store.close()
 
 
+@BOTH_STORES
 def test_expiry_that_is_turned_on_gives_old_points_a_whole_period(shop: Workspace) -> None:
     sale = line("t", "ann", 500, sold_at="2024-01-01")
     night(shop, "2026-01-01", sale)
@@ -137,6 +138,7 @@ def test_expiry_that_is_turned_on_gives_old_points_a_whole_period(shop: Workspac
     assert night(shop, "2026-09-02", sale).points_expired == 5
 
 
+@BOTH_STORES
 def test_whoever_earns_keeps_all_points_where_they_end_by_inactivity(shop: Workspace) -> None:
     club(shop, expiry={"kind": "inactivity", "months": 6})
     old = [line("t", "ann", 500, sold_at="2026-01-10"), line("u", "bob", 700, sold_at="2026-01-10")]
@@ -149,7 +151,7 @@ def test_whoever_earns_keeps_all_points_where_they_end_by_inactivity(shop: Works
     sound(shop)
 
 
-def test_row_01_a_purchase_returned_after_its_points_were_spent_is_owed_and_repaid(
+def test_row_02_a_purchase_returned_after_its_points_were_spent_is_owed_and_repaid(
     shop: Workspace,
 ) -> None:
     club(shop, pending_days=3)

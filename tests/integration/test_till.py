@@ -66,6 +66,26 @@ def test_a_card_tells_a_first_name_a_level_and_points_and_no_more(
 
 
 @SQLITE
+def test_the_level_is_the_programmes_own_where_it_has_tiers(tmp_path: Path, store_url: str) -> None:
+    ws = shop(tmp_path, store_url)
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text() + "tiers: {levels: [{tier: silver, least: 300}]}\n")
+    move = (
+        "insert into tier_move (programme, customer_id, business_date, position, tier, reason, "
+        "qualifying) values ('club', 'c0', '2026-03-30', 1, 'silver', 'reached', 300)"
+    )
+    with ws.store.write() as store:
+        store.run(move)
+    with served(ws) as client:
+        till = Counter(ws, client)
+        told = [till.post("/cards/lookup", {"card": f"K{n}"}).json()["level"] for n in range(2)]
+        quote = till.post("/quotes", {"basket": basket(250)}).json()
+    assert told == ["silver", None]
+    assert quote["points_earned"] == 2  # no tier multiplies, so a till can know
+    ws.store.close()
+
+
+@SQLITE
 def test_what_a_quote_shows_is_what_is_taken(ws: Workspace, till: Counter) -> None:
     """Complaint 22: shown and granted differed."""
     give(ws, "c0", 700)
