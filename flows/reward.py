@@ -1,4 +1,4 @@
-"""Reward: post what yesterday's receipts earned and took back."""
+"""Reward: post what yesterday's receipts earned and took back; bring the tills up to date; friends."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 from prefect import flow
 
-from tessera.reward import post
+from tessera.reward import cards, post, referrals
 from tessera.workspace import open_workspace
 
 
 @flow(name="reward")
 def reward(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     """One posting; running it again posts nothing."""
-    return asdict(post(open_workspace(as_of, home=home)))
+    ws = open_workspace(as_of, home=home)
+    counts = asdict(post(ws))
+    friends = asdict(referrals.settle(ws))
+    return {**counts, "cards": cards.refresh(ws), **{f"friends_{k}": v for k, v in friends.items()}}

@@ -49,6 +49,9 @@ MARTS: dict[str, dict[str, str]] = {
     "customer_events": _columns(
         varchar="customer_id event occurrence", date="occurred_on", bigint="expected_value"
     ),
+    "products": _columns(
+        varchar="product_id name category subcategory brand currency", bigint="price unit_margin"
+    ),
     "stores": _columns(varchar="store_id name city country timezone", date="opened_on"),
     "consents": _columns(
         varchar="customer_id channel purpose origin wording_version",

@@ -11,7 +11,9 @@ from tessera.cli.options import HomeOption, JsonOption, print_json, print_table
 if TYPE_CHECKING:
     from tessera.workspace import Workspace
 
-ledger = typer.Typer(help="Points: a member's balance and statement, the audit of all.")
+ledger = typer.Typer(
+    help="Points: a member's balance and statement, a transfer's history, the audit of all."
+)
 Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id.")]
 
 
@@ -21,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 @ledger.command()
 def balance(customer: Customer, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """A member's points, by bucket.
+    """A member's points, by bucket, and on which day which of them end.
 
     Example: tessera ledger balance C000017
     """
@@ -35,10 +37,13 @@ def balance(customer: Customer, home: HomeOption = None, as_json: JsonOption = F
     if found is None:
         _must_be_known(ws, customer)
     buckets = {"available": 0, "debt": 0} | (found or {})
+    ending = books.ending(ws.store, programme, customer)
     if as_json:
-        print_json({"customer_id": customer, "programme": programme, **buckets})
+        print_json({"customer_id": customer, "programme": programme, **buckets, "ending": ending})
     else:
         print_table([{"bucket": name, "points": points} for name, points in buckets.items()])
+        if ending:
+            print_table(ending)
 
 
 @ledger.command()
@@ -58,8 +63,58 @@ def statement(customer: Customer, home: HomeOption = None, as_json: JsonOption =
     if as_json:
         print_json(found)
     else:
-        shown = ("effective_at", "kind", "points", "basis", "rule", "source_id", "business_date")
+        shown = ("effective_at", "kind", "points", "basis", "rule", "idem_key", "business_date")
         print_table(found, shown)
+
+
+@ledger.command()
+def history(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A transfer's key, as in a statement.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What became of the points of one transfer: every move of its lot, oldest first.
+
+    Example: tessera ledger history earn:T000123:-:purchase
+    """
+    from tessera.errors import BadInput
+    from tessera.reward import ledger as books
+    from tessera.reward.programme import load
+    from tessera.workspace import open_workspace
+
+    ws = open_workspace(home=home)
+    found = books.history(ws.store, load(ws.project).programme, key)
+    if not found:
+        raise BadInput(f"No transfer has the key '{key}'; 'tessera ledger statement' shows keys.")
+    if as_json:
+        print_json(found)
+    else:
+        print_table(found)
+
+
+@ledger.command()
+def liability(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """What the programme owes: points by month, by the month they end, and by the month they came in.
+
+    Example: tessera ledger liability
+    """
+    from tessera.reward.liability import liability as reckon
+    from tessera.reward.programme import load
+    from tessera.workspace import open_workspace
+
+    ws = open_workspace(home=home)
+    found = reckon(ws.store, load(ws.project).programme, "9999-12-31")
+    if as_json:
+        print_json(found)
+        return
+    for title, rows in {
+        "By month": found.movements,
+        "Outstanding, by the month they end": found.outstanding,
+        "By the month they were earned in": found.cohorts,
+    }.items():
+        typer.echo(f"{title}:")
+        print_table(rows)
+    typer.echo(f"Outstanding in all: {found.points:,} points.")
 
 
 @ledger.command()

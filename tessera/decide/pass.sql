@@ -1185,7 +1185,7 @@ where
 order by send_at, customer_id, campaign, step
 
 -- name: reward_grant
-select decision.send_key, step.reward
+select decision.send_key, step.reward, decision.customer_id
 from decision
 inner join step on decision.course_id = step.course_id and decision.step = step.step
 where decision.is_new and decision.reason = 'planned' and step.reward is not null

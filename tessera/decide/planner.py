@@ -265,7 +265,7 @@ def _judge(
         store.run_many(STORE["keep_version"], [_version(one, ws) for one in chosen])
         new = store.insert_new("outbox", duck.execute(SQL["outbox"]).to_arrow_table())
         granted = duck.execute(SQL["reward_grant"]).to_arrow_table()
-        store.insert_new("reward_grant", rewards.with_codes(granted))
+        rewards.reserve(store, ws, granted)
         approval.ask(store, ws.business_date, rules.approval_over)
         return new
 
@@ -325,7 +325,7 @@ def _register(
         **tables.of_policy(rules),
         **tables.of_courses(courses, rules, shop=shop, day=day),
         **tables.of_store(store, courses, rules, day=day, since=since),
-        "reward": rewards.left(store, ws.project),
+        "reward": rewards.left(store, ws),
         "slot": tables.of_slots(
             courses,
             rules,

@@ -1,9 +1,7 @@
-"""What goes with a message: how much of each reward is left, and codes nobody can guess."""
+"""What goes with a message: how much of each reward is left, and the codes that are reserved."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,32 +9,37 @@ import pyarrow as pa
 from tessera.decide import campaigns
 from tessera.decide.tables import REWARD
 from tessera.store import Connection, queries
+from tessera.vouchers import pool
+from tessera.vouchers.terms import Terms
+from tessera.workspace import Workspace
 
 SQL = queries("tessera.decide", "outbox.sql")
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: they are misread
-LENGTH = 12  # 60 bits
 
 
-def left(store: Connection, project: Path) -> pa.Table:
-    """`reward`: the rewards with a limit, and how many are left."""
-    given = {row["reward"]: row["given"] for row in store.all(SQL["rewards_given"])}
-    rows = [
-        {"reward": name, "remaining": said["limit"] - given.get(name, 0)}
+def terms(project: Path) -> dict[str, Terms]:
+    """What the codes of each reward promise."""
+    return {
+        name: Terms.model_validate(said.get("voucher") or {})
         for name, said in campaigns.rewards(project).items()
-        if said.get("limit") is not None
-    ]
+    }
+
+
+def left(store: Connection, ws: Workspace) -> pa.Table:
+    """`reward`: the rewards of which there is a limit or a pool, and how many are left."""
+    given = {row["reward"]: row["given"] for row in store.all(SQL["rewards_given"])}
+    rows = []
+    for name, said in campaigns.rewards(ws.project).items():
+        its = Terms.model_validate(said.get("voucher") or {})
+        limits = [] if said.get("limit") is None else [said["limit"] - given.get(name, 0)]
+        if its.codes == "pool":
+            limits.append(pool.free(store, name, its, ws.business_date))
+        if limits:
+            rows.append({"reward": name, "remaining": min(limits)})
     return pa.Table.from_pylist(rows, REWARD)
 
 
-def with_codes(grants: pa.Table) -> pa.Table:
-    """The grants, each with a code of its own."""
-    return grants.append_column("code", pa.array(list(_codes(grants.num_rows)), pa.string()))
-
-
-def _codes(count: int) -> Iterator[str]:
-    for _ in range(count):
-        yield _spell(secrets.token_bytes(LENGTH))
-
-
-def _spell(chance: Sequence[int]) -> str:
-    return "".join(ALPHABET[byte % len(ALPHABET)] for byte in chance)
+def reserve(store: Connection, ws: Workspace, grants: pa.Table) -> None:
+    """A code for each of `grants` (send_key, reward, customer_id), in the messages' transaction."""
+    of = terms(ws.project)
+    found = pool.reserve(store, grants, of, day=ws.business_date, at=ws.as_of)
+    store.insert_new("reward_grant", found.select(["send_key", "reward", "code"]))

@@ -17,7 +17,15 @@ from tessera.workspace import Workspace
 
 SQL = queries("tessera.hear", "export.sql")
 # Feeds whose days are instants in the store; point_transfers' are dates.
-BY_INSTANT = ("messages", "message_events", "preferences", "consents", "interactions", "prospects")
+BY_INSTANT = (
+    "messages",
+    "message_events",
+    "preferences",
+    "consents",
+    "interactions",
+    "prospects",
+    "cards",
+)
 UNCONFIRMED_DAYS = 30
 TYPES = {
     "text": pa.string(),
@@ -40,6 +48,7 @@ class ExportReport:
     consents: int
     interactions: int
     prospects: int
+    cards: int
     point_transfers: int
 
 

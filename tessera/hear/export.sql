@@ -114,6 +114,29 @@ from signup
 where confirmed_at >= :start and confirmed_at < :until
 order by signup_id
 
+-- name: next_cards
+select changed_at from card
+where
+    changed_at >= :start and origin = 'till'
+    and (customer_id <> card_id or replaced_by_card_id is not null)
+order by changed_at
+limit 1
+
+-- name: cards
+-- Cards that were replaced at a till, and those that took their place. One that was handed out needs
+-- no row: to the models it is its own customer until somebody registers it.
+select
+    card_id,
+    customer_id,
+    case when replaced_by_card_id is null then changed_at end as issued_at,
+    null as blocked_at,
+    replaced_by_card_id
+from card
+where
+    changed_at >= :start and changed_at < :until and origin = 'till'
+    and (customer_id <> card_id or replaced_by_card_id is not null)
+order by card_id
+
 -- name: forget_unconfirmed
 -- Who never confirmed is nobody we know.
 delete from signup where confirmed_at is null and asked_at < :before

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from tessera.reward.programme import Programme
+from tessera.reward.terms import terms
 from tessera.store import queries
 
 if TYPE_CHECKING:
@@ -34,6 +35,35 @@ MEMBERS = pa.schema(
     [("owner_id", TEXT), ("bucket", TEXT), ("account_id", WHOLE), ("balance", WHOLE)]
 )
 ISSUED = pa.schema([("owner_id", TEXT), ("points", WHOLE)])
+DAY = pa.date32()
+LISTS = ("products", "categories", "brands", "stores", "weekdays", "tiers")
+RULE = pa.schema(
+    [
+        *((name, TEXT) for name in ("rule", "basis_of", "rounding", "stacking", "birthday")),
+        *((name, pa.list_(TEXT)) for name in LISTS),
+        *((f"cap_{name}", WHOLE) for name in ("transaction", "day", "member", "budget")),
+        *((name, WHOLE) for name in ("position", "least_amount")),
+        *((name, pa.bool_()) for name in ("first_purchase", "looks_at_receipt")),
+        *((name, DAY) for name in ("since", "until")),
+    ]
+)
+RATE = pa.schema(
+    [(name, TEXT) for name in ("rule", "tier", "version")]
+    + [(name, WHOLE) for name in ("numerator", "denominator")]
+)
+TERM = pa.schema(
+    [("first_day", DAY), ("joined_on", DAY)]
+    + [(name, TEXT) for name in ("activates_at", "expires_at", "expires_on")]
+)
+# What the ledger tells of members before anything is judged, by the name of its query.
+KNOWN = {
+    "known_tier": pa.schema([("customer_id", TEXT), ("tier", TEXT)]),
+    "given_before": pa.schema(
+        [("customer_id", TEXT), ("rule", TEXT), ("effective_at", TEXT), ("points", WHOLE)]
+    ),
+    "budget_before": pa.schema([("rule", TEXT), ("points", WHOLE)]),
+}
+PENDING = pa.schema([("customer_id", TEXT), ("origin", TEXT), ("rule", TEXT), ("points", WHOLE)])
 
 
 def find_receipts(
@@ -43,30 +73,49 @@ def find_receipts(
     as_of: datetime,
     since: datetime | None,
     seen_files: pa.Table,
+    zone: str,
 ) -> pa.Table:
     """The receipts sold before `as_of` that no run has looked at, with what hangs together with
     them, into temporary tables; the ids (`source_id`) whose transfers the ledger must tell."""
-    for name, value in {
-        "as_of": as_of.replace(tzinfo=None),
-        "since": (since or NEVER).replace(tzinfo=None),
-        "currency": programme.currency,
-    }.items():
-        duck.execute(f"set variable {name} = ?", [value])
-    rules = [
-        {**rule.model_dump(), "version": rule.version, "rule": rule.rule}
-        for rule in programme.earn_rules
-    ]
-    duck.register("rule", pa.Table.from_pylist(rules))
+    _set(
+        duck,
+        as_of=as_of.replace(tzinfo=None),
+        since=(since or NEVER).replace(tzinfo=None),
+        currency=programme.currency,
+        zone=zone,
+        pending_days=programme.pending_days,
+        leap_day={"feb-28": "02-28", "mar-1": "03-01"}[programme.leap_day],
+        by_joining=bool(programme.expiry and programme.expiry.kind == "anniversary"),
+    )
+    rules = [rule.row(position) for position, rule in enumerate(programme.earn_rules)]
+    duck.register("rule", pa.Table.from_pylist(rules, RULE))
+    duck.register("rate", pa.Table.from_pylist(programme.rates(), RATE))
     duck.register("seen_file", seen_files)
-    for step in ("points", "line", "touched", "scope", "receipt", "return_line"):
+    for step in ("points", "local_day", "no_products", "line", "touched", "scope", "receipt"):
         duck.execute(SQL[step])
+    duck.execute(SQL["return_line"])
     return duck.execute(SQL["wanted"]).to_arrow_table()
 
 
-def find_events(duck: DuckDBPyConnection, posted: pa.Table) -> None:
-    """What is to be posted, into the temporary table `event`."""
+def _set(duck: DuckDBPyConnection, **variables: object) -> None:
+    for name, value in variables.items():
+        duck.execute(f"set variable {name} = ?", [value])
+
+
+def customers(duck: DuckDBPyConnection) -> pa.Table:
+    """Whose receipts are looked at."""
+    query = "select distinct customer_id from receipt where customer_id is not null"
+    return duck.execute(query).to_arrow_table()
+
+
+def find_events(duck: DuckDBPyConnection, posted: pa.Table, known: dict[str, pa.Table]) -> None:
+    """What is to be posted, into the temporary table `event`; `known` are the tables of `KNOWN`."""
     duck.register("posted", posted)
-    for step in ("event", "first_earn", "corrected", "adjust_earn", "earned", "owed_back"):
+    for name, schema in KNOWN.items():
+        duck.register(name, known.get(name, schema.empty_table()))
+    for step in ("counted", "rule_basis", "first_purchase", "birthday", "due", "event"):
+        duck.execute(SQL[step])
+    for step in ("first_earn", "corrected", "adjust_earn", "earned", "owed_back"):
         duck.execute(SQL[step])
     for step in ("taken_back", "clawback", "adjust_clawback"):
         duck.execute(SQL[step])
@@ -79,15 +128,30 @@ def members(duck: DuckDBPyConnection, *, losers: bool = False) -> pa.Table:
 
 
 def settle(
-    duck: DuckDBPyConnection, programme: Programme, *, accounts: pa.Table, issued: pa.Table
+    duck: DuckDBPyConnection,
+    programme: Programme,
+    *,
+    accounts: pa.Table,
+    issued: pa.Table,
+    pending: pa.Table,
 ) -> pa.Table:
     """Apply the return policy to members' balances; the accounts (owner and bucket) it takes."""
     duck.register("known_account", accounts)
     duck.register("issued", issued)
+    duck.register("known_pending", pending)
     duck.execute("set variable returns = ?", [programme.returns])
-    for step in ("member", "forgiven", "debt"):
+    for step in ("split", "member", "forgiven", "debt"):
         duck.execute(SQL[step])
     return duck.execute(SQL["owner"]).to_arrow_table()
+
+
+def set_terms(duck: DuckDBPyConnection, programme: Programme, zone: str) -> None:
+    """The terms of what is given, by the day it can first be spent on, into `term`."""
+    rows: list[dict[str, Any]] = []
+    for first_day, joined_on in duck.execute(SQL["first_days"]).fetchall():
+        found = terms(expiry=programme.expiry, first_day=first_day, joined=joined_on, timezone=zone)
+        rows.append({"first_day": first_day, "joined_on": joined_on, **vars(found)})
+    duck.register("term", pa.Table.from_pylist(rows, TERM))
 
 
 def transfers(
@@ -95,6 +159,5 @@ def transfers(
 ) -> pa.RecordBatchReader:
     """The events as rows of the store's `transfer` table, in batches."""
     duck.register("account", accounts)
-    for name, value in constants.items():
-        duck.execute(f"set variable {name} = ?", [value])
+    _set(duck, **constants)
     return duck.execute(SQL["transfer"]).to_arrow_reader(500_000)

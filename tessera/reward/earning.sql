@@ -1,21 +1,33 @@
 -- What receipts should have earned, against what the ledger says they did. DuckDB; every table
--- here is temporary. `transactions` is the published mart, `rule` the programme's earn rules,
+-- here is temporary. `transactions` is the published mart, `rule` the programme's earn rules and
+-- `rate` what they give in each tier,
 -- `posted` the ledger's transfers of the receipts and returns in scope.
 
 -- name: points
 -- Exact: HUGEINT cannot overflow on a product of two 64-bit integers.
-create or replace macro points(money, numerator, denominator, rounding) as (
+create or replace macro points(basis, numerator, denominator, rounding) as (
     case rounding
-        when 'up' then (money::hugeint * numerator + denominator - 1) // denominator
-        when 'nearest' then (2 * money::hugeint * numerator + denominator) // (2 * denominator)
-        else money::hugeint * numerator // denominator
+        when 'up' then (basis::hugeint * numerator + denominator - 1) // denominator
+        when 'nearest' then (2 * basis::hugeint * numerator + denominator) // (2 * denominator)
+        else basis::hugeint * numerator // denominator
     end
 )::bigint
+
+-- name: local_day
+-- The day of an instant in the programme's zone.
+create or replace macro local_day(instant) as
+    timezone(getvariable('zone'), timezone('UTC', instant))::date
+
+-- name: no_products
+create view if not exists products as
+select null::varchar as product_id, null::varchar as category, null::varchar as brand where false
 
 -- name: line
 -- The lines that may earn: of the programme's currency, and sold before the instant we act as of.
 create temp view line as
-select transaction_id, line_id, original_transaction_id, customer_id, kind, amount, sold_at, file_id
+select
+    transaction_id, line_id, original_transaction_id, customer_id, kind, amount, sold_at, file_id,
+    store_id, product_id, quantity
 from transactions
 where
     sold_at < getvariable('as_of')
@@ -43,9 +55,123 @@ select
     transaction_id,
     min(customer_id) as customer_id,
     max(sold_at) as sold_at,
+    min(store_id) as store_id,
     greatest(coalesce(sum(amount) filter (where kind = 'sale'), 0), 0)::bigint as amount
 from line semi join scope using (transaction_id)
 group by transaction_id
+
+-- name: counted
+-- What each rule counts of each line in scope: minor units or pieces; a receipt is one. A rule of
+-- one kind of product sees only the lines that have it.
+create temp table counted as
+select
+    line.transaction_id, line.line_id, line.kind, rule.rule,
+    case rule.basis_of when 'item' then abs(line.quantity) else abs(line.amount) end as counted
+from (
+    select line.*, product.category, product.brand
+    from line left join products as product using (product_id)
+    where
+        line.transaction_id in (select transaction_id from scope)
+        or line.original_transaction_id in (select transaction_id from scope)
+) as line
+inner join rule
+    on
+        (rule.products is null or list_contains(rule.products, line.product_id))
+        and (rule.categories is null or list_contains(rule.categories, line.category))
+        and (rule.brands is null or list_contains(rule.brands, line.brand))
+
+-- name: rule_basis
+create temp table rule_basis as
+select
+    counted.transaction_id, counted.rule,
+    if(
+        any_value(rule.basis_of) = 'order', 1,
+        floor(coalesce(sum(counted.counted), 0))
+    )::bigint as basis
+from counted inner join rule using (rule)
+where counted.kind = 'sale'
+group by counted.transaction_id, counted.rule
+
+-- name: first_purchase
+create temp table first_purchase as
+select customer_id, arg_min(transaction_id, (sold_at, transaction_id)) as transaction_id
+from transactions
+where
+    kind = 'sale' and exists (select 1 from rule where first_purchase)
+    and customer_id in (select customer_id from receipt)
+group by customer_id
+
+-- name: birthday
+-- 29 February is kept on another day in the years that have none.
+create temp table birthday as
+select customer_id, birth_date
+from customers
+where
+    birth_date is not null and exists (select 1 from rule where birthday is not null)
+    and customer_id in (select customer_id from receipt)
+
+-- name: due
+-- What each receipt is worth by each rule in force, its conditions and multiplier considered.
+create temp table due as
+with seen as (
+    select
+        receipt.*,
+        local_day(receipt.sold_at) as sold_on,
+        coalesce(known_tier.tier, '') as tier,
+        birthday.birth_date,
+        case
+            when
+                month(birthday.birth_date) = 2 and day(birthday.birth_date) = 29
+                and day(last_day(make_date(year(local_day(receipt.sold_at)), 2, 1))) = 28
+                then getvariable('leap_day')
+            else strftime(birthday.birth_date, '%m-%d')
+        end as birthday,
+        first_purchase.transaction_id is not null as is_first
+    from receipt
+    left join known_tier using (customer_id)
+    left join birthday using (customer_id)
+    left join first_purchase using (customer_id, transaction_id)
+    where receipt.customer_id is not null
+)
+
+select
+    seen.transaction_id,
+    seen.customer_id,
+    seen.sold_at,
+    seen.sold_on,
+    rule.rule,
+    rate.version,
+    rule_basis.basis,
+    rule.stacking,
+    rule.position,
+    least(
+        points(rule_basis.basis, rate.numerator, rate.denominator, rule.rounding),
+        coalesce(rule.cap_transaction, 1e15::bigint)
+    ) as points
+from seen
+inner join rule_basis using (transaction_id)
+inner join rule using (rule)
+inner join rate on rule.rule = rate.rule and seen.tier = rate.tier
+where
+    (rule.stores is null or list_contains(rule.stores, seen.store_id))
+    and (
+        rule.weekdays is null
+        or list_contains(rule.weekdays, lower(strftime(seen.sold_on, '%a')))
+    )
+    and (rule.tiers is null or list_contains(rule.tiers, seen.tier))
+    and (rule.first_purchase is null or seen.is_first)
+    and (rule.birthday is null or case rule.birthday
+        when 'day' then strftime(seen.sold_on, '%m-%d') = seen.birthday
+        else month(seen.sold_on) = month(seen.birth_date)
+    end)
+    and (rule.least_amount is null or seen.amount >= rule.least_amount)
+    and (rule.since is null or seen.sold_on >= rule.since)
+    and (rule.until is null or seen.sold_on <= rule.until)
+qualify
+    rule.stacking = 'add'
+    or row_number() over (
+        partition by seen.transaction_id, rule.stacking order by points desc, rule.position
+    ) = 1
 
 -- name: return_line
 -- A return is judged together with all others of its original; one that names none, with the
@@ -71,71 +197,128 @@ union
 select transaction_id from return_line
 
 -- name: event
--- One row per transfer to post; points are signed.
+-- One row per transfer to post; points are signed. `origin` is the receipt whose points are moved.
 create temp table event (
     customer_id varchar, idem_key varchar, kind varchar, source_type varchar, source_id varchar,
     source_line varchar, rule varchar, rule_version varchar, points bigint, basis bigint,
-    effective_at timestamp
+    effective_at timestamp, origin varchar
 )
 
 -- name: first_earn
--- A receipt the ledger knows nothing of earns by the rules in force.
+-- A receipt the ledger knows nothing of earns by the rules in force, up to their caps; what the
+-- ledger gave before counts against them.
 insert into event
+with fresh as (
+    select * from due
+    where
+        points > 0
+        and transaction_id not in (select source_id from posted where source_type = 'receipt')
+),
+
+by_day as (
+    select
+        fresh.* exclude (points),
+        least(fresh.points, greatest(
+            coalesce(rule.cap_day, 1e15::bigint) - coalesce(before.points, 0)
+            - (sum(fresh.points) over so_far - fresh.points), 0
+        ))::bigint as points
+    from fresh
+    inner join rule using (rule)
+    left join (
+        select customer_id, rule, local_day(effective_at[:19]::timestamp) as earned_on,
+            sum(points) as points
+        from given_before
+        group by customer_id, rule, earned_on
+    ) as before
+        on
+            fresh.customer_id = before.customer_id and fresh.rule = before.rule
+            and fresh.sold_on = before.earned_on
+    window so_far as (
+        partition by fresh.customer_id, fresh.rule, fresh.sold_on
+        order by fresh.sold_at, fresh.transaction_id
+    )
+),
+
+by_member as (
+    select
+        by_day.* exclude (points),
+        least(by_day.points, greatest(
+            coalesce(rule.cap_member, 1e15::bigint) - coalesce(before.points, 0)
+            - (sum(by_day.points) over so_far - by_day.points), 0
+        ))::bigint as points
+    from by_day
+    inner join rule using (rule)
+    left join (
+        select customer_id, rule, sum(points) as points from given_before group by customer_id, rule
+    ) as before on by_day.customer_id = before.customer_id and by_day.rule = before.rule
+    window so_far as (
+        partition by by_day.customer_id, by_day.rule order by by_day.sold_at, by_day.transaction_id
+    )
+),
+
+by_budget as (
+    select
+        by_member.* exclude (points),
+        least(by_member.points, greatest(
+            coalesce(rule.cap_budget, 1e15::bigint) - coalesce(before.points, 0)
+            - (sum(by_member.points) over so_far - by_member.points), 0
+        ))::bigint as points
+    from by_member
+    inner join rule using (rule)
+    left join budget_before as before on by_member.rule = before.rule
+    window so_far as (
+        partition by by_member.rule order by by_member.sold_at, by_member.transaction_id
+    )
+)
+
 select
-    receipt.customer_id,
-    concat('earn:', receipt.transaction_id, ':-:', rule.rule),
+    customer_id,
+    concat('earn:', transaction_id, ':-:', rule),
     'earn',
     'receipt',
-    receipt.transaction_id,
+    transaction_id,
     '-',
-    rule.rule,
-    rule.version,
-    points(receipt.amount, rule.points, rule.per, rule.rounding) as gained,
-    receipt.amount,
-    receipt.sold_at
-from receipt cross join rule
-where
-    receipt.customer_id is not null
-    and gained > 0
-    and receipt.transaction_id not in (select source_id from posted where source_type = 'receipt')
+    rule,
+    version,
+    points,
+    basis,
+    sold_at,
+    transaction_id
+from by_budget
+where points > 0
 
 -- name: corrected
--- Receipts that earned on another amount, or for another customer, than they now show.
+-- Receipts that earned on another basis, or for another customer, than they now show.
 create temp table corrected as
 select receipt.transaction_id, receipt.customer_id, receipt.amount, receipt.sold_at
 from receipt
-inner join (
-    select
-        source_id,
-        arg_max(basis, transfer_id) as basis,
-        count(*) as transfers
-    from posted
-    where source_type = 'receipt'
-    group by source_id
-) as last_judged on receipt.transaction_id = last_judged.source_id
-where
-    receipt.amount <> last_judged.basis
-    or receipt.transaction_id in (
-        select posted.source_id
-        from posted inner join receipt as shown on posted.source_id = shown.transaction_id
-        where posted.source_type = 'receipt' and posted.customer_id is distinct from shown.customer_id
-        group by posted.source_id, posted.customer_id
-        having sum(posted.points) <> 0
-    )
+where receipt.transaction_id in (
+    select last_judged.source_id
+    from (
+        select source_id, rule, arg_max(basis, transfer_id) as basis
+        from posted
+        where source_type = 'receipt'
+        group by source_id, rule
+    ) as last_judged
+    left join rule_basis
+        on last_judged.source_id = rule_basis.transaction_id and last_judged.rule = rule_basis.rule
+    where
+        coalesce(rule_basis.basis, 0) <> last_judged.basis
+        and last_judged.rule in (select rule from rule)
+    union all
+    select posted.source_id
+    from posted inner join receipt as shown on posted.source_id = shown.transaction_id
+    where posted.source_type = 'receipt' and posted.customer_id is distinct from shown.customer_id
+    group by posted.source_id, posted.customer_id
+    having sum(posted.points) <> 0
+)
 
 -- name: adjust_earn
 -- A corrected receipt is judged again by the rules in force; the difference is a transfer of its
 -- own, numbered after those that are there.
 insert into event
-with due as (
-    select
-        corrected.transaction_id,
-        corrected.customer_id,
-        rule.rule,
-        rule.version,
-        points(corrected.amount, rule.points, rule.per, rule.rounding) as points
-    from corrected cross join rule
-    where corrected.customer_id is not null
+with worth as (
+    select due.* from due semi join corrected using (transaction_id)
 ),
 
 given as (
@@ -155,10 +338,10 @@ difference as (
         transaction_id,
         customer_id,
         rule,
-        coalesce(due.version, given.version) as version,
-        coalesce(due.points, 0) as total,
-        coalesce(due.points, 0) - coalesce(given.points, 0) as change
-    from due full outer join given using (transaction_id, customer_id, rule)
+        coalesce(worth.version, given.version) as version,
+        coalesce(worth.points, 0) as total,
+        coalesce(worth.points, 0) - coalesce(given.points, 0) as change
+    from worth full outer join given using (transaction_id, customer_id, rule)
     where change <> 0 and transaction_id in (select transaction_id from corrected)
 ),
 
@@ -180,9 +363,12 @@ select
     rule,
     version,
     change,
-    corrected.amount,
-    corrected.sold_at
-from numbered inner join corrected using (transaction_id)
+    coalesce(rule_basis.basis, 0),
+    corrected.sold_at,
+    numbered.transaction_id
+from numbered
+inner join corrected using (transaction_id)
+left join rule_basis using (transaction_id, rule)
 
 -- name: earned
 -- What each receipt with returns has earned, this run's transfers included.
@@ -200,24 +386,41 @@ group by source_id, rule
 -- What the returns of a group should have taken back, in all, after each of its lines: points of
 -- the whole less points of what was kept, so that rounding cannot drift and no receipt gives back
 -- more than it earned. Lines the ledger has come first, for what is posted stays posted. Where the
--- rule was changed since, the share that was kept counts.
+-- rule was changed since, the share that was kept counts. What falls below the least that a rule
+-- asks for keeps nothing.
 create temp table owed_back as
 with line_rule as (
     select
         return_line.* exclude (customer_id),
         receipt.customer_id,
         receipt.amount as whole,
+        coalesce(rule_basis.basis, 0) as rule_whole,
+        coalesce(counted.counted, 0) as counted,
         earned.rule,
         earned.version,
         earned.points as earned
     from return_line
     inner join receipt on return_line.group_id = receipt.transaction_id
     inner join earned on receipt.transaction_id = earned.transaction_id
+    left join rule_basis
+        on receipt.transaction_id = rule_basis.transaction_id and earned.rule = rule_basis.rule
+    left join counted
+        on
+            return_line.transaction_id = counted.transaction_id
+            and return_line.line_id = counted.line_id and earned.rule = counted.rule
     where return_line.is_named and receipt.customer_id is not null
     union all by name
-    select return_line.*, null as whole, rule.rule, rule.version, null as earned
-    from return_line cross join rule
-    where not return_line.is_named and return_line.customer_id is not null
+    select
+        return_line.*, null as whole, null as rule_whole, counted.counted, rate.rule, rate.version,
+        null as earned
+    from return_line
+    inner join counted using (transaction_id, line_id)
+    inner join rule on counted.rule = rule.rule and not rule.looks_at_receipt
+    left join known_tier on return_line.customer_id = known_tier.customer_id
+    inner join rate on rule.rule = rate.rule and coalesce(known_tier.tier, '') = rate.tier
+    where
+        not return_line.is_named and return_line.customer_id is not null
+        and rule.basis_of <> 'order'
 ),
 
 running as (
@@ -226,6 +429,7 @@ running as (
         posted_line.source_id is not null as is_posted,
         posted_line.basis as posted_basis,
         sum(line_rule.amount) over so_far as returned,
+        floor(sum(line_rule.counted) over so_far)::bigint as rule_returned,
         row_number() over so_far as position
     from line_rule
     left join (
@@ -249,19 +453,23 @@ running as (
 )
 
 select
-    running.* exclude (earned, whole),
+    running.* exclude (earned, whole, rule_whole, rule_returned, counted),
     case
-        when not is_named then points(returned, rule.points, rule.per, rule.rounding)
-        when running.version = rule.version
-            then least(
-                earned,
-                points(whole, rule.points, rule.per, rule.rounding)
-                - points(greatest(whole - returned, 0), rule.points, rule.per, rule.rounding)
-            )
-        when whole = 0 then earned
-        else earned - earned::hugeint * greatest(whole - returned, 0) // whole
+        when not is_named then points(rule_returned, numerator, denominator, rounding)
+        when running.version <> coalesce(rate.version, '') then
+            case
+                when whole = 0 then earned
+                else earned - earned::hugeint * greatest(whole - returned, 0) // whole
+            end
+        when whole - returned < coalesce(least_amount, 0) then earned
+        when basis_of = 'order' then if(whole > returned, 0, earned)
+        else earned - least(
+            earned, points(greatest(rule_whole - rule_returned, 0), numerator, denominator, rounding)
+        )
     end::bigint as owed
-from running left join rule using (rule)
+from running
+left join rate on running.rule = rate.rule and running.version = rate.version
+left join rule on running.rule = rule.rule
 
 -- name: taken_back
 -- What the ledger has taken back for each group already.
@@ -307,7 +515,8 @@ select
         partition by group_id, is_named, rule order by position
     ) - total as points,
     amount,
-    sold_at
+    sold_at,
+    if(is_named, group_id, null)
 from due
 qualify points < 0
 
@@ -388,12 +597,81 @@ select
     version,
     change,
     returned,
-    sold_at
+    sold_at,
+    if(is_named, group_id, null)
 from difference
 where change <> 0
 
 -- name: losers
 select distinct customer_id from event where points < 0
+
+-- name: split
+-- Points that cannot be spent yet are `pending`. What is taken back of a receipt takes those first,
+-- and where the programme says `only_pending`, a return takes no others.
+create or replace temp table event as
+with placed as (
+    select
+        event.*,
+        local_day(effective_at) + getvariable('pending_days')::integer as first_day
+    from event
+),
+
+gained as (
+    select
+        * exclude (first_day),
+        if(
+            getvariable('pending_days') > 0
+            and timezone('UTC', timezone(getvariable('zone'), first_day::timestamp))
+                > getvariable('as_of'),
+            'pending', 'available'
+        ) as bucket,
+        first_day
+    from placed where points > 0
+),
+
+supply as (
+    select customer_id, origin, rule, sum(points) as points
+    from (
+        select customer_id, origin, rule, points from known_pending
+        union all
+        select customer_id, origin, rule, points from gained where bucket = 'pending'
+    )
+    group by customer_id, origin, rule
+),
+
+lost as (
+    select
+        placed.* exclude (first_day),
+        coalesce(supply.points, 0) as supply,
+        -sum(placed.points) over (
+            partition by placed.customer_id, placed.origin, placed.rule
+            order by kind <> 'adjust', if(kind = 'adjust', null, effective_at), idem_key
+        ) as upto
+    from placed left join supply using (customer_id, origin, rule)
+    where placed.points < 0
+),
+
+shared as (
+    select
+        * exclude (supply, upto),
+        greatest(least(upto, supply) - least(upto + points, supply), 0)::bigint as of_pending
+    from lost
+)
+
+select * from gained
+union all by name
+select * exclude (of_pending) replace (-of_pending as points), 'pending' as bucket, null as first_day
+from shared where of_pending > 0
+union all by name
+select
+    * exclude (of_pending)
+    replace (points + of_pending as points, if(of_pending > 0, idem_key || ':+', idem_key) as idem_key),
+    'available' as bucket,
+    null as first_day
+from shared
+where
+    points + of_pending < 0
+    and not (getvariable('returns') = 'only_pending' and source_type = 'return')
 
 -- name: member
 -- `floor_from`: what a clawback may take at most. `within_balance` takes what the member holds;
@@ -421,7 +699,9 @@ with ordered as (
             order by kind <> 'adjust', if(kind = 'adjust', null, effective_at), points desc, idem_key
         ) as position
     from event
-    where customer_id in (select customer_id from event where points < 0)
+    where
+        bucket = 'available'
+        and customer_id in (select customer_id from event where points < 0 and bucket = 'available')
 ),
 
 running as (
@@ -456,7 +736,9 @@ select * replace (points::bigint as points) from kept
 where points <> 0
 union all
 select * from event
-where customer_id not in (select customer_id from event where points < 0)
+where
+    bucket = 'pending'
+    or customer_id not in (select customer_id from event where points < 0 and bucket = 'available')
 
 -- name: debt
 -- What a balance cannot pay is borrowed from `debt`; what comes in later pays that back first.
@@ -480,14 +762,25 @@ from (
         arg_max(source_type, (effective_at, idem_key)) as last_type,
         max(effective_at) as effective_at
     from event left join member using (customer_id)
+    where event.bucket = 'available'
     group by customer_id
 )
 where change <> 0
 
 -- name: owner
-select customer_id as owner_id, 'available' as bucket from event
+select customer_id as owner_id, bucket from event
+union
+select customer_id, 'available' from debt
 union
 select customer_id, 'debt' from debt
+
+-- name: first_days
+-- The days on which points of this run can first be spent, and, where it matters, of whom.
+select distinct
+    event.first_day,
+    if(getvariable('by_joining'), local_day(customers.joined_at), null) as joined_on
+from event left join customers using (customer_id)
+where event.first_day is not null
 
 -- name: transfer
 -- The events as double entry, in the order they happened.
@@ -506,16 +799,30 @@ select
     basis,
     concat(strftime(effective_at, '%Y-%m-%dT%H:%M:%S'), '+00:00') as effective_at,
     getvariable('posted_at') as posted_at,
-    getvariable('business_date') as business_date
+    getvariable('business_date') as business_date,
+    reverses,
+    activates_at,
+    expires_at,
+    expires_on
 from (
     select
         event.*,
         abs(points) as amount,
-        if(points > 0, getvariable('issuance'), available.account_id) as debit_id,
-        if(points > 0, available.account_id, getvariable('issuance')) as credit_id
+        if(points > 0, getvariable('issuance'), own.account_id) as debit_id,
+        if(points > 0, own.account_id, getvariable('issuance')) as credit_id,
+        if(points < 0, concat('earn:', origin, ':-:', rule), null) as reverses,
+        if(event.bucket = 'pending', term.activates_at, null) as activates_at,
+        term.expires_at,
+        term.expires_on
     from event
-    inner join account as available
-        on event.customer_id = available.owner_id and available.bucket = 'available'
+    inner join account as own
+        on event.customer_id = own.owner_id and event.bucket = own.bucket
+    left join customers
+        on getvariable('by_joining') and event.customer_id = customers.customer_id
+    left join term
+        on
+            event.first_day = term.first_day
+            and local_day(customers.joined_at) is not distinct from term.joined_on
     union all by name
     select
         debt.*,

@@ -6,6 +6,7 @@ not pay. Each transfer debits one account and credits another; it is never chang
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -13,11 +14,16 @@ from typing import Any
 import pyarrow as pa
 
 from tessera.errors import TesseraError
-from tessera.reward.earning import ISSUED, MEMBERS, POSTED
+from tessera.reward import lots
+from tessera.reward.earning import ISSUED, KNOWN, MEMBERS, PENDING, POSTED
+from tessera.reward.points import LOCK
 from tessera.reward.programme import EarnRule, Programme
+from tessera.reward.rules import Cap
 from tessera.store import Connection, Store, queries
 
 SQL = queries("tessera.reward", "ledger.sql")
+LOTS = queries("tessera.reward", "night.sql")
+Rate = dict[str, Any]
 
 
 class LedgerDiffers(TesseraError):
@@ -48,7 +54,7 @@ class Cursor:
 def lock(store: Connection) -> None:
     """One posting at a time; on SQLite the write transaction is the lock already."""
     if store.dialect == "postgresql":
-        store.scalar("select pg_advisory_xact_lock(7355609)")
+        store.scalar(f"select pg_advisory_xact_lock({LOCK})")
 
 
 def cursor(store: Connection, programme: str) -> Cursor | None:
@@ -78,12 +84,34 @@ def issued(store: Connection, programme: str, members: pa.Table) -> pa.Table:
     return _for_ids(store, members, SQL["issued"], ISSUED, programme)
 
 
+def pending(store: Connection, programme: str, members: pa.Table) -> pa.Table:
+    """What `members` cannot spend yet, by the receipt that earned it."""
+    return _for_ids(store, members, SQL["pending"], PENDING, programme)
+
+
+def known(store: Connection, programme: Programme, customers: pa.Table) -> dict[str, pa.Table]:
+    """What the rules must know of `customers`: their tiers, and what rules with caps gave."""
+    name = programme.programme
+    found = {}
+    if programme.tiers:
+        found["known_tier"] = store.arrow(SQL["known_tier"], KNOWN["known_tier"], programme=name)
+    capped = [r.rule for r in programme.earn_rules if r.cap.day or r.cap.member or r.cap.budget]
+    if capped:
+        values = {"programme": name, "rules": json.dumps(capped)}
+        rules = store.listed("rules")
+        budget = SQL["budget_before"].format(rules=rules)
+        found["budget_before"] = store.arrow(budget, KNOWN["budget_before"], **values)
+        query = SQL["given_before"].format(rules=rules)
+        found["given_before"] = _for_ids(store, customers, query, KNOWN["given_before"], **values)
+    return found
+
+
 def _for_ids(
-    store: Connection, ids: pa.Table, query: str, schema: pa.Schema, programme: str
+    store: Connection, ids: pa.Table, query: str, schema: pa.Schema, programme: str, **more: str
 ) -> pa.Table:
     store.run(SQL["want"])
     store.insert_new("wanted", ids.rename_columns(["id"]))
-    found = store.arrow(query, schema, programme=programme)
+    found = store.arrow(query, schema, programme=programme, **more)
     store.run(SQL["drop_wanted"])
     return found
 
@@ -108,8 +136,15 @@ def insert(store: Connection, rows: pa.RecordBatchReader) -> int:
     last = store.scalar(SQL["last_transfer"])
     new = sum(store.insert_new("transfer", pa.Table.from_batches([batch])) for batch in rows)
     if new:
-        store.run(SQL["move_balances"], after=last)
+        settle(store, last)
     return new
+
+
+def settle(store: Connection, after: int) -> None:
+    """Move the balances and lots by the transfers numbered after `after`, which nobody else posts
+    meanwhile."""
+    store.run(SQL["move_balances"], after=after)
+    lots.settle(store, after + 1, int(store.scalar(SQL["last_transfer"])))
 
 
 def advance(store: Connection, programme: str, as_of: datetime, files: pa.Table) -> None:
@@ -127,25 +162,33 @@ def advance(store: Connection, programme: str, as_of: datetime, files: pa.Table)
     )
 
 
-def assert_balance(store: Connection, programme: str, as_of: datetime, on: date) -> None:
-    """Record that balances equal transfers; LedgerDiffers when they do not.
+def check(store: Connection, programme: str, as_of: datetime, on: date) -> tuple[int, int]:
+    """The last transfer, and what members hold less what they owe, as the transfers since the last
+    assertion say; LedgerDiffers when the balances say otherwise.
 
-    Only the transfers since the last assertion are summed: a night costs what the night brought.
+    Only those transfers are summed: a night costs what the night brought.
     """
     before = cursor(store, programme)
-    assert before is not None  # noqa: S101 - `advance` wrote it in this transaction
-    found = store.one(SQL["tie_out"], programme=programme, after=before.asserted_id) or {}
-    expected = before.asserted + int(found["moved"])
-    actual = int(found["held"])
-    failure = LedgerDiffers(expected=expected, actual=actual, as_of=as_of, on=on)
+    after, asserted = (before.asserted_id, before.asserted) if before else (0, 0)
+    found = store.one(SQL["tie_out"], programme=programme, after=after) or {}
+    expected, actual = asserted + int(found["moved"]), int(found["held"])
     if expected != actual:
-        raise failure
-    store.run(SQL["assert_balance"], programme=programme, **failure.row)
+        raise LedgerDiffers(expected=expected, actual=actual, as_of=as_of, on=on)
+    return int(found["last_id"]), expected
+
+
+def assert_balance(store: Connection, programme: str, as_of: datetime, on: date) -> None:
+    """Record that balances equal transfers; LedgerDiffers when they do not."""
+    last_id, expected = check(store, programme, as_of, on)
+    before = cursor(store, programme)
+    assert before is not None  # noqa: S101 - `advance` wrote it before
+    said = LedgerDiffers(expected=expected, actual=expected, as_of=as_of, on=on).row
+    store.run(SQL["assert_balance"], programme=programme, **said)
     store.run(
         SQL["set_cursor"],
         programme=programme,
         as_of=before.as_of,
-        asserted_id=found["last_id"],
+        asserted_id=last_id,
         asserted=expected,
     )
 
@@ -169,6 +212,20 @@ def statement(store: Store, programme: str, customer_id: str) -> list[dict[str, 
     return [dict(row) for row in found]
 
 
+def ending(store: Store, programme: str, customer_id: str) -> list[dict[str, Any]]:
+    """How many of a member's points end on which day, the soonest first."""
+    with store.read() as connection:
+        found = connection.all(SQL["ending"], programme=programme, customer_id=customer_id)
+    return [{"expires_on": row["expires_on"], "points": int(row["points"])} for row in found]
+
+
+def history(store: Store, programme: str, key: str) -> list[dict[str, Any]]:
+    """The transfer under `key` and whatever moved the points it gave; empty when there is none."""
+    with store.read() as connection:
+        found = connection.all(SQL["history"], programme=programme, key=key)
+    return [dict(row) for row in found]
+
+
 @dataclass(frozen=True)
 class Audit:
     """The whole ledger reckoned again from its transfers."""
@@ -188,8 +245,15 @@ def audit(store: Store, programme: Programme) -> Audit:
         totals = connection.one(SQL["audit_totals"], programme=name) or {}
         differences = [
             *_balances(connection, name),
+            *_lots(connection, name),
             *_assertion(connection, name),
-            *(said for rule in programme.earn_rules for said in _earns(connection, name, rule)),
+            *(
+                said
+                for rule in programme.earn_rules
+                for rate in programme.rates()
+                if rate["rule"] == rule.rule
+                for said in _earns(connection, name, rule, rate)
+            ),
         ]
     return Audit(
         name, **{key: int(value) for key, value in totals.items()}, differences=differences
@@ -204,6 +268,22 @@ def _balances(store: Connection, programme: str) -> list[str]:
     ]
 
 
+def _lots(store: Connection, programme: str) -> list[str]:
+    """Balances that are not the sum of their lots, lots that are not the sum of their moves."""
+    balances = store.all(LOTS["lots_differ"], programme=programme)
+    moves = store.all(LOTS["moves_differ"], programme=programme)
+    return [
+        *(
+            f"{row['owner_id']} {row['bucket']}: balance {row['balance']:,}, lots {row['lots']:,}"
+            for row in balances
+        ),
+        *(
+            f"lot of {row['idem_key']}: {row['remaining']:,} left, by its moves {row['moves']:,}"
+            for row in moves
+        ),
+    ]
+
+
 def _assertion(store: Connection, programme: str) -> list[str]:
     """The last night's assertion, if it failed."""
     row = store.one(SQL["last_assertion"], programme=programme)
@@ -214,16 +294,17 @@ def _assertion(store: Connection, programme: str) -> list[str]:
     ]
 
 
-def _earns(store: Connection, programme: str, rule: EarnRule) -> list[str]:
+def _earns(store: Connection, programme: str, rule: EarnRule, rate: Rate) -> list[str]:
     factor = 2 if rule.rounding == "nearest" else 1
-    add = {"down": 0, "nearest": rule.per, "up": rule.per - 1}[rule.rounding]
+    add = {"down": 0, "nearest": rate["denominator"], "up": rate["denominator"] - 1}[rule.rounding]
     found = store.all(
         SQL["earns_by_rule"],
         programme=programme,
         rule=rule.rule,
-        version=rule.version,
-        points=rule.points * factor,
+        version=rate["version"],
+        points=rate["numerator"] * factor,
         add=add,
-        per=rule.per * factor,
+        per=rate["denominator"] * factor,
+        is_capped=int(rule.cap != Cap()),
     )
     return [f"{row['idem_key']}: {row['amount']:,} points on {row['basis']:,}" for row in found]

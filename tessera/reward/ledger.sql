@@ -8,7 +8,8 @@ create temporary table wanted (id text primary key)
 drop table wanted
 
 -- name: posted
--- What receipts and returns have earned a member so far; points are signed.
+-- What receipts and returns have earned a member so far; points are signed. Those of somebody who
+-- was found to be another member are the other's.
 select
     transfer.transfer_id,
     transfer.source_type,
@@ -19,10 +20,18 @@ select
     transfer.rule_version,
     transfer.basis,
     case when credit.owner_type = 'member' then transfer.amount else -transfer.amount end as points,
-    case when credit.owner_type = 'member' then credit.owner_id else debit.owner_id end as customer_id
+    coalesce(
+        merged.into_customer_id,
+        case when credit.owner_type = 'member' then credit.owner_id else debit.owner_id end
+    ) as customer_id
 from wanted cross join transfer
 inner join account as debit on transfer.debit_id = debit.account_id
 inner join account as credit on transfer.credit_id = credit.account_id
+left join points_merge as merged
+    on
+        transfer.programme = merged.programme
+        and merged.customer_id
+        = case when credit.owner_type = 'member' then credit.owner_id else debit.owner_id end
 where
     transfer.source_id = wanted.id
     and transfer.programme = :programme
@@ -37,7 +46,8 @@ where
     and account.owner_type = 'member'
 
 -- name: issued
--- What each of the members wanted was given by the programme, less what it took back.
+-- What each of the members wanted could ever spend, less what was taken back; spending, holding and
+-- ending do not count.
 select owner_id, cast(sum(points) as bigint) as points
 from (
     select member.owner_id, transfer.amount as points
@@ -46,7 +56,8 @@ from (
     inner join account as other on transfer.debit_id = other.account_id
     where
         member.owner_id = wanted.id and member.owner_type = 'member'
-        and member.programme = :programme and other.bucket = 'issuance'
+        and member.programme = :programme and member.bucket = 'available'
+        and other.bucket in ('issuance', 'pending', 'available')
     union all
     select member.owner_id, -transfer.amount
     from wanted cross join account as member
@@ -54,9 +65,50 @@ from (
     inner join account as other on transfer.credit_id = other.account_id
     where
         member.owner_id = wanted.id and member.owner_type = 'member'
-        and member.programme = :programme and other.bucket = 'issuance'
+        and member.programme = :programme and member.bucket = 'available'
+        and other.bucket in ('issuance', 'pending', 'available')
 ) as leg
 group by owner_id
+
+-- name: pending
+-- Points of the members wanted that cannot be spent yet, by the receipt that earned them.
+select
+    account.owner_id as customer_id, given.source_id as origin, given.rule,
+    cast(sum(lot.remaining) as bigint) as points
+from wanted cross join account
+inner join lot on account.account_id = lot.account_id
+inner join transfer as given on lot.lot_id = given.transfer_id
+where
+    account.owner_id = wanted.id and account.programme = :programme
+    and account.owner_type = 'member' and account.bucket = 'pending'
+    and lot.remaining > 0 and given.source_type = 'receipt'
+group by account.owner_id, given.source_id, given.rule
+
+-- name: given_before
+-- What rules with a cap gave the members wanted.
+select account.owner_id as customer_id, transfer.rule, transfer.effective_at, transfer.amount as points
+from wanted cross join account
+inner join transfer on account.account_id = transfer.credit_id
+where
+    account.owner_id = wanted.id and account.programme = :programme
+    and account.owner_type = 'member' and transfer.kind = 'earn'
+    and transfer.rule in (select value from {rules})
+
+-- name: budget_before
+select rule, cast(sum(amount) as bigint) as points from transfer
+where programme = :programme and kind = 'earn' and rule in (select value from {rules})
+group by rule
+
+-- name: known_tier
+select customer_id, tier from (
+    select
+        customer_id, tier,
+        row_number() over (
+            partition by customer_id order by business_date desc, position desc
+        ) as place
+    from tier_move where programme = :programme
+) as moves
+where place = 1
 
 -- name: open_issuance
 insert into account (programme, owner_type, owner_id, bucket)
@@ -156,6 +208,38 @@ where
     )
 order by transfer.transfer_id
 
+-- name: ending
+select lot.expires_on, sum(lot.remaining) as points
+from lot inner join account on lot.account_id = account.account_id
+where
+    account.programme = :programme and account.owner_type = 'member'
+    and account.owner_id = :customer_id and account.bucket = 'available'
+    and lot.remaining > 0 and lot.expires_on is not null
+group by lot.expires_on
+order by lot.expires_on
+
+-- name: history
+select
+    mover.effective_at, mover.kind, moved.points, mover.idem_key, mover.rule, mover.rule_version,
+    mover.business_date, mover.actor, mover.reason
+from transfer as given
+inner join (
+    select transfer_id as lot_id, transfer_id, amount as points from transfer
+    where programme = :programme and idem_key = :key
+    union all
+    select lot_move.lot_id, lot_move.transfer_id, lot_move.delta
+    from transfer inner join lot_move on transfer.transfer_id = lot_move.lot_id
+    where transfer.programme = :programme and transfer.idem_key = :key
+    union all
+    select transfer.transfer_id, activation.transfer_id, 0
+    from transfer inner join transfer as activation
+        on activation.idem_key = 'activate:' || transfer.idem_key
+            and activation.programme = transfer.programme
+    where transfer.programme = :programme and transfer.idem_key = :key
+) as moved on given.transfer_id = moved.lot_id
+inner join transfer as mover on moved.transfer_id = mover.transfer_id
+order by moved.transfer_id
+
 -- name: wrong_balances
 -- Every member account whose stored balance is not the sum of its transfers.
 select account.owner_id, account.bucket, account.balance, coalesce(leg.points, 0) as transfers
@@ -195,7 +279,8 @@ where programme = :programme
 order by at desc limit 1
 
 -- name: earns_by_rule
--- Earn transfers of one version of a rule whose amount is not what that rule makes of their basis.
+-- Earn transfers of one version of a rule whose amount is not what that rule makes of their basis,
+-- or, where there are caps, is more.
 select transfer.idem_key, transfer.basis, transfer.amount
 from transfer
 where
@@ -203,5 +288,8 @@ where
     and transfer.kind = 'earn'
     and transfer.rule = :rule
     and transfer.rule_version = :version
-    and transfer.amount <> (transfer.basis * :points + :add) / :per
+    and (
+        transfer.amount > (transfer.basis * :points + :add) / :per
+        or (:is_capped = 0 and transfer.amount < (transfer.basis * :points + :add) / :per)
+    )
 order by transfer.transfer_id

@@ -1,4 +1,4 @@
-"""One night's posting: receipts and returns into transfers, balances moved, the whole asserted."""
+"""The night's main step: receipts and returns into transfers, and the whole asserted."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import datetime
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from tessera.reward import earning, ledger
+from tessera.reward import earning, ledger, night
+from tessera.reward.night import Night, Step
 from tessera.reward.programme import Programme, load
 from tessera.store import Connection
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -27,30 +27,66 @@ class RewardReport:
     transfers: int
     points_earned: int
     points_clawed_back: int
+    points_merged: int
+    holds_released: int
+    points_activated: int
+    points_expired: int
+    tiers_reviewed: int
+    tiers_reached: int
     seconds: float
 
 
 def post(ws: Workspace) -> RewardReport:
-    """Post what the receipts before `ws.as_of` earn and take back, all of it or nothing.
+    """One night: all that is due before `ws.as_of`, in the order of `STEPS`.
 
-    Only receipts that no earlier run looked at are judged. The ledger must tie out afterwards:
-    if stored balances are not what the transfers make, nothing is posted, the failed balance
-    assertion is kept, and LedgerDiffers says by how much.
+    Only receipts that no earlier run looked at are judged. The ledger must tie out: if stored
+    balances are not what the transfers make, no receipt is posted, the failed balance assertion is
+    kept, and LedgerDiffers says by how much.
     """
     started = perf_counter()
-    programme = load(ws.project)
-    settings = ws.settings
-    source = marts.connect(ws.home, memory=settings.duckdb_memory, threads=settings.threads)
+    counts = night.run(Night(ws, load(ws.project)), STEPS)
+    return RewardReport(**counts, seconds=round(perf_counter() - started, 3))
+
+
+def earn(tonight: Night) -> dict[str, int]:
+    """Post what the receipts earn and take back, all of it or nothing."""
+    ws = tonight.ws
     try:
-        with closing(source) as duck, ws.store.write() as store:
+        with closing(tonight.marts()) as duck, ws.store.write() as store:
             ledger.lock(store)
-            counts = _post(duck, store, programme, ws)
-            ledger.assert_balance(store, programme.programme, ws.as_of, ws.business_date)
+            counts = _post(duck, store, tonight.programme, ws)
+            ledger.check(store, tonight.name, ws.as_of, ws.business_date)
     except ledger.LedgerDiffers as difference:
         with ws.store.write() as store:
-            ledger.record_failure(store, programme.programme, difference)
+            ledger.record_failure(store, tonight.name, difference)
         raise
-    return RewardReport(**counts, seconds=round(perf_counter() - started, 3))
+    return counts
+
+
+def tie_out(tonight: Night) -> dict[str, int]:
+    """Write down that the balances are what the transfers make."""
+    ws = tonight.ws
+    try:
+        with ws.store.write() as store:
+            ledger.lock(store)
+            ledger.assert_balance(store, tonight.name, ws.as_of, ws.business_date)
+    except ledger.LedgerDiffers as difference:
+        with ws.store.write() as store:
+            ledger.record_failure(store, tonight.name, difference)
+        raise
+    return {}
+
+
+STEPS: dict[str, Step] = {
+    "merge": night.merge,
+    "release holds": night.release,
+    "activate": night.activate,
+    "earn": earn,
+    "tiers ending": night.end_tiers,
+    "expire": night.expire,
+    "tiers rising": night.raise_tiers,
+    "tie out": tie_out,
+}
 
 
 def _post(
@@ -63,9 +99,11 @@ def _post(
         as_of=ws.as_of,
         since=datetime.fromisoformat(cursor.as_of) if cursor else None,
         seen_files=ledger.seen_files(store, programme.programme),
+        zone=programme.zone(ws.settings.timezone),
     )
     posted = ledger.posted(store, programme.programme, wanted)
-    earning.find_events(duck, posted)
+    known = ledger.known(store, programme, earning.customers(duck))
+    earning.find_events(duck, posted, known)
     transfers = _write(duck, store, programme, ws)
     files = duck.execute("select distinct file_id from transactions").to_arrow_table()
     ledger.advance(store, programme.programme, ws.as_of, files)
@@ -79,12 +117,15 @@ def _write(duck: DuckDBPyConnection, store: Connection, programme: Programme, ws
     members = earning.members(duck)
     if not members.num_rows:
         return 0
+    losers = earning.members(duck, losers=True)
     owners = earning.settle(
         duck,
         programme,
         accounts=ledger.accounts(store, name, members),
-        issued=ledger.issued(store, name, earning.members(duck, losers=True)),
+        issued=ledger.issued(store, name, losers),
+        pending=ledger.pending(store, name, losers),
     )
+    earning.set_terms(duck, programme, programme.zone(ws.settings.timezone))
     issuance = ledger.open_accounts(store, name, owners)
     rows = earning.transfers(
         duck,

@@ -1,32 +1,24 @@
-"""The programme file: earn rules and the return policy, typed."""
+"""The programme file: earn rules, what returns take back, how long points last, tiers; typed."""
 
 from __future__ import annotations
 
-import hashlib
+import itertools
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from tessera import documents
-from tessera.documents import Document
+from tessera import clock, documents
+from tessera.documents import Document, Misplaced, nearest
+from tessera.errors import BadInput
+from tessera.reward.rules import EarnRule, Name
+from tessera.reward.terms import Expiry
+from tessera.reward.worth import Referral, Worth
+from tessera.vouchers.terms import Terms as VoucherTerms
 
 FILE = Path("deployments/programme.yml")
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
-
-
-class EarnRule(Document):
-    """`points` for every `per` minor units of a receipt's sales. Whole numbers throughout."""
-
-    rule: Name
-    points: int = Field(gt=0, le=1_000_000, strict=True)
-    per: int = Field(gt=0, le=1_000_000_000, strict=True)
-    rounding: Literal["down", "nearest", "up"] = "down"
-
-    @property
-    def version(self) -> str:
-        """Changes with the rule, and only with it: a transfer remembers which one it was."""
-        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:12]
+__all__ = ["FILE", "EarnRule", "Programme", "load"]
 
 
 class Reward(Document):
@@ -34,6 +26,39 @@ class Reward(Document):
 
     reward: Name
     limit: int | None = Field(None, ge=0, strict=True)
+    voucher: VoucherTerms = VoucherTerms()
+
+
+class Tier(Document):
+    """Members from so much on; their points are multiplied by a fraction such as 3/2."""
+
+    tier: Name
+    least: int = Field(ge=0, strict=True)  # points earned, less what was taken back
+    multiplier: str = Field("1", pattern=r"^[1-9]\d{0,3}(/[1-9]\d{0,3})?$")
+
+    @property
+    def factor(self) -> Fraction:
+        return Fraction(self.multiplier)
+
+
+class Tiers(Document):
+    """What a member reached within the last `months` makes the tier: at once upwards. A tier
+    lasts `keep_months` and `grace_days`; then it is reviewed, and falls to what the member's
+    points are worth, or by one level (`one_down`)."""
+
+    months: int = Field(12, gt=0, le=120, strict=True)
+    keep_months: int = Field(12, ge=0, le=120, strict=True)
+    grace_days: int = Field(0, ge=0, le=366, strict=True)
+    downgrade: Literal["to_measure", "one_down", "never"] = "to_measure"
+    levels: tuple[Tier, ...] = Field(min_length=1)
+
+    @field_validator("levels")
+    @classmethod
+    def _rise(cls, levels: tuple[Tier, ...]) -> tuple[Tier, ...]:
+        for i, (low, high) in enumerate(itertools.pairwise(levels), 1):
+            if high.least <= low.least or high.tier in [one.tier for one in levels[:i]]:
+                raise Misplaced((i,), f"'{high.tier}' must need more than '{low.tier}' before it.")
+        return levels
 
 
 class Programme(Document):
@@ -41,9 +66,25 @@ class Programme(Document):
 
     programme: Name
     currency: str = Field(pattern=r"^([A-Z]{3}|any)$")
+    timezone: str | None = None  # days begin and end here; default the shop's
     earn_rules: tuple[EarnRule, ...] = Field(min_length=1)
-    returns: Literal["debt", "within_balance"]
+    pending_days: int = Field(0, ge=0, le=366, strict=True)
+    returns: Literal["only_pending", "debt", "within_balance"]
+    expiry: Expiry | None = None
+    tiers: Tiers | None = None
+    leap_day: Literal["feb-28", "mar-1"] = "feb-28"  # when 29 February's birthday is in other years
     rewards: tuple[Reward, ...] = ()
+    worth: Worth | None = None  # what points pay at the till; absent: they pay no money
+    referral: Referral | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        try:
+            clock.zone(name or "UTC")
+        except BadInput as error:
+            raise ValueError(str(error)) from None
+        return name
 
     @field_validator("earn_rules")
     @classmethod
@@ -58,6 +99,37 @@ class Programme(Document):
         if len({one.reward for one in rewards}) < len(rewards):
             raise ValueError("two rewards have the same name")
         return rewards
+
+    @model_validator(mode="after")
+    def _knows_its_tiers(self) -> Programme:
+        known = [level.tier for level in self.tiers.levels] if self.tiers else []
+        for i, rule in enumerate(self.earn_rules):
+            for name in rule.only.tiers or ():
+                if name not in known:
+                    at = ("earn_rules", i, "only", "tiers")
+                    raise Misplaced(at, f"'{name}' is not a tier of `tiers`.{nearest(name, known)}")
+        return self
+
+    def zone(self, shop: str) -> str:
+        """Where the programme's days begin and end."""
+        return self.timezone or shop
+
+    def rates(self) -> list[dict[str, Any]]:
+        """What each rule gives in each tier, '' being none: a row per rule and tier. Its version
+        tells the multiplier, by which a later return is reckoned."""
+        factors = {"": Fraction(1)}
+        factors |= {one.tier: one.factor for one in self.tiers.levels} if self.tiers else {}
+        return [
+            {
+                "rule": rule.rule,
+                "tier": tier,
+                "version": rule.version + (f"*{factor}" if factor != 1 else ""),
+                "numerator": rule.points * factor.numerator,
+                "denominator": rule.per * factor.denominator,
+            }
+            for rule in self.earn_rules
+            for tier, factor in factors.items()
+        ]
 
 
 def load(project: Path) -> Programme:

@@ -24,7 +24,13 @@ GROUPS = {
     "campaign": ("name", "step", "occurrence"),
     "links": ("unsubscribe", "preferences", "score", "referral", "confirm", "shop"),
     "shop": ("name", "postal_address", "email"),
+    "voucher": ("code", "valid_until"),
+    "referral": ("code", "invited_by"),
 }
+SELDOM = ("voucher", "referral")  # of these, any field may be missing
+# The code that goes with the message, if one does. What previews show is worth nothing at any till.
+VOUCHER = {"code": "0000-0000-00000", "valid_until": date(2026, 4, 30)}
+REFERRAL = {"code": "0000-0000-00000", "invited_by": "Ben"}
 # What the layout needs to know about the language it speaks.
 LANGUAGE = ("lang", "dir", "start")
 
@@ -46,7 +52,16 @@ def fill(data: Mapping[str, Any]) -> dict[str, Any]:
     """The part of `data` a template may show; customer fields without a value become `Empty`."""
     person = {name: _clean(data.get(name)) for name in CUSTOMER}
     filled = {name: empty(name) if value is None else value for name, value in person.items()}
-    return {**{name: data[name] for name in GROUPS if name in data}, **filled}
+    groups = {name: data[name] for name in GROUPS if name in data}
+    return {**groups, **{name: _some(name, data.get(name) or {}) for name in SELDOM}, **filled}
+
+
+def _some(group: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """A message without a code shows none; a code without an end has no last day."""
+    kept = {name: _clean(data.get(name)) for name in GROUPS[group]}
+    return {
+        name: empty(f"{group}.{name}") if value is None else value for name, value in kept.items()
+    }
 
 
 def _clean(value: Any) -> Any:
@@ -77,5 +92,7 @@ def sample(*, full: bool = True) -> dict[str, Any]:
             "postal_address": "1 Market Street, 10001 Sampletown",
             "email": "club@shop.example",
         },
+        "voucher": VOUCHER,
+        "referral": REFERRAL if full else {},
     }
     return {**(CUSTOMER if full else {}), **surroundings}

@@ -10,7 +10,7 @@ from jinja2 import Environment
 
 from tessera.errors import BadInput
 from tessera.say.customers import Customers
-from tessera.say.fields import sample
+from tessera.say.fields import REFERRAL, VOUCHER, sample
 from tessera.say.links import links
 from tessera.say.templates import Rendered, Templates, Unrenderable
 from tessera.workspace import Workspace
@@ -47,6 +47,8 @@ def _data(
         "campaign": {"name": campaign, "step": step, "occurrence": "preview"},
         "links": links(ws.settings.public_url, b"preview", "preview"),
         "shop": shop(ws),
+        "voucher": VOUCHER,  # a preview never takes a code from anybody
+        "referral": {**REFERRAL, "invited_by": None},
     }
     if customer_id is None:
         return {**sample(), **surroundings}, None

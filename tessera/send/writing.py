@@ -13,6 +13,7 @@ from tessera.say.customers import Customer
 from tessera.say.links import links, secret_of
 from tessera.say.preview import shop
 from tessera.send.messengers.base import Message, Messenger
+from tessera.vouchers import pool
 from tessera.workspace import Workspace
 
 Row = Mapping[str, Any]
@@ -43,17 +44,26 @@ class Writer:
         self.failed: dict[int, str] = {}
 
     def letters(self, rows: Iterable[Row], people: Mapping[str, Customer]) -> Iterator[Letter]:
+        rows = list(rows)
+        vouchers = pool.of_messages(self.ws.store, [row["send_key"] for row in rows])
+        friends = pool.of_members(self.ws.store, [row["customer_id"] for row in rows])
         for row in rows:
             try:
-                yield self._letter(row, people[row["customer_id"]])
+                person = people[row["customer_id"]]
+                codes = {
+                    "voucher": vouchers.get(row["send_key"]),
+                    "referral": {"code": friends.get(person.customer_id)},
+                }
+                yield self._letter(row, person, codes)
             except Unrenderable as error:
                 self.failed[row["message_id"]] = f"cannot be written: {error}"
 
-    def _letter(self, row: Row, person: Customer) -> Letter:
+    def _letter(self, row: Row, person: Customer, codes: Row) -> Letter:
         settings = self.ws.settings
         urls = links(settings.public_url, self.secret, row["send_key"])
         campaign = {"name": row["campaign"], "step": row["step"], "occurrence": row["occurrence"]}
-        data = {**person.fields, "campaign": campaign, "links": urls, "shop": self.shop}
+        surroundings = {"campaign": campaign, "links": urls, "shop": self.shop, **codes}
+        data = {**person.fields, **surroundings}
         content = self.templates.render(row["template"], row["language"], data, self.channel)
         message = Message(
             send_key=row["send_key"],

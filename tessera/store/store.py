@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from sqlalchemy import URL, Engine, create_engine, event, text
@@ -17,8 +18,14 @@ from sqlalchemy.engine import make_url
 
 from tessera.errors import BadInput
 from tessera.store import migrate
+from tessera.store.together import Together
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
+
+
+# Looking a query's parameters up costs more than many a query does.
+_parsed = lru_cache(2048)(text)
 
 
 @dataclass(frozen=True)
@@ -33,22 +40,34 @@ class Connection:
         return self.sql.dialect.name
 
     def all(self, query: str, **params: object) -> list[Row]:
-        return [dict(row) for row in self.sql.execute(text(query), params).mappings()]
+        return [dict(row) for row in self.sql.execute(_parsed(query), params).mappings()]
 
     def one(self, query: str, **params: object) -> Row | None:
-        row = self.sql.execute(text(query), params).mappings().first()
+        row = self.sql.execute(_parsed(query), params).mappings().first()
         return None if row is None else dict(row)
 
     def scalar(self, query: str, **params: object) -> Any:
-        return self.sql.execute(text(query), params).scalar()
+        return self.sql.execute(_parsed(query), params).scalar()
 
     def run(self, query: str, **params: object) -> int:
         """Execute; how many rows it touched."""
-        return self.sql.execute(text(query), params).rowcount
+        return self.sql.execute(_parsed(query), params).rowcount
 
     def run_many(self, query: str, rows: Sequence[Row]) -> int:
         """Execute once for each of `rows`; how many rows all of it touched."""
-        return max(0, self.sql.execute(text(query), list(rows)).rowcount) if rows else 0
+        return max(0, self.sql.execute(_parsed(query), list(rows)).rowcount) if rows else 0
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """What is done inside is undone when it fails; what came before it stays."""
+        self.sql.exec_driver_sql("savepoint attempt")
+        try:
+            yield
+        except Exception:
+            self.sql.exec_driver_sql("rollback to savepoint attempt")
+            raise
+        finally:
+            self.sql.exec_driver_sql("release savepoint attempt")
 
     def listed(self, name: str) -> str:
         """A table with a column `value`: the members of the JSON array `:name`, however many."""
@@ -66,7 +85,7 @@ class Connection:
 
     def arrow(self, query: str, schema: pa.Schema, **params: object) -> pa.Table:
         """The rows of `query`, whose columns must come in `schema`'s order."""
-        result = self.sql.execute(text(query), params)
+        result = self.sql.execute(_parsed(query), params)
         batches = [
             pa.record_batch(
                 [
@@ -132,6 +151,7 @@ class Store:
     """Consents, suppressions, outbox, events, ledger, manifest and run records."""
 
     engine: Engine
+    _line: Together = field(default_factory=Together, repr=False, compare=False)
 
     @classmethod
     def open(cls, url: str) -> Store:
@@ -162,6 +182,14 @@ class Store:
         """A transaction that may write: on SQLite it holds the write lock from its start."""
         with self.engine.begin() as connection:
             yield Connection(connection)
+
+    def together(self, work: Callable[[Connection], T]) -> T:
+        """What `work` answers, committed; maybe in one transaction with that of other threads, so it
+        must be short, and right when it is tried again."""
+        if self.engine.dialect.name == "sqlite":
+            return self._line.do(self.write, work)
+        with self.write() as connection:
+            return work(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -13,15 +13,17 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from tessera import clock
 from tessera.tokens import PREFERENCES, REFERRAL, SCORE, UNSUBSCRIBE
 from tessera.web import signup
+from tessera.web.contract import PREFIX
 from tessera.web.preferences import preferences
 from tessera.web.protection import HEADERS, Headers, TooLarge, read_form
 from tessera.web.scores import score
 from tessera.web.site import Refusal, Site, Visit
+from tessera.web.till import make_till
 from tessera.web.unsubscribe import unsubscribe
 from tessera.web.webhook import events
 from tessera.workspace import Workspace
@@ -41,6 +43,7 @@ def make_app(ws: Workspace, now: Callable[[], datetime] = clock.now) -> Starlett
     app = Starlette(
         routes=[
             Route("/events/sendgrid", events, methods=["POST"]),
+            Mount(PREFIX, make_till(site)),
             Route("/u/{token}", page(unsubscribe, UNSUBSCRIBE), methods=both),
             Route("/p/{token}", page(preferences, PREFERENCES), methods=both),
             Route("/s/{token}", page(score, SCORE), methods=both),

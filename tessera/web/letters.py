@@ -19,9 +19,11 @@ LOG = logging.getLogger("tessera.web")
 TEMPLATE, CAMPAIGN = "signup/confirm", "signup"
 
 
-def confirmation(ws: Workspace, signup: Row, token: str, now: datetime) -> None:
+def confirmation(
+    ws: Workspace, signup: Row, token: str, now: datetime, invited_by: str | None = None
+) -> None:
     """Send it now; Refusal when the messenger does not take it: people may ask again."""
-    message = _message(ws, signup, token, now)
+    message = _message(ws, signup, token, now, invited_by)
     try:
         with closing(open_messenger(ws)) as messenger:
             messenger.deliver([message])
@@ -30,14 +32,21 @@ def confirmation(ws: Workspace, signup: Row, token: str, now: datetime) -> None:
         raise Refusal("no_mail", 503) from None
 
 
-def _message(ws: Workspace, signup: Row, token: str, now: datetime) -> Message:
+def _message(
+    ws: Workspace, signup: Row, token: str, now: datetime, invited_by: str | None
+) -> Message:
     settings = ws.settings
     base = settings.public_url.rstrip("/")
     page = f"{base}/{CONFIRM}/{token}"
     decline = f"{page}/no"
     links = {"confirm": page, "unsubscribe": decline, "preferences": decline, "shop": base}
     campaign = {"name": CAMPAIGN, "step": "confirm", "occurrence": signup["signup_id"]}
-    data = {"given_name": signup["given_name"], "links": links, "campaign": campaign}
+    data = {
+        "given_name": signup["given_name"],
+        "links": links,
+        "campaign": campaign,
+        "referral": {"invited_by": invited_by},
+    }
     rendered = Templates(ws.project / "templates", settings.language).render(
         TEMPLATE, signup["language"], {**data, "shop": shop(ws)}
     )

@@ -92,6 +92,10 @@ class Limits:
     counts: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     entries_max: int = 50_000
 
+    def count(self, what: str, who: str, *, seconds: int) -> int:
+        """How often so far within the running window."""
+        return self.counts[what, who, int(self.clock() // seconds)]
+
     def allow(self, what: str, who: str, *, most: int, seconds: int) -> bool:
         """Count once more; whether that is still within `most`."""
         window = int(self.clock() // seconds)

@@ -80,7 +80,14 @@ def decline(visit: Visit) -> Response:
 
 def referral(visit: Visit) -> Response:
     """A friend of a customer comes by; the way to the form remembers whose."""
-    return visit.show("referral", join=visit.here("/join", via=visit.token))
+    invited_by = _first_name(visit.site, visit.message["customer_id"])
+    return visit.show("referral", join=visit.here("/join", via=visit.token), invited_by=invited_by)
+
+
+def _first_name(site: Site, customer_id: str | None) -> str | None:
+    """Who invites: whom the tills greet by this name."""
+    with site.store.read() as connection:
+        return connection.scalar(SQL["given_name"], customer_id=customer_id)  # type: ignore[no-any-return]
 
 
 def _problem(form: Mapping[str, str]) -> str | None:
@@ -108,9 +115,12 @@ def _ask(visit: Visit, version: str) -> None:
         asked = connection.scalar(SQL["asked"], address_hash=hashed, since=since)
         if asked >= MAILS_A_DAY or ALL in scopes(connection, hashed):
             return
+        invited = {"address_hash": hashed, "referred_by": row["referred_by"]}
+        if row["referred_by"] and connection.scalar(SQL["invited"], **invited):
+            return  # nobody is invited by the same friend twice
         connection.run(SQL["add_signup"], **row)
     token = sign(secret_of(site.ws), CONFIRM, row["signup_id"] or "")
-    letters.confirmation(site.ws, row, token, now)
+    letters.confirmation(site.ws, row, token, now, _first_name(site, row["referred_by"]))
 
 
 def _referrer(site: Site, token: str, hashed: str) -> str | None:

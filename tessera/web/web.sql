@@ -33,6 +33,12 @@ limit 1
 -- name: unclaim_alert
 delete from answer_alert where send_key = :send_key
 
+-- name: given_name
+select given_name from member where customer_id = :customer_id
+
+-- name: invited
+select count(*) from signup where address_hash = :address_hash and referred_by = :referred_by
+
 -- name: asked
 select count(*) from signup where address_hash = :address_hash and asked_at > :since
 

@@ -24,8 +24,14 @@ HEAVY = {
     "sqlalchemy",
     "jinja2",
 }
-WITHOUT_HOME = {"campaign schema", "fake-provider", "make-shop"}  # know of none
-WITHOUT_JSON = {"campaign schema", "fake-provider", "up", "web"}  # is JSON; run until stopped
+WITHOUT_HOME = {"campaign schema", "programme schema", "fake-provider", "make-shop"}  # know of none
+WITHOUT_JSON = {
+    "campaign schema",
+    "programme schema",
+    "fake-provider",
+    "up",
+    "web",
+}  # is JSON; run until stopped
 
 
 def commands() -> dict[str, Any]:

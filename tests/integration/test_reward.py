@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tessera.reward import ledger, post
 from tessera.reward.ledger import LedgerDiffers
+from tessera.reward.points import Books
 from tessera.reward.programme import FILE, load
 from tessera.testing import line, publish, workspace
 from tessera.workspace import Workspace
@@ -69,32 +70,14 @@ def differences(ws: Workspace) -> list[str]:
 
 
 def spend(ws: Workspace, customer: str, points: int) -> None:
-    """What a till will do one day: points leave a member without going back to issuance."""
     with ws.store.write() as store:
-        store.run(
-            "insert into account (programme, owner_type, owner_id, bucket) "
-            "values ('club', 'system', 'programme', 'redeemed') on conflict do nothing"
-        )
-        find = "select account_id from account where owner_id = :owner and bucket = :bucket"
-        store.run(
-            "insert into transfer (programme, idem_key, kind, debit_id, credit_id, amount, "
-            "source_type, source_id, rule, rule_version, effective_at, posted_at, business_date) "
-            "values ('club', 'redeem:1', 'redeem', :debit, :credit, :points, 'till', 'x', '-', '-', "
-            "'2026-03-30', '2026-03-30', '2026-03-30')",
-            debit=store.scalar(find, owner=customer, bucket="available"),
-            credit=store.scalar(find, owner="programme", bucket="redeemed"),
-            points=points,
-        )
-        store.run(
-            "update account set balance = balance - :points "
-            "where owner_id = :owner and bucket = 'available'",
-            points=points,
-            owner=customer,
+        Books(store, "club", ws.as_of, ws.business_date).spend(
+            key=f"spend:{customer}:{points}", customer_id=customer, points=points
         )
 
 
 @BOTH_STORES
-def test_a_receipt_earns_once_however_often_the_day_is_run(shop: Workspace) -> None:
+def test_row_05_a_receipt_earns_once_however_often_the_day_is_run(shop: Workspace) -> None:
     publish(
         shop,
         transactions=[
@@ -189,7 +172,7 @@ def test_a_return_of_a_purchase_nobody_knows_takes_no_more_than_was_ever_given(
     assert (balance(shop, "ann"), balance(shop, "bob")) == ((0, 0), (0, 0))
 
 
-def test_buying_and_returning_a_hundred_times_gains_nothing(shop: Workspace) -> None:
+def test_row_01_buying_and_returning_a_hundred_times_gains_nothing(shop: Workspace) -> None:
     lines = []
     for i in range(100):
         at = f"2026-01-01T00:{i // 2:02}:{i % 2 * 30:02}"
@@ -204,7 +187,7 @@ def test_buying_and_returning_a_hundred_times_gains_nothing(shop: Workspace) -> 
 
 
 @BOTH_STORES
-def test_a_corrected_receipt_posts_the_difference(shop: Workspace) -> None:
+def test_row_21_a_corrected_receipt_posts_the_difference(shop: Workspace) -> None:
     for number, (amount, points) in enumerate([(1000, 10), (1250, 12), (300, 3), (1250, 12)], 1):
         publish(shop, transactions=[line("t", "ann", amount, file_id=number)])
         post(shop)
@@ -304,6 +287,7 @@ def test_a_balance_that_was_tampered_with_stops_the_night(shop: Workspace) -> No
     assert len(transfers(shop)) == 1
     assert differences(shop) == [
         "ann available: balance 99, transfers 10",
+        "ann available: balance 99, lots 10",
         "2026-04-01: transfers come to 11, balances to 100",
     ]
     with shop.store.write() as store:
@@ -354,8 +338,8 @@ def test_a_posting_killed_half_way_posts_nothing_and_the_next_posts_all(shop: Wo
 def test_the_ledger_still_refuses_a_balance_below_nothing(shop: Workspace) -> None:
     publish(shop, transactions=[line("t", "ann", 1000)])
     post(shop)
-    with pytest.raises(DBAPIError):
-        spend(shop, "ann", 11)
+    with pytest.raises(DBAPIError), shop.store.write() as store:
+        store.run("update account set balance = balance - 11 where bucket = 'available'")
 
 
 # What the ledger should hold, said plainly: a walk through a customer's receipts in time order.
@@ -420,7 +404,7 @@ def test_any_history_in_any_nights_makes_the_points_of_a_plain_walk(
 
 @settings(max_examples=6, **PATIENT)
 @CORRECTIONS
-def test_whatever_is_corrected_no_receipt_gives_back_more_than_it_earned(
+def test_row_03_whatever_is_corrected_no_receipt_gives_back_more_than_it_earned(
     tmp_path_factory: pytest.TempPathFactory, **drawn: Any
 ) -> None:
     """With returns that name their original the end is that of the corrected history."""

@@ -37,12 +37,14 @@ def told(*words: str, home: Path, code: int = 0) -> Any:
 
 
 def test_balance_of_a_member_of_one_without_points_and_of_nobody(home: Path) -> None:
-    assert told("balance", "ann", home=home)["available"] == 9
+    found = told("balance", "ann", home=home)
+    assert (found["available"], found["ending"]) == (9, [{"expires_on": "2027-03-31", "points": 9}])
     assert told("balance", "bob", home=home) == {
         "customer_id": "bob",
         "programme": "club",
         "available": 0,
         "debt": 0,
+        "ending": [],
     }
     with pytest.raises(BadInput, match="No customer 'zoe' is known"):
         told("balance", "zoe", home=home)
@@ -64,4 +66,56 @@ def test_audit_fails_when_a_balance_was_changed(home: Path) -> None:
     with Store.open(f"sqlite:///{home}/store.sqlite").write() as store:
         store.run("update account set balance = 99 where owner_id = 'ann'")
     found = told("audit", home=home, code=1)
-    assert found["differences"] == ["ann available: balance 99, transfers 9"]
+    assert found["differences"] == [
+        "ann available: balance 99, transfers 9",
+        "ann available: balance 99, lots 9",
+    ]
+
+
+def test_a_transfers_history_tells_what_became_of_its_points(home: Path) -> None:
+    rows = told("history", "earn:t:-:purchase", home=home)
+    assert [(row["kind"], row["points"]) for row in rows] == [("earn", 19), ("clawback", -10)]
+    with pytest.raises(BadInput, match="No transfer has the key 'earn:x'"):
+        told("history", "earn:x", home=home)
+
+
+def test_the_programme_is_checked_by_line_and_its_schema_is_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*words: str, code: int = 0) -> Any:
+        found = CliRunner().invoke(app, ["programme", *words])
+        assert found.exit_code == code, found.output
+        return found.output
+
+    assert "is sound" in said("check")
+    assert "earn_rules" in json.loads(said("schema"))["properties"]
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "deployments/programme.yml").write_text("programme: club\nretruns: debt\n")
+    monkeypatch.setenv("TESSERA_PROJECT", str(tmp_path))
+    problems = json.loads(said("check", "--json", code=BadInput.exit_code))["problems"]
+    (wrong,) = (one for one in problems if one["key"] == "retruns")
+    assert wrong["line"] == 2
+    assert "Did you mean 'returns'" in wrong["message"]
+
+
+def test_changed_rules_are_tried_on_past_receipts_and_nothing_is_posted(
+    home: Path, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed.yml"
+    changed.write_text(
+        "programme: club\ncurrency: any\nreturns: debt\n"
+        "earn_rules: [{rule: purchase, points: 2, per: 100}]\n"
+        "tiers: {levels: [{tier: bronze, least: 18}]}\n"
+    )
+    span = ["--programme", str(changed), "--from", "2026-02-01", "--to", "2026-03-30"]
+    words = ["programme", "simulate", *span, "--home", str(home), "--json"]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 0, found.output
+    said = json.loads(found.output)
+    assert (said["before"]["issued"], said["before"]["outstanding"]) == (19, 9)
+    assert (said["after"]["issued"], said["after"]["outstanding"]) == (39, 19)
+    assert (said["before"]["tiers"], said["after"]["tiers"]) == ({}, {"bronze": 1})
+    assert told("balance", "ann", home=home)["available"] == 9
+    words[words.index("2026-02-01")] = "February"
+    with pytest.raises(BadInput, match="'February' is not a day"):
+        raise CliRunner().invoke(app, words).exception or AssertionError

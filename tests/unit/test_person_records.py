@@ -42,6 +42,8 @@ COVERED = {
     *("address_hash", "person"),  # hashes that stay on purpose
     "household_id",  # goes with the row of its customer
     *("event_key", "idem_key"),  # of events, which go with their message, and of receipts
+    *("card_id", "replaced_by_card_id"),  # the row goes, by its customer
+    "key_id",  # of a till
     "name",  # of a file; addresses are taken out of any text
 }
 

@@ -1,0 +1,124 @@
+"""The cards that tills know, and what they may say to whom a card belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from tessera import clock
+from tessera.reward.refusal import Refusal
+from tessera.store import Connection, queries
+from tessera.vouchers import codes
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
+
+SQL = queries("tessera.reward", "cards.sql")
+KNOWN_CARD = pa.schema([(name, pa.string()) for name in ("card_id", "customer_id", "origin")])
+KNOWN_MEMBER = pa.schema([(name, pa.string()) for name in ("customer_id", "given_name", "tier")])
+# What tills wrote down under a card's own name is its customer's, once it is registered.
+RENAMES = (
+    *("rename_spent", "rename_friend", "rename_referrer", "rename_voucher", "rename_code"),
+    *("forget_code", "forget_member"),
+)
+Row = Mapping[str, Any]
+
+
+def day(at: datetime, timezone: str) -> date:
+    """The shop's calendar date at an instant."""
+    return clock.business_date(at, timezone)
+
+
+def owner(store: Connection, card: str, *, replaced: bool = False) -> str:
+    """The customer whose card this is; Refusal for a card nobody has, or has no more."""
+    row = store.one(SQL["card"], card_id=card)
+    if row is None:
+        raise Refusal("unknown-card")
+    if row["replaced_by_card_id"] is not None and not replaced:
+        raise Refusal("card-replaced")
+    return str(row["customer_id"])
+
+
+def member(store: Connection, customer_id: str) -> Row:
+    """`given_name` and `tier`; None for who is too new to have them."""
+    found = store.one(SQL["member"], customer_id=customer_id)
+    return found or {"given_name": None, "tier": None}
+
+
+def enrol(store: Connection, card: str, at: datetime, *, again: bool = False) -> str:
+    """Hand out a card: its holder is a member from now on, by the name that the models give to a
+    card nobody registered yet. `again`: it was done without a line, maybe by two tills."""
+    new = store.run(SQL["add"], card_id=card, customer_id=card, at=_text(at))
+    new = new or store.run(SQL["adopt"], card_id=card)  # it was used before it was handed out
+    if not new and not again:
+        raise Refusal("card-in-use")
+    store.run(SQL["add_member"], customer_id=owner(store, card, replaced=True))
+    return owner(store, card, replaced=True)
+
+
+def replace(
+    store: Connection, card: str, new_card: str, at: datetime, *, offline: bool = False
+) -> str:
+    """The member's next card. Of two that replaced one card without a line, the later counts; both
+    are the member's."""
+    if card == new_card:
+        raise Refusal("same-card")
+    customer_id = owner(store, card, replaced=offline)
+    added = store.run(SQL["add"], card_id=new_card, customer_id=customer_id, at=_text(at))
+    if not added and not (offline and owner(store, new_card, replaced=True) == customer_id):
+        raise Refusal("card-in-use")
+    moved = store.run(SQL["replace"], card_id=card, new_card=new_card, at=_text(at))
+    if not moved and not offline:  # another till was quicker
+        raise Refusal("card-replaced")
+    return customer_id
+
+
+def refresh(ws: Workspace) -> int:
+    """Bring the tills' cards and members up to the models'; how many rows were new or changed."""
+    settings = ws.settings
+    with closing(
+        marts.connect(ws.home, memory=settings.duckdb_memory, threads=settings.threads)
+    ) as duck:
+        with ws.store.read() as store:
+            duck.register("known_card", store.arrow(SQL["known_cards"], KNOWN_CARD))
+            duck.register("known_member", store.arrow(SQL["known_members"], KNOWN_MEMBER))
+        has_owners = duck.execute(SQL["has_owners"]).fetchone()
+        duck.execute(SQL["models" if has_owners else "live_cards"])
+        cards = duck.execute(SQL["new_cards"]).to_arrow_table()
+        members = duck.execute(SQL["new_members"]).to_arrow_table()
+        registered = duck.execute(SQL["registered"]).to_arrow_table().to_pylist()
+    at = pa.repeat(_text(ws.as_of), cards.num_rows)
+    with ws.store.write() as store:
+        _bring(store, "card", cards.append_column("changed_at", at))
+        _bring(store, "member", members)
+        for query in RENAMES:
+            store.run_many(SQL[query], registered)
+        _referral_codes(store)
+    return int(cards.num_rows + members.num_rows)
+
+
+def _bring(store: Connection, table: str, rows: pa.Table) -> None:
+    """Insert rows; those that are there already take their new values."""
+    for start in range(0, rows.num_rows, 100_000):
+        part = rows.slice(start, 100_000)
+        if store.insert_new(table, part) < part.num_rows:
+            store.run_many(SQL[f"change_{table}"], part.to_pylist())
+
+
+def _referral_codes(store: Connection) -> None:
+    """A code of their own for every member who has none."""
+    people = [row["customer_id"] for row in store.all(SQL["without_code"])]
+    made = pa.table(
+        {
+            "code": pa.array(codes.make(len(people)), pa.string()),
+            "customer_id": pa.array(people, pa.string()),
+        }
+    )
+    store.insert_new("referral_code", made)
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")

@@ -1,0 +1,115 @@
+-- name: card
+select customer_id, replaced_by_card_id from card where card_id = :card_id
+
+-- name: member
+select given_name, tier from member where customer_id = :customer_id
+
+-- name: add
+insert into card (card_id, customer_id, origin, changed_at)
+values (:card_id, :customer_id, 'till', :at)
+on conflict do nothing
+
+-- name: adopt
+update card set origin = 'till'
+where card_id = :card_id and customer_id = :card_id and origin = 'models'
+
+-- name: add_member
+insert into member (customer_id) values (:customer_id) on conflict do nothing
+
+-- name: replace
+update card set replaced_by_card_id = :new_card, changed_at = :at, origin = 'till'
+where card_id = :card_id and (replaced_by_card_id is null or changed_at < :at)
+
+-- name: change_card
+update card set customer_id = :customer_id, changed_at = :changed_at
+where card_id = :card_id and customer_id <> :customer_id
+
+-- name: change_member
+update member set given_name = :given_name, tier = :tier where customer_id = :customer_id
+
+-- name: known_cards
+select card_id, customer_id, origin from card
+
+-- name: known_members
+select customer_id, given_name, tier from member
+
+-- name: without_code
+select member.customer_id
+from member
+left join referral_code on member.customer_id = referral_code.customer_id
+where referral_code.customer_id is null
+
+-- name: has_owners
+select 1 from duckdb_views() where view_name = 'card_owners'
+
+-- name: models
+create or replace temp view model_card as
+select card_id, customer_id from card_owners
+union
+select card_id, customer_id from customers where card_id is not null
+
+-- name: live_cards
+create or replace temp view model_card as
+select card_id, customer_id from customers where card_id is not null
+
+-- name: new_cards
+-- A card whose owner the models know otherwise by now: it was registered, or two people merged.
+select model.card_id, model.customer_id, coalesce(known.origin, 'models') as origin
+from (select card_id, max(customer_id) as customer_id from model_card group by card_id) as model
+left join known_card as known on model.card_id = known.card_id
+where known.customer_id is distinct from model.customer_id
+order by model.card_id
+
+-- name: registered
+-- Cards that were their own customers until now.
+select model.card_id as was, max(model.customer_id) as customer_id
+from model_card as model
+inner join known_card as known on model.card_id = known.card_id
+where known.customer_id = known.card_id
+group by model.card_id
+having max(model.customer_id) <> model.card_id
+
+-- name: rename_spent
+update redemption_member set customer_id = :customer_id where customer_id = :was
+
+-- name: rename_friend
+update referral set customer_id = :customer_id
+where
+    customer_id = :was
+    and not exists (
+        select 1 from referral as known where known.customer_id = :customer_id
+    )
+
+-- name: rename_referrer
+update referral set referred_by = :customer_id where referred_by = :was
+
+-- name: rename_voucher
+update voucher set customer_id = :customer_id where customer_id = :was
+
+-- name: rename_code
+-- A code that was passed on stays good, unless its owner had one before.
+update referral_code set customer_id = :customer_id
+where
+    customer_id = :was
+    and not exists (
+        select 1 from referral_code as known where known.customer_id = :customer_id
+    )
+
+-- name: forget_code
+delete from referral_code where customer_id = :was
+
+-- name: forget_member
+delete from member where customer_id = :was
+
+-- name: new_members
+select customers.customer_id, customers.given_name, customers.tier
+from customers
+left join known_member as known on customers.customer_id = known.customer_id
+where
+    customers.card_id is not null
+    and (
+        known.customer_id is null
+        or known.given_name is distinct from customers.given_name
+        or known.tier is distinct from customers.tier
+    )
+order by customers.customer_id

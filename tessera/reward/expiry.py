@@ -1,0 +1,24 @@
+"""Expiry by inactivity: whoever earned or spent has all their points prolonged."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tessera import clock
+from tessera.reward.programme import Programme
+from tessera.reward.terms import day_after
+from tessera.store import Connection, queries
+
+SQL = queries("tessera.reward", "night.sql")
+
+
+def prolong(store: Connection, programme: Programme, zone: str, after: int) -> None:
+    """Date the lots of those who were active since transfer `after` from their last activity."""
+    assert programme.expiry is not None  # noqa: S101 - the caller asked
+    rows = []
+    for row in store.all(SQL["active"], programme=programme.programme, after=after):
+        day = datetime.fromisoformat(row["effective_at"]).astimezone(clock.zone(zone)).date()
+        last = programme.expiry.last_day(day)
+        ends = {"expires_on": last.isoformat(), "expires_at": day_after(last, zone)}
+        rows.append({"account_id": row["account_id"], **ends})
+    store.run_many(SQL["prolong"], rows)

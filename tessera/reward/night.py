@@ -1,0 +1,215 @@
+"""A night: merge → release holds → activate → earn → tiers ending → expire → tiers rising → tie out.
+
+Every step is a transaction (those that may be long, one per chunk) under the ledger's lock, finds by
+itself what is due, and marks itself done. A night that was killed goes on with the step it was in;
+one that was finished may be run again, and finds what came in since.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tessera.reward import ledger, lots, merging, tiers
+from tessera.reward.expiry import prolong
+from tessera.reward.points import Books
+from tessera.reward.programme import Programme
+from tessera.reward.terms import day_after
+from tessera.store import Connection, queries
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SQL = queries("tessera.reward", "night.sql")
+CHUNK = 50_000  # lots of one transaction
+Counts = dict[str, int]
+Step = Callable[["Night"], Counts]
+
+
+@dataclass(frozen=True)
+class Night:
+    """One programme on one business date."""
+
+    ws: Workspace
+    programme: Programme
+
+    @property
+    def name(self) -> str:
+        return self.programme.programme
+
+    @cached_property
+    def zone(self) -> str:
+        return self.programme.zone(self.ws.settings.timezone)
+
+    @property
+    def at(self) -> str:
+        return self.ws.as_of.isoformat(timespec="seconds")
+
+    @property
+    def on(self) -> str:
+        return self.ws.business_date.isoformat()
+
+    @property
+    def due(self) -> dict[str, object]:
+        """What a step's query must know."""
+        moment = {"cutoff": self.at, "at": self.at, "business_date": self.on}
+        return {"programme": self.name, "most": CHUNK, **moment}
+
+    def books(self, store: Connection) -> Books:
+        grace = self.programme.expiry.grace_days if self.programme.expiry else 0
+        at, on = self.ws.as_of, self.ws.business_date
+        return Books(store, self.name, at, on, timezone=self.zone, grace_days=grace)
+
+    def marts(self) -> DuckDBPyConnection:
+        settings = self.ws.settings
+        return marts.connect(self.ws.home, memory=settings.duckdb_memory, threads=settings.threads)
+
+
+def run(night: Night, steps: dict[str, Step]) -> Counts:
+    """All `steps` that tonight has not done; what each of them counted."""
+    found = _done(night)
+    if set(found) >= set(steps):
+        with night.ws.store.write() as store:
+            store.run(SQL["start_over"], programme=night.name, business_date=night.on)
+        found = {}
+    for name, step in steps.items():
+        if name not in found:
+            found[name] = step(night)
+            mark(night, name, found[name])
+    return {key: count for counts in found.values() for key, count in counts.items()}
+
+
+def _done(night: Night) -> dict[str, Counts]:
+    with night.ws.store.read() as store:
+        rows = store.all(SQL["done"], programme=night.name, business_date=night.on)
+    return {row["step"]: json.loads(row["counts"]) for row in rows}
+
+
+def mark(night: Night, step: str, counts: Counts) -> None:
+    values = {"programme": night.name, "business_date": night.on, "at": night.at}
+    with night.ws.store.write() as store:
+        store.run(SQL["mark"], **values, step=step, counts=json.dumps(counts))
+
+
+def merge(night: Night) -> Counts:
+    with closing(night.marts()) as duck, night.ws.store.write() as store:
+        ledger.lock(store)
+        return {"points_merged": merging.sweep(night.books(store), duck)}
+
+
+def release(night: Night) -> Counts:
+    """Holds whose time is out, so many at a time."""
+    released = 0
+    while True:
+        with night.ws.store.write() as store:
+            ledger.lock(store)
+            found = night.books(store).release_due()
+        released += found
+        if not found:
+            return {"holds_released": released}
+
+
+def activate(night: Night) -> Counts:
+    return {"points_activated": _in_chunks(night, _activate)}
+
+
+def expire(night: Night) -> Counts:
+    if night.programme.expiry:
+        with night.ws.store.write() as store:
+            ledger.lock(store)
+            _date_endless(night, store)
+    return {"points_expired": _in_chunks(night, _expire)}
+
+
+def _in_chunks(night: Night, step: Callable[[Night, Connection], int]) -> int:
+    moved = 0
+    while True:
+        with night.ws.store.write() as store:
+            ledger.lock(store)
+            found = step(night, store)
+        moved += found
+        if not found:
+            return moved
+
+
+def _activate(night: Night, store: Connection) -> int:
+    store.run(SQL["open_due"], **night.due)
+    first, last = _insert(store, "activate", night.due)
+    if last < first:
+        store.run(SQL["forget_activation"], **night.due)
+        return 0
+    bounds = {"first": first, "last": last}
+    store.run(SQL["activate_lots"], **bounds)
+    store.run(ledger.SQL["move_balances"], after=first - 1)
+    before = last
+    if store.run(SQL["repay"], **bounds, **night.due):
+        ledger.settle(store, before)
+    return _sum(store, bounds)
+
+
+def _expire(night: Night, store: Connection) -> int:
+    store.run(SQL["open_breakage"], programme=night.name, cutoff=night.at)
+    breakage = store.scalar(SQL["breakage"], programme=night.name)
+    first, last = _insert(store, "expire", {**night.due, "breakage": breakage})
+    if last < first:
+        return 0
+    bounds = {"first": first, "last": last}
+    store.run(SQL["expire_lots"], **bounds)
+    store.run(lots.SQL["apply"], **bounds)
+    store.run(ledger.SQL["move_balances"], after=first - 1)
+    return _sum(store, bounds)
+
+
+def _insert(store: Connection, step: str, values: dict[str, object]) -> tuple[int, int]:
+    """Post what is due; the numbers of the first and the last transfer."""
+    before = int(store.scalar(ledger.SQL["last_transfer"]))
+    store.run(SQL[step], **values)
+    return before + 1, int(store.scalar(ledger.SQL["last_transfer"]))
+
+
+def _sum(store: Connection, bounds: dict[str, int]) -> int:
+    query = "select sum(amount) from transfer where transfer_id between :first and :last"
+    return int(store.scalar(query, **bounds))
+
+
+def _date_endless(night: Night, store: Connection) -> None:
+    """Lots without an end get one, and for `inactivity` those of active members a later one."""
+    expiry = night.programme.expiry
+    assert expiry is not None  # noqa: S101 - the caller asked
+    last = expiry.last_day(night.ws.business_date)
+    ends = {"expires_on": last.isoformat(), "expires_at": day_after(last, night.zone)}
+    store.run(SQL["begin_expiry"], programme=night.name, **ends)
+    if expiry.kind == "inactivity":
+        cursor = ledger.cursor(store, night.name)
+        prolong(store, night.programme, night.zone, cursor.asserted_id if cursor else 0)
+
+
+def end_tiers(night: Night) -> Counts:
+    return {"tiers_reviewed": _review(night, is_ending=True)}
+
+
+def raise_tiers(night: Night) -> Counts:
+    return {"tiers_reached": _review(night, is_ending=False)}
+
+
+def _review(night: Night, *, is_ending: bool) -> int:
+    if night.programme.tiers is None:
+        return 0
+    with night.ws.store.write() as store:
+        ledger.lock(store)
+        cursor = ledger.cursor(store, night.name)
+        after = cursor.asserted_id if cursor else 0
+        return tiers.review(
+            store,
+            night.name,
+            night.programme.tiers,
+            on=night.ws.business_date,
+            zone=night.zone,
+            after=None if is_ending else after,
+        )

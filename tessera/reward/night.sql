@@ -1,0 +1,166 @@
+-- A night's own postings, each from what is due to its transfers; the same text runs on SQLite and
+-- PostgreSQL. What is posted for a lot has the key of what gave the lot in its own key.
+
+-- name: open_due
+-- Whoever has points to activate has an account for them.
+insert into account (programme, owner_type, owner_id, bucket, balance)
+select distinct pending.programme, 'member', pending.owner_id, 'available', 0
+from lot inner join account as pending on lot.account_id = pending.account_id
+where pending.programme = :programme and lot.activates_at <= :cutoff and lot.remaining > 0
+on conflict do nothing
+
+-- name: activate
+insert into transfer (
+    programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
+    rule_version, effective_at, posted_at, business_date
+)
+select
+    :programme, 'activate:' || given.idem_key, 'activate', pending.account_id, available.account_id,
+    lot.remaining, 'transfer', given.idem_key, given.rule, given.rule_version, lot.activates_at,
+    :at, :business_date
+from lot
+inner join account as pending on lot.account_id = pending.account_id
+inner join account as available
+    on
+        pending.programme = available.programme and pending.owner_type = available.owner_type
+        and pending.owner_id = available.owner_id and available.bucket = 'available'
+inner join transfer as given on lot.lot_id = given.transfer_id
+where pending.programme = :programme and lot.activates_at <= :cutoff and lot.remaining > 0
+order by lot.activates_at, given.idem_key
+limit :most
+
+-- name: activate_lots
+update lot set account_id = moved.credit_id, activates_at = null
+from (
+    select given.transfer_id as lot_id, transfer.credit_id
+    from transfer
+    inner join transfer as given
+        on transfer.source_id = given.idem_key and transfer.programme = given.programme
+    where transfer.transfer_id between :first and :last and transfer.kind = 'activate'
+) as moved
+where lot.lot_id = moved.lot_id
+
+-- name: forget_activation
+-- Nothing was left of these.
+update lot set activates_at = null where activates_at <= :cutoff and remaining = 0
+
+-- name: repay
+-- What came in pays back first what a member owes.
+insert into transfer (
+    programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
+    rule_version, effective_at, posted_at, business_date
+)
+select
+    :programme, 'repay:' || newest.idem_key, 'repay', available.account_id, debt.account_id,
+    case when available.balance < debt.balance then available.balance else debt.balance end,
+    'transfer', newest.idem_key, 'debt', '-', newest.effective_at, :at, :business_date
+from (
+    select credit_id, max(transfer_id) as transfer_id from transfer
+    where transfer_id between :first and :last
+    group by credit_id
+) as came_in
+inner join transfer as newest on came_in.transfer_id = newest.transfer_id
+inner join account as available on came_in.credit_id = available.account_id
+inner join account as debt
+    on
+        available.programme = debt.programme and available.owner_type = debt.owner_type
+        and available.owner_id = debt.owner_id and debt.bucket = 'debt'
+where
+    available.programme = :programme and available.bucket = 'available'
+    and available.balance > 0 and debt.balance > 0
+order by newest.idem_key
+
+-- name: begin_expiry
+-- Expiry that was turned on is not retroactive: what had no end gets a whole period from now.
+update lot set expires_at = :expires_at, expires_on = :expires_on
+where
+    remaining > 0 and expires_at is null
+    and account_id in (
+        select account_id from account where programme = :programme and owner_type = 'member'
+    )
+
+-- name: active
+-- Who earned or spent since the last night, and when they last did.
+select account.account_id, max(transfer.effective_at) as effective_at
+from transfer
+inner join account on account.account_id = transfer.credit_id or account.account_id = transfer.debit_id
+where
+    transfer.transfer_id > :after and transfer.kind in ('earn', 'redeem', 'hold')
+    and account.programme = :programme and account.owner_type = 'member'
+    and account.bucket = 'available'
+group by account.account_id
+
+-- name: prolong
+update lot set expires_at = :expires_at, expires_on = :expires_on
+where account_id = :account_id and remaining > 0 and expires_at < :expires_at
+
+-- name: expire
+insert into transfer (
+    programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
+    rule_version, effective_at, posted_at, business_date
+)
+select
+    :programme, 'expire:' || given.idem_key || ':' || lot.expires_on, 'expire', lot.account_id,
+    :breakage, lot.remaining, 'transfer', given.idem_key, given.rule, given.rule_version,
+    lot.expires_at, :at, :business_date
+from lot
+inner join account on lot.account_id = account.account_id
+inner join transfer as given on lot.lot_id = given.transfer_id
+where
+    lot.expires_at <= :cutoff and lot.remaining > 0
+    and account.programme = :programme and account.bucket = 'available'
+order by lot.expires_at, given.idem_key
+limit :most
+
+-- name: expire_lots
+insert into lot_move (transfer_id, lot_id, delta)
+select transfer.transfer_id, given.transfer_id, -transfer.amount
+from transfer
+inner join transfer as given
+    on transfer.source_id = given.idem_key and transfer.programme = given.programme
+where transfer.transfer_id between :first and :last and transfer.kind = 'expire'
+
+-- name: open_breakage
+insert into account (programme, owner_type, owner_id, bucket)
+select :programme, 'system', 'programme', 'breakage'
+where exists (select 1 from lot where expires_at <= :cutoff and remaining > 0)
+on conflict do nothing
+
+-- name: breakage
+select account_id from account
+where programme = :programme and owner_type = 'system' and bucket = 'breakage'
+
+-- name: done
+select step, counts from reward_night where programme = :programme and business_date = :business_date
+
+-- name: mark
+insert into reward_night (programme, business_date, step, done_at, counts)
+values (:programme, :business_date, :step, :at, :counts)
+on conflict (programme, business_date, step) do update
+set done_at = excluded.done_at, counts = excluded.counts
+
+-- name: start_over
+delete from reward_night where programme = :programme and business_date = :business_date
+
+-- name: lots_differ
+-- Accounts that are not the sum of their lots.
+select account.owner_id, account.bucket, account.balance, coalesce(held.points, 0) as lots
+from account
+left join (
+    select account_id, sum(remaining) as points from lot where remaining > 0 group by account_id
+) as held on account.account_id = held.account_id
+where
+    account.programme = :programme and account.owner_type = 'member'
+    and account.bucket in ('available', 'pending') and account.balance <> coalesce(held.points, 0)
+order by account.owner_id, account.bucket
+
+-- name: moves_differ
+-- Lots that are not their amount and the sum of their moves.
+select given.idem_key, lot.remaining, lot.amount + coalesce(moved.points, 0) as moves
+from lot
+inner join transfer as given on lot.lot_id = given.transfer_id
+left join (
+    select lot_id, sum(delta) as points from lot_move group by lot_id
+) as moved on lot.lot_id = moved.lot_id
+where given.programme = :programme and lot.remaining <> lot.amount + coalesce(moved.points, 0)
+order by given.idem_key

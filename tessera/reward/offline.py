@@ -1,0 +1,85 @@
+"""What tills did without a line: posted later, in any order, as often as they like, to the same end.
+
+Each operation has its key and stands alone. One that needs something which is still to come (a card
+that another till handed out, the redemption that it takes back) waits, and is tried again after every
+batch, whosever it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tessera.reward.once import Request, once
+from tessera.reward.refusal import Refusal
+from tessera.reward.till import SQL, Till
+from tessera.store import Connection, Store
+
+Row = Mapping[str, Any]
+ORDER = ("enrol", "replace", "redeem", "void")  # what is needed first comes first
+MAY_COME = ("unknown-card", "unknown-redemption")
+WAITING_MOST = 1000
+
+
+@dataclass(frozen=True)
+class Post:
+    """Where batches arrive at one instant. `act` does one operation at its store's till."""
+
+    store: Store
+    at: datetime
+    till: Callable[[Connection, str], Till]
+    act: Callable[[Till, Row], Row]
+
+    def take_in(self, store_id: str, operations: Sequence[Row]) -> list[Row]:
+        """One result for each operation, in their order: `done`, `waiting` or `refused`."""
+        told = {one["key"]: self._one(store_id, one) for one in sorted(operations, key=_place)}
+        if "done" in {result["status"] for result in told.values()}:
+            told |= self._retry(store_id)
+        return [told[one["key"]] for one in operations]
+
+    def _one(self, store_id: str, one: Row) -> Row:
+        request = Request(store_id, one["key"], f"offline {one['kind']}", one, self.at)
+        try:
+            once(self.store, request, lambda connection: self._work(connection, request, one))
+        except _StillToCome:
+            self._wait(request, one)
+            return {"key": one["key"], "status": "waiting", "problem": None}
+        except Refusal as refusal:
+            with self.store.write() as connection:
+                connection.run(SQL["waited"], **request.named)
+            return {"key": one["key"], "status": "refused", "problem": refusal.kind}
+        return {"key": one["key"], "status": "done", "problem": None}
+
+    def _work(self, connection: Connection, request: Request, one: Row) -> Row:
+        try:
+            done = self.act(self.till(connection, request.store_id), one)
+        except Refusal as refusal:
+            if refusal.kind in MAY_COME:
+                raise _StillToCome from None
+            raise
+        connection.run(SQL["waited"], **request.named)
+        return done
+
+    def _wait(self, request: Request, one: Row) -> None:
+        with self.store.write() as connection:
+            connection.run(SQL["wait"], **request.named, body=json.dumps(one), at=one["at"])
+
+    def _retry(self, store_id: str) -> dict[str, Row]:
+        """Whatever waits, once more; what became of this store's."""
+        with self.store.read() as connection:
+            rows = connection.all(SQL["waiting"], most=WAITING_MOST)
+        waiting = [(row["store_id"], json.loads(row["body"])) for row in rows]
+        waiting.sort(key=lambda pair: _place(pair[1]))
+        results = [(owner, self._one(owner, one)) for owner, one in waiting]
+        return {result["key"]: result for owner, result in results if owner == store_id}
+
+
+def _place(one: Row) -> tuple[int, str, str]:
+    return ORDER.index(one["kind"]), one["at"], one["key"]
+
+
+class _StillToCome(Exception):
+    pass

@@ -1,0 +1,85 @@
+"""Each request once: the same key and body get the same answer, whoever asks how often.
+
+The key is claimed in the transaction that does the work, so that of two requests at once one works
+and the other waits for its answer. What a refusal said is kept as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tessera.reward.refusal import Refusal
+from tessera.store import Connection, Store, queries
+
+SQL = queries("tessera.reward", "till.sql")
+KEPT = 200
+Answer = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a till asked for, under a key that it never uses again."""
+
+    store_id: str
+    key: str
+    what: str
+    body: Mapping[str, Any]
+    at: datetime
+
+    @property
+    def hash(self) -> str:
+        said = json.dumps([self.what, self.body], sort_keys=True, default=str)
+        return hashlib.sha256(said.encode()).hexdigest()
+
+    @property
+    def named(self) -> dict[str, str]:
+        return {"store_id": self.store_id, "idem_key": self.key}
+
+
+def once(store: Store, request: Request, act: Callable[[Connection], Answer]) -> Answer:
+    """What `act` answers, now or when this was asked before; Refusal likewise."""
+    answer = store.together(lambda connection: _once(connection, request, act))
+    if isinstance(answer, Refusal):
+        raise answer
+    return answer
+
+
+def _once(
+    connection: Connection, request: Request, act: Callable[[Connection], Answer]
+) -> Answer | Refusal:
+    if known := _claim(connection, request):
+        return _said(known, request)
+    try:
+        with connection.attempt():
+            answer = act(connection)
+    except Refusal as refusal:  # what was done is undone; the answer stays
+        told = {"kind": refusal.kind, "about": refusal.about}
+        _keep(connection, request, refusal.status, told)
+        return refusal
+    _keep(connection, request, KEPT, answer)
+    return answer
+
+
+def _claim(connection: Connection, request: Request) -> Mapping[str, Any] | None:
+    """None when the key is ours now; else what stands under it."""
+    at = request.at.isoformat(timespec="seconds")
+    if connection.run(SQL["claim"], **request.named, request_hash=request.hash, at=at):
+        return None
+    return connection.one(SQL["request"], **request.named)
+
+
+def _said(known: Mapping[str, Any], request: Request) -> Answer | Refusal:
+    if known["request_hash"] != request.hash:
+        return Refusal("key-reused")
+    answer: Answer = json.loads(known["answer"])
+    return answer if known["status"] == KEPT else Refusal(answer["kind"], about=answer["about"])
+
+
+def _keep(connection: Connection, request: Request, status: int, answer: Answer) -> None:
+    text = json.dumps(answer, default=str)
+    connection.run(SQL["answer"], **request.named, status=status, answer=text)

@@ -1,0 +1,384 @@
+"""One operation on one member's points: hold, redeem, void, spend, grant, reverse.
+
+Each is idempotent by its key: the same request again gets the same answer, another request under a
+known key is a `KeyConflict`. Each is right beside any number of others: a member's accounts are
+locked, in one order, before anything is read of them (on SQLite the write transaction is the lock).
+
+A hold moves points from `available` to `held`, so that nobody else can spend them; it is resolved
+once, by a redemption or by a release. What a refusal said is not kept: the same request may succeed
+once there are points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+
+from tessera.errors import TesseraError
+from tessera.reward import lots
+from tessera.reward.terms import NO_TERMS, Terms, day_after
+from tessera.store import Connection, queries
+from tessera.store.store import Row
+
+SQL = queries("tessera.reward", "points.sql")
+LOCK = 7355609
+Reason = Literal["no_points", "unknown", "timed_out", "resolved", "nothing_left", "not_reversible"]
+
+
+class KeyConflict(TesseraError):
+    """A key that was used for another request."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The key '{key}' was used for another request; use a key of its own.")
+        self.key = key
+
+
+@dataclass(frozen=True)
+class Balance:
+    """A member's points by bucket."""
+
+    available: int = 0
+    pending: int = 0
+    held: int = 0
+    debt: int = 0
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Points set aside under `key` until `expires_at` (UTC)."""
+
+    key: str
+    customer_id: str
+    points: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A transfer that took effect, now or when the same was asked before."""
+
+    key: str
+    customer_id: str
+    points: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Nothing was done, and why."""
+
+    reason: Reason
+
+
+def balance(store: Connection, programme: str, customer_id: str) -> Balance:
+    """The member's points; nothing but zeros for who has no account."""
+    found = store.all(SQL["balance"], programme=programme, customer_id=customer_id)
+    names = set(Balance.__dataclass_fields__)
+    return Balance(**{row["bucket"]: row["balance"] for row in found if row["bucket"] in names})
+
+
+@dataclass(frozen=True)
+class Books:
+    """The ledger of one programme at one instant, inside one write transaction."""
+
+    store: Connection
+    programme: str
+    at: datetime  # UTC
+    on: date  # the business date
+    timezone: str = "UTC"  # the programme's: days end here
+    grace_days: int = 0  # how long points that come back after their end may still be spent
+    actor: str | None = None
+
+    def hold(
+        self, *, key: str, customer_id: str, points: int, expires_at: datetime
+    ) -> Hold | Refused:
+        """Set `points` aside until `expires_at`."""
+        accounts = self._lock(customer_id)
+        if found := self._known(key, "hold", customer_id, points):
+            return _hold(found)
+        if self._spendable(accounts) < points or points <= 0:
+            return Refused("no_points")
+        found = self.post(
+            key, "hold", self.account(customer_id, "available"), self.account(customer_id, "held"),
+            points, terms=Terms(expires_at=_text(expires_at)),
+        )  # fmt: skip
+        return _hold({**found, "customer_id": customer_id})
+
+    def redeem(self, hold: str, points: int | None = None) -> Posted | Refused:
+        """Spend what is held under the key `hold`, or `points` of it: the rest is released."""
+        held = self._held(hold)
+        if isinstance(held, Refused):
+            return held
+        points = held["amount"] if points is None else points
+        if not 0 < points <= held["amount"]:
+            return Refused("no_points")
+        done = self._resolution(held)
+        if done:
+            is_same = done["kind"] == "redeem" and done["amount"] == points
+            return _posted({**held, **done}) if is_same else Refused("resolved")
+        if held["expires_at"] <= _text(self.at):
+            return Refused("timed_out")
+        redeemed = self._system("redeemed")
+        done = self.post(
+            f"redeem:{hold}", "redeem", held["credit_id"], redeemed, points,
+            source=("hold", hold), pending_id=held["transfer_id"],
+        )  # fmt: skip
+        if points < held["amount"]:
+            rest = held["amount"] - points
+            self._give_back(
+                held, f"release:{hold}", "release", debit_id=held["credit_id"], points=rest
+            )
+            self.repay(held["customer_id"], f"release:{hold}")
+        return _posted({**done, "customer_id": held["customer_id"]})
+
+    def void(self, hold: str) -> Posted | Refused:
+        """Give what is held under the key `hold` back to the lots it came from."""
+        held = self._held(hold)
+        if isinstance(held, Refused):
+            return held
+        done = self._resolution(held)
+        if done is None:
+            whole = {"debit_id": held["credit_id"], "points": held["amount"]}
+            done = self._give_back(held, f"void:{hold}", "void", **whole)
+            self.repay(held["customer_id"], done["idem_key"])
+        is_same = done["kind"] == "void"
+        return _posted({**held, **done}) if is_same else Refused("resolved")
+
+    def spend(
+        self, *, key: str, customer_id: str, points: int, short: Literal["refuse", "owe"] = "refuse"
+    ) -> Posted | Refused:
+        """Spend without a hold; `owe` what is lacking, for a till that could not ask."""
+        accounts = self._lock(customer_id)
+        if found := self._known(key, "redeem", customer_id, points):
+            return _posted(found)
+        lacking = points - self._spendable(accounts)
+        if points <= 0 or (lacking > 0 and short == "refuse"):
+            return Refused("no_points")
+        available, redeemed = self.account(customer_id, "available"), self._system("redeemed")
+        if lacking > 0:
+            debt = self.account(customer_id, "debt")
+            self.post(f"owe:{key}", "owe", debt, available, lacking, source=("transfer", key))
+        done = self.post(key, "redeem", available, redeemed, points)
+        return _posted({**done, "customer_id": customer_id})
+
+    def grant(
+        self, *, key: str, customer_id: str, points: int, rule: str = "grant",
+        rule_version: str = "-", reason: str | None = None, terms: Terms = NO_TERMS,
+    ) -> Posted | Refused:  # fmt: skip
+        """Give points that no receipt earned: for a referral, a birthday, as a favour."""
+        self._lock(customer_id)
+        if found := self._known(key, "grant", customer_id, points):
+            return _posted(found)
+        if points <= 0:
+            return Refused("no_points")
+        bucket = "pending" if terms.activates_at else "available"
+        done = self.post(
+            key, "grant", self._system("issuance"), self.account(customer_id, bucket), points,
+            terms=terms, rule=(rule, rule_version), reason=reason,
+        )  # fmt: skip
+        self.repay(customer_id, key)
+        return _posted({**done, "customer_id": customer_id})
+
+    def reverse(
+        self, of: str, *, key: str | None = None, points: int | None = None
+    ) -> Posted | Refused:
+        """Give back what the redemption under the key `of` spent, or `points` of it: to the lots it
+        came from, and in all never more than it spent."""
+        key = key or f"reverse:{of}"
+        spent = self._find(of)
+        if spent is None:
+            return Refused("unknown")
+        if spent["kind"] != "redeem":
+            return Refused("not_reversible")
+        self._lock(spent["customer_id"])
+        if found := self._known(key, "reverse", spent["customer_id"], points, of):
+            return _posted(found)
+        before = int(self.store.scalar(SQL["given_back"], programme=self.programme, key=of))
+        left = spent["amount"] - before
+        points = left if points is None else points
+        if not 0 < points <= left:
+            return Refused("nothing_left")
+        payer = self._find_by_id(spent["pending_id"]) if spent["pending_id"] else spent
+        done = self._give_back(
+            payer, key, "reverse", debit_id=spent["credit_id"], points=points, of=of
+        )
+        self.repay(spent["customer_id"], key)
+        return _posted({**done, "customer_id": spent["customer_id"]})
+
+    def release_due(self, most: int = 1000) -> int:
+        """Void the holds whose time is out; how many."""
+        values = {"programme": self.programme, "until": _text(self.at), "most": most}
+        due = self.store.all(SQL["holds"], **values)
+        return sum(isinstance(self.void(row["idem_key"]), Posted) for row in due)
+
+    def balance(self, customer_id: str) -> Balance:
+        return balance(self.store, self.programme, customer_id)
+
+    # ---------- what they stand on
+
+    @property
+    def stamp(self) -> str:
+        return _text(self.at)
+
+    def share_lock(self) -> None:
+        """Have a night's step, which takes the whole ledger, wait for this operation."""
+        if self.store.dialect == "postgresql":
+            self.store.scalar(f"select pg_advisory_xact_lock_shared({LOCK})")
+
+    def _lock(self, customer_id: str) -> dict[str, Row]:
+        """The member's accounts by bucket, which nobody else changes until we are done."""
+        self.share_lock()
+        query = SQL["lock_member"]
+        if self.store.dialect == "postgresql":
+            query += " for update"
+        values = {"programme": self.programme, "customer_id": customer_id}
+        if not (found := self.store.all(query, **values)):
+            self.account(customer_id, "available")  # a row to lock: two may come at once
+            found = self.store.all(query, **values)
+        return {row["bucket"]: row for row in found}
+
+    def _spendable(self, accounts: dict[str, Row]) -> int:
+        """What is available now: points whose last day is over are gone, though the night that
+        takes them all has not come yet."""
+        account = accounts["available"]["account_id"]
+        for row in self.store.all(SQL["due"], account_id=account, at=self.stamp):
+            key = f"expire:{row['idem_key']}:{row['expires_on']}"
+            source = ("transfer", row["idem_key"])
+            self.post(
+                key, "expire", account, self._system("breakage"), row["remaining"], source=source,
+                rule=(row["rule"], row["rule_version"]), at=row["expires_at"], lot_id=row["lot_id"],
+            )  # fmt: skip
+        return self.balance(accounts["available"]["owner_id"]).available
+
+    def _find(self, key: str) -> Row | None:
+        return self.store.one(SQL["transfer"], programme=self.programme, key=key)
+
+    def _find_by_id(self, transfer_id: int) -> Row:
+        key = "select idem_key from transfer where transfer_id = :transfer_id"
+        found = self._find(self.store.scalar(key, transfer_id=transfer_id))
+        assert found is not None  # noqa: S101 - a foreign key leads here
+        return found
+
+    def _known(
+        self, key: str, kind: str, customer_id: str, points: int | None, of: str | None = None
+    ) -> Row | None:
+        """The transfer under `key`, if it is there; KeyConflict if it is of another request."""
+        found = self._find(key)
+        if found is None:
+            return None
+        is_same = points in (None, found["amount"]) and found["reverses"] == of
+        if (found["kind"], found["customer_id"]) != (kind, customer_id) or not is_same:
+            raise KeyConflict(key)
+        return found
+
+    def _held(self, key: str) -> Row | Refused:
+        """The hold under `key`, its member locked."""
+        found = self._find(key)
+        if found is None or found["kind"] != "hold":
+            return Refused("unknown")
+        self._lock(found["customer_id"])
+        return found
+
+    def _resolution(self, held: Row) -> Row | None:
+        return self.store.one(SQL["resolution"], hold_id=held["transfer_id"])
+
+    def account(self, customer_id: str, bucket: str = "available") -> int:
+        """The member's account, opened if need be."""
+        return self._account("member", customer_id, bucket, 0)
+
+    def _system(self, bucket: str) -> int:
+        return self._account("system", "programme", bucket, None)
+
+    def _account(self, owner_type: str, owner_id: str, bucket: str, opening: int | None) -> int:
+        names = {"programme": self.programme, "owner_type": owner_type}
+        names |= {"owner_id": owner_id, "bucket": bucket}
+        found = self.store.one(SQL["account"], **names)
+        if found is None:
+            self.store.run(SQL["open_account"], **names, balance=opening)
+            found = self.store.one(SQL["account"], **names)
+        assert found is not None  # noqa: S101 - it was opened in this transaction
+        return int(found["account_id"])
+
+    def _give_back(
+        self,
+        payer: Row,
+        key: str,
+        kind: str,
+        *,
+        debit_id: int,
+        points: int,
+        of: str | None = None,
+    ) -> Row:
+        """A transfer back to the account that `payer` debited, and to its lots."""
+        pending = payer["transfer_id"] if kind in ("void", "release") else None
+        done = self.post(
+            key, kind, debit_id, payer["debit_id"], points,
+            source=("transfer", of or payer["idem_key"]), pending_id=pending,
+            reverses=of or payer["idem_key"],
+        )  # fmt: skip
+        self._restore(payer, done, of or payer["idem_key"])
+        return done
+
+    def _restore(self, payer: Row, done: Row, spent_key: str) -> None:
+        transfer_id = done["transfer_id"]
+        self.store.run(
+            lots.SQL["restore"], programme=self.programme, spent=payer["transfer_id"],
+            spent_key=spent_key, payer_key=payer["idem_key"], transfer_id=transfer_id,
+            points=done["amount"],
+        )  # fmt: skip
+        self.store.run(lots.SQL["apply"], first=transfer_id, last=transfer_id)
+        until = self.on + timedelta(days=self.grace_days)
+        self.store.run(
+            lots.SQL["spare"], at=_text(self.at), transfer_id=transfer_id,
+            expires_on=until.isoformat(), expires_at=day_after(until, self.timezone),
+        )  # fmt: skip
+
+    def repay(self, customer_id: str, key: str) -> None:
+        """What came in pays back first what the member owes."""
+        found = self.balance(customer_id)
+        if points := min(found.available, found.debt):
+            available, debt = (self.account(customer_id, b) for b in ("available", "debt"))
+            self.post(f"repay:{key}", "repay", available, debt, points, source=("transfer", key))
+
+    def post(
+        self, key: str, kind: str, debit_id: int, credit_id: int, amount: int, *,
+        source: tuple[str, str] = ("request", "-"), rule: tuple[str, str] = ("-", "-"),
+        terms: Terms = NO_TERMS, **more: object,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Insert the transfer, move both balances and its lots."""
+        at = _text(self.at)
+        row: dict[str, Any] = {
+            "programme": self.programme, "key": key, "kind": kind, "debit_id": debit_id,
+            "credit_id": credit_id, "amount": amount, "source_type": source[0],
+            "source_id": source[1], "rule": rule[0], "rule_version": rule[1], "at": at,
+            "posted_at": at, "business_date": self.on.isoformat(), "pending_id": None,
+            "reverses": None, "actor": self.actor, "reason": None, **vars(terms), **more,
+        }  # fmt: skip
+        number = self.store.scalar(SQL["post"], **row)
+        if number is None:  # another member's request took the key meanwhile
+            raise KeyConflict(key)
+        self._move(debit_id, -amount)
+        self._move(credit_id, amount)
+        if kind == "expire":
+            self.store.run(SQL["take_lot"], transfer_id=number, lot_id=row["lot_id"], points=amount)
+        lots.settle(self.store, number, number)
+        return {**row, "transfer_id": number, "idem_key": key}
+
+    def _move(self, account_id: int, points: int) -> None:
+        """`debt` counts what a member owes, so it grows by debits."""
+        bucket = "select bucket from account where account_id = :account_id"
+        sign = -1 if self.store.scalar(bucket, account_id=account_id) == "debt" else 1
+        self.store.run(SQL["move"], account_id=account_id, points=sign * points)
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _hold(row: Row) -> Hold:
+    until = datetime.fromisoformat(row["expires_at"])
+    return Hold(row["idem_key"], row["customer_id"], row["amount"], until)
+
+
+def _posted(row: Row) -> Posted:
+    return Posted(row["idem_key"], row["customer_id"], row["amount"])

@@ -1,0 +1,149 @@
+"""Referrals: whose friend somebody is, and what both get once the friend's first purchase is kept.
+
+A friend is claimed once, by the first who brought them. Whether that is a friend, and not the same
+person with a second card, is asked when the reward is due, of what the models know by then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from tessera.reward.night import Night
+from tessera.reward.points import Posted
+from tessera.reward.programme import load
+from tessera.reward.terms import terms
+from tessera.store import Connection, queries
+from tessera.vouchers import codes
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SQL = queries("tessera.reward", "referrals.sql")
+TEXT = pa.string()
+OPEN = pa.schema([(name, TEXT) for name in ("customer_id", "referred_by", "device", "at")])
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ReferralReport:
+    """Counts of one night: friends whose first purchase was kept, and those who are none."""
+
+    claimed: int
+    rewarded: int
+    refused: int
+    waiting: int
+
+
+def code_of(store: Connection, customer_id: str) -> str | None:
+    """The member's own code, to be passed on."""
+    found = store.scalar(SQL["code_of"], customer_id=customer_id)
+    return codes.spoken(found) if found else None
+
+
+def claim(
+    store: Connection, customer_id: str, code: str | None, at: datetime, device: str | None = None
+) -> bool:
+    """Note who brought this customer, and by which device; whether the code is anybody's. The
+    earliest claim counts."""
+    referrer = store.scalar(SQL["whose_code"], code=codes.tidy(code)) if code else None
+    if referrer is None and device is None:
+        return False
+    stamp = at.isoformat(timespec="seconds")
+    store.run(SQL["claim"], customer_id=customer_id, referred_by=referrer, device=device, at=stamp)
+    return referrer is not None
+
+
+def device_hash(secret: bytes, said: str | None) -> str | None:
+    """What a till's app said of the device, so that two may be compared and none be read."""
+    return hmac.digest(secret, f"device:{said}".encode(), hashlib.sha256).hex() if said else None
+
+
+def settle(ws: Workspace) -> ReferralReport:
+    """Judge the friends whose first purchase was kept long enough, and reward both sides: a transfer
+    each, under keys that follow from the friend. Running it again rewards nobody twice."""
+    programme = load(ws.project)
+    rules = programme.referral
+    with ws.store.write() as store:
+        claimed = store.run(SQL["claim_signups"])
+    if rules is None:
+        return ReferralReport(claimed, 0, 0, 0)
+    judged = _judged(ws, rules.kept_days, rules.min_purchase)
+    counts = {"rewarded": 0, "refused": 0, "waiting": 0}
+    for row in judged:
+        counts[_close(ws, row)] += 1
+    return ReferralReport(claimed, **counts)
+
+
+def _judged(ws: Workspace, kept_days: int, min_purchase: int) -> list[Row]:
+    """Every open referral with what stands against it (`why`), or the purchase that was kept."""
+    settings = ws.settings
+    with closing(
+        marts.connect(ws.home, memory=settings.duckdb_memory, threads=settings.threads)
+    ) as duck:
+        with ws.store.read() as store:
+            for name in ("open", "settled", "devices"):
+                duck.register(f"referral_{name}", store.arrow(SQL[name], OPEN))
+        return _ask(duck, ws, kept_days, min_purchase)
+
+
+def _ask(duck: DuckDBPyConnection, ws: Workspace, kept_days: int, min_purchase: int) -> list[Row]:
+    kept_until = (ws.as_of - timedelta(days=kept_days)).replace(tzinfo=None)
+    asked = {
+        "as_of": ws.as_of.replace(tzinfo=None),
+        "kept_until": kept_until,
+        "least": min_purchase,
+    }
+    rows: list[Row] = duck.execute(SQL["judge"], asked).to_arrow_table().to_pylist()
+    return rows
+
+
+def _close(ws: Workspace, row: Row) -> str:
+    """Write the verdict and, in the same transaction, what follows from it."""
+    if row["why"] == "waiting":
+        return "waiting"
+    programme = load(ws.project)
+    rules = programme.referral
+    assert rules is not None  # noqa: S101 -- asked by `settle`
+    at = ws.as_of.isoformat(timespec="seconds")
+    with ws.store.write() as store:
+        referrer = row["referred_by"]
+        why = row["why"] or _too_many(store, referrer, rules.most)
+        values = {"verdict": why or "rewarded", "receipt_id": row["receipt_id"], "at": at}
+        if not store.run(SQL["close"], claimed_as=row["claimed_as"], **values) or why:
+            return "refused"
+        for side, customer_id, points in (
+            ("friend", row["customer_id"], rules.friend_points),
+            ("referrer", referrer, rules.points),
+        ):
+            if points:
+                key = f"referral:{row['claimed_as']}:{side}"
+                _give(Night(ws, programme), store, key, customer_id, points)
+    return "rewarded"
+
+
+def _give(tonight: Night, store: Connection, key: str, customer_id: str, points: int) -> None:
+    """Points that last as long as if they were earned today."""
+    expiry, day = tonight.programme.expiry, tonight.ws.business_date
+    its = terms(expiry=expiry, first_day=day, joined=None, timezone=tonight.zone)
+    done = tonight.books(store).grant(
+        key=key, customer_id=customer_id, points=points, rule="referral",
+        terms=replace(its, activates_at=None),
+    )  # fmt: skip
+    assert isinstance(done, Posted)  # noqa: S101 -- a grant of points is never refused
+
+
+def _too_many(store: Connection, referrer: str, most: int | None) -> str | None:
+    """A limit for who makes a business of it."""
+    if most is None or store.scalar(SQL["brought"], referred_by=referrer) < most:
+        return None
+    return "limit"

@@ -1,0 +1,91 @@
+"""Past receipts under other rules: a scratch ledger is filled as if the programme had begun then."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+from tessera import clock
+from tessera.reward import ledger, night
+from tessera.reward.earning import KNOWN
+from tessera.reward.liability import liability
+from tessera.reward.night import Night
+from tessera.reward.posting import STEPS
+from tessera.reward.programme import Programme
+from tessera.reward.terms import add_months
+from tessera.store import Store
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a programme would have done; points, but for members and tiers."""
+
+    members: int
+    issued: int
+    expired: int
+    clawed_back: int
+    outstanding: int
+    ending_within_a_year: int
+    tiers: dict[str, int]  # members in each at the end
+
+
+def replay(ws: Workspace, programme: Programme, first: date, last: date) -> Outcome:
+    """The receipts of `first` to `last`, inclusive, posted month by month into a ledger that is
+    thrown away. Redemptions are not replayed: members would have had other points to spend."""
+    with tempfile.TemporaryDirectory(prefix="tessera-replay-") as folder:
+        store = Store.open(f"sqlite:///{Path(folder) / 'store.sqlite'}")
+        _begin(ws, store, programme, first)
+        for day in _nights(first, last):
+            at = clock.parse_as_of(day.isoformat(), ws.settings.timezone)
+            later = replace(ws, as_of=at)
+            object.__setattr__(later, "store", store)
+            night.run(Night(later, programme), STEPS)
+        found = _outcome(store, programme.programme, last)
+        store.close()
+    return found
+
+
+def _begin(ws: Workspace, store: Store, programme: Programme, first: date) -> None:
+    """Receipts before `first` count as looked at."""
+    at = clock.parse_as_of(first.isoformat(), ws.settings.timezone)
+    with closing(marts.connect(ws.home)) as duck, store.write() as connection:
+        files = duck.execute("select distinct file_id from transactions").to_arrow_table()
+        ledger.advance(connection, programme.programme, at, files)
+
+
+def _nights(first: date, last: date) -> Iterator[date]:
+    """The first of each month, and the morning after the last day."""
+    day = add_months(first.replace(day=1), 1)
+    while day <= last:
+        yield day
+        day = add_months(day, 1)
+    yield last + timedelta(days=1)
+
+
+def _outcome(store: Store, programme: str, last: date) -> Outcome:
+    found = liability(store, programme, "9999-12-31")
+    total = {
+        name: sum(row[name] for row in found.movements)
+        for name in ("issued", "expired", "clawed_back")
+    }
+    year = add_months(last, 12).isoformat()[:7]
+    soon = sum(
+        r["points"] for r in found.outstanding if r["expires_in"] and r["expires_in"] <= year
+    )
+    with store.read() as connection:
+        members = connection.scalar(
+            "select count(*) from account where owner_type = 'member' and bucket = 'available'"
+        )
+        tiers = connection.arrow(
+            ledger.SQL["known_tier"], KNOWN["known_tier"], programme=programme
+        )["tier"].to_pylist()
+    counts = {name or "none": tiers.count(name) for name in sorted(set(tiers))}
+    return Outcome(
+        int(members), **total, outstanding=found.points, ending_within_a_year=soon, tiers=counts
+    )

@@ -1,0 +1,83 @@
+"""Tiers: upwards at once, downwards when a tier's time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from tessera.reward.programme import Tiers
+from tessera.reward.terms import add_months, day_starts
+from tessera.store import Connection, queries
+
+SQL = queries("tessera.reward", "tiers.sql")
+TEXT, WHOLE = pa.string(), pa.int64()
+MOVE = pa.schema(
+    [(name, TEXT) for name in ("programme", "customer_id", "business_date")]
+    + [("position", WHOLE)]
+    + [(name, TEXT) for name in ("tier", "previous_tier", "reason")]
+    + [("qualifying", WHOLE), ("until", TEXT)]
+)
+
+
+def level(tiers: Tiers, points: int) -> int:
+    """Which level so many points reach; 0 is none."""
+    return sum(points >= one.least for one in tiers.levels)
+
+
+def reviewed(tiers: Tiers, now: int, points: int) -> int:
+    """The level after a tier's time is over."""
+    reached = level(tiers, points)
+    if reached >= now or tiers.downgrade == "never":
+        return max(reached, now)
+    return max(reached, now - 1) if tiers.downgrade == "one_down" else reached
+
+
+def until(tiers: Tiers, on: date) -> date:
+    """The last day of a tier that begins on `on`, its grace included."""
+    return add_months(on, tiers.keep_months) + timedelta(days=tiers.grace_days)
+
+
+def review(
+    store: Connection, programme: str, tiers: Tiers, *, on: date, zone: str, after: int | None
+) -> int:
+    """Move members up who earned since transfer `after`, or, without it, review the tiers that
+    ended before `on`; how many moved or stay for another term."""
+    values = {"programme": programme}
+    store.run(SQL["current"], **values)
+    if after is None:
+        store.run(SQL["ending"], business_date=on.isoformat())
+    else:
+        store.run(SQL["risen"], **values, after=after)
+    since = day_starts(add_months(on, -tiers.months), zone)
+    found = store.all(SQL["worth"], **values, since=since, until=day_starts(on, zone))
+    moves = [move for row in found if (move := _move(tiers, row, on, is_ending=after is None))]
+    store.insert_new("tier_move", pa.Table.from_pylist([values | one for one in moves], MOVE))
+    for table in ("reviewed", "tier_now"):
+        store.run(f"drop table {table}")
+    return len(moves)
+
+
+def _move(
+    tiers: Tiers, row: Mapping[str, Any], on: date, *, is_ending: bool
+) -> dict[str, Any] | None:
+    names = ["", *(one.tier for one in tiers.levels)]
+    now = names.index(row["tier"]) if row["tier"] in names else 0
+    points = row["qualifying"]
+    then = reviewed(tiers, now, points) if is_ending else max(level(tiers, points), now)
+    if then == now and not is_ending:
+        return None
+    reason = "reached" if then > now else "kept" if then == now else "fell"
+    is_same_day = row["business_date"] == on.isoformat()
+    return {
+        "customer_id": row["customer_id"],
+        "business_date": on.isoformat(),
+        "position": row["position"] + 1 if is_same_day else 0,
+        "tier": names[then],
+        "previous_tier": row["tier"],
+        "reason": reason,
+        "qualifying": points,
+        "until": until(tiers, on).isoformat() if then else None,
+    }

@@ -1,0 +1,1 @@
+"""Vouchers: codes that take something off at the till, and what becomes of each."""

@@ -1,0 +1,50 @@
+-- name: told
+-- A day without a time is its first instant in the shop's zone. What looks like nothing is nothing.
+create or replace temp table told as
+select
+    code, customer_id, happened_at,
+    left(sha256(concat_ws(chr(31), code, customer_id, happened_at, row_number() over (
+        partition by code, customer_id, happened_at
+    ))), 32) as redemption_id,
+    is_usable
+from (
+    select
+        upper(trim(cast({code} as varchar))) as code,
+        nullif(trim(cast({customer} as varchar)), '') as customer_id,
+        strftime(
+            (try_cast({on} as timestamp) at time zone $zone) at time zone 'UTC',
+            '%Y-%m-%dT%H:%M:%S+00:00'
+        ) as happened_at,
+        coalesce(trim(cast({code} as varchar)), '') <> '' and try_cast({on} as timestamp) is not null
+            as is_usable
+    from {source}
+)
+
+-- name: counts
+select
+    count(*), count(*) filter (where not is_usable),
+    count(distinct customer_id) filter (where is_usable)
+from told
+
+-- name: codes
+-- A code may be used as often as it was.
+select code, count(*) as uses from told where is_usable group by code order by code
+
+-- name: redemptions
+select
+    redemption_id, $store as store_id, 'used' as state, 0 as points, 0 as points_back, 0 as paid,
+    0 as discount, happened_at as at
+from told
+where is_usable
+order by happened_at, redemption_id
+
+-- name: members
+select redemption_id, customer_id from told
+where is_usable and customer_id is not null
+order by redemption_id
+
+-- name: uses
+select redemption_id, code, 0 as discount from told where is_usable order by redemption_id
+
+-- name: more_uses
+update voucher set uses = :uses where code = :code and uses < :uses and batch = 'elsewhere'

@@ -1,0 +1,107 @@
+-- name: keep_terms
+insert into voucher_terms (terms, reward, body) values (:terms, :reward, :body)
+on conflict do nothing
+
+-- name: has_batch
+select 1 from voucher where reward = :reward and batch = :batch limit 1
+
+-- name: read_codes
+select * exclude (file_row) from (
+    select column0 as code, row_number() over () as file_row
+    from read_csv($path, header = false, all_varchar = true, delim = ',', strict_mode = false, null_padding = true)
+) order by file_row
+
+-- name: free
+-- A condition on voucher rows: of a pool, with no message that left or may leave, and never used.
+    voucher.reward = :reward
+    and voucher.batch is not null
+    and voucher.withdrawn_at is null
+    and not exists (
+        select 1
+        from reward_grant
+        inner join outbox on reward_grant.send_key = outbox.send_key
+        where reward_grant.code = voucher.code and outbox.state not in ('cancelled', 'rejected')
+    )
+    and not exists (select 1 from voucher_use where voucher_use.code = voucher.code)
+
+-- name: count_free
+select count(*) from voucher where {free}
+
+-- name: take
+select code from voucher where {free} order by made_at, code limit :count
+
+-- name: forget_dead
+-- A message that never left has given nothing; its code goes with another one.
+delete from reward_grant where code in (select value from {codes})
+
+-- name: give
+update voucher set terms = :terms, valid_until = :valid_until, customer_id = person.value
+from {people} as person
+where voucher.code = person.key
+
+-- name: withdraw
+update voucher set withdrawn_at = :at
+where withdrawn_at is null and code in (select value from {codes})
+
+-- name: of_messages
+select reward_grant.send_key, reward_grant.code, voucher.valid_until
+from reward_grant
+left join voucher on reward_grant.code = voucher.code
+where reward_grant.send_key in (select value from {keys})
+
+-- name: of_members
+select customer_id, code from referral_code
+where customer_id in (select value from {customers})
+
+-- name: summary
+select
+    reward, coalesce(batch, '(with messages)') as batch, count(*) as codes,
+    sum(case when state = 'free' then 1 else 0 end) as free,
+    sum(case when state = 'reserved' then 1 else 0 end) as reserved,
+    sum(case when state = 'given' then 1 else 0 end) as given,
+    sum(case when state = 'held' then 1 else 0 end) as held,
+    sum(case when state = 'used' then 1 else 0 end) as used,
+    sum(case when state = 'overused' then 1 else 0 end) as overused,
+    sum(case when state = 'expired' then 1 else 0 end) as expired,
+    sum(case when state in ('released', 'withdrawn') then 1 else 0 end) as withdrawn
+from ({states}) as told
+group by reward, coalesce(batch, '(with messages)')
+order by reward, batch
+
+-- name: states
+select
+    voucher.code, voucher.reward, voucher.batch, voucher.uses, voucher.valid_from,
+    voucher.valid_until, coalesce(spent.used, 0) as used, coalesce(spent.held, 0) as held,
+    case
+        when coalesce(spent.used, 0) > voucher.uses then 'overused'
+        when coalesce(spent.used, 0) = voucher.uses then 'used'
+        when voucher.withdrawn_at is not null then 'withdrawn'
+        when coalesce(spent.held, 0) > 0 then 'held'
+        when voucher.valid_until < :day then 'expired'
+        when outbox.state in ('cancelled', 'rejected') and voucher.batch is null then 'released'
+        when outbox.state in ('ready', 'leased') then 'reserved'
+        when outbox.state is not null and outbox.state not in ('cancelled', 'rejected') then 'given'
+        when voucher.batch is null then 'given'
+        else 'free'
+    end as state
+from voucher
+left join reward_grant on voucher.code = reward_grant.code
+left join outbox on reward_grant.send_key = outbox.send_key
+left join (
+    select
+        voucher_use.code,
+        sum(case when redemption.state = 'used' then 1 else 0 end) as used,
+        sum(case when redemption.state = 'held' and redemption.held_until > :at then 1 else 0 end)
+            as held
+    from voucher_use
+    inner join redemption on voucher_use.redemption_id = redemption.redemption_id
+    where {which}
+    group by voucher_use.code
+) as spent on voucher.code = spent.code
+
+-- name: uses
+select redemption.at, redemption.store_id, redemption.state, redemption.receipt_id, voucher_use.discount
+from voucher_use
+inner join redemption on voucher_use.redemption_id = redemption.redemption_id
+where voucher_use.code = :code
+order by redemption.at, redemption.redemption_id

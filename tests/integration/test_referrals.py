@@ -1,0 +1,245 @@
+"""Friends: claimed once, rewarded on both sides after a purchase that was kept, and never oneself."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tessera.reward import cards, referrals
+from tessera.reward.referrals import ReferralReport
+from tessera.say.links import secret_of
+from tessera.testing import line, publish
+from tessera.tokens import REFERRAL, sign
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.integration.test_web import mails, submit
+from tests.sending import enqueue, outbox_row
+from tests.serving import served
+from tests.tilling import Counter, balance, later, member, rows, shop
+
+SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+BOUGHT = "2026-03-31 13:00"
+KEPT = "2026-04-15T12:00:00+00:00"
+
+
+@pytest.fixture
+def ws(store_url: str, tmp_path: Path) -> Iterator[Workspace]:
+    found = shop(tmp_path, store_url, members=4)
+    yield found
+    found.store.close()
+
+
+def code(ws: Workspace, customer_id: str) -> str:
+    with ws.store.read() as store:
+        return referrals.code_of(store, customer_id) or ""
+
+
+def enrol(ws: Workspace, card: str, by: str | None = None, device: str | None = None) -> bool:
+    """A friend takes a card at the till and says whose friend they are."""
+    body = {"card": card, "referral": code(ws, by) if by else None, "device": device}
+    with served(ws) as client:
+        answer = Counter(ws, client).post("/members", body)
+    assert answer.status_code == 200, answer.text
+    return bool(answer.json()["referral"])
+
+
+def settle(ws: Workspace, *lines: dict[str, Any], at: str = KEPT, **people: Any) -> ReferralReport:
+    """A night on which the models know these receipts, and `people` beside the members."""
+    known = [member(number) for number in range(4)]
+    publish(ws, customers=[*known, *people.get("customers", ())], transactions=lines)
+    return referrals.settle(later(ws, at))
+
+
+def verdicts(ws: Workspace) -> dict[str, str | None]:
+    return {row["customer_id"]: row["verdict"] for row in rows(ws, "select * from referral")}
+
+
+def friend(card: str = "KF", **columns: Any) -> dict[str, Any]:
+    return {"customer_id": card, "card_id": card, **columns}
+
+
+@BOTH_STORES
+def test_both_sides_are_rewarded_once_when_the_first_purchase_was_kept(ws: Workspace) -> None:
+    assert enrol(ws, "KF", by="c0")
+    sale = line("r1", "KF", 1000, sold_at=BOUGHT)
+    early = settle(ws, sale, at="2026-04-14T12:00:00+00:00", customers=[friend()])
+    assert early.waiting == 1
+    assert settle(ws, sale, customers=[friend()]).rewarded == 1
+    assert settle(ws, sale, customers=[friend()]).rewarded == 0
+    assert (balance(ws, "c0")["available"], balance(ws, "KF")["available"]) == (500, 200)
+    keys = {row["idem_key"] for row in rows(ws, "select idem_key from transfer")}
+    assert keys == {"referral:KF:friend", "referral:KF:referrer"}
+
+
+@SQLITE
+def test_a_purchase_that_came_back_or_was_too_small_rewards_nobody(ws: Workspace) -> None:
+    """Complaint 27: referrals were farmed with accounts that bought nothing."""
+    enrol(ws, "KF", by="c0")
+    sale = line("r1", "KF", 1500, sold_at=BOUGHT)
+    back = line("r2", "KF", -600, sold_at="2026-04-02", original_transaction_id="r1")
+    small = line("r3", "KF", 999, sold_at=BOUGHT)
+    assert settle(ws, sale, back, small, customers=[friend()]).waiting == 1
+    kept = line("r4", "KF", 1000, sold_at="2026-04-03")
+    assert settle(ws, sale, back, small, kept, customers=[friend()]).waiting == 1
+    later_ = "2026-04-17T12:00:00+00:00"
+    assert settle(ws, sale, back, small, kept, at=later_, customers=[friend()]).rewarded == 1
+    assert rows(ws, "select receipt_id from referral")[0]["receipt_id"] == "r4"
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("columns", "verdict"),
+    [
+        ({"household_id": "h0"}, "same_household"),
+        ({"email": " PERSON0@mail.example"}, "same_address"),
+        ({"phone": "+371 2000-0000"}, "same_address"),
+        ({"customer_id": "c0"}, "self"),  # the card was registered as the referrer's second one
+    ],
+)
+def test_nobody_is_their_own_friend(ws: Workspace, columns: dict[str, Any], verdict: str) -> None:
+    """Complaint 27: self-referral, by a second card, household or address."""
+    enrol(ws, "KF", by="c0")
+    known = [member(0, household_id="h0", phone="+37120000000"), *map(member, (1, 2, 3))]
+    if columns.get("customer_id") == "c0":
+        known = [member(0, card_id="KF"), *known[1:]]
+    else:
+        known.append(friend(**columns))
+    whose = columns.get("customer_id", "KF")
+    publish(ws, customers=known, transactions=[line("r1", whose, 1000, sold_at=BOUGHT)])
+    assert referrals.settle(later(ws, KEPT)).refused == 1
+    assert verdicts(ws) == {"KF": verdict}
+    assert balance(ws, "c0")["available"] == 0
+
+
+@SQLITE
+def test_a_customer_already_is_no_new_friend(ws: Workspace) -> None:
+    enrol(ws, "KF", by="c0")
+    sales = [line("r0", "KF", 500, sold_at="2026-02-01"), line("r1", "KF", 1000, sold_at=BOUGHT)]
+    settle(ws, *sales, customers=[friend()])
+    assert verdicts(ws) == {"KF": "customer_already"}
+
+
+@SQLITE
+def test_one_device_brings_one_friend(ws: Workspace) -> None:
+    enrol(ws, "KREF", device="phone-1")
+    people = [friend("KREF"), friend("KF"), friend("KG"), friend("KH")]
+    publish(ws, customers=[*map(member, range(4)), people[0]])
+    cards.refresh(ws)
+    enrol(ws, "KF", by="KREF", device="phone-1")
+    enrol(ws, "KG", by="c1", device="phone-2")
+    enrol(ws, "KH", by="c1", device="phone-2")
+    sales = [line(f"r{k}", k, 1000, sold_at=BOUGHT) for k in ("KF", "KG", "KH")]
+    settle(ws, *sales, customers=people)
+    assert {k: v for k, v in verdicts(ws).items() if k != "KREF"} == {
+        "KF": "same_device",
+        "KG": "same_device",
+        "KH": "same_device",
+    }
+    assert "phone" not in str(rows(ws, "select * from referral"))
+
+
+@SQLITE
+def test_a_ring_of_friends_rewards_nobody(ws: Workspace) -> None:
+    people = [friend(card) for card in ("KA", "KB", "KC")]
+    for card in ("KA", "KB", "KC"):
+        enrol(ws, card)
+    publish(ws, customers=[*map(member, range(4)), *people])
+    cards.refresh(ws)
+    with ws.store.write() as store:
+        for one, by in (("KA", "KB"), ("KB", "KC"), ("KC", "KA")):
+            own = referrals.code_of(store, by)
+            assert referrals.claim(store, one, own, ws.as_of)
+    sales = [line(f"r{k}", k, 1000, sold_at=BOUGHT) for k in ("KA", "KB", "KC")]
+    assert settle(ws, *sales, customers=people).refused == 3
+    assert set(verdicts(ws).values()) == {"ring"}
+
+
+@SQLITE
+def test_a_member_is_rewarded_for_so_many_friends(ws: Workspace) -> None:
+    friends = [f"KF{n}" for n in range(4)]
+    for card in friends:
+        enrol(ws, card, by="c0")
+    sales = [line(f"r{k}", k, 1000, sold_at=BOUGHT) for k in friends]
+    report = settle(ws, *sales, customers=[friend(card) for card in friends])
+    assert (report.rewarded, report.refused) == (2, 2)
+    assert balance(ws, "c0")["available"] == 1000
+
+
+@BOTH_STORES
+def test_a_friend_who_is_claimed_by_many_at_once_is_one_friend(ws: Workspace) -> None:
+    """Complaint 27: a referral was claimed in parallel."""
+    own = [code(ws, f"c{n}") for n in range(4)]
+    gate = threading.Barrier(4)
+
+    def claim(number: int) -> None:
+        gate.wait()
+        with ws.store.write() as store:
+            referrals.claim(store, "KF", own[number], ws.as_of)
+
+    threads = [threading.Thread(target=claim, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    settle(ws, line("r1", "KF", 1000, sold_at=BOUGHT), customers=[friend()])
+    assert sum(balance(ws, f"c{n}")["available"] for n in range(4)) == 500
+
+
+@SQLITE
+def test_a_made_up_code_is_nobodys(ws: Workspace) -> None:
+    with served(ws) as client:
+        body = {"card": "KF", "referral": "0000-0000-00000"}
+        answer = Counter(ws, client).post("/members", body)
+    assert answer.json() == {"card": "KF", "referral": False}
+    assert verdicts(ws) == {}
+
+
+@SQLITE
+def test_an_invitation_says_who_invites_and_is_sent_once(ws: Workspace) -> None:
+    keys = enqueue(ws, *(outbox_row(f"c{n}", state="accepted") for n in range(2)))
+    with served(ws) as client:
+        for key in (keys[0], keys[0], keys[1]):
+            landing = client.get(f"/r/{sign(secret_of(ws), REFERRAL, key)}").text
+            (join,) = re.findall(r'class="button" href="(/join[^"]+)"', landing)
+            submit(client, join, email="friend@mail.example", agreed="yes")
+    assert "Name1 likes to shop here and thought of you." in landing
+    invitations = sorted(str(mail.get_body(("plain",)).get_content()) for mail in mails(ws))
+    assert ["Name0" in text for text in invitations] == [True, False]
+    assert "Name1" in invitations[1]
+
+
+@SQLITE
+def test_who_signed_up_through_a_friend_is_rewarded_as_the_customer_they_became(
+    ws: Workspace,
+) -> None:
+    (key,) = enqueue(ws, outbox_row("c0", state="accepted"))
+    with served(ws) as client:
+        landing = client.get(f"/r/{sign(secret_of(ws), REFERRAL, key)}").text
+        (join,) = re.findall(r'class="button" href="(/join[^"]+)"', landing)
+        submit(client, join, email="friend@mail.example", agreed="yes")
+        (mail,) = mails(ws)
+        path = re.findall(
+            r"http://[^/\s]+(/c/[^\s/]+)\s", str(mail.get_body(("plain",)).get_content())
+        )
+        submit(client, path[0])
+    (row,) = rows(ws, "select customer_id from signup")
+    prospect = row["customer_id"].removeprefix("prospect:")
+    became = friend("K77", customer_id="c77", prospect_id=prospect)
+    report = settle(ws, line("r1", "c77", 1000, sold_at=BOUGHT), customers=[became])
+    assert (report.claimed, report.rewarded) == (1, 1)
+    assert balance(ws, "c77")["available"] == 200
+
+
+@SQLITE
+def test_points_for_a_friend_last_as_long_as_those_of_a_purchase(ws: Workspace) -> None:
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text() + "expiry: {kind: rolling, months: 1}\n")
+    enrol(ws, "KF", by="c0")
+    settle(ws, line("r1", "KF", 1000, sold_at=BOUGHT), customers=[friend()])
+    lots = rows(ws, "select expires_on from lot")
+    assert {row["expires_on"] for row in lots} == {"2026-05-15"}

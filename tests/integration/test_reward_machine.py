@@ -1,0 +1,379 @@
+"""Whatever is done to points, in any order and however often, the ledger agrees after every step with
+a model in plain Python that knows lots, holds and debts as lists and numbers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from tessera.reward import merging, night
+from tessera.reward.night import Night
+from tessera.reward.points import Books, Posted, Refused
+from tessera.reward.programme import Programme
+from tessera.reward.terms import Terms, day_after, day_starts
+from tessera.store import Store
+from tessera.testing import workspace
+from tests.conftest import BOTH_STORES
+
+NAMES = ("ann", "bob", "cy")
+GRACE = 2
+NUMBERS = itertools.count()
+
+
+@dataclass
+class Lot:
+    key: str
+    owner: str
+    number: int
+    remaining: int
+    earned_at: datetime
+    starts: date | None  # pending until then
+    ends: date | None
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        return (self.ends is None, self.ends or date.min, self.earned_at, self.number)
+
+
+@dataclass
+class Spent:
+    owner: str
+    left: int  # held, or not given back yet
+    paid: list[tuple[Lot, int]]
+    until: datetime | None = None
+    state: str = "held"
+
+
+@dataclass
+class Model:
+    lots: list[Lot] = field(default_factory=list)
+    debt: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NAMES, 0))
+    spent: dict[str, Spent] = field(default_factory=dict)
+    merged: dict[str, str] = field(default_factory=dict)
+    merges: dict[str, int] = field(default_factory=dict)
+
+    def open(self, owner: str) -> list[Lot]:
+        found = [one for one in self.lots if one.owner == owner and one.starts is None]
+        return sorted((one for one in found if one.remaining), key=lambda one: one.order)
+
+    def available(self, owner: str) -> int:
+        return sum(one.remaining for one in self.open(owner))
+
+    def give(  # noqa: PLR0917
+        self, key: str, owner: str, points: int, at: datetime, starts: Any = None, ends: Any = None
+    ) -> None:
+        self.lots.append(Lot(key, owner, len(self.lots), points, at, starts, ends))
+
+    def take(self, owner: str, points: int) -> list[tuple[Lot, int]]:
+        paid = []
+        for one in self.open(owner):
+            part = min(one.remaining, points)
+            if part:
+                one.remaining -= part
+                points -= part
+                paid.append((one, part))
+        assert points == 0
+        return paid
+
+    def repay(self, owner: str) -> None:
+        points = min(self.available(owner), self.debt[owner])
+        self.take(owner, points)
+        self.debt[owner] -= points
+
+    def end(self, owner: str | None, on: date) -> None:
+        for one in self.lots:
+            if owner in (None, one.owner) and one.starts is None and one.ends and one.ends < on:
+                one.remaining = 0
+
+    def give_back(self, spent: Spent, points: int, on: date) -> None:
+        """What would last longest is given back first."""
+        paid, spent.paid = sorted(spent.paid, key=lambda p: p[0].order, reverse=True), []
+        for one, part in paid:
+            back = min(part, points)
+            points -= back
+            one.remaining += back
+            if back and one.ends and one.ends < on:
+                one.ends = on + timedelta(days=GRACE)
+            if part > back:
+                spent.paid.append((one, part - back))
+        self.repay(spent.owner)
+
+    def merge(self, owner: str, into: str) -> None:
+        self.merged.pop(into, None)
+        self.merged = {k: into if v == owner else v for k, v in self.merged.items()}
+        self.merged[owner] = into
+        mine = [one for one in self.lots if one.owner == owner and one.remaining]
+        for one in sorted(mine, key=lambda one: one.key):
+            times = self.merges.get(one.key, 0)
+            self.merges[one.key] = times + 1
+            key = f"merge:{one.key}:{times}"
+            self.lots.append(
+                Lot(key, into, len(self.lots), one.remaining, one.earned_at, one.starts, one.ends)
+            )
+            one.remaining = 0
+        self.debt[into] += self.debt[owner]
+        self.debt[owner] = 0
+        self.repay(into)
+
+
+class Machine(RuleBasedStateMachine):
+    store: Store
+    home: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.programme = f"p{next(NUMBERS)}"
+        self.at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        self.model = Model()
+        self.numbers = itertools.count()
+        self.again: list[tuple[Callable[[Books], Any], Any]] = []
+        self.holds: list[str] = []
+        self.redeemed: list[str] = []
+
+    @property
+    def on(self) -> date:
+        return self.at.date()
+
+    def books(self, connection: Any) -> Books:
+        return Books(connection, self.programme, self.at, self.on, grace_days=GRACE)
+
+    def ask(self, operation: Callable[[Books], Any]) -> Any:
+        """Die once before the commit, then do it."""
+        with suppress(KeyboardInterrupt), self.store.write() as connection:
+            operation(self.books(connection))
+            raise KeyboardInterrupt
+        with self.store.write() as connection:
+            answer = operation(self.books(connection))
+        if not isinstance(answer, Refused):
+            self.again.append((operation, answer))
+        return answer
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        points=st.integers(1, 20),
+        pending=st.sampled_from([0, 0, 3]),
+        days=st.sampled_from([None, 2, 9]),
+    )
+    def earn(self, name: str, points: int, pending: int, days: int | None) -> None:
+        key = f"g{next(self.numbers):03}"
+        starts = self.on + timedelta(days=pending) if pending else None
+        ends = (starts or self.on) + timedelta(days=days) if days else None
+        terms = Terms(
+            day_starts(starts, "UTC") if starts else None,
+            day_after(ends, "UTC") if ends else None,
+            ends.isoformat() if ends else None,
+        )
+        answer = self.ask(
+            lambda books: books.grant(key=key, customer_id=name, points=points, terms=terms)
+        )
+        assert answer == Posted(key, name, points)
+        self.model.give(key, name, points, self.at, starts, ends)
+        self.model.repay(name)
+
+    @rule(name=st.sampled_from(NAMES), points=st.integers(1, 25), minutes=st.integers(1, 3000))
+    def hold(self, name: str, points: int, minutes: int) -> None:
+        key, until = f"h{next(self.numbers):03}", self.at + timedelta(minutes=minutes)
+        answer = self.ask(
+            lambda books: books.hold(key=key, customer_id=name, points=points, expires_at=until)
+        )
+        self.model.end(name, self.on)
+        if self.model.available(name) < points:
+            assert answer == Refused("no_points")
+            return
+        self.model.spent[key] = Spent(name, points, self.model.take(name, points), until)
+        self.holds.append(key)
+
+    @rule(which=st.integers(0, 50), share=st.integers(1, 4))
+    def redeem(self, which: int, share: int) -> None:
+        if not self.holds:
+            return
+        key = self.holds[which % len(self.holds)]
+        held = self.model.spent[key]
+        part = max(held.left * share // 4, 1)
+        answer = self.ask(lambda books: books.redeem(key, points=part))
+        if held.state != "held":
+            assert answer == Refused("resolved") or isinstance(answer, Posted)
+        elif held.until and held.until <= self.at:
+            assert answer == Refused("timed_out")
+        else:
+            assert answer == Posted(f"redeem:{key}", held.owner, part)
+            self.model.give_back(held, held.left - part, self.on)
+            held.left, held.state = part, "redeemed"
+            self.model.spent[f"redeem:{key}"] = held
+            self.redeemed.append(f"redeem:{key}")
+
+    @rule(which=st.integers(0, 50))
+    def void(self, which: int) -> None:
+        if not self.holds:
+            return
+        key = self.holds[which % len(self.holds)]
+        answer = self.ask(lambda books: books.void(key))
+        self.released(key, answer)
+
+    def released(self, key: str, answer: Any) -> None:
+        held = self.model.spent[key]
+        if held.state == "redeemed":
+            assert answer == Refused("resolved")
+        elif held.state == "held":
+            held.state = "void"
+            self.model.give_back(held, held.left, self.on)
+
+    @rule(name=st.sampled_from(NAMES), points=st.integers(1, 25), owe=st.booleans())
+    def spend(self, name: str, points: int, owe: bool) -> None:
+        key, short = f"s{next(self.numbers):03}", "owe" if owe else "refuse"
+        answer = self.ask(
+            lambda books: books.spend(key=key, customer_id=name, points=points, short=short)  # type: ignore[arg-type]
+        )
+        self.model.end(name, self.on)
+        lacking = points - self.model.available(name)
+        if lacking > 0 and not owe:
+            assert answer == Refused("no_points")
+            return
+        if lacking > 0:
+            self.model.give(f"owe:{key}", name, lacking, self.at)
+            self.model.debt[name] += lacking
+        self.model.spent[key] = Spent(name, points, self.model.take(name, points), state="redeemed")
+        self.redeemed.append(key)
+
+    @rule(which=st.integers(0, 50), points=st.integers(1, 30))
+    def give_back_in_parts(self, which: int, points: int) -> None:
+        if not self.redeemed:
+            return
+        of, key = self.redeemed[which % len(self.redeemed)], f"r{next(self.numbers):03}"
+        spent = self.model.spent[of]
+        answer = self.ask(lambda books: books.reverse(of, key=key, points=points))
+        if points > spent.left:
+            assert answer == Refused("nothing_left")
+            return
+        spent.left -= points
+        self.model.give_back(spent, points, self.on)
+
+    @rule(pair=st.permutations(NAMES))
+    def merge(self, pair: list[str]) -> None:
+        with self.store.write() as connection:
+            merging.move(self.books(connection), pair[0], pair[1])
+        self.model.merge(pair[0], pair[1])
+
+    @rule(which=st.integers(0, 200))
+    def ask_again(self, which: int) -> None:
+        """However much later: the same answer, and nothing moves."""
+        if not self.again:
+            return
+        operation, answer = self.again[which % len(self.again)]
+        with self.store.write() as connection:
+            assert operation(self.books(connection)) == answer
+
+    @rule(hours=st.integers(1, 100))
+    def time_goes_by(self, hours: int) -> None:
+        self.at += timedelta(hours=hours)
+
+    @rule()
+    def a_night(self) -> None:
+        self.at = datetime.combine(self.on + timedelta(days=1), datetime.min.time(), UTC)
+        ws = workspace(self.home, self.at.isoformat())
+        object.__setattr__(ws, "store", self.store)
+        club = Programme.model_validate(
+            {
+                "programme": self.programme,
+                "currency": "any",
+                "earn_rules": [{"rule": "purchase", "points": 1, "per": 100}],
+                "returns": "debt",
+            }
+        )
+        with self.store.write() as connection, duckdb.connect() as duck:
+            merging.sweep(self.books(connection), duck)
+        model = self.model
+        for name, into in sorted(model.merged.items()):
+            if model.debt[name] or any(o.owner == name and o.remaining for o in model.lots):
+                model.merge(name, into)
+        tonight = Night(ws, club)
+        with self.store.write() as connection:
+            self.books(connection).release_due()
+        due = [k for k in self.holds if model.spent[k].until <= self.at]  # type: ignore[operator]
+        for key in sorted(due, key=lambda k: (model.spent[k].until, k)):
+            if model.spent[key].state == "held":
+                self.released(key, None)
+        night.activate(tonight)
+        for one in model.lots:
+            if one.starts and one.starts <= self.on:
+                one.starts = None
+        for name in NAMES:
+            model.repay(name)
+        night.expire(tonight)
+        model.end(None, self.on)
+
+    @invariant()
+    def agrees(self) -> None:
+        with self.store.read() as connection:
+            left = {
+                row["idem_key"]: (row["owner_id"], row["bucket"], row["remaining"])
+                for row in connection.all(
+                    "select idem_key, owner_id, bucket, remaining from lot "
+                    "inner join transfer on lot_id = transfer_id "
+                    "inner join account on lot.account_id = account.account_id "
+                    "where remaining > 0 and account.programme = :programme",
+                    programme=self.programme,
+                )
+            }
+            balances = {
+                (row["owner_id"], row["bucket"]): (row["balance"], int(row["moved"] or 0))
+                for row in connection.all(
+                    "select owner_id, bucket, balance, (case when bucket = 'debt' then -1 else 1 end) "
+                    "* (select sum(case when credit_id = account_id then amount else -amount end) "
+                    "from transfer where account_id in (credit_id, debit_id)) as moved "
+                    "from account where programme = :programme and owner_type = 'member'",
+                    programme=self.programme,
+                )
+            }
+            moves = connection.all(
+                "select lot_id from lot where remaining <> amount + (select coalesce(sum(delta), 0) "
+                "from lot_move where lot_move.lot_id = lot.lot_id)"
+            )
+        model = self.model
+        assert moves == []
+        assert left == {
+            one.key: (one.owner, "pending" if one.starts else "available", one.remaining)
+            for one in model.lots
+            if one.remaining
+        }
+        held = [one for key, one in model.spent.items() if one.state == "held"]
+        for name in NAMES:
+            pending = sum(o.remaining for o in model.lots if o.owner == name and o.starts)
+            expected = {
+                "available": model.available(name),
+                "pending": pending,
+                "debt": model.debt[name],
+                "held": sum(one.left for one in held if one.owner == name),
+            }
+            for bucket, points in expected.items():
+                assert balances.get((name, bucket), (0, 0)) == (points, points), (name, bucket)
+
+
+QUICK = (Phase.generate,)  # the long proof shrinks what it finds
+PATIENT = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+def prove(store: Store, home: Any, **how: Any) -> None:
+    kind = type("Bound", (Machine,), {"store": store, "home": home})
+    run_state_machine_as_test(kind, settings=settings(**PATIENT, **how))
+
+
+@BOTH_STORES
+def test_the_ledger_agrees_with_a_plain_model_after_every_step(store: Store, tmp_path: Any) -> None:
+    prove(store, tmp_path, max_examples=4, stateful_step_count=30, phases=QUICK)
+
+
+@pytest.mark.proof
+@BOTH_STORES
+def test_the_ledger_agrees_with_a_plain_model_for_long(store: Store, tmp_path: Any) -> None:
+    prove(store, tmp_path, max_examples=150, stateful_step_count=60)

@@ -1,0 +1,403 @@
+"""The night: points become spendable, end on their last day, tiers move, and a night that is killed
+anywhere ends as one that was not."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tessera import clock
+from tessera.reward import ledger, merging, post
+from tessera.reward.points import Books, balance
+from tessera.reward.programme import FILE, load
+from tessera.store import Connection
+from tessera.testing import line, publish, workspace
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+
+CLUB: dict[str, Any] = {
+    "programme": "club",
+    "currency": "any",
+    "earn_rules": [{"rule": "purchase", "points": 1, "per": 100}],
+    "returns": "debt",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """SQLite, where a test does not ask for both."""
+    asked = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "store_url" in metafunc.fixturenames and "store_url" not in asked:
+        metafunc.parametrize("store_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, store_url: str) -> Iterator[Workspace]:
+    ws = workspace(tmp_path / "home", project=tmp_path / "project", store_url=store_url)
+    club(ws)
+    yield ws
+    ws.store.close()
+
+
+def club(ws: Workspace, **changes: Any) -> None:
+    (ws.project / FILE).parent.mkdir(parents=True, exist_ok=True)
+    (ws.project / FILE).write_text(yaml.safe_dump(CLUB | changes), encoding="utf-8")
+
+
+def night(ws: Workspace, day: str, *lines: dict[str, Any], **marts: Any) -> Any:
+    """Publish and run the night that ends as `day` begins in the shop's zone."""
+    later = replace(ws, as_of=clock.parse_as_of(day, ws.settings.timezone))
+    object.__setattr__(later, "store", ws.store)
+    publish(later, transactions=lines, **marts)
+    return post(later)
+
+
+def points(ws: Workspace, customer: str = "ann") -> tuple[int, int, int]:
+    """Available, pending and owed."""
+    with ws.store.read() as store:
+        found = balance(store, "club", customer)
+    return found.available, found.pending, found.debt
+
+
+def sound(ws: Workspace) -> None:
+    assert ledger.audit(ws.store, load(ws.project)).differences == []
+
+
+@BOTH_STORES
+def test_points_can_be_spent_when_the_window_of_returns_is_over_and_end_a_year_later(
+    shop: Workspace,
+) -> None:
+    club(shop, pending_days=14, expiry={"kind": "rolling", "months": 12})
+    sale = line("t", "ann", 1000, sold_at="2026-03-01T10:00")
+    back = line("r", "ann", -400, original_transaction_id="t", sold_at="2026-03-05T10:00")
+    night(shop, "2026-03-02", sale)
+    assert points(shop) == (0, 10, 0)
+    night(shop, "2026-03-06", sale, back)
+    assert points(shop) == (0, 6, 0)
+    assert night(shop, "2026-03-14", sale, back).points_activated == 0
+    assert night(shop, "2026-03-15", sale, back).points_activated == 6
+    assert points(shop) == (6, 0, 0)
+    assert night(shop, "2027-03-15", sale, back).points_expired == 0  # the last day, inclusive
+    assert night(shop, "2027-03-16", sale, back).points_expired == 6
+    assert points(shop) == (0, 0, 0)
+    sound(shop)
+
+
+def test_only_what_cannot_be_spent_yet_is_taken_back_where_the_programme_says_so(
+    shop: Workspace,
+) -> None:
+    club(shop, pending_days=14, returns="only_pending")
+    first = line("t", "ann", 1000, sold_at="2026-03-01")
+    second = line("u", "ann", 500, sold_at="2026-03-20")
+    back = [
+        line("r", "ann", -1000, original_transaction_id="t", sold_at="2026-03-21"),
+        line("s", "ann", -500, original_transaction_id="u", sold_at="2026-03-21"),
+    ]
+    night(shop, "2026-03-21", first, second)
+    night(shop, "2026-03-22", first, second, *back)
+    assert points(shop) == (10, 0, 0)
+    sound(shop)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles", "Europe/Athens"])
+def test_row_10_points_end_with_the_last_day_of_the_programmes_zone(
+    tmp_path: Path, zone: str
+) -> None:
+    """Over both changes of the clock, whatever the zone of the shop's head office."""
+    ws = workspace(tmp_path / "home", project=tmp_path / "project", timezone=zone)
+    club(ws, expiry={"kind": "rolling", "days": 1})
+    for number, day in enumerate(("2026-03-28", "2026-10-24")):
+        sold = datetime.fromisoformat(f"{day}T12:00").replace(tzinfo=clock.zone(zone))
+        sale = line(f"t{number}", "ann", 500, sold_at=sold.astimezone(UTC).replace(tzinfo=None))
+        last = date.fromisoformat(day).replace(day=date.fromisoformat(day).day + 1)
+        night(ws, last.isoformat(), sale)
+        assert points(ws) == (5, 0, 0)
+        night(ws, f"{last}T23:59:59", sale)
+        assert points(ws) == (5, 0, 0)
+        night(ws, f"{last.replace(day=last.day + 1)}T00:00", sale)
+        assert points(ws) == (0, 0, 0)
+    ws.store.close()
+
+
+@BOTH_STORES
+def test_expiry_that_is_turned_on_gives_old_points_a_whole_period(shop: Workspace) -> None:
+    sale = line("t", "ann", 500, sold_at="2024-01-01")
+    night(shop, "2026-01-01", sale)
+    club(shop, expiry={"kind": "rolling", "months": 6})
+    assert night(shop, "2026-03-01", sale).points_expired == 0
+    assert night(shop, "2026-09-01", sale).points_expired == 0
+    assert night(shop, "2026-09-02", sale).points_expired == 5
+
+
+@BOTH_STORES
+def test_whoever_earns_keeps_all_points_where_they_end_by_inactivity(shop: Workspace) -> None:
+    club(shop, expiry={"kind": "inactivity", "months": 6})
+    old = [line("t", "ann", 500, sold_at="2026-01-10"), line("u", "bob", 700, sold_at="2026-01-10")]
+    new = line("v", "ann", 100, sold_at="2026-05-20")
+    night(shop, "2026-01-11", *old)
+    night(shop, "2026-05-21", *old, new)
+    assert night(shop, "2026-07-11", *old, new).points_expired == 7
+    assert points(shop) == (6, 0, 0)
+    assert night(shop, "2026-11-21", *old, new).points_expired == 6
+    sound(shop)
+
+
+def test_row_02_a_purchase_returned_after_its_points_were_spent_is_owed_and_repaid(
+    shop: Workspace,
+) -> None:
+    club(shop, pending_days=3)
+    sale = line("t", "ann", 1000, sold_at="2026-03-01")
+    night(shop, "2026-03-04", sale)
+    with shop.store.write() as store:
+        books = Books(store, "club", datetime(2026, 3, 4, 9, tzinfo=UTC), date(2026, 3, 4))
+        books.spend(key="s", customer_id="ann", points=9)
+    back = line("r", "ann", -1000, original_transaction_id="t", sold_at="2026-03-04T12:00")
+    more = line("u", "ann", 1200, sold_at="2026-03-04T13:00")
+    night(shop, "2026-03-05", sale, back, more)
+    assert points(shop) == (0, 12, 9)
+    night(shop, "2026-03-08", sale, back, more)
+    assert points(shop) == (3, 0, 0)
+    sound(shop)
+
+
+@BOTH_STORES
+def test_row_08_a_merge_moves_every_lot_with_its_own_end_and_what_is_owed(shop: Workspace) -> None:
+    club(shop, expiry={"kind": "rolling", "months": 12})
+    sales = [
+        line("t", "ann", 500, sold_at="2026-01-10"),
+        line("u", "card", 700, sold_at="2026-02-20"),
+        line("v", "card", 300, sold_at="2026-03-01"),
+    ]
+    night(shop, "2026-03-02", *sales)
+
+    def merge(customer: str, into: str) -> None:
+        with shop.store.write() as store:
+            at = datetime(2026, 3, 2, 9, tzinfo=UTC)
+            merging.move(Books(store, "club", at, at.date()), customer, into)
+
+    def ends(customer: str) -> list[tuple[str, int]]:
+        with shop.store.read() as store:
+            rows = store.all(
+                "select expires_on, remaining from lot inner join account using (account_id) "
+                "where owner_id = :customer and remaining > 0 order by 1",
+                customer=customer,
+            )
+        return [(row["expires_on"], row["remaining"]) for row in rows]
+
+    merge("card", "ann")
+    merge("card", "ann")
+    assert ends("ann") == [("2027-01-10", 5), ("2027-02-20", 7), ("2027-03-01", 3)]
+    assert ends("card") == []
+    back = line("r", None, -700, original_transaction_id="u", sold_at="2026-03-02")
+    theirs = [{**one, "customer_id": "ann"} for one in sales]
+    night(shop, "2026-03-03", *theirs, back)
+    assert points(shop) == (8, 0, 0)
+    sound(shop)
+    merge("ann", "card")
+    assert ends("card") == [("2027-01-10", 5), ("2027-03-01", 3)]
+    sound(shop)
+
+
+def tier(ws: Workspace, customer: str = "ann") -> list[tuple[str, str]]:
+    with ws.store.read() as store:
+        rows = store.all(
+            "select tier, reason from tier_move where customer_id = :customer "
+            "order by business_date, position",
+            customer=customer,
+        )
+    return [(row["tier"], row["reason"]) for row in rows]
+
+
+LEVELS = [{"tier": "silver", "least": 10}, {"tier": "gold", "least": 30, "multiplier": "3/2"}]
+
+
+@pytest.mark.parametrize(
+    ("amount", "reached"),
+    [(900, []), (999, []), (1000, ["silver"]), (2999, ["silver"]), (3000, ["gold"])],
+)
+def test_row_25_a_tier_begins_exactly_at_its_limit_on_the_very_first_purchase(
+    shop: Workspace, amount: int, reached: list[str]
+) -> None:
+    club(shop, tiers={"levels": LEVELS})
+    night(shop, "2026-03-02", line("t", "ann", amount, sold_at="2026-03-01"))
+    assert [name for name, _ in tier(shop)] == reached
+
+
+@pytest.mark.parametrize(
+    ("downgrade", "story"),
+    [
+        ("to_measure", [("gold", "reached"), ("", "fell")]),
+        ("one_down", [("gold", "reached"), ("silver", "fell")]),
+        ("never", [("gold", "reached"), ("gold", "kept")]),
+    ],
+)
+def test_a_tier_falls_after_its_time_and_grace_as_the_programme_says(
+    shop: Workspace, downgrade: str, story: list[tuple[str, str]]
+) -> None:
+    club(shop, tiers={"levels": LEVELS, "downgrade": downgrade, "grace_days": 10})
+    sale = line("t", "ann", 3000, sold_at="2026-03-01")
+    night(shop, "2026-03-02", sale)
+    more = line("u", "ann", 100, sold_at="2026-03-02")
+    night(shop, "2026-03-03", sale, more, line("w", "ann", 400, sold_at="2026-03-02"))
+    assert points(shop) == (30 + 1 + 6, 0, 0)  # three halves, each receipt rounded down
+    night(shop, "2027-03-12", sale, more)
+    assert tier(shop) == story[:1]
+    night(shop, "2027-03-13", sale, more)
+    assert tier(shop) == story
+    night(shop, "2027-03-13", sale, more)
+    assert tier(shop) == story
+
+
+# Killed anywhere
+
+
+def world(ws: Workspace) -> list[dict[str, Any]]:
+    """A first night, and all there is to do in a second."""
+    club(
+        ws,
+        pending_days=3,
+        expiry={"kind": "rolling", "days": 18},
+        tiers={"levels": LEVELS, "keep_months": 0, "grace_days": 3},
+    )
+    lines = [line(f"t{i}", f"c{i % 5}", 700 * i, sold_at="2026-02-20") for i in range(1, 10)]
+    lines += [line(f"u{i}", f"c{i % 5}", 300 * i, sold_at="2026-03-09") for i in range(1, 10)]
+    night(ws, "2026-03-10", *lines)
+    with ws.store.write() as store:
+        at = datetime(2026, 3, 10, 9, tzinfo=UTC)
+        books = Books(store, "club", at, at.date())
+        books.hold(key="h", customer_id="c1", points=5, expires_at=at)
+        books.spend(key="s", customer_id="c2", points=40)
+        merge = {"customer_id": "c4", "into": "c3", "at": at.isoformat()}
+        store.run(
+            "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+            "values (:customer_id, :into, 1, :at)",
+            **merge,
+        )
+    mine = [{**one, "customer_id": "c3"} if one["customer_id"] == "c4" else one for one in lines]
+    late = [line(f"v{i}", f"c{i % 4}", 900 * i, sold_at="2026-03-13") for i in range(1, 8)]
+    returns = [
+        line(f"r{i}", None, -500 * i, original_transaction_id=f"t{i}", sold_at="2026-03-13")
+        for i in (2, 7, 9)
+    ]
+    return [*mine, *late, *returns]
+
+
+TABLES = (
+    """select t.idem_key, t.kind, d.owner_id, d.bucket, c.owner_id, c.bucket, t.amount, t.source_id,
+        t.rule, t.rule_version, t.effective_at, t.business_date, t.reverses, t.activates_at,
+        t.expires_at, t.expires_on, t.basis
+        from transfer t join account d on t.debit_id = d.account_id
+        join account c on t.credit_id = c.account_id order by 1""",
+    """select t.idem_key, a.owner_id, a.bucket, l.amount, l.remaining, l.earned_at, l.activates_at,
+        l.expires_at, l.expires_on from lot l join transfer t on l.lot_id = t.transfer_id
+        join account a on l.account_id = a.account_id order by 1""",
+    """select t.idem_key, g.idem_key, m.delta from lot_move m
+        join transfer t on m.transfer_id = t.transfer_id
+        join transfer g on m.lot_id = g.transfer_id order by 1, 2""",
+    "select owner_type, owner_id, bucket, balance from account order by 1, 2, 3",
+    "select customer_id, business_date, position, tier, reason, qualifying, until "
+    "from tier_move order by 1, 2, 3",
+    "select customer_id, into_customer_id from points_merge order by 1",
+    "select business_date, expected, actual from balance_assertion order by 1",
+    "select as_of, asserted from reward_cursor",
+    "select business_date, step from reward_night",
+)
+
+
+def dump(ws: Workspace) -> list[list[tuple[Any, ...]]]:
+    with ws.store.read() as store:
+        return [sorted(map(tuple, store.sql.exec_driver_sql(q)), key=str) for q in TABLES]
+
+
+def _doomed(home: str, project: str, url: str, day: str, at_statement: int) -> None:
+    """Run the night and die at the n-th statement that writes, or at the commit after it."""
+    done: list[int] = []
+
+    def dying(original: Any) -> Any:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            done.append(1)
+            if len(done) == at_statement:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **kwargs)
+
+        return run
+
+    for name in ("run", "insert_new"):
+        setattr(Connection, name, dying(getattr(Connection, name)))
+    post(workspace(Path(home), day, project=Path(project), store_url=url))
+
+
+def killed(ws: Workspace, day: str, at_statement: int) -> bool:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.integration.test_reward_night"])
+    where = (str(ws.home.root), str(ws.project), ws.settings.store_url, day, at_statement)
+    process = context.Process(target=_doomed, args=where)
+    process.start()
+    process.join(120)
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
+
+
+def undisturbed(folder: Path) -> tuple[Workspace, list[dict[str, Any]]]:
+    ws = workspace(folder / "quiet", project=folder / "project")
+    lines = world(ws)
+    night(ws, "2026-03-14", *lines)
+    sound(ws)
+    return ws, lines
+
+
+@BOTH_STORES
+def test_a_night_killed_again_and_again_ends_as_one_that_was_not(
+    store_url: str, tmp_path: Path
+) -> None:
+    quiet, _ = undisturbed(tmp_path)
+    ws = workspace(tmp_path / "home", project=tmp_path / "project", store_url=store_url)
+    publish(replace(ws, as_of=clock.parse_as_of("2026-03-14", "UTC")), transactions=world(ws))
+    for at_statement in (3, 6, 9, 14, 11, 8):
+        if not killed(ws, "2026-03-14", at_statement):
+            break
+    night(ws, "2026-03-14", *world_lines(ws))
+    assert dump(ws) == dump(quiet)
+    ws.store.close()
+    quiet.store.close()
+
+
+def world_lines(ws: Workspace) -> list[dict[str, Any]]:
+    from tessera.warehouse import marts
+
+    with marts.connect(ws.home) as duck:
+        rows: list[dict[str, Any]] = (
+            duck.execute("select * from transactions").arrow().read_all().to_pylist()
+        )
+    return rows
+
+
+@pytest.mark.proof
+def test_a_night_killed_at_each_statement_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    quiet, _ = undisturbed(tmp_path)
+    first = workspace(tmp_path / "first", project=tmp_path / "project")
+    lines = world(first)
+    publish(replace(first, as_of=clock.parse_as_of("2026-03-14", "UTC")), transactions=lines)
+    first.store.close()
+    at_statement = 0
+    while True:
+        at_statement += 1
+        home = tmp_path / "again"
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.copytree(first.home.root, home)
+        ws = workspace(home, project=first.project, store_url=f"sqlite:///{home}/store.sqlite")
+        if not killed(ws, "2026-03-14", at_statement):
+            break
+        night(ws, "2026-03-14", *lines)
+        assert dump(ws) == dump(quiet), at_statement
+        ws.store.close()
+    assert at_statement > 40

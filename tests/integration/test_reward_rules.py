@@ -1,0 +1,232 @@
+"""What each kind of earn rule gives, and what a return then takes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tessera.errors import BadInput
+from tessera.reward.programme import load
+from tessera.testing import line, workspace
+from tessera.workspace import Workspace
+from tests.integration.test_reward_night import CLUB, LEVELS, club, night, points, sound
+
+ONE = {"rule": "purchase", "points": 1, "per": 100}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Workspace]:
+    ws = workspace(tmp_path / "home", project=tmp_path / "project")
+    yield ws
+    sound(ws)
+    ws.store.close()
+
+
+def rules(ws: Workspace, *extra: dict[str, Any], **changes: Any) -> None:
+    club(ws, earn_rules=[ONE, *extra], **changes)
+
+
+PRODUCTS = [
+    {"product_id": "beans", "category": "coffee", "brand": "roaster"},
+    {"product_id": "mug", "category": "kitchen", "brand": "potter"},
+]
+
+
+@pytest.mark.parametrize(
+    "only",
+    [{"products": ["beans"]}, {"categories": ["coffee", "tea"]}, {"brands": ["roaster"]}],
+)
+def test_a_rule_for_some_products_counts_their_lines_only_and_their_returns_only(
+    shop: Workspace, only: dict[str, Any]
+) -> None:
+    rules(shop, {**ONE, "rule": "extra", "points": 3, "only": only})
+    sale = [
+        line("t", "ann", 1000, product_id="beans"),
+        line("t", "ann", 700, line_id="2", product_id="mug"),
+    ]
+    night(shop, "2026-03-02", *sale, products=PRODUCTS)
+    assert points(shop) == (17 + 30, 0, 0)
+    mug = line(
+        "r", "ann", -700, product_id="mug", original_transaction_id="t", sold_at="2026-03-02"
+    )
+    night(shop, "2026-03-03", *sale, mug, products=PRODUCTS)
+    assert points(shop) == (10 + 30, 0, 0)
+    half = {**mug, "transaction_id": "r2", "amount": -500, "product_id": "beans"}
+    night(shop, "2026-03-04", *sale, mug, {**half, "sold_at": "2026-03-03"}, products=PRODUCTS)
+    assert points(shop) == (5 + 15, 0, 0)
+
+
+def test_pieces_and_receipts_can_be_counted_instead_of_money(shop: Workspace) -> None:
+    rules(
+        shop,
+        {"rule": "pieces", "points": 2, "per": 3, "basis": "item"},
+        {"rule": "visit", "points": 5, "per": 1, "basis": "order"},
+    )
+    sale = [line("t", "ann", 50, quantity=4), line("t", "ann", 40, line_id="2", quantity=3)]
+    night(shop, "2026-03-02", *sale)
+    assert points(shop) == (0 + 4 + 5, 0, 0)
+    back = line("r", "ann", -50, quantity=-4, original_transaction_id="t", sold_at="2026-03-02")
+    night(shop, "2026-03-03", *sale, back)
+    assert points(shop) == (2 + 5, 0, 0)
+    rest = {**back, "transaction_id": "r2", "amount": -40, "quantity": -3, "sold_at": "2026-03-03"}
+    night(shop, "2026-03-04", *sale, back, rest)
+    assert points(shop) == (0, 0, 0)
+
+
+def test_row_26_a_return_that_crosses_the_least_amount_takes_the_whole_bonus(
+    shop: Workspace,
+) -> None:
+    rules(
+        shop,
+        {"rule": "big", "points": 50, "per": 1, "basis": "order", "only": {"least_amount": 5000}},
+    )
+    sale = line("t", "ann", 6000)
+    night(shop, "2026-03-02", sale)
+    assert points(shop) == (60 + 50, 0, 0)
+    back = line("r", "ann", -1000, original_transaction_id="t", sold_at="2026-03-02")
+    night(shop, "2026-03-03", sale, back)
+    assert points(shop) == (50 + 50, 0, 0)
+    more = line("s", "ann", -1, original_transaction_id="t", sold_at="2026-03-03")
+    night(shop, "2026-03-04", sale, back, more)
+    assert points(shop) == (49, 0, 0)
+
+
+def test_stores_weekdays_and_days_choose_receipts_in_the_programmes_zone(shop: Workspace) -> None:
+    rules(
+        shop,
+        {**ONE, "rule": "north", "only": {"stores": ["north"]}},
+        {**ONE, "rule": "sunday", "only": {"weekdays": ["sun"]}},
+        {**ONE, "rule": "may", "only": {"since": "2026-05-01", "until": "2026-05-01"}},
+        timezone="Pacific/Auckland",
+    )
+    sales = [
+        line("t", "ann", 100, sold_at="2026-03-01T12:00", store_id="north"),  # monday there
+        line("u", "bob", 100, sold_at="2026-02-28T12:00"),  # sunday there
+        line("v", "cy", 100, sold_at="2026-04-30T13:00"),  # 1 May there
+    ]
+    night(shop, "2026-06-01", *sales)
+    assert [points(shop, name)[0] for name in ("ann", "bob", "cy")] == [2, 2, 2]
+
+
+def test_the_first_purchase_is_one(shop: Workspace) -> None:
+    rules(
+        shop,
+        {
+            "rule": "hello",
+            "points": 100,
+            "per": 1,
+            "basis": "order",
+            "only": {"first_purchase": True},
+        },
+    )
+    first = line("t", "ann", 100, sold_at="2026-03-01")
+    night(shop, "2026-03-02", first)
+    night(shop, "2026-03-05", first, line("u", "ann", 100, sold_at="2026-03-04"))
+    assert points(shop) == (102, 0, 0)
+
+
+@pytest.mark.parametrize(("leap_day", "other_years"), [("feb-28", "02-28"), ("mar-1", "03-01")])
+def test_row_28_a_birthday_on_29_february_comes_once_in_each_of_four_years(
+    shop: Workspace, leap_day: str, other_years: str
+) -> None:
+    rules(
+        shop,
+        {"rule": "birthday", "points": 10, "per": 1, "basis": "order", "only": {"birthday": "day"}},
+        leap_day=leap_day,
+    )
+    days = [
+        f"{year}-{day}"
+        for year in range(2024, 2028)
+        for day in ("02-27", "02-28", "02-29", "03-01", "03-02")
+        if day != "02-29" or year == 2024
+    ]
+    sales = [line(f"t{n}", "ann", 10, sold_at=f"{day}T12:00") for n, day in enumerate(days)]
+    ann = {"customer_id": "ann", "birth_date": date(2000, 2, 29)}
+    night(shop, "2028-01-01", *sales, customers=[ann])
+    with shop.store.read() as store:
+        found = store.all("select effective_at from transfer where rule = 'birthday' order by 1")
+    given = [row["effective_at"][:10] for row in found]
+    assert given == ["2024-02-29"] + [f"{year}-{other_years}" for year in (2025, 2026, 2027)]
+
+
+@pytest.mark.parametrize(
+    ("cap", "given"),
+    [
+        ({"transaction": 7}, [7, 7, 7, 7]),
+        ({"day": 12}, [10, 2, 10, 10]),
+        ({"member": 25}, [10, 10, 5, 10]),
+        ({"budget": 34}, [10, 10, 10, 4]),
+    ],
+)
+def test_a_cap_holds_over_receipts_and_nights(
+    shop: Workspace, cap: dict[str, int], given: list[int]
+) -> None:
+    club(shop, earn_rules=[{**ONE, "cap": cap}])
+    sales = [
+        line("t1", "ann", 1000, sold_at="2026-03-01T10:00"),
+        line("t2", "ann", 1000, sold_at="2026-03-01T11:00"),
+        line("t3", "ann", 1000, sold_at="2026-03-02T10:00"),
+        line("t4", "bob", 1000, sold_at="2026-03-02T11:00"),
+    ]
+    night(shop, "2026-03-01T10:30", sales[0])
+    night(shop, "2026-03-02", *sales[:2])
+    night(shop, "2026-03-03", *sales)
+    with shop.store.read() as store:
+        found = {r["source_id"]: r["amount"] for r in store.all("select * from transfer")}
+    assert [found[f"t{n}"] for n in range(1, 5)] == given
+    back = line("r", "ann", -500, original_transaction_id="t1", sold_at="2026-03-03")
+    night(shop, "2026-03-04", *sales, back)
+    kept = min(5, given[0])
+    assert points(shop)[0] == kept + given[1] + given[2]
+
+
+def test_of_rules_that_do_not_add_up_the_best_counts(shop: Workspace) -> None:
+    best = [
+        {**ONE, "rule": name, "points": n, "stacking": "best"}
+        for name, n in (("two", 2), ("three", 3))
+    ]
+    rules(shop, *best)
+    night(shop, "2026-03-02", line("t", "ann", 1000))
+    assert points(shop) == (10 + 30, 0, 0)
+
+
+def test_a_return_takes_back_with_the_multiplier_that_gave(shop: Workspace) -> None:
+    """Also when the member's tier is another by then."""
+    rules(shop, tiers={"levels": LEVELS})
+    first = line("t", "ann", 3000, sold_at="2026-03-01")
+    night(shop, "2026-03-02", first)
+    second = line("u", "ann", 1000, sold_at="2026-03-02")
+    night(shop, "2026-03-03", first, second)
+    assert points(shop) == (30 + 15, 0, 0)
+    backs = [
+        line(f"r{n}", "ann", -500, original_transaction_id=name, sold_at="2026-03-04")
+        for n, name in enumerate("tu")
+    ]
+    night(shop, "2026-03-05", first, second, *backs)
+    assert points(shop) == (25 + 7, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"expiry": {"kind": "roling", "months": 1}}, "'kind' cannot be 'roling'. Did you mean 'rolling'"),
+        ({"expiry": {"kind": "rolling"}}, "'rolling' needs 'months' or 'days'"),
+        ({"tiers": {"levels": [*reversed(LEVELS)]}}, "'silver' must need more than 'gold'"),
+        ({"earn_rules": [{**ONE, "only": {"tiers": ["gld"]}}], "tiers": {"levels": LEVELS}}, "'gld' is not a tier of `tiers`. Did you mean 'gold'"),
+        ({"earn_rules": [{**ONE, "only": {"weekdays": ["sunday"]}}]}, "cannot be 'sunday'"),
+        ({"earn_rules": [{**ONE, "cap": {"dya": 1}}]}, "'dya' is not a key here. Did you mean 'day'"),
+        ({"timezone": "Europe/Atens"}, "'Europe/Atens' is not a time zone"),
+        ({"pending_days": -1}, "'pending_days' cannot be -1"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_pointed_at(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    ws = workspace(tmp_path / "home", project=tmp_path / "project")
+    club(ws, **changes)
+    with pytest.raises(BadInput) as found:
+        load(ws.project)
+    assert sentence in str(found.value)
+    assert CLUB["returns"] == "debt"

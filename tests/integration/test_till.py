@@ -1,0 +1,704 @@
+"""The till API, on a real port and both stores: what a till may do, and what nobody may."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tessera.reward import keys, once
+from tessera.reward.refusal import Refusal
+from tessera.reward.till import Spend, Till
+from tessera.testing import publish
+from tessera.vouchers import codes
+from tessera.vouchers.spending import Basket
+from tessera.vouchers.terms import Line
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.serving import served
+from tests.tilling import Counter, balance, basket, give, kind, later, member, rows, shop, voucher
+
+SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def ws(store_url: str, tmp_path: Path) -> Iterator[Workspace]:
+    found = shop(tmp_path, store_url)
+    yield found
+    found.store.close()
+
+
+@pytest.fixture
+def now(ws: Workspace) -> list[datetime]:
+    """The service's clock, to be moved."""
+    return [ws.as_of]
+
+
+@pytest.fixture
+def till(ws: Workspace, now: list[datetime]) -> Iterator[Counter]:
+    with served(ws, lambda: now[0]) as client:
+        yield Counter(ws, client)
+
+
+# ---------- what a till sees
+
+
+@SQLITE
+def test_a_card_tells_a_first_name_a_level_and_points_and_no_more(
+    ws: Workspace, till: Counter
+) -> None:
+    give(ws, "c1", 250)
+    answer = till.post("/cards/lookup", {"card": "K1"}).json()
+    assert set(answer) == {"card", "given_name", "level", "points", "referral_code"}
+    assert (answer["given_name"], answer["level"]) == ("Name1", "gold")
+    assert answer["points"] == {"available": 250, "pending": 0, "held": 0, "debt": 0}
+    assert codes.is_good(codes.tidy(answer["referral_code"]))
+    assert kind(till.post("/cards/lookup", {"card": "K99"})) == "unknown-card"
+
+
+@SQLITE
+def test_the_level_is_the_programmes_own_where_it_has_tiers(tmp_path: Path, store_url: str) -> None:
+    ws = shop(tmp_path, store_url)
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text() + "tiers: {levels: [{tier: silver, least: 300}]}\n")
+    move = (
+        "insert into tier_move (programme, customer_id, business_date, position, tier, reason, "
+        "qualifying) values ('club', 'c0', '2026-03-30', 1, 'silver', 'reached', 300)"
+    )
+    with ws.store.write() as store:
+        store.run(move)
+    with served(ws) as client:
+        till = Counter(ws, client)
+        told = [till.post("/cards/lookup", {"card": f"K{n}"}).json()["level"] for n in range(2)]
+        quote = till.post("/quotes", {"basket": basket(250)}).json()
+    assert told == ["silver", None]
+    assert quote["points_earned"] == 2  # no tier multiplies, so a till can know
+    ws.store.close()
+
+
+@SQLITE
+def test_what_a_quote_shows_is_what_is_taken(ws: Workspace, till: Counter) -> None:
+    """Complaint 22: shown and granted differed."""
+    give(ws, "c0", 700)
+    code = voucher(ws, amount=333)
+    wish = {"card": "K0", "vouchers": [code], "basket": basket(467, 199)}
+    quote = till.post("/quotes", wish).json()
+    assert quote["points_needed"] == 666
+    taken = till.take(**wish, points=quote["points_usable"]).json()
+    assert (taken["discount"], taken["paid_by_points"]) == (
+        quote["discount"],
+        quote["paid_by_points"],
+    )
+    assert quote["to_pay"] == 0
+    assert balance(ws, "c0")["available"] == 700 - 666
+
+
+@SQLITE
+def test_points_pay_the_total_to_exactly_nothing(ws: Workspace, till: Counter) -> None:
+    """Complaint 24: points could not pay the rounded total. Three points are worth 1.5 units."""
+    give(ws, "c0", 10_000)
+    for total in range(1, 9):
+        quote = till.post("/quotes", {"card": "K0", "basket": basket(total)}).json()
+        assert quote["to_pay"] == 0
+        taken = till.take(card="K0", points=quote["points_needed"], basket=basket(total))
+        assert taken.json()["paid_by_points"] == total
+        more = till.take(card="K0", points=quote["points_needed"] + 1, basket=basket(total))
+        assert kind(more) == "too-many-points"
+
+
+# ---------- reserve, redeem, void
+
+
+@BOTH_STORES
+def test_a_reservation_holds_until_it_is_redeemed_or_void(ws: Workspace, till: Counter) -> None:
+    give(ws, "c0", 1000)
+    code = voucher(ws)
+    made = till.reserve(card="K0", points=600, vouchers=[code]).json()
+    assert balance(ws, "c0") == {"available": 400, "pending": 0, "held": 600, "debt": 0}
+    assert kind(till.reserve(card="K0", points=600)) == "not-enough-points"
+    assert kind(till.reserve(vouchers=[code])) == "voucher-used"
+    done = till.settle(made["redemption"], receipt="R1").json()
+    assert (done["state"], done["receipt"]) == ("used", "R1")
+    assert balance(ws, "c0") == {"available": 400, "pending": 0, "held": 0, "debt": 0}
+    assert till.settle(made["redemption"], "void").json()["points_back"] == 600
+    assert balance(ws, "c0")["available"] == 1000
+    assert till.reserve(vouchers=[code]).status_code == 200
+
+
+@BOTH_STORES
+def test_a_hold_whose_time_is_out_holds_nothing(
+    ws: Workspace, till: Counter, now: list[datetime]
+) -> None:
+    """Complaint 16: a failed payment burnt the coupon, or the release was missed."""
+    give(ws, "c0", 100)
+    code = voucher(ws)
+    first = till.reserve(card="K0", points=100, vouchers=[code], hold_seconds=60).json()
+    now[0] += timedelta(seconds=60)
+    assert kind(till.settle(first["redemption"])) == "hold-lapsed"
+    second = till.reserve(card="K0", points=100, vouchers=[code]).json()
+    assert till.settle(second["redemption"]).status_code == 200
+    assert kind(till.settle(first["redemption"])) in ("hold-lapsed", "already-void")
+    assert till.settle(first["redemption"], "void").json()["state"] == "void"
+    assert balance(ws, "c0") == {"available": 0, "pending": 0, "held": 0, "debt": 0}
+
+
+@SQLITE
+def test_releasing_twice_releases_once(ws: Workspace, till: Counter) -> None:
+    """Complaint 17: a usage count went below nothing; 19: a credit was given back twice."""
+    give(ws, "c0", 100)
+    code = voucher(ws)
+    made = till.reserve(card="K0", points=100, vouchers=[code]).json()["redemption"]
+    for _ in range(3):
+        assert till.settle(made, "void").json()["state"] == "void"
+    assert balance(ws, "c0")["available"] == 100
+    assert till.take(vouchers=[code]).status_code == 200
+    assert kind(till.take(vouchers=[code])) == "voucher-used"
+
+
+@SQLITE
+def test_what_was_void_must_be_reserved_anew(ws: Workspace, till: Counter) -> None:
+    """Complaint 18: a cancelled quote was opened again and its coupon used twice."""
+    code = voucher(ws)
+    first = till.reserve(vouchers=[code]).json()["redemption"]
+    till.settle(first, "void")
+    second = till.reserve(vouchers=[code]).json()["redemption"]
+    assert kind(till.settle(first)) == "already-void"
+    assert till.settle(second).status_code == 200
+
+
+@SQLITE
+def test_an_order_that_is_changed_is_taken_back_and_taken_anew(
+    ws: Workspace, till: Counter
+) -> None:
+    """Complaint 21: editing a confirmed order lost points, or took them twice."""
+    give(ws, "c0", 100)
+    first = till.take("order-1", card="K0", points=60).json()["redemption"]
+    for _ in range(2):  # the till is not sure that it was heard
+        till.post(f"/redemptions/{first}/void", {}, "order-1-void")
+        till.take("order-1-again", card="K0", points=90)
+    assert balance(ws, "c0")["available"] == 10
+
+
+@SQLITE
+def test_taking_back_touches_only_its_own_hold(ws: Workspace, till: Counter) -> None:
+    """Complaint 15: the loser's rollback paid back the winner."""
+    give(ws, "c0", 500)
+    code = voucher(ws)
+    won = till.reserve(card="K0", points=500, vouchers=[code]).json()["redemption"]
+    assert kind(till.reserve("loser", card="K0", points=500)) == "not-enough-points"
+    assert kind(till.settle("0" * 32, "void")) == "unknown-redemption"
+    assert till.settle(won).status_code == 200
+    assert balance(ws, "c0") == {"available": 0, "pending": 0, "held": 0, "debt": 0}
+
+
+@SQLITE
+def test_a_refusal_in_the_middle_undoes_what_came_before_it(ws: Workspace, till: Counter) -> None:
+    code = voucher(ws)
+    assert kind(till.reserve(card="K0", points=5, vouchers=[code])) == "not-enough-points"
+    assert rows(ws, "select * from redemption") == []
+    assert till.reserve(vouchers=[code]).status_code == 200
+
+
+# ---------- what is brought back
+
+
+@SQLITE
+def test_a_return_of_an_order_paid_with_points_gives_points_back_once(
+    ws: Workspace, till: Counter
+) -> None:
+    """Complaint 2: a refund deducted the points a second time; 20: voiding left credits consumed."""
+    give(ws, "c0", 1000)
+    made = till.take(card="K0", points=1000, basket=basket(300, 200)).json()["redemption"]
+    assert balance(ws, "c0")["available"] == 0
+    part = till.settle(made, "return", kept=basket(300)).json()
+    assert (part["paid_kept"], part["points_returned"]) == (300, 400)
+    assert balance(ws, "c0")["available"] == 400
+    whole = till.settle(made, "return", kept=basket()).json()
+    assert (whole["points_back"], whole["refund"]) == (1000, 0)
+    assert balance(ws, "c0")["available"] == 1000
+    assert till.settle(made, "void").status_code == 200
+    assert balance(ws, "c0")["available"] == 1000
+
+
+@SQLITE
+def test_a_return_below_the_vouchers_minimum_takes_its_discount_back(
+    ws: Workspace, till: Counter
+) -> None:
+    """Complaint 26: what was left kept the discount of a basket it was not."""
+    code = voucher(ws, amount=500, min_basket=2000)
+    made = till.take(vouchers=[code], basket=basket(1500, 1000)).json()["redemption"]
+    part = till.settle(made, "return", kept=basket(1500)).json()
+    # 20.00 were paid; what is kept costs 15.00 without its discount.
+    assert (part["discount_kept"], part["refund"]) == (0, 500)
+    assert kind(till.settle(made, "return", kept=basket(2501))) == "more-than-bought"
+
+
+@SQLITE
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    prices=st.lists(st.integers(1, 5000), min_size=1, max_size=4),
+    percent=st.integers(1, 100),
+    order=st.randoms(),
+)
+def test_however_a_return_is_split_no_more_comes_back_than_was_spent(
+    ws: Workspace, till: Counter, prices: list[int], percent: int, order: random.Random
+) -> None:
+    """Complaint 3: returned quantities were ignored."""
+    give(ws, "c2", 50_000)
+    before = balance(ws, "c2")["available"]
+    code = voucher(ws, amount=None, percent=percent)
+    wish = {"card": "K2", "vouchers": [code], "basket": basket(*prices)}
+    usable = till.post("/quotes", wish).json()["points_needed"] // 2
+    taken = till.take(**wish, points=usable) if usable else till.take(**wish)
+    made, kept, back = taken.json(), list(prices), 0
+    while kept:
+        kept.pop(order.randrange(len(kept)))
+        told = till.settle(made["redemption"], "return", kept=basket(*kept)).json()
+        assert told["points_back"] >= back
+        back = told["points_back"]
+        assert balance(ws, "c2")["available"] == before - usable + back
+    assert back == usable
+    assert told["refund"] == sum(prices) - made["discount"] - made["paid_by_points"]
+
+
+# ---------- vouchers
+
+
+@SQLITE
+def test_a_voucher_is_good_through_the_end_of_its_printed_day(
+    tmp_path: Path, store_url: str
+) -> None:
+    """Complaints 10, 11 and 12: judged in the wrong zone, dead a day early, two zones for one span."""
+    zones = {
+        "Pacific/Auckland": (
+            "2026-04-05T11:59:59",
+            "2026-04-05T12:00:00",
+        ),  # clocks go back that day
+        "America/Los_Angeles": ("2026-04-06T06:59:59", "2026-04-06T07:00:00"),
+    }
+    for zone, (good, bad) in zones.items():
+        ws = shop(tmp_path / zone.replace("/", "-"), store_url, timezone=zone)
+        code = voucher(ws, valid_from="2026-04-05", valid_until="2026-04-05")
+        clock = [later(ws, good + "+00:00").as_of]
+        with served(ws, lambda clock=clock: clock[0]) as client:  # type: ignore[misc]
+            till = Counter(ws, client)
+            ask = {"code": code, "basket": basket(1000)}
+            assert till.post("/vouchers/validate", ask).json()["problem"] is None
+            clock[0] = later(ws, bad + "+00:00").as_of
+            assert till.post("/vouchers/validate", ask).json()["problem"] == "voucher-expired"
+            clock[0] = later(ws, "2026-04-04T06:00:00+00:00").as_of
+            assert till.post("/vouchers/validate", ask).json()["problem"] == "voucher-not-valid-yet"
+
+
+@SQLITE
+def test_vouchers_that_do_not_stack_are_used_alone(ws: Workspace, till: Counter) -> None:
+    alone, one, other = voucher(ws), voucher(ws, stacks=True), voucher(ws, stacks=True)
+    assert kind(till.reserve(vouchers=[alone, one])) == "does-not-stack"
+    both = till.reserve(vouchers=[one, other], basket=basket(800)).json()
+    assert both["discount"] == 800  # never more than the basket
+    assert till.reserve(vouchers=[alone]).status_code == 200
+
+
+@SQLITE
+def test_the_same_code_twice_on_one_receipt_is_one_use(ws: Workspace, till: Counter) -> None:
+    code = voucher(ws, uses=2)
+    typed = [code, codes.spoken(code).lower()]
+    assert till.take(vouchers=typed).json()["discount"] == 500
+    assert till.take(vouchers=[code]).status_code == 200
+    assert kind(till.take(vouchers=[code])) == "voucher-used"
+
+
+@SQLITE
+def test_a_code_for_one_customer_is_nothing_to_any_other(ws: Workspace, till: Counter) -> None:
+    code = voucher(ws, customer_id="c0", per_customer=True)
+    assert kind(till.take(vouchers=[code])) == "unknown-voucher"
+    assert kind(till.take(vouchers=[code], card="K1")) == "unknown-voucher"
+    assert till.take(vouchers=[code], card="K0").status_code == 200
+
+
+@SQLITE
+def test_the_code_of_previews_is_worth_nothing(ws: Workspace, till: Counter) -> None:
+    from tessera.say.fields import VOUCHER
+
+    assert codes.tidy(VOUCHER["code"]) == codes.TEST_CODE
+    assert kind(till.take(vouchers=[VOUCHER["code"]])) == "test-code"
+
+
+# ---------- once
+
+
+@BOTH_STORES
+def test_the_same_key_and_body_get_the_same_answer(ws: Workspace, till: Counter) -> None:
+    give(ws, "c0", 100)
+    answers = [till.take("once", card="K0", points=30).text for _ in range(5)]
+    assert len(set(answers)) == 1
+    assert balance(ws, "c0")["available"] == 70
+    assert kind(till.take("once", card="K0", points=31)) == "key-reused"
+    assert kind(till.reserve("once", card="K0", points=30)) == "key-reused"
+    assert balance(ws, "c0")["available"] == 70
+
+
+@SQLITE
+def test_what_a_refusal_said_stays_said(ws: Workspace, till: Counter) -> None:
+    assert kind(till.take("early", card="K0", points=30)) == "not-enough-points"
+    give(ws, "c0", 100)
+    assert kind(till.take("early", card="K0", points=30)) == "not-enough-points"
+    assert till.take("again", card="K0", points=30).status_code == 200
+
+
+@SQLITE
+def test_a_key_is_needed_for_what_changes_something(ws: Workspace, till: Counter) -> None:
+    headers = {"Authorization": f"Bearer {till.key}"}
+    asked = {"basket": basket(1), "vouchers": [voucher(ws)]}
+    answer = till.client.post("/till/v1/redemptions", json=asked, headers=headers)
+    assert (answer.status_code, kind(answer)) == (400, "key-missing")
+
+
+# ---------- at once
+
+
+def _spend_one(url: str, home: str, key: str, body: dict[str, Any], start: Any) -> str:
+    """In a process of its own: one redemption with its own connection to the store."""
+    ws = later(shop_again(url, home), "2026-03-31T12:00:00+00:00")
+    from tessera.reward.programme import load
+
+    start.wait()
+    wish = Spend(
+        Basket("EUR", (Line(product="p", amount=10_000),)),
+        body.get("card"), body.get("points", 0), body.get("vouchers", ()),
+    )  # fmt: skip
+    request = once.Request("S1", key, "take", body, ws.as_of)
+    programme = load(ws.project)
+    try:
+        once.once(
+            ws.store,
+            request,
+            lambda store: dict(
+                Till(store, programme, b"s", "S1", ws.as_of, ws.business_date).take(key, wish)
+            ),
+        )
+    except Refusal as refusal:
+        return refusal.kind
+    return "done"
+
+
+def shop_again(url: str, home: str) -> Workspace:
+    from tessera.testing import workspace
+
+    return workspace(Path(home) / "home", project=Path(home) / "project", store_url=url)
+
+
+@BOTH_STORES
+def test_eight_processes_on_one_code_and_on_one_balance_have_one_success_each(
+    ws: Workspace, store_url: str, tmp_path: Path
+) -> None:
+    """Complaints 13 and 14: a single-use code used N times, a balance spent twice; 32: one key, one row."""
+    give(ws, "c0", 100)
+    code = voucher(ws)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    races = {
+        "code": [(f"a{n}", {"vouchers": [code]}) for n in range(8)],
+        "balance": [(f"b{n}", {"card": "K0", "points": 100}) for n in range(8)],
+    }
+    with context.Manager() as manager, context.Pool(8) as pool:
+        for name, race in races.items():
+            start = manager.Barrier(8)
+            asked = [(store_url, str(tmp_path), key, body, start) for key, body in race]
+            told = sorted(pool.starmap(_spend_one, asked, chunksize=1))
+            assert told.count("done") == 1, (name, told)
+        give(ws, "c1", 300)
+        start = manager.Barrier(8)
+        asked = [(store_url, str(tmp_path), "one", {"card": "K1", "points": 100}, start)] * 8
+        assert pool.starmap(_spend_one, asked, chunksize=1) == ["done"] * 8
+    assert balance(ws, "c0")["available"] == 0
+    assert balance(ws, "c1")["available"] == 200
+
+
+# ---------- who may not
+
+
+@SQLITE
+def test_a_wrong_key_gets_nothing(ws: Workspace, till: Counter) -> None:
+    made = till.reserve(vouchers=[voucher(ws)]).json()["redemption"]
+    with ws.store.write() as store:
+        other = keys.make(store, "S2", ws.as_of)
+        keys.revoke(store, other.split("_")[1], ws.as_of)
+    wrong = ["", "Bearer", "Bearer x", f"Basic {till.key}", f"Bearer {till.key[:-1]}x"]
+    for shown in [*wrong, f"Bearer {other}"]:
+        headers = {"Authorization": shown, "Idempotency-Key": "x"}
+        answers = [
+            till.client.post(f"/till/v1/redemptions/{made}/redeem", json={}, headers=headers),
+            till.client.post("/till/v1/cards/lookup", json={"card": "K0"}, headers=headers),
+            till.client.post("/till/v1/cards/lookup", content=b"{{{", headers=headers),
+        ]
+        assert {answer.status_code for answer in answers} == {401}
+        assert len({answer.text for answer in answers}) == 1
+    assert rows(ws, "select state from redemption")[0]["state"] == "held"
+
+
+@SQLITE
+def test_another_stores_reservation_is_none(ws: Workspace, till: Counter) -> None:
+    made = till.reserve(vouchers=[voucher(ws)]).json()["redemption"]
+    thief = Counter(ws, till.client, "S2")
+    unknown = thief.settle("f" * 32).json()
+    for what in ("redeem", "void", "return"):
+        body = {"kept": basket()} if what == "return" else {}
+        assert thief.settle(made, what, **body).json() == unknown
+    with ws.store.read() as store:
+        assert keys.store_of(store, thief.key) == "S2"
+    assert till.settle(made).json()["state"] == "used"
+
+
+@SQLITE
+def test_a_guesser_is_stopped(ws: Workspace, till: Counter) -> None:
+    good = voucher(ws)
+    asked = [
+        till.post("/vouchers/validate", {"code": guess, "basket": basket(1000)})
+        for guess in codes.make(35)
+    ]
+    assert {answer.status_code for answer in asked[:30]} == {404}
+    assert {answer.status_code for answer in asked[30:]} == {429}
+    assert till.take(vouchers=[good]).status_code == 429
+    assert Counter(ws, till.client, "S2").take(vouchers=[good]).status_code == 200
+
+
+@SQLITE
+def test_a_till_that_asks_too_often_waits(till: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tessera.web.till.ASKS_A_SECOND", 1)
+    asked = [till.post("/cards/lookup", {"card": "K0"}) for _ in range(20)]
+    refused = [answer for answer in asked if answer.status_code == 429]
+    assert refused
+    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+
+
+@SQLITE
+def test_nobody_is_named_in_logs_or_in_what_is_kept(
+    ws: Workspace, till: Counter, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    give(ws, "c0", 100)
+    till.post("/cards/lookup", {"card": "K0"})
+    till.take(card="K0", points=10)
+    till.post("/members", {"card": "KNEW", "device": "Anna's phone"})
+    till.post("/cards/lookup", {"card": "\u0000Name0", "Secret0": "person0@mail.example"})
+    kept = json.dumps([dict(row) for row in rows(ws, "select * from till_request")])
+    kept += json.dumps([dict(row) for row in rows(ws, "select * from referral")])
+    for secret in ("Name0", "Secret0", "person0@mail", "Anna", till.key):
+        assert secret not in caplog.text
+        assert secret not in kept
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("content", "kind_", "status"),
+    [
+        (b"{", "not-json", 400),
+        (b"[" * 100_000, "not-json", 400),
+        (b'{"card": 1e400}', "bad-body", 422),
+        (b'{"card": "K0", "more": 1}', "bad-body", 422),
+        (b'"' + b"x" * 300_000 + b'"', "too-large", 413),
+    ],
+)
+def test_a_body_that_is_none_is_one_sentence(
+    till: Counter, content: bytes, kind_: str, status: int
+) -> None:
+    headers = {"Authorization": f"Bearer {till.key}", "Content-Type": "application/json"}
+    answer = till.client.post("/till/v1/cards/lookup", content=content, headers=headers)
+    assert (answer.status_code, kind(answer)) == (status, kind_)
+
+
+# ---------- cards
+
+
+@BOTH_STORES
+def test_a_new_card_is_the_same_member(ws: Workspace, till: Counter) -> None:
+    give(ws, "c0", 100)
+    swap = {"card": "K0", "new_card": "K0b"}
+    assert till.post("/cards/replace", swap).json() == {"card": "K0b", "replaced": "K0"}
+    assert kind(till.post("/cards/lookup", {"card": "K0"})) == "card-replaced"
+    assert till.post("/cards/lookup", {"card": "K0b"}).json()["points"]["available"] == 100
+    assert kind(till.post("/cards/replace", {"card": "K0", "new_card": "K0c"})) == "card-replaced"
+    assert kind(till.post("/cards/replace", {"card": "K1", "new_card": "K0b"})) == "card-in-use"
+    assert kind(till.post("/cards/replace", {"card": "K1", "new_card": "K1"})) == "same-card"
+
+
+@SQLITE
+def test_a_replaced_card_comes_back_by_the_front_door(ws: Workspace, till: Counter) -> None:
+    from tessera.hear import export
+    from tessera.land import land
+
+    till.post("/cards/replace", {"card": "K0", "new_card": "K0b"})
+    till.post("/members", {"card": "KNEW"})
+    tomorrow = later(ws, "2026-04-01T12:00:00+00:00")
+    assert export(tomorrow).cards == 2
+    report = land(tomorrow, "engine", ws.home.engine)
+    assert report.rows == 2
+
+
+@SQLITE
+def test_a_card_is_handed_out_once(ws: Workspace, till: Counter) -> None:
+    assert till.post("/members", {"card": "KNEW"}).json() == {"card": "KNEW", "referral": False}
+    assert kind(till.post("/members", {"card": "KNEW"})) == "card-in-use"
+    assert kind(till.post("/members", {"card": "K0"})) == "card-in-use"
+    told = till.post("/cards/lookup", {"card": "KNEW"}).json()
+    assert (told["given_name"], told["points"]["available"]) == (None, 0)
+
+
+@SQLITE
+def test_a_card_that_bought_before_it_was_handed_out_can_still_be(
+    ws: Workspace, till: Counter
+) -> None:
+    from tessera.reward import cards
+
+    publish(ws, customers=[{"customer_id": "KEARLY", "card_id": "KEARLY"}])
+    cards.refresh(ws)
+    assert till.post("/members", {"card": "KEARLY"}).status_code == 200
+    assert kind(till.post("/members", {"card": "KEARLY"})) == "card-in-use"
+
+
+@SQLITE
+def test_the_models_word_on_whose_card_it_is_counts_and_a_replacement_stays(
+    ws: Workspace, till: Counter
+) -> None:
+    from tessera.reward import cards
+
+    till.post("/members", {"card": "KNEW"})
+    till.post("/cards/replace", {"card": "K0", "new_card": "K0b"})
+    known = [member(number) for number in range(3)]
+    publish(ws, customers=[*known, member(7, card_id="KNEW", given_name="Seven")])
+    cards.refresh(ws)
+    assert till.post("/cards/lookup", {"card": "KNEW"}).json()["given_name"] == "Seven"
+    assert kind(till.post("/cards/lookup", {"card": "K0"})) == "card-replaced"
+    assert cards.refresh(ws) == 0
+
+
+@SQLITE
+def test_what_was_done_with_a_card_is_its_customers_once_it_is_registered(
+    ws: Workspace, till: Counter
+) -> None:
+    from tessera.reward import cards
+
+    till.post("/members", {"card": "KNEW", "device": "phone"})
+    give(ws, "KNEW", 50)
+    made = till.take(card="KNEW", points=20).json()["redemption"]
+    publish(ws, customers=[member(7, card_id="KNEW")])
+    cards.refresh(ws)
+    whose = "select customer_id from redemption_member where redemption_id = :made"
+    assert rows(ws, whose, made=made)[0]["customer_id"] == "c7"
+    for table in ("referral", "member", "referral_code"):
+        assert rows(ws, f"select * from {table} where customer_id = 'KNEW'") == []
+
+
+# ---------- without a line
+
+
+def a_days_work(code: str) -> list[dict[str, Any]]:
+    """What two tills did while they were cut off; some of it needs some other of it."""
+    day = "2026-03-30T1"
+    return [
+        {"kind": "enrol", "key": "e", "at": f"{day}0:00:00Z", "card": "KOFF"},
+        {
+            "kind": "replace",
+            "key": "r",
+            "at": f"{day}1:00:00Z",
+            "card": "KOFF",
+            "new_card": "KOFF2",
+        },
+        spent("s1", f"{day}0:30:00Z", card="KOFF", points=0, vouchers=[code]),
+        spent("s2", f"{day}2:00:00Z", card="KOFF2", points=40),
+        spent("s3", f"{day}2:30:00Z", card="K1", points=80),
+        spent("s4", f"{day}3:00:00Z", card="K1", points=50),
+        {"kind": "void", "key": "v", "at": f"{day}3:30:00Z", "of": "s3"},
+        spent("s5", f"{day}4:00:00Z", vouchers=[code]),
+    ]
+
+
+def spent(key: str, at: str, **body: Any) -> dict[str, Any]:
+    return {"kind": "redeem", "key": key, "at": at, "basket": basket(5000), **body}
+
+
+def outcome(ws: Workspace, code: str) -> tuple[Any, ...]:
+    from tessera.vouchers import pool
+
+    states = rows(
+        ws, "select redemption_id, state, points, discount, at from redemption order by 1"
+    )
+    cards_ = rows(ws, "select card_id, customer_id, replaced_by_card_id from card order by 1")
+    shown = pool.show(ws.store, code, at=ws.as_of, day=ws.business_date)
+    points = {c: balance(ws, c) for c in ("c1", "KOFF")}
+    return (list(map(dict, states)), list(map(dict, cards_)), shown and shown["state"], points)
+
+
+@SQLITE
+def test_offline_batches_in_any_order_and_twice_come_to_the_same(
+    tmp_path: Path, store_url: str
+) -> None:
+    """Complaint 4: a retry or an offline sync doubled points."""
+    outcomes, code = [], ""
+    for number in range(4):
+        ws = shop(tmp_path / str(number), f"sqlite:///{tmp_path}/{number}/store.sqlite")
+        give(ws, "c1", 100)
+        (code,) = [code or voucher(ws)]
+        if number:
+            _same_code(ws, code)
+        work = a_days_work(code)
+        order = random.Random(number)
+        if number:
+            order.shuffle(work)
+            work += order.sample(work, len(work))
+        with served(ws) as client:
+            till = Counter(ws, client)
+            for part in _parts(work):
+                till.batch(*part)
+        outcomes.append(outcome(ws, code))
+        assert rows(ws, "select * from till_waiting") == []
+    assert all(one == outcomes[0] for one in outcomes)
+    states, _, state, points = outcomes[0]
+    assert len(states) == 5
+    assert state == "overused"  # both tills took it, and somebody will want to know
+    assert points["c1"] == {"available": 50, "pending": 0, "held": 0, "debt": 0}
+    assert points["KOFF"] == {"available": 0, "pending": 0, "held": 0, "debt": 40}
+
+
+def _parts(work: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(work), 3):
+        yield work[start : start + 3]
+
+
+def _same_code(ws: Workspace, code: str) -> None:
+    made = voucher(ws)
+    with ws.store.write() as store:
+        store.run("update voucher set code = :code where code = :made", code=code, made=made)
+
+
+@SQLITE
+def test_each_offline_operation_stands_alone(ws: Workspace, till: Counter) -> None:
+    told = till.batch(
+        spent("a", "2026-03-30T10:00:00Z", vouchers=[codes.make(1)[0]]),
+        spent("b", "2026-03-30T10:00:00Z", vouchers=[voucher(ws)]),
+        spent("c", "2026-04-30T10:00:00Z", vouchers=[voucher(ws)]),
+        {"kind": "void", "key": "d", "at": "2026-03-30T10:00:00Z", "of": "never"},
+    )
+    assert [one["status"] for one in told] == ["refused", "done", "refused", "waiting"]
+    assert [one["problem"] for one in told] == ["unknown-voucher", None, "too-far-ahead", None]
+
+
+@SQLITE
+def test_a_voucher_that_was_good_when_it_was_taken_offline_is_good(
+    ws: Workspace, till: Counter
+) -> None:
+    code = voucher(ws, valid_until="2026-03-30")
+    assert kind(till.take(vouchers=[code])) == "voucher-expired"
+    assert till.batch(spent("a", "2026-03-30T20:00:00Z", vouchers=[code]))[0]["status"] == "done"

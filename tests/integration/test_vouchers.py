@@ -1,0 +1,277 @@
+"""Codes with messages: reserved, given, released; pools by the million; real redemptions taken in."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tessera.cli.app import app
+from tessera.decide import decide
+from tessera.reward import cards
+from tessera.say.preview import preview
+from tessera.send import send
+from tessera.settings import CHECKOUT, Settings
+from tessera.testing import workspace
+from tessera.vouchers import codes, pool
+from tessera.vouchers.terms import Terms
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.deciding import HELLO, on, people, person, write
+from tests.serving import served
+from tests.tilling import Counter, basket, kind, rows
+
+SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+GIFT = {**HELLO, "campaign": "gift", "on_cap": "drop"}
+GIFT["steps"] = [{"name": "first", "template": "gift/code", "grant": {"voucher": "cake"}}]
+PROGRAMME = """
+programme: club
+currency: any
+earn_rules: [{rule: purchase, points: 1, per: 100}]
+returns: debt
+rewards:
+  - {reward: cake, %s}
+"""
+CODE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{5}")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, store_url: str) -> Iterator[Workspace]:
+    """A shop whose one campaign gives a code away."""
+    project = tmp_path / "project"
+    write(project, {"caps": None, "costs": None}, GIFT)
+    rewards(project, "voucher: {amount: 500, currency: EUR, valid_days: 2}")
+    (project / "templates").mkdir()
+    for path in (CHECKOUT / "templates").iterdir():
+        (project / "templates" / path.name).symlink_to(path)
+    for name in ("consent_wordings.yml", "preferences.yml"):
+        (project / "deployments" / name).symlink_to(CHECKOUT / "deployments" / name)
+    folder = project / "templates/gift/code"
+    folder.mkdir(parents=True)
+    for part in ("subject.txt", "body.html", "body.txt"):
+        (folder / part).write_text("{{ voucher.code }} until {{ voucher.valid_until | date }}")
+    ws = workspace(tmp_path / "home", "2026-03-31", project=project, store_url=store_url)
+    yield ws
+    ws.store.close()
+
+
+def rewards(project: Path, cake: str) -> None:
+    (project / "deployments/programme.yml").write_text(PROGRAMME % cake)
+
+
+def mailed(ws: Workspace) -> dict[str, str]:
+    """The code in each person's mail."""
+    found = {}
+    for path in ws.home.mail.rglob("*.eml"):
+        mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+        code = CODE.search(str(mail["subject"]))
+        assert code, mail["subject"]
+        found[str(mail["to"]).partition("@")[0]] = codes.tidy(code[0])
+    return found
+
+
+def states(ws: Workspace) -> dict[str, int]:
+    (row,) = pool.summary(ws.store, at=ws.as_of, day=ws.business_date)
+    return {name: n for name, n in row.items() if n and name not in ("reward", "batch", "codes")}
+
+
+def try_at_till(ws: Workspace, code: str, **body: Any) -> str:
+    """What a till says of a code."""
+    with served(ws) as client:
+        answer = Counter(ws, client).take(vouchers=[code], basket=basket(1000), **body)
+    return "ok" if answer.status_code == 200 else kind(answer)
+
+
+# ---------- with a message
+
+
+@BOTH_STORES
+def test_a_code_is_reserved_with_its_message_given_when_it_leaves_and_used_once(
+    shop: Workspace,
+) -> None:
+    people(shop, "anna", "ben")
+    decide(shop)
+    assert states(shop) == {"reserved": 2}
+    (reserved, _) = [row["code"] for row in rows(shop, "select code from reward_grant")]
+    assert try_at_till(shop, reserved) == "unknown-voucher"  # nobody can have it yet
+    send(shop)
+    assert states(shop) == {"given": 2}
+    found = mailed(shop)
+    assert set(found) == {"anna", "ben"}
+    assert try_at_till(shop, codes.spoken(found["anna"]).lower()) == "ok"
+    assert try_at_till(shop, found["anna"]) == "voucher-used"
+    assert states(shop) == {"given": 1, "used": 1}
+
+
+@SQLITE
+def test_a_message_says_until_when_and_the_till_keeps_to_it(shop: Workspace) -> None:
+    people(shop, "anna", "ben")
+    decide(shop)
+    send(shop)
+    found = mailed(shop)
+    (mail, *_) = shop.home.mail.rglob("*.eml")
+    assert "April 1, 2026" in mail.read_text()
+    assert try_at_till(on(shop, "2026-04-01T23:59:59"), found["anna"]) == "ok"
+    assert try_at_till(on(shop, "2026-04-02"), found["ben"]) == "voucher-expired"
+
+
+@SQLITE
+def test_a_message_that_does_not_leave_gives_nothing(shop: Workspace) -> None:
+    people(shop, "anna")
+    decide(shop)
+    with shop.store.write() as store:
+        store.run("update outbox set state = 'cancelled'")
+    assert states(shop) == {"withdrawn": 1}
+    assert try_at_till(shop, rows(shop, "select code from voucher")[0]["code"]) == "unknown-voucher"
+
+
+@SQLITE
+def test_a_code_for_its_customer_alone_is_nobody_elses(shop: Workspace) -> None:
+    rewards(
+        shop.project, "voucher: {amount: 500, currency: EUR, per_customer: true, valid_days: 9}"
+    )
+    known = [person(name, card_id=f"K-{name}") for name in ("anna", "ben")]
+    people(shop, "anna", customers=known)
+    decide(shop)
+    send(shop)
+    cards.refresh(shop)
+    code = mailed(shop)["anna"]
+    assert try_at_till(shop, code, card="K-ben") == "unknown-voucher"
+    assert try_at_till(shop, code, card="K-anna") == "ok"
+
+
+@SQLITE
+def test_a_code_keeps_the_terms_it_was_given_under(shop: Workspace) -> None:
+    people(shop, "anna")
+    decide(shop)
+    send(shop)
+    rewards(shop.project, "voucher: {amount: 1, currency: EUR}")
+    code = mailed(shop)["anna"]
+    with served(shop) as client:
+        taken = Counter(shop, client).take(vouchers=[code], basket=basket(1000)).json()
+    assert taken["discount"] == 500
+
+
+@SQLITE
+def test_a_preview_takes_no_code_from_anybody(shop: Workspace) -> None:
+    people(shop, "anna")
+    page = preview(shop, "gift/code", customer_id="anna").read_text()
+    assert codes.spoken(codes.TEST_CODE) in page
+    assert rows(shop, "select * from voucher") == []
+
+
+# ---------- pools
+
+
+@BOTH_STORES
+def test_a_pool_gives_each_code_once_and_gives_again_what_never_left(shop: Workspace) -> None:
+    rewards(shop.project, "voucher: {codes: pool, valid_days: 5}")
+    with shop.store.write() as store:
+        its = Terms(codes="pool", valid_days=5)
+        pool.make(store, "cake", its, count=3, batch="bought", at=shop.as_of)
+    people(shop, *(f"p{n}" for n in range(5)))
+    assert decide(shop).planned == 3
+    assert states(shop) == {"reserved": 3}
+    first = {row["code"] for row in rows(shop, "select code from reward_grant")}
+    with shop.store.write() as store:
+        store.run("update outbox set state = 'cancelled' where message_id = 1")
+    assert states(shop) == {"free": 1, "reserved": 2}
+    tomorrow = on(shop, "2026-04-01")
+    people(tomorrow, *(f"q{n}" for n in range(5)))
+    assert decide(tomorrow).planned == 1
+    again = rows(shop, "select code from reward_grant")
+    assert {row["code"] for row in again} == first
+    assert len(again) == 3
+
+
+@SQLITE
+def test_a_pools_code_that_was_not_given_is_nothing_to_a_till(shop: Workspace) -> None:
+    its = Terms(codes="pool")
+    with shop.store.write() as store:
+        (code,) = pool.make(store, "cake", its, count=1, batch="bought", at=shop.as_of)
+        printed = Terms(amount=100, currency="EUR")
+        (flyer,) = pool.make(store, "cake", printed, count=1, batch="flyers", at=shop.as_of)
+    assert try_at_till(shop, code) == "unknown-voucher"
+    assert try_at_till(shop, flyer) == "ok"
+
+
+# ---------- the command
+
+
+def run(ws: Workspace, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
+    monkeypatch.setattr(
+        "tessera.settings.load", lambda **_: Settings(_env_file=None, **dict(ws.settings))
+    )
+    return CliRunner().invoke(app, ["voucher", *arguments])
+
+
+@SQLITE
+def test_codes_are_made_listed_shown_and_withdrawn(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "codes.txt"
+    made = run(shop, monkeypatch, "make", "cake", "1000", "--batch", "spring", "--to", str(file))
+    assert made.output == "1,000 codes of 'cake' are made.\n"
+    printed = file.read_text().split()
+    assert len(set(printed)) == 1000
+    assert file.stat().st_mode & 0o077 == 0
+    assert "spring" in run(shop, monkeypatch, "list").output
+    assert "free" in run(shop, monkeypatch, "show", printed[0]).output
+    assert run(shop, monkeypatch, "withdraw", printed[0]).exit_code == 0
+    assert "withdrawn" in run(shop, monkeypatch, "show", printed[0].lower()).output
+    again = run(shop, monkeypatch, "make", "cake", "5", "--batch", "spring")
+    assert "call this one otherwise" in str(again.exception)
+    wrong = run(shop, monkeypatch, "make", "kake", "5", "--batch", "b")
+    assert "Did you mean 'cake'?" in str(wrong.exception)
+    slip = run(shop, monkeypatch, "show", "1" + printed[0][1:-1])
+    assert "slip of the pen" in str(slip.exception)
+
+
+@SQLITE
+def test_somebody_elses_codes_are_imported_once(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "theirs.csv"
+    file.write_text("code\nAB12\nab 13\n")
+    ours = ("import", "cake", str(file), "--batch", "partner")
+    assert "2 codes of 'cake' are new" in run(shop, monkeypatch, *ours).output
+    assert "0 codes of 'cake' are new, 2 were there" in run(shop, monkeypatch, *ours).output
+    file.write_text("code\nAB12\nAB-12\n")
+    assert "names 1 codes twice" in str(run(shop, monkeypatch, *ours).exception)
+    file.write_text("AB12\n;;\n")
+    assert "code 2 is ';;'" in str(run(shop, monkeypatch, *ours).exception)
+    assert run(shop, monkeypatch, "import", "cake", "nowhere.csv", "--batch", "x").exit_code != 0
+
+
+@SQLITE
+def test_real_redemptions_are_taken_in_once_and_tie_out(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = (
+        "household,coupon,campaign,day\n1,51380041013,26,2017-01-01\n1,51380041013,26,2017-01-01\n"
+    )
+    told += "2,51380041013,26,2017-01-02\n3,,26,2017-01-02\n4,9,26,tomorrow\n"
+    file = tmp_path / "redemptions.csv.gz"
+    file.write_bytes(gzip.compress(told.encode()))
+    asked = ("import-redemptions", str(file), "--reward", "cake", "--code", "coupon")
+    asked += ("--customer", "household", "--on", "day", "--json")
+    first = run(shop, monkeypatch, *asked)
+    assert '"redemptions": 3' in first.output
+    assert '"unusable": 2' in first.output
+    assert '"redemptions": 0' in run(shop, monkeypatch, *asked).output
+    tied = "select code, count(*) as n from voucher_use join redemption using (redemption_id) "
+    tied += "where state = 'used' group by code"
+    assert [dict(row) for row in rows(shop, tied)] == [{"code": "51380041013", "n": 3}]
+    assert states(shop) == {"used": 1}
+    file.write_bytes(gzip.compress((told + "5,51380041013,26,2017-02-01\n").encode()))
+    assert '"redemptions": 1' in run(shop, monkeypatch, *asked).output
+    assert states(shop) == {"used": 1}
+    no_column = run(shop, monkeypatch, *asked[:5], "nix", *asked[6:])
+    assert no_column.exit_code != 0
