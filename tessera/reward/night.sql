@@ -26,7 +26,7 @@ inner join account as available
         and pending.owner_id = available.owner_id and available.bucket = 'available'
 inner join transfer as given on lot.lot_id = given.transfer_id
 where pending.programme = :programme and lot.activates_at <= :cutoff and lot.remaining > 0
-order by lot.activates_at, given.idem_key
+order by lot.activates_at, lot.lot_id
 limit :most
 
 -- name: activate_lots
@@ -109,7 +109,7 @@ inner join transfer as given on lot.lot_id = given.transfer_id
 where
     lot.expires_at <= :cutoff and lot.remaining > 0
     and account.programme = :programme and account.bucket = 'available'
-order by lot.expires_at, given.idem_key
+order by lot.expires_at, lot.lot_id
 limit :most
 
 -- name: expire_lots
