@@ -76,7 +76,7 @@ def held(connection: Connection, identity: Identity) -> dict[str, Rows]:
         ]
         found[table.name] = list({str(row): row for row in rows}.values())
     customers = sorted(identity.customers)
-    for name in ("account", "transfer"):
+    for name in ("account", "lot", "transfer"):
         found[name] = _select(connection, SQL[name], customers)
     hashes = [address_hash(address) for address in sorted(identity.emails | identity.phones)]
     found["suppression"] = _select(connection, SQL["suppression"], hashes)

@@ -10,6 +10,10 @@ inner join account
     on account.account_id = transfer.debit_id or account.account_id = transfer.credit_id
 where account.owner_type = 'member' and account.owner_id
 
+-- name: lot
+select lot.* from lot inner join account on account.account_id = lot.account_id
+where account.owner_type = 'member' and account.owner_id
+
 -- name: suppression
 select * from suppression where address_hash
 

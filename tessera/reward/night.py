@@ -210,6 +210,7 @@ def _review(night: Night, *, is_ending: bool) -> int:
             night.name,
             night.programme.tiers,
             on=night.ws.business_date,
+            at=night.at,
             zone=night.zone,
             after=None if is_ending else after,
         )

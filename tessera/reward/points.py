@@ -23,6 +23,16 @@ from tessera.store.store import Row
 
 SQL = queries("tessera.reward", "points.sql")
 LOCK = 7355609
+# What a transfer of each kind does to lots; those that resolve a hold find them dealt with, and those
+# that give back are followed by `restore`.
+LOTS = {
+    "grant": ("give",),
+    "owe": ("give",),
+    "hold": ("take", "apply"),
+    "redeem": ("take", "apply"),
+    "repay": ("take", "apply"),
+    "expire": ("apply",),
+}
 Reason = Literal["no_points", "unknown", "timed_out", "resolved", "nothing_left", "not_reversible"]
 
 
@@ -357,18 +367,14 @@ class Books:
         number = self.store.scalar(SQL["post"], **row)
         if number is None:  # another member's request took the key meanwhile
             raise KeyConflict(key)
-        self._move(debit_id, -amount)
-        self._move(credit_id, amount)
+        for account_id, points in ((debit_id, -amount), (credit_id, amount)):
+            self.store.run(SQL["move"], account_id=account_id, points=points)
         if kind == "expire":
             self.store.run(SQL["take_lot"], transfer_id=number, lot_id=row["lot_id"], points=amount)
-        lots.settle(self.store, number, number)
+        steps = () if row["pending_id"] else LOTS.get(kind, ())
+        for step in steps:
+            self.store.run(lots.SQL[step], first=number, last=number)
         return {**row, "transfer_id": number, "idem_key": key}
-
-    def _move(self, account_id: int, points: int) -> None:
-        """`debt` counts what a member owes, so it grows by debits."""
-        bucket = "select bucket from account where account_id = :account_id"
-        sign = -1 if self.store.scalar(bucket, account_id=account_id) == "debt" else 1
-        self.store.run(SQL["move"], account_id=account_id, points=sign * points)
 
 
 def _text(at: datetime) -> str:

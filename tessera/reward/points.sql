@@ -41,7 +41,8 @@ on conflict do nothing
 returning transfer_id
 
 -- name: move
-update account set balance = balance + :points
+-- `debt` counts what a member owes, so it grows by debits.
+update account set balance = balance + case when bucket = 'debt' then -1 else 1 end * :points
 where account_id = :account_id and balance is not null
 
 -- name: resolution

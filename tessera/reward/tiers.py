@@ -41,10 +41,17 @@ def until(tiers: Tiers, on: date) -> date:
 
 
 def review(
-    store: Connection, programme: str, tiers: Tiers, *, on: date, zone: str, after: int | None
+    store: Connection,
+    programme: str,
+    tiers: Tiers,
+    *,
+    on: date,
+    at: str,
+    zone: str,
+    after: int | None,
 ) -> int:
     """Move members up who earned since transfer `after`, or, without it, review the tiers that
-    ended before `on`; how many moved or stay for another term."""
+    ended before `on`, by what was earned before `at`; how many moved or stay for another term."""
     values = {"programme": programme}
     store.run(SQL["current"], **values)
     if after is None:
@@ -52,7 +59,7 @@ def review(
     else:
         store.run(SQL["risen"], **values, after=after)
     since = day_starts(add_months(on, -tiers.months), zone)
-    found = store.all(SQL["worth"], **values, since=since, until=day_starts(on, zone))
+    found = store.all(SQL["worth"], **values, since=since, until=at)
     moves = [move for row in found if (move := _move(tiers, row, on, is_ending=after is None))]
     store.insert_new("tier_move", pa.Table.from_pylist([values | one for one in moves], MOVE))
     for table in ("reviewed", "tier_now"):

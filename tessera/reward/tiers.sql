@@ -1,4 +1,5 @@
--- Who is in which tier; the same text runs on SQLite and PostgreSQL.
+-- Who is in which tier; the same text runs on SQLite and PostgreSQL. CROSS JOIN makes SQLite begin
+-- with the few members reviewed.
 
 -- name: current
 -- Each member's last move.
@@ -22,43 +23,59 @@ select customer_id from tier_now where tier <> '' and until < :business_date
 -- Whoever earned, or gave back, since the last night.
 create temporary table reviewed as
 select distinct account.owner_id as customer_id
-from transfer
-inner join account on account.account_id = transfer.credit_id or account.account_id = transfer.debit_id
+from transfer cross join account
 where
-    transfer.programme = :programme and transfer.transfer_id > :after
+    account.account_id in (transfer.credit_id, transfer.debit_id)
+    and account.programme = :programme and transfer.transfer_id > :after
     and transfer.kind in ('earn', 'adjust', 'merge') and account.owner_type = 'member'
 
 -- name: worth
--- What each earned within the window, less what was taken back; goods and favours do not count. What
--- somebody earned who was found to be another member counts for the other.
+-- What each earned within the window, less what was taken back; favours do not count. What somebody
+-- earned who was found to be another member counts for the other.
+with kin as (
+    select customer_id, customer_id as owner_id from reviewed
+    union all
+    select reviewed.customer_id, points_merge.customer_id
+    from reviewed cross join points_merge
+    where
+        points_merge.into_customer_id = reviewed.customer_id and points_merge.programme = :programme
+),
+
+holding as (
+    select kin.customer_id, account.account_id
+    from kin cross join account
+    where
+        account.owner_id = kin.owner_id and account.programme = :programme
+        and account.owner_type = 'member' and account.bucket in ('available', 'pending')
+),
+
+leg as (
+    select holding.customer_id, transfer.amount as points, transfer.kind, transfer.effective_at
+    from holding cross join transfer
+    where transfer.credit_id = holding.account_id
+    union all
+    select holding.customer_id, -transfer.amount, transfer.kind, transfer.effective_at
+    from holding cross join transfer
+    where transfer.debit_id = holding.account_id
+),
+
+earned as (
+    select customer_id, cast(sum(points) as bigint) as points
+    from leg
+    where
+        kind in ('earn', 'adjust', 'clawback')
+        and effective_at >= :since and effective_at < :until
+    group by customer_id
+)
+
 select
     reviewed.customer_id,
     coalesce(tier_now.tier, '') as tier,
     tier_now.business_date,
     tier_now.position,
-    coalesce((
-        select cast(sum(case when transfer.credit_id = account.account_id then transfer.amount
-            else -transfer.amount end) as bigint)
-        from account
-        inner join transfer
-            on
-                transfer.credit_id = account.account_id or transfer.debit_id = account.account_id
-        where
-            account.programme = :programme and account.owner_type = 'member'
-            and (
-                account.owner_id = reviewed.customer_id
-                or account.owner_id in (
-                    select points_merge.customer_id from points_merge
-                    where
-                        points_merge.programme = :programme
-                        and points_merge.into_customer_id = reviewed.customer_id
-                )
-            )
-            and account.bucket in ('available', 'pending')
-            and transfer.kind in ('earn', 'adjust', 'clawback')
-            and transfer.effective_at >= :since and transfer.effective_at < :until
-    ), 0) as qualifying
+    coalesce(earned.points, 0) as qualifying
 from reviewed
+left join earned on reviewed.customer_id = earned.customer_id
 left join tier_now on reviewed.customer_id = tier_now.customer_id
 left join points_merge as gone
     on reviewed.customer_id = gone.customer_id and gone.programme = :programme

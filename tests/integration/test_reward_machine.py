@@ -370,7 +370,7 @@ def prove(store: Store, home: Any, **how: Any) -> None:
 
 @BOTH_STORES
 def test_the_ledger_agrees_with_a_plain_model_after_every_step(store: Store, tmp_path: Any) -> None:
-    prove(store, tmp_path, max_examples=4, stateful_step_count=30, phases=QUICK)
+    prove(store, tmp_path, max_examples=3, stateful_step_count=25, phases=QUICK)
 
 
 @pytest.mark.proof

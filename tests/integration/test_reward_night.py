@@ -232,6 +232,12 @@ def test_row_25_a_tier_begins_exactly_at_its_limit_on_the_very_first_purchase(
     assert [name for name, _ in tier(shop)] == reached
 
 
+def test_what_was_earned_this_morning_counts_at_noon(shop: Workspace) -> None:
+    club(shop, tiers={"levels": LEVELS})
+    night(shop, "2026-03-02T12:00", line("t", "ann", 1000, sold_at="2026-03-02T09:00"))
+    assert tier(shop) == [("silver", "reached")]
+
+
 @pytest.mark.parametrize(
     ("downgrade", "story"),
     [

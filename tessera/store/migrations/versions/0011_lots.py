@@ -21,6 +21,7 @@ INDEXES = (
     "create index lot_by_account on lot (account_id) where remaining > 0",
     "create index lot_due on lot (expires_at) where remaining > 0 and expires_at is not null",
     "create index lot_endless on lot (lot_id) where remaining > 0 and expires_at is null",
+    "create index points_merge_into on points_merge (programme, into_customer_id)",
     "create index lot_pending on lot (activates_at) where activates_at is not null",
 )
 # What a member held before there were lots is one lot, which never expires by itself. A lot is
