@@ -98,3 +98,24 @@ def _parameters(found: Any) -> list[dict[str, object]]:
         for model, parameters in found.parameters.items()
         for name, number in parameters.items()
     ]
+
+
+@evaluate.command()
+def recommend(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON with history and next.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Recommend ten items to each customer from the baskets so far, and compare with the next one.
+
+    Example: tessera know evaluate recommend baskets.json --json
+    """
+    from tessera.know.recommend import evaluate as judge
+
+    found = judge(file)
+    if as_json:
+        print_json(found.as_json())
+        return
+    rows = {"recommended": found.measures, **found.baselines}
+    print_table([{"list": name, **measures} for name, measures in rows.items()])
+    typer.echo(f"\n{found.customers:,} customers, {found.items:,} items; {found.parameters}")

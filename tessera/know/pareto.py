@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln, hyp2f1  # type: ignore[import-untyped]
+from scipy.special import gammaln, hyp2f1
 
 from tessera.know.fitting import Fit, Floats, maximise
 from tessera.know.history import History

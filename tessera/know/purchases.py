@@ -87,7 +87,7 @@ class Purchases:
         days = (end - self.first).days + 1
         repeats = np.bincount(
             _plain(ago["ago"]).astype(int), _plain(ago["purchases"]).astype(float), days
-        )
+        ).astype(float)
         gaps = self._connection.execute(SQL["squeezed_gaps"], [end]).fetchall()[0]
         x, last, first = (_plain(found[name]) for name in ("x", "since_last", "since_first"))
         return Customers(

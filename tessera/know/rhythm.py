@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betainc, betaln, gammaln, logsumexp, xlogy  # type: ignore[import-untyped]
+from scipy.special import betainc, betaln, gammaln, logsumexp, xlogy
 
 from tessera.know.fitting import Fit, Floats, maximise
 from tessera.know.history import History
