@@ -119,3 +119,100 @@ def recommend(
     rows = {"recommended": found.measures, **found.baselines}
     print_table([{"list": name, **measures} for name, measures in rows.items()])
     typer.echo(f"\n{found.customers:,} customers, {found.items:,} items; {found.parameters}")
+
+
+@evaluate.command()
+def uplift(
+    file: FileArgument,
+    *,
+    treatment: Annotated[str, typer.Option(help="The column that says what was done.")],
+    control: Annotated[str, typer.Option(help="Its value for those left alone.")],
+    outcome: Annotated[str, typer.Option(help="The column with 1 for who did what was hoped.")],
+    treated: Annotated[
+        str | None, typer.Option(help="The other value, where there are several.")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(help="Columns not to learn from: keys, and what came after; by commas."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn whom a randomised campaign moved, and how well that ranks people it has not seen.
+
+    Example: tessera know evaluate uplift campaign.csv --treatment arm --control none --outcome visit --ignore id,spend
+    """
+    from tessera.know.people import Arms
+    from tessera.know.uplift import evaluate as judge
+
+    ignored = [name.strip() for one in ignore or [] for name in one.split(",") if name.strip()]
+    found = judge(file, Arms(treatment, control, treated), outcome, ignored)
+    print_json(found) if as_json else _show_uplift(found)
+
+
+def _show_uplift(found: Any) -> None:
+    names = [*found.qini["per_learner"], *found.qini["baselines"]]
+    print_table([_uplift_row(found, name) for name in names])
+    low, high = found.average_effect_interval
+    typer.echo(f"\nAverage effect {found.average_effect:.4f} (95 % {low:.4f} to {high:.4f}).")
+    typer.echo("Expected outcome per person, by policy:\n")
+    print_table(
+        [{"policy": name, "mean": p["mean"], "sd": p["sd"]} for name, p in found.policies.items()]
+    )
+
+
+def _uplift_row(found: Any, name: str) -> dict[str, object]:
+    def of(measure: dict[str, Any]) -> dict[str, Any]:
+        return dict({**measure["per_learner"], **measure["baselines"]}[name])
+
+    ranked, top = of(found.qini), of(found.uplift_at_30)
+    return {
+        "learner": name,
+        "qini": ranked["mean"],
+        "sd": ranked["sd"],
+        "95 % of the mean": "{} to {}".format(*ranked["interval"]),
+        "uplift at 30 %": top["mean"],
+        "its sd": top["sd"],
+    }
+
+
+@evaluate.command()
+def lift(
+    file: FileArgument,
+    *,
+    treatment: Annotated[str, typer.Option(help="The arms' column.")] = "treatment",
+    control: Annotated[str, typer.Option(help="The value of the control group.")] = "control",
+    outcome: Annotated[str, typer.Option(help="What is compared, such as spending.")] = "outcome",
+    before: Annotated[
+        str | None, typer.Option(help="Spending before the campaign, to narrow the intervals.")
+    ] = None,
+    planned: Annotated[
+        int, typer.Option(min=60, help="How many people there will be; before the first look.")
+    ] = 10_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare each arm of a campaign with its control group; one row per person.
+
+    Example: tessera know evaluate lift campaign.csv --outcome spend --before spend_before
+    """
+    from tessera.know.lift import evaluate as judge
+
+    found = judge(file, (treatment, outcome), control, before, planned)
+    if as_json:
+        print_json(found)
+        return
+    print_table([_lift_row(one) for one in found.arms])
+    typer.echo(f"\nWinner: {found.winner or 'none'}; {found.why}.")
+
+
+def _lift_row(one: Any) -> dict[str, object]:
+    return {
+        "arm": one.arm,
+        "people": one.people,
+        "control": one.people_against,
+        "difference": round(one.difference, 4),
+        "95 %": "{:.4f} to {:.4f}".format(*one.interval),
+        "always": "{:.4f} to {:.4f}".format(*one.always),
+        "p": round(one.p, 4),
+        "variance less by": f"{one.variance_reduction:.0%}",
+        "in total": round(one.in_total, 2),
+    }

@@ -69,7 +69,7 @@ def recommend(baskets: Baskets, taste: Taste, top: int = TOP) -> Ints:
     """The `top` items of each customer, best first; -1 where there are no more."""
     weight = taste.decay ** baskets.age.astype(float)
     everybodys = taste.popularity / max(baskets.customers, 1)
-    popular: Floats = np.bincount(baskets.item, weight, baskets.items) * everybodys
+    popular = np.asarray(np.bincount(baskets.item, weight, baskets.items) * everybodys, float)
     shelf = np.argsort(-popular, kind="stable")[:SHELF]
     chunks = _chunks(baskets, weight, popular, shelf, top)
     return np.vstack([np.full((0, top), -1), *chunks])
