@@ -45,7 +45,7 @@ def load(path: Path, arms: Arms, outcome: str, ignore: Sequence[str]) -> People:
     keep = f"where cast({table.quoted(arms.treatment)} as varchar) in (?, ?)"
     rows = connection.execute(
         f"select * exclude (_row) from given {keep}", [arms.control, treated]
-    ).fetch_arrow_table()
+    ).to_arrow_table()
     told = np.array([str(one) == treated for one in rows[arms.treatment].to_pylist()], float)
     bought = _binary(path, outcome, rows[outcome].to_pylist())
     if min(told.sum(), (1 - told).sum()) < FEWEST:
