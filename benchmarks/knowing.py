@@ -51,7 +51,7 @@ def value(home: Path) -> dict[str, Any]:
     }
 
 
-def recommendations(home: Path) -> dict[str, Any]:
+def recommendations(_home: Path) -> dict[str, Any]:
     from tessera.know.baskets import recommend, tune
 
     baskets = made_baskets()
