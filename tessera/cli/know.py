@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tessera.cli.options import JsonOption, print_json, print_table
+from tessera.cli.options import AsOfOption, HomeOption, JsonOption, print_json, print_table
 
 know = typer.Typer(help="Value, the next basket, uplift and lift: how well they are known.")
 evaluate = typer.Typer(help="Try the models of the nightly run on a file of your own.")
@@ -30,6 +30,26 @@ class TimeUnit(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add `know`."""
     app.add_typer(know, name="know")
+
+
+@know.command()
+def score(as_of: AsOfOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Write each customer's purchases to come and recommendations, from the published marts.
+
+    Example: tessera know score --as-of 2026-03-31
+    """
+    from tessera.know.scores import score as learn
+    from tessera.workspace import open_workspace
+
+    ws = open_workspace(as_of, home=home)
+    found = learn(ws)
+    if as_json:
+        print_json(found)
+        return
+    typer.echo(
+        f"{found.customers:,} customers, {found.expected_purchases:,.0f} purchases expected in the next "
+        f"{found.horizon_days} days ({found.model}); {found.recommendations:,} recommendations: {ws.home.know}"
+    )
 
 
 @evaluate.command()

@@ -35,6 +35,7 @@ class Columns:
 class Customers:
     """Who bought up to a day: their histories, and what they did in the days after."""
 
+    ids: NDArray[Any]
     calendar: Calendar
     actual: Floats  # purchases
     mean_amount: Floats  # of the repeat purchases
@@ -48,36 +49,14 @@ class Customers:
 
 
 class Purchases:
-    """One file's purchases; read once, summed up as of several days."""
+    """Purchases by day, in a connection that has them as `days`; summed up as of several days."""
 
-    def __init__(self, path: Path, columns: Columns) -> None:
-        self.path = path
-        self._connection = duckdb.connect()
-        self._read(columns)
-        span = self._connection.sql(SQL["span"]).fetchall()[0]
-        self.first, self.last, self.without_customer, self.returns = span
+    def __init__(self, connection: duckdb.DuckDBPyConnection, where: object) -> None:
+        self._connection = connection
+        self.where = where
+        self.first, self.last = connection.sql(SQL["span"]).fetchall()[0]
         if self.first is None:
-            raise BadInput(f"{path}: no row has a customer and an amount of 0 or more.")
-
-    def _read(self, columns: Columns) -> None:
-        connection = self._connection
-        names = {"customer": columns.customer, "date": columns.date, "amount": columns.amount}
-        table.load(connection, self.path, names.values())
-        parsed = _parsed(table.quoted(columns.date), columns.date_format)
-        text = SQL["typed"].replace("$parsed", parsed)
-        for word, name in names.items():
-            text = text.replace(f"${word}", table.quoted(name))
-        try:
-            connection.execute(text)
-        except duckdb.InvalidInputException:
-            raise BadInput(
-                f"--date-format '{columns.date_format}' is not one; say '%d/%m/%Y'."
-            ) from None
-        for row, field, value in connection.sql(SQL["unreadable"]).fetchall():
-            kind = {"$date": (columns.date, "a date; write 2026-03-31 or give --date-format")}
-            name, what = kind.get(field, (columns.amount, "a number; write 12.50"))
-            raise BadInput(f"{self.path}: row {row}: '{name}' is '{value}', which is not {what}.")
-        connection.execute(SQL["days"])
+            raise BadInput(f"{where}: no row has a customer and an amount of 0 or more.")
 
     def upto(self, end: date, until: date) -> Customers:
         """Everybody who had bought by `end`, and what they did after it up to `until`."""
@@ -91,12 +70,41 @@ class Purchases:
         gaps = self._connection.execute(SQL["squeezed_gaps"], [end]).fetchall()[0]
         x, last, first = (_plain(found[name]) for name in ("x", "since_last", "since_first"))
         return Customers(
+            _plain(found["customer_id"]),
             calendar(x, last, first, repeats),
             _plain(found["actual"]).astype(float),
             _plain(found["mean_amount"]).astype(float),
             _plain(found["actual_amount"]).astype(float),
             *gaps,
         )
+
+
+def read(path: Path, columns: Columns) -> tuple[Purchases, dict[str, int]]:
+    """The purchases of a file, and how many of its rows are none."""
+    connection = duckdb.connect()
+    names = {"customer": columns.customer, "date": columns.date, "amount": columns.amount}
+    table.load(connection, path, names.values())
+    text = SQL["typed"].replace("$parsed", _parsed(table.quoted(columns.date), columns.date_format))
+    for word, name in names.items():
+        text = text.replace(f"${word}", table.quoted(name))
+    try:
+        connection.execute(text)
+    except duckdb.InvalidInputException:
+        raise BadInput(
+            f"--date-format '{columns.date_format}' is not one; say '%d/%m/%Y'."
+        ) from None
+    _refuse_unreadable(connection, path, columns)
+    connection.execute(SQL["days"])
+    nobodys, returns = connection.sql(SQL["left_out"]).fetchall()[0]
+    left_out = {"without_customer": nobodys, "negative_amount": returns}
+    return Purchases(connection, path), left_out
+
+
+def _refuse_unreadable(connection: duckdb.DuckDBPyConnection, path: Path, columns: Columns) -> None:
+    for row, field, value in connection.sql(SQL["unreadable"]).fetchall():
+        kind = {"$date": (columns.date, "a date; write 2026-03-31 or give --date-format")}
+        name, what = kind.get(field, (columns.amount, "a number; write 12.50"))
+        raise BadInput(f"{path}: row {row}: '{name}' is '{value}', which is not {what}.")
 
 
 def _plain(column: Any) -> NDArray[Any]:

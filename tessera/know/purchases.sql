@@ -35,10 +35,45 @@ group by customer_id, day
 -- name: span
 select
     min(day),
-    max(day),
-    (select count(*) from typed where customer_id is null),
-    (select count(*) from typed where customer_id is not null and amount < 0)
+    max(day)
 from days
+
+-- name: left_out
+select
+    count(*) filter (customer_id is null),
+    count(*) filter (customer_id is not null and amount < 0)
+from typed
+
+-- name: published_days
+-- The same from the marts: sales before an instant, by the shop's calendar, in minor units.
+create temp table days as
+select
+    customer_id,
+    cast(timezone($zone, timezone('UTC', sold_at)) as date) as day,
+    sum(amount) as amount
+from transactions
+where customer_id is not null and kind = 'sale' and amount >= 0 and sold_at < $as_of
+group by customer_id, day
+
+-- name: baskets
+-- Every product of every day, with how many of the customer's days ago (0 is the last).
+select
+    dense_rank() over (order by customer_id) - 1 as customer,
+    dense_rank() over (order by product_id) - 1 as item,
+    dense_rank() over (partition by customer_id order by day desc) - 1 as age,
+    customer_id,
+    product_id,
+    datediff('day', day, $today) as days_ago
+from (
+    select distinct
+        customer_id,
+        product_id,
+        cast(timezone($zone, timezone('UTC', sold_at)) as date) as day
+    from transactions
+    where customer_id is not null and product_id is not null
+        and kind = 'sale' and amount >= 0 and sold_at < $as_of
+)
+order by customer
 
 -- name: customers
 -- One row per customer who bought in the calibration; amounts are the mean of the repeat purchases.
@@ -47,6 +82,7 @@ with first as (
 )
 
 select
+    customer_id,
     count(*) filter (day > first_day and day <= ?) as x,
     datediff('day', max(day) filter (day <= ?), cast(? as date)) as since_last,
     datediff('day', any_value(first_day), cast(? as date)) as since_first,

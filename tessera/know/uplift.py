@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tessera.know.fitting import Floats
 from tessera.know.learners import LEARNERS, response

@@ -13,7 +13,7 @@ from tessera.errors import BadInput
 from tessera.know import spend
 from tessera.know.fitting import Fit, Floats, Z
 from tessera.know.forecast import MOST_ROWS, Forecast, Question, forecast
-from tessera.know.purchases import Columns, Customers, Purchases
+from tessera.know.purchases import Columns, Customers, Purchases, read
 from tessera.know.rhythm import Rhythm
 
 UNITS = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12}
@@ -48,7 +48,7 @@ def evaluate(
     """Learn from `path` up to `calibration_end`, and compare with what came up to `holdout_end`."""
     if holdout_end <= calibration_end:
         raise BadInput(f"--holdout-end {holdout_end} must lie after {calibration_end}.")
-    purchases = Purchases(path, columns)
+    purchases, left_out = read(path, columns)
     _refuse_outside(purchases, calibration_end)
     asked = Question(
         purchases.upto,
@@ -58,28 +58,29 @@ def evaluate(
         UNITS[time_unit],
     )
     known = purchases.upto(calibration_end, holdout_end)
-    return _report(asked, known, purchases, holdout_end, time_unit)
+    return _report(asked, known, (holdout_end, time_unit), left_out)
 
 
 def _refuse_outside(purchases: Purchases, end: date) -> None:
     if not purchases.first <= end < purchases.last:
         raise BadInput(
-            f"{purchases.path}: purchases go from {purchases.first} to {purchases.last}; "
+            f"{purchases.where}: purchases go from {purchases.first} to {purchases.last}; "
             f"choose a --calibration-end between them, not {end}."
         )
 
 
 def _report(
-    asked: Question, known: Customers, purchases: Purchases, until: date, time_unit: str
+    asked: Question, known: Customers, told: tuple[date, str], left_out: dict[str, int]
 ) -> ValueReport:
+    until, time_unit = told
     found = forecast(asked, known)
     plain, usual = _plain(asked, known)
-    worth, amounts = _spend(known)
+    worth, amounts = worths(known)
     fits = {"bg_nbd": plain, **found.fits} | ({"gamma_gamma": worth} if worth else {})
     return ValueReport(
         model=found.model,
         customers=len(known.actual),
-        calibration=(str(purchases.first), str(asked.end)),
+        calibration=(str(asked.first), str(asked.end)),
         holdout=(str(asked.end), str(until)),
         **_errors(found.expected, known.actual),
         interval=_interval(found, known),
@@ -91,10 +92,7 @@ def _report(
         intervals={name: one.intervals for name, one in fits.items()},
         level=found.level,
         time_unit=time_unit,
-        left_out={
-            "without_customer": purchases.without_customer,
-            "negative_amount": purchases.returns,
-        },
+        left_out=left_out,
     )
 
 
@@ -106,7 +104,7 @@ def _plain(asked: Question, known: Customers) -> tuple[Fit, Floats]:
     return fitted, expected[known.calendar.inverse]
 
 
-def _spend(known: Customers) -> tuple[Fit | None, Floats]:
+def worths(known: Customers) -> tuple[Fit | None, Floats]:
     """The Gamma-Gamma model, and the amount that each customer's next purchase is expected to have."""
     x, mean = known.x, known.mean_amount
     rows = np.flatnonzero((x > 0) & (mean > 0))
