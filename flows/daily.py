@@ -12,6 +12,7 @@ from prefect import flow, tags
 from flows.artifacts import publish
 from flows.decide import decide
 from flows.hear import hear
+from flows.know import know
 from flows.land import land
 from flows.model import model
 from flows.report import report
@@ -40,6 +41,7 @@ def daily(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
         run.stage("land", engine_rows, **day)
         run.stage("validate", validate, **day)
         run.stage("model", model, **day)
+        run.stage("know", know, **day)
         run.stage("reward", reward, **day)
         run.stage("decide", decide, **day)
         run.stage("send", send, **day)

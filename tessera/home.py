@@ -51,6 +51,11 @@ class Home:
         return self.root / "store.sqlite"
 
     @property
+    def know(self) -> Path:
+        """What was learned of each customer: know/scores.parquet, know/recommendations.parquet."""
+        return self.root / "know"
+
+    @property
     def decisions(self) -> Path:
         """Append-only decisions: decisions/date=YYYY-MM-DD/<campaign>.parquet."""
         return self.root / "decisions"

@@ -23,6 +23,7 @@ MODULES = [
         "campaign",
         "person",
         "audit",
+        "know",
         "ledger",
         "voucher",
         "till",

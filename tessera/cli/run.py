@@ -18,7 +18,7 @@ def run(
         str | None, typer.Option(help="file, smtp or sendgrid (default TESSERA_MESSENGER).")
     ] = None,
 ) -> None:
-    """Run the whole day: hear, land, validate, model, reward, decide, send, report.
+    """Run the whole day: hear, land, validate, model, know, reward, decide, send, report.
 
     Running the same day twice changes nothing. What `tessera land` brought in is what it runs on.
 

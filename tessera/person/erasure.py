@@ -212,7 +212,7 @@ def _forget_files(ws: Workspace, journal: Journal) -> None:
     with ws.store.write() as connection:
         files.recount(ws.home, connection)
     files.forget_warehouse(ws.home)
-    for name in ("preview", "exports", "tmp", "dbt/spill"):
+    for name in ("preview", "exports", "tmp", "dbt/spill", "know"):
         shutil.rmtree(ws.home.root / name, ignore_errors=True)
 
 

@@ -18,6 +18,7 @@ WHAT = {
     "land": "{rows_landed:,} rows landed so far",
     "validate": "{quarantined:,} rows in quarantine, {files_judged:,} files judged now",
     "model": "{models_built:,} models: {lines:,} lines, {baskets:,} baskets, {customers:,} customers",
+    "know": "{customers:,} customers scored, {recommendations:,} recommendations",
     "reward": "{points_posted:,} points posted",
     "decide": "{planned:,} of {candidates:,} candidates planned",
     "send": "{accepted:,} messages accepted",

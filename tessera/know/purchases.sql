@@ -1,0 +1,117 @@
+-- name: typed
+-- Parameters are replaced by column names; text that is no date or no number is kept to be shown.
+create temp table typed as
+select
+    _row,
+    nullif(trim(cast($customer as varchar)), '') as customer_id,
+    cast($date as varchar) as date_text,
+    $parsed as purchased_at,
+    cast($amount as varchar) as amount_text,
+    try_cast(cast($amount as varchar) as double) as amount
+from given
+
+-- name: unreadable
+select
+    _row,
+    case when purchased_at is null then '$date' else '$amount' end as field,
+    coalesce(case when purchased_at is null then date_text else amount_text end, '') as value
+from typed
+where customer_id is not null
+    and (purchased_at is null or amount is null or not isfinite(amount))
+order by _row
+limit 1
+
+-- name: days
+-- A day's purchases are one, its amounts together; what was brought back is no purchase.
+create temp table days as
+select
+    customer_id,
+    cast(purchased_at as date) as day,
+    sum(amount) as amount
+from typed
+where customer_id is not null and amount >= 0
+group by customer_id, day
+
+-- name: span
+select
+    min(day),
+    max(day)
+from days
+
+-- name: left_out
+select
+    count(*) filter (customer_id is null),
+    count(*) filter (customer_id is not null and amount < 0)
+from typed
+
+-- name: published_days
+-- The same from the marts: sales before an instant, by the shop's calendar, in minor units.
+create temp table days as
+select
+    customer_id,
+    cast(timezone($zone, timezone('UTC', sold_at)) as date) as day,
+    sum(amount) as amount
+from transactions
+where customer_id is not null and kind = 'sale' and amount >= 0 and sold_at < $as_of
+group by customer_id, day
+
+-- name: baskets
+-- Every product of every day, with how many of the customer's days ago (0 is the last).
+select
+    dense_rank() over (order by customer_id) - 1 as customer,
+    dense_rank() over (order by product_id) - 1 as item,
+    dense_rank() over (partition by customer_id order by day desc) - 1 as age,
+    customer_id,
+    product_id,
+    datediff('day', day, $today) as days_ago
+from (
+    select distinct
+        customer_id,
+        product_id,
+        cast(timezone($zone, timezone('UTC', sold_at)) as date) as day
+    from transactions
+    where customer_id is not null and product_id is not null
+        and kind = 'sale' and amount >= 0 and sold_at < $as_of
+)
+order by customer
+
+-- name: customers
+-- One row per customer who bought in the calibration; amounts are the mean of the repeat purchases.
+with first as (
+    select customer_id, min(day) as first_day from days group by customer_id
+)
+
+select
+    customer_id,
+    count(*) filter (day > first_day and day <= ?) as x,
+    datediff('day', max(day) filter (day <= ?), cast(? as date)) as since_last,
+    datediff('day', any_value(first_day), cast(? as date)) as since_first,
+    count(*) filter (day > ? and day <= ?) as actual,
+    coalesce(avg(amount) filter (day > first_day and day <= ?), 0) as mean_amount,
+    coalesce(sum(amount) filter (day > ? and day <= ?), 0) as actual_amount
+from days
+inner join first using (customer_id)
+where first_day <= ?
+group by customer_id
+order by customer_id
+
+-- name: repeats_ago
+with first as (
+    select customer_id, min(day) as first_day from days group by customer_id
+)
+
+select datediff('day', day, cast($end as date)) as ago, count(*) as purchases
+from days
+inner join first using (customer_id)
+where day > first_day and day <= $end
+group by ago
+
+-- name: squeezed_gaps
+-- The part of the likelihood that depends on how regular gaps are, beside what a history says.
+with gaps as (
+    select datediff('day', lag(day) over (partition by customer_id order by day), day) as gap
+    from days
+    where day <= ?
+)
+
+select coalesce(sum(ln(gap)), 0), count(gap) from gaps where gap > 0

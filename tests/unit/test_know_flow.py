@@ -1,0 +1,34 @@
+"""The know stage never stops a day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tessera.testing import line, publish, workspace
+
+
+def told(home: Path) -> dict[str, object]:
+    from flows.know import know
+
+    return dict(know.fn(as_of="2026-03-31", home=str(home)))
+
+
+def test_a_young_shop_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "home")
+    publish(ws, transactions=[line("t", "c", 900)])
+    found = told(ws.home.root)
+    assert found["customers"] == 0
+    assert "too few to learn from" in str(found["skipped"])
+
+
+def test_a_fault_is_told_without_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError("customer c000017")
+
+    monkeypatch.setattr("flows.know.score", broken)
+    assert told(tmp_path / "home")["skipped"] == "failed: ZeroDivisionError"
+    assert capsys.readouterr().err == "know: ZeroDivisionError\n"
