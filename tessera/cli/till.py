@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
 def key(
     store: Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")],
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a key for a store's tills and print it, this once: only its hash is kept.
 
@@ -33,7 +34,7 @@ def key(
     with ws.store.write() as connection:
         made = books.make(connection, store, clock.now())
         audit.record(ws, connection, "make till key", f"store {store}", key=made.split("_")[1])
-    typer.echo(made)
+    print_json({"store": store, "key": made}) if as_json else typer.echo(made)
 
 
 def keys(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -52,6 +53,7 @@ def keys(home: HomeOption = None, as_json: JsonOption = False) -> None:
 def revoke(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The id that 'till keys' shows.")],
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Have a key open nothing any more, within five seconds.
 
@@ -65,6 +67,8 @@ def revoke(
     with ws.store.write() as connection:
         books.revoke(connection, key, clock.now())
         audit.record(ws, connection, "revoke till key", f"key {key}")
+    if as_json:
+        print_json({"revoked": key})
 
 
 def openapi(home: HomeOption = None) -> None:

@@ -40,6 +40,7 @@ def make(
         Path | None, typer.Option(help="Also write the codes to this file, to be printed.")
     ] = None,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make codes nobody can guess. Killed, it has made none.
 
@@ -59,7 +60,8 @@ def make(
         audit.record(ws, connection, "make vouchers", f"reward {reward}", batch=batch, codes=count)
         if to:
             pool.write_codes(to, made)
-    typer.echo(f"{count:,} codes of '{reward}' are made.")
+    said = {"reward": reward, "batch": batch, "codes": count}
+    print_json(said) if as_json else typer.echo(f"{count:,} codes of '{reward}' are made.")
 
 
 def import_codes(
@@ -68,6 +70,7 @@ def import_codes(
     *,
     batch: Batch,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Take somebody else's codes into a reward's pool; those that are there already stay.
 
@@ -81,7 +84,10 @@ def import_codes(
     with ws.store.write() as connection:
         new = pool.add(connection, reward, terms, found, batch=batch, at=clock.now())
         audit.record(ws, connection, "import vouchers", f"reward {reward}", batch=batch, codes=new)
-    typer.echo(f"{new:,} codes of '{reward}' are new, {len(found) - new:,} were there.")
+    if as_json:
+        print_json({"reward": reward, "batch": batch, "new": new, "codes": len(found)})
+    else:
+        typer.echo(f"{new:,} codes of '{reward}' are new, {len(found) - new:,} were there.")
 
 
 def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -128,6 +134,7 @@ def show(
 def withdraw(
     codes: Annotated[list[str], typer.Argument(metavar="CODE…", help="Codes.")],
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Have codes be worth nothing from now on.
 
@@ -142,7 +149,10 @@ def withdraw(
     with ws.store.write() as connection:
         gone = pool.withdraw(connection, [tidy(code) for code in codes], clock.now())
         audit.record(ws, connection, "withdraw vouchers", "vouchers", codes=gone)
-    typer.echo(f"{gone} of {len(codes)} codes were worth something until now.")
+    if as_json:
+        print_json({"withdrawn": gone, "codes": len(codes)})
+    else:
+        typer.echo(f"{gone} of {len(codes)} codes were worth something until now.")
 
 
 def import_redemptions(

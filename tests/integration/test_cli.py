@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,18 @@ HEAVY = {
     "sqlalchemy",
     "jinja2",
 }
-WITHOUT_HOME = {"campaign schema", "programme schema", "fake-provider", "make-shop"}  # know of none
+ON_FILES = {f"know evaluate {what}" for what in ("value", "recommend", "uplift", "lift")}
+WITHOUT_HOME = {
+    "campaign schema",
+    "programme schema",
+    "fake-provider",
+    "make-shop",
+    *ON_FILES,
+}  # know of none
 WITHOUT_JSON = {
     "campaign schema",
     "programme schema",
+    "till openapi",
     "fake-provider",
     "up",
     "web",
@@ -36,15 +45,15 @@ WITHOUT_JSON = {
 
 def commands() -> dict[str, Any]:
     """Every command and sub-command by what is typed, such as 'quarantine list'."""
-    found: dict[str, Any] = {}
-    root: Any = typer.main.get_command(app)
-    for name, command in root.commands.items():
-        subcommands = getattr(command, "commands", None)
-        if subcommands is None:
-            found[name] = command
-        else:
-            found |= {f"{name} {sub}": inner for sub, inner in subcommands.items()}
-    return found
+    return dict(below("", typer.main.get_command(app)))
+
+
+def below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield name, command
+    for word, one in (inner or {}).items():
+        yield from below(f"{name} {word}".strip(), one)
 
 
 COMMANDS = commands()

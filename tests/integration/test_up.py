@@ -29,7 +29,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 TESSERA = str(Path(sys.executable).with_name("tessera"))
 SERVING = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from flows import server
 from tessera.workspace import open_workspace
 with server.serving(open_workspace(home=sys.argv[1]), say=print):

@@ -56,6 +56,7 @@ def test_the_ledger_keeps_who_what_when_where_and_the_words(ws: Workspace) -> No
         "origin": "sign-up",
         "wording_version": "email-2026-01/fa",
         "proof": '{"asked_at": "2026-03-30"}',
+        "noted_at": None,
     }
 
 
