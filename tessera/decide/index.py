@@ -127,6 +127,7 @@ def _write(week: Week, *, memory: str, spill: Path) -> None:
 def _copy(files: list[str], target: Path, *, memory: str, spill: Path) -> int:
     """The rows of `files`, sorted, a folder per bucket below `target`; how many buckets."""
     # One thread writes one file per bucket, in order.
+    spill.parent.mkdir(exist_ok=True)
     spilled = {"memory_limit": memory, "temp_directory": str(spill)}
     with duckdb.connect(config={"threads": 1, **spilled}) as connection:
         connection.read_parquet(files, union_by_name=True).create_view("kept")

@@ -52,8 +52,9 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB, in UTC, where every published mart is a view of its own name."""
     snapshot = current(home)
-    spill = str(home.root / "tmp" / f"marts-{os.getpid()}")  # DuckDB makes it, and takes it away
-    connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": spill})
+    spill = home.root / "tmp" / f"marts-{os.getpid()}"  # DuckDB makes it, and takes it away,
+    spill.parent.mkdir(exist_ok=True)  # but makes one folder only
+    connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(spill)})
     connection.execute("set TimeZone = 'UTC'")  # loads ICU, which as a config key it cannot
     if threads:
         connection.execute(f"set threads = {threads}")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from tessera.decide.decisions import Question, find
 from tessera.decide.reasons import Reason, sentence
 from tessera.errors import BadInput
 from tessera.testing import workspace
+from tessera.warehouse import marts
 from tessera.workspace import Workspace
 from tests import decide_model
 from tests.conftest import BOTH_STORES
@@ -619,3 +621,16 @@ def test_the_shops_day_begins_in_its_own_zone(tmp_path: Path) -> None:
     decide(shop)
     (row,) = outbox(shop)
     assert (row["business_date"], row["send_at"]) == ("2026-03-31", "2026-03-31T08:00:00+00:00")
+
+
+def test_what_does_not_fit_into_memory_goes_to_disk_in_a_home_that_never_had_to(
+    shop: Workspace,
+) -> None:
+    """DuckDB makes the folder it spills into, but not the one above it."""
+    people(shop, "ann")
+    assert not (shop.home.root / "tmp").exists()
+    with closing(marts.connect(shop.home, memory="50MB", threads=1)) as duck:
+        duck.execute(
+            "create temp table much as select md5(i::varchar) as it from range(3000000) as t (i)"
+        )
+        assert duck.execute("select count(distinct it) from much").fetchall() == [(3_000_000,)]
