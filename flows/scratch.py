@@ -16,6 +16,7 @@ import yaml
 from tessera.decide import campaigns, policy
 from tessera.home import Home
 from tessera.land.land import ENGINE
+from tessera.quoting import literal
 from tessera.store import Connection, Store, queries
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
@@ -121,8 +122,8 @@ def write_reachable(ws: Workspace, folder: Path) -> int:
         people = int(duck.execute(SQL["reachable_people"]).fetchall()[0][0])
         names = {}
         for feed, query in feeds.items():
-            target = str(folder / f"{feed}.parquet").replace("'", "''")
-            duck.execute(f"copy ({SQL[query]}) to '{target}' (format parquet)")
+            target = literal(str(folder / f"{feed}.parquet"))
+            duck.execute(f"copy ({SQL[query]}) to {target} (format parquet)")
             names[feed] = [column[0] for column in duck.execute(SQL[query]).description or ()]
     _write_mapping(ws, names)
     return people

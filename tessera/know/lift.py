@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from tessera import quoting
 from tessera.errors import BadInput
 from tessera.know import table
 from tessera.know.fitting import Floats, Z
@@ -162,7 +163,7 @@ def _load(
 ) -> dict[str, tuple[Floats, Floats]]:
     connection = duckdb.connect()
     table.load(connection, path, [*columns, *([before] if before else [])])
-    arm, *numbers = (table.quoted(name) for name in [*columns, *([before] if before else [])])
+    arm, *numbers = (quoting.name(name) for name in [*columns, *([before] if before else [])])
     values = ", ".join(f"try_cast(cast({name} as varchar) as double)" for name in numbers)
     rows = connection.sql(
         f"select cast({arm} as varchar), _row, {values} from given where {arm} is not null"

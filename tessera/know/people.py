@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from tessera import quoting
 from tessera.errors import BadInput
 from tessera.know import table
 from tessera.know.fitting import Floats
@@ -42,7 +43,7 @@ def load(path: Path, arms: Arms, outcome: str, ignore: Sequence[str]) -> People:
     connection = duckdb.connect()
     columns = table.load(connection, path, [arms.treatment, outcome, *ignore])
     treated = _arm(connection, path, arms)
-    keep = f"where cast({table.quoted(arms.treatment)} as varchar) in (?, ?)"
+    keep = f"where cast({quoting.name(arms.treatment)} as varchar) in (?, ?)"
     rows = connection.execute(
         f"select * exclude (_row) from given {keep}", [arms.control, treated]
     ).to_arrow_table()
@@ -61,7 +62,7 @@ def load(path: Path, arms: Arms, outcome: str, ignore: Sequence[str]) -> People:
 
 def _arm(connection: duckdb.DuckDBPyConnection, path: Path, arms: Arms) -> str:
     """The value of the treated arm."""
-    column = table.quoted(arms.treatment)
+    column = quoting.name(arms.treatment)
     found = connection.sql(
         f"select distinct cast({column} as varchar) from given where {column} is not null"
     )

@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from tessera import quoting
 from tessera.errors import BadInput
 from tessera.know import table
 from tessera.know.fitting import Floats
@@ -84,9 +85,9 @@ def read(path: Path, columns: Columns) -> tuple[Purchases, dict[str, int]]:
     connection = duckdb.connect()
     names = {"customer": columns.customer, "date": columns.date, "amount": columns.amount}
     table.load(connection, path, names.values())
-    text = SQL["typed"].replace("$parsed", _parsed(table.quoted(columns.date), columns.date_format))
+    text = SQL["typed"].replace("$parsed", _parsed(quoting.name(columns.date), columns.date_format))
     for word, name in names.items():
-        text = text.replace(f"${word}", table.quoted(name))
+        text = text.replace(f"${word}", quoting.name(name))
     try:
         connection.execute(text)
     except duckdb.InvalidInputException:

@@ -33,11 +33,6 @@ def load(connection: duckdb.DuckDBPyConnection, path: Path, needed: Iterable[str
     return list(columns)
 
 
-def quoted(name: str) -> str:
-    """A column's name as SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _rows(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyRelation:
     reads = [PARQUET] if path.suffix == ".parquet" else [CSV, LENIENT_CSV]
     for read in reads:

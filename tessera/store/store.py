@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -241,8 +241,3 @@ def _tune_sqlite(engine: Engine) -> None:
     def _begin(connection: SqlConnection) -> None:
         reads_only = connection.get_execution_options().get("reads_only", False)
         connection.exec_driver_sql("begin" if reads_only else "begin immediate")
-
-
-def rows_to_arrow(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
-    """Python rows as Arrow, for `insert_new`."""
-    return pa.Table.from_pylist(list(rows), schema=schema)

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from tessera import clock
+from tessera import clock, quoting
 from tessera.errors import BadInput
 from tessera.store import queries
 from tessera.vouchers import pool
@@ -69,7 +69,7 @@ def _read(
     """The file's three columns as text, into the temporary table `told`."""
     kind = "parquet" if path.suffix == ".parquet" else "csv"
     source = {"parquet": "read_parquet($path)", "csv": "read_csv($path, all_varchar = true)"}[kind]
-    names = {name: '"' + column.replace('"', '""') + '"' for name, column in columns.items()}
+    names = {name: quoting.name(column) for name, column in columns.items()}
     try:
         query = SQL["told"].format(source=source, **names)
         duck.execute(query, {"path": str(path), "zone": timezone})
