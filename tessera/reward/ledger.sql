@@ -153,18 +153,21 @@ set as_of = excluded.as_of, asserted_id = excluded.asserted_id, asserted = exclu
 select file_id from reward_file where programme = :programme
 
 -- name: tie_out
--- What members gained, less what they lost, by the transfers since `after`; and all they hold less
--- all they owe. One statement, so that both are of one instant.
+-- What members gained, less what they lost, by the transfers since `after`: that is what the few
+-- accounts of the system paid, less what they got. And all that members hold less all they owe. One
+-- statement, so that all is of one instant.
+with system_account as (
+    select account_id from account
+    where programme = :programme and owner_type = 'system'
+)
+
 select
     (
-        select coalesce(sum(
-            case when credit.owner_type = 'member' then transfer.amount else 0 end
-            - case when debit.owner_type = 'member' then transfer.amount else 0 end
-        ), 0)
-        from transfer
-        inner join account as debit on transfer.debit_id = debit.account_id
-        inner join account as credit on transfer.credit_id = credit.account_id
-        where transfer.programme = :programme and transfer.transfer_id > :after
+        select coalesce(sum(amount), 0) from transfer
+        where transfer_id > :after and debit_id in (select account_id from system_account)
+    ) - (
+        select coalesce(sum(amount), 0) from transfer
+        where transfer_id > :after and credit_id in (select account_id from system_account)
     ) as moved,
     (
         select coalesce(sum(case when bucket = 'debt' then -balance else balance end), 0)

@@ -108,10 +108,9 @@ class Books:
             return _hold(found)
         if self._spendable(accounts) < points or points <= 0:
             return Refused("no_points")
-        found = self.post(
-            key, "hold", self.account(customer_id, "available"), self.account(customer_id, "held"),
-            points, terms=Terms(expires_at=_text(expires_at)),
-        )  # fmt: skip
+        available, held = accounts["available"]["account_id"], self.account(customer_id, "held")
+        terms = Terms(expires_at=_text(expires_at))
+        found = self.post(key, "hold", available, held, points, terms=terms)
         return _hold({**found, "customer_id": customer_id})
 
     def redeem(self, hold: str, points: int | None = None) -> Posted | Refused:
@@ -164,7 +163,7 @@ class Books:
         lacking = points - self._spendable(accounts)
         if points <= 0 or (lacking > 0 and short == "refuse"):
             return Refused("no_points")
-        available, redeemed = self.account(customer_id, "available"), self._system("redeemed")
+        available, redeemed = accounts["available"]["account_id"], self._system("redeemed")
         if lacking > 0:
             debt = self.account(customer_id, "debt")
             self.post(f"owe:{key}", "owe", debt, available, lacking, source=("transfer", key))
@@ -242,16 +241,19 @@ class Books:
         if self.store.dialect == "postgresql":
             query += " for update"
         values = {"programme": self.programme, "customer_id": customer_id}
-        if not (found := self.store.all(query, **values)):
-            self.account(customer_id, "available")  # a row to lock: two may come at once
-            found = self.store.all(query, **values)
-        return {row["bucket"]: row for row in found}
+        found = {row["bucket"]: row for row in self.store.all(query, **values)}
+        if "available" not in found:  # a row to lock: two may come at once
+            self.account(customer_id, "available")
+            found = {row["bucket"]: row for row in self.store.all(query, **values)}
+        return found
 
     def _spendable(self, accounts: dict[str, Row]) -> int:
         """What is available now: points whose last day is over are gone, though the night that
         takes them all has not come yet."""
         account = accounts["available"]["account_id"]
-        for row in self.store.all(SQL["due"], account_id=account, at=self.stamp):
+        if not (due := self.store.all(SQL["due"], account_id=account, at=self.stamp)):
+            return int(accounts["available"]["balance"])
+        for row in due:
             key = f"expire:{row['idem_key']}:{row['expires_on']}"
             source = ("transfer", row["idem_key"])
             self.post(
@@ -367,8 +369,7 @@ class Books:
         number = self.store.scalar(SQL["post"], **row)
         if number is None:  # another member's request took the key meanwhile
             raise KeyConflict(key)
-        for account_id, points in ((debit_id, -amount), (credit_id, amount)):
-            self.store.run(SQL["move"], account_id=account_id, points=points)
+        self.store.run(SQL["move"], debit_id=debit_id, credit_id=credit_id, points=amount)
         if kind == "expire":
             self.store.run(SQL["take_lot"], transfer_id=number, lot_id=row["lot_id"], points=amount)
         steps = () if row["pending_id"] else LOTS.get(kind, ())

@@ -42,8 +42,9 @@ returning transfer_id
 
 -- name: move
 -- `debt` counts what a member owes, so it grows by debits.
-update account set balance = balance + case when bucket = 'debt' then -1 else 1 end * :points
-where account_id = :account_id and balance is not null
+update account
+set balance = balance + :points * case when (account_id = :credit_id) = (bucket <> 'debt') then 1 else -1 end
+where account_id in (:debit_id, :credit_id) and balance is not null
 
 -- name: resolution
 select transfer_id, idem_key, kind, amount from transfer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,9 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from sqlalchemy import URL, Engine, TextClause, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy import exc as sa_exc
-from sqlalchemy import text as parse
 from sqlalchemy.engine import Connection as SqlConnection
 from sqlalchemy.engine import make_url
 
@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 
 @lru_cache(maxsize=1024)
-def text(query: str) -> TextClause:
-    """The query, parsed once: a till asks the same dozen for every customer."""
-    return parse(query)
+def psycopg_style(query: str) -> str:
+    """The query with its `:name` parameters as `%(name)s`; `::` is a cast."""
+    return re.sub(r"(?<![:\w]):(\w+)(?!:)", r"%(\1)s", query.replace("%", "%%"))
 
 
 @dataclass(frozen=True)
@@ -43,34 +43,40 @@ class Connection:
         return self.sql.dialect.name
 
     def all(self, query: str, **params: object) -> list[Row]:
-        return [dict(row) for row in self.sql.execute(text(query), params).mappings()]
+        found = self._ask(query, params)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def one(self, query: str, **params: object) -> Row | None:
-        row = self.sql.execute(text(query), params).mappings().first()
-        return None if row is None else dict(row)
+        found = self._ask(query, params)
+        row = found.fetchone()
+        if row is None:
+            return None
+        return {column[0]: value for column, value in zip(found.description, row, strict=True)}
 
     def scalar(self, query: str, **params: object) -> Any:
-        return self.sql.execute(text(query), params).scalar()
+        row = self._ask(query, params).fetchone()
+        return None if row is None else row[0]
 
     def run(self, query: str, **params: object) -> int:
         """Execute; how many rows it touched."""
-        return self.sql.execute(text(query), params).rowcount
+        return int(self._ask(query, params).rowcount)
 
     def run_many(self, query: str, rows: Sequence[Row]) -> int:
         """Execute once for each of `rows`; how many rows all of it touched."""
-        return max(0, self.sql.execute(text(query), list(rows)).rowcount) if rows else 0
+        return max(0, int(self._ask(query, list(rows)).rowcount)) if rows else 0
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """What is done inside is undone when it fails; what came before it stays."""
-        self.sql.exec_driver_sql("savepoint attempt")
+        self.run("savepoint attempt")
         try:
             yield
         except Exception:
-            self.sql.exec_driver_sql("rollback to savepoint attempt")
+            self.run("rollback to savepoint attempt")
             raise
         finally:
-            self.sql.exec_driver_sql("release savepoint attempt")
+            self.run("release savepoint attempt")
 
     def listed(self, name: str) -> str:
         """A table with a column `value`: the members of the JSON array `:name`, however many."""
@@ -88,7 +94,7 @@ class Connection:
 
     def arrow(self, query: str, schema: pa.Schema, **params: object) -> pa.Table:
         """The rows of `query`, whose columns must come in `schema`'s order."""
-        result = self.sql.execute(text(query), params)
+        found = self._ask(query, params)
         batches = [
             pa.record_batch(
                 [
@@ -97,7 +103,7 @@ class Connection:
                 ],
                 schema=schema,
             )
-            for chunk in result.partitions(100_000)
+            for chunk in iter(lambda: found.fetchmany(100_000), [])
         ]
         return pa.Table.from_batches(batches, schema)
 
@@ -110,9 +116,12 @@ class Connection:
         if rows.num_rows == 0:
             return 0
         columns = ", ".join(rows.column_names)
-        if self.dialect == "sqlite":
-            return self._insert_sqlite(table, columns, rows)
-        return self._insert_postgresql(table, columns, rows)
+        sqlite = self.dialect == "sqlite"
+        insert = self._insert_sqlite if sqlite else self._insert_postgresql
+        try:
+            return insert(table, columns, rows)
+        except self._dbapi.Error as error:
+            raise self._told(error, f"insert into {table} ({columns})") from None
 
     def _insert_sqlite(self, table: str, columns: str, rows: pa.Table) -> int:
         marks = ", ".join("?" * rows.num_columns)
@@ -139,6 +148,30 @@ class Connection:
         inserted = int(cursor.rowcount)
         cursor.execute("drop table incoming")
         return inserted
+
+    def _ask(self, query: str, params: Mapping[str, object] | Sequence[Row]) -> Any:
+        """The driver's cursor after `query`: SQLAlchemy's own road to it costs several times what
+        most of these statements do."""
+        cursor = self._driver().cursor()
+        spelled = psycopg_style(query) if self.dialect == "postgresql" else query
+        run = cursor.executemany if isinstance(params, list) else cursor.execute
+        try:
+            run(spelled, params)
+        except self._dbapi.Error as error:
+            raise self._told(error, query) from None
+        return cursor
+
+    def _told(self, error: Exception, query: str) -> Exception:
+        """The driver's error as SQLAlchemy's, without what PostgreSQL adds below its first line: the
+        row in question, which may be somebody's."""
+        error.args = (str(error).partition("\nDETAIL")[0].partition("\nCONTEXT")[0],)
+        return sa_exc.DBAPIError.instance(
+            query, None, error, self._dbapi.Error, hide_parameters=True, dialect=self.sql.dialect
+        )
+
+    @property
+    def _dbapi(self) -> Any:
+        return self.sql.dialect.loaded_dbapi
 
     def _driver(self) -> Any:
         return self.sql.connection.driver_connection

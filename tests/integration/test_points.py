@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tessera.reward import ledger
 from tessera.reward.points import Balance, Books, Hold, KeyConflict, Posted, Refused, balance
 from tessera.reward.terms import Terms, day_after
 from tessera.store import Store
@@ -175,6 +177,14 @@ def test_row_09_points_that_come_back_after_their_end_may_still_be_spent_for_the
 
 
 @BOTH_STORES
+def test_who_has_nothing_but_points_to_come_has_nothing_to_spend(till: Till) -> None:
+    coming = Terms(activates_at="2026-05-01T00:00:00+00:00")
+    till.grant(key="g", customer_id="ann", points=5, terms=coming)
+    assert till.hold(key="h", customer_id="ann", points=1, expires_at=SOON) == Refused("no_points")
+    assert till.spend(key="s", customer_id="ann", points=1) == Refused("no_points")
+
+
+@BOTH_STORES
 def test_row_24_points_pay_to_exact_zero_and_what_a_till_spent_unasked_is_owed(till: Till) -> None:
     till.give("ann", 5)
     assert till.spend(key="all", customer_id="ann", points=5) == Posted("all", "ann", 5)
@@ -251,3 +261,13 @@ def test_row_19_every_reversal_asked_for_twice_at_once_takes_effect_once(
     jobs = [[{"of": f"s:{name}", "key": f"r:{n}:{name}"} for name in names] for n in range(2)]
     assert at_once(store_url, "reverse", jobs) == {"Posted": 12, "Refused": 12}
     assert [till.balance(name) for name in names] == [Balance(available=10)] * 12
+
+
+def test_a_tie_out_costs_what_came_since_the_last_and_not_the_whole_history(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path}/store.sqlite")
+    with store.read() as connection:
+        query = f"explain query plan {ledger.SQL['tie_out']}"
+        steps = [row["detail"] for row in connection.all(query, programme="club", after=1)]
+    looks = [step for step in steps if step.startswith(("SEARCH transfer", "SCAN transfer"))]
+    assert looks
+    assert all("rowid>?" in step or step == "SEARCH transfer" for step in looks), looks

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from tessera.send import send
 from tessera.testing import publish, workspace
 from tessera.tokens import CONFIRM, PREFERENCES, REFERRAL, SCORE, UNSUBSCRIBE, sign
 from tessera.web import people
+from tessera.web.server import listen
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.sending import customer, enqueue, outbox_row, reasons, states
@@ -634,6 +636,14 @@ def test_a_store_that_fails_is_told_aloud_and_the_batch_comes_again(
         assert everything(ws) == before
         assert post_events(client, batch, ws.as_of).status_code == 204
     assert len(rows(ws, "select * from provider_event")) == 1
+
+
+def test_an_answer_does_not_wait_for_the_callers_acknowledgement() -> None:
+    """Without it every answer over a kept connection comes 40 ms late."""
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @SQLITE

@@ -105,6 +105,22 @@ def test_fifty_threads_with_one_key_leave_one_row(store: Store) -> None:
     assert sorted(new) == [0] * 49 + [1]
 
 
+@BOTH_STORES
+def test_colons_percents_and_casts_are_text_and_names_are_parameters(store: Store) -> None:
+    query = "select '%s 12:30' as said, cast(:n as integer) as n, :n2 || '%' as more where 1 = :n"
+    with store.read() as connection:
+        assert connection.one(query, n=1, n2="a") == {"said": "%s 12:30", "n": 1, "more": "a%"}
+        assert connection.all(query, n=2, n2="a") == []
+        assert connection.scalar(query, n=2, n2="a") is None
+
+
+@BOTH_STORES
+def test_what_a_database_refuses_is_told_without_the_values(store: Store) -> None:
+    with pytest.raises(DBAPIError) as caught, store.write() as connection:
+        connection.run("insert into suppression (address_hash) values (:who)", who="ann@x.example")
+    assert "ann@" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["my store", "mysql://me:secret@host/shop", "sqlite", "http://x:y"])
 def test_what_is_no_store_is_one_sentence_without_the_password(url: str) -> None:
     with pytest.raises(BadInput, match="is not the URL of a store") as caught:
