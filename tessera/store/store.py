@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
+from pyarrow import csv
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import Connection as SqlConnection
@@ -139,9 +141,11 @@ class Connection:
             f"create temporary table incoming on commit drop as select {columns} from {table} "
             "with no data"
         )
-        with cursor.copy(f"copy incoming ({columns}) from stdin") as copy:
-            for row in _tuples(rows):
-                copy.write_row(row)
+        with cursor.copy(f"copy incoming ({columns}) from stdin (format csv)") as copy:
+            for batch in rows.to_batches(max_chunksize=50_000):
+                lines = io.BytesIO()  # texts in quotes, so that an empty one is no null
+                csv.write_csv(batch, lines, csv.WriteOptions(include_header=False))
+                copy.write(lines.getvalue())
         cursor.execute(
             f"insert into {table} ({columns}) select {columns} from incoming on conflict do nothing"
         )

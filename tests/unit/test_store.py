@@ -16,6 +16,7 @@ from tessera.store import Store, migrate
 from tests.conftest import BOTH_STORES
 
 ROW = {"address_hash": "a", "channel": "email", "scope": "all", "cause": "x", "since": "t"}
+ACCOUNT = {"programme": "p", "owner_type": "system", "owner_id": "x", "bucket": "issuance"}
 TRANSFER = (
     "insert into transfer (programme, idem_key, kind, debit_id, credit_id, amount, source_type, "
     "source_id, rule, rule_version, effective_at, posted_at, business_date) values ('p', 'k', "
@@ -39,6 +40,18 @@ def test_bulk_insert_adds_only_what_is_new(store: Store) -> None:
         assert connection.insert_new("suppression", rows) == 0
         more = pa.Table.from_pylist([ROW, {**ROW, "address_hash": "c"}])
         assert connection.insert_new("suppression", more) == 1
+
+
+@BOTH_STORES
+def test_bulk_insert_keeps_every_text_and_null_as_it_is(store: Store) -> None:
+    texts = ["", '"', "a,b", "two\nlines", "\\N", "\\.", "тест", "null", "%s :name"]
+    rows = [{**ROW, "address_hash": str(at), "cause": said} for at, said in enumerate(texts)]
+    with store.write() as connection:
+        connection.insert_new("suppression", pa.Table.from_pylist(rows))
+        found = connection.all("select cause from suppression order by address_hash")
+        connection.insert_new("account", pa.Table.from_pylist([{**ACCOUNT, "balance": None}]))
+        assert connection.all("select balance from account") == [{"balance": None}]
+    assert found == [{"cause": said} for said in texts]
 
 
 @BOTH_STORES
