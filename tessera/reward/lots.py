@@ -9,10 +9,10 @@ from __future__ import annotations
 from tessera.store import Connection, queries
 
 SQL = queries("tessera.reward", "lots.sql")
+STEPS = {"give": "lot", "take_own": "lot_move", "take": "lot_move", "apply": "lot"}
 
 
 def settle(store: Connection, first: int, last: int) -> None:
     """Give and take the lots of the transfers numbered `first` to `last`."""
-    bounds = {"first": first, "last": last}
-    for step in ("give", "take_own", "take", "apply"):
-        store.run(SQL[step], **bounds)
+    for step, table in STEPS.items():
+        store.count_anew(table, store.run(SQL[step], first=first, last=last))

@@ -169,7 +169,7 @@ def _expire(night: Night, store: Connection) -> int:
 def _insert(store: Connection, step: str, values: dict[str, object]) -> tuple[int, int]:
     """Post what is due; the numbers of the first and the last transfer."""
     before = int(store.scalar(ledger.SQL["last_transfer"]))
-    store.run(SQL[step], **values)
+    store.count_anew("transfer", store.run(SQL[step], **values))
     return before + 1, int(store.scalar(ledger.SQL["last_transfer"]))
 
 

@@ -24,6 +24,7 @@ from tessera.store import migrate
 from tessera.store.together import Together
 
 Row = Mapping[str, Any]
+BULK = 1_000  # rows at once, after which a table is another one to a planner
 T = TypeVar("T")
 
 
@@ -151,7 +152,15 @@ class Connection:
         )
         inserted = int(cursor.rowcount)
         cursor.execute("drop table incoming")
+        self.count_anew(table, inserted)
         return inserted
+
+    def count_anew(self, table: str, new: int) -> None:
+        """Tell PostgreSQL's planner how large `table` is, now that `new` rows came at once. It would
+        believe it as small as it was, and walk it once for every row of another, until its own
+        housekeeping comes by: after this transaction, and to a temporary table never."""
+        if new >= BULK and self.dialect == "postgresql":
+            self.run(f"analyze {table}")
 
     def _ask(self, query: str, params: Mapping[str, object] | Sequence[Row]) -> Any:
         """The driver's cursor after `query`: SQLAlchemy's own road to it costs several times what
