@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,14 @@ AsOfOption = Annotated[
     typer.Option("--as-of", help="Act as on this date: 2026-03-31 is the morning of that day."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object or array.")]
+
+
+@contextmanager
+def only_the_answer() -> Iterator[None]:
+    """What others print meanwhile goes to standard error: dbt says some things at any log level, and
+    standard output is a document that a machine may read."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def print_json(value: object) -> None:

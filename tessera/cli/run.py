@@ -7,7 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from tessera.cli.options import AsOfOption, HomeOption, JsonOption, print_json, print_table
+from tessera.cli.options import (
+    AsOfOption,
+    HomeOption,
+    JsonOption,
+    only_the_answer,
+    print_json,
+    print_table,
+)
 
 
 def run(
@@ -30,7 +37,8 @@ def run(
 
     ws = open_workspace(as_of, home=home, messenger=messenger)
     overrule(as_environment(ws.settings))  # every stage reads the settings anew
-    summary = run_day(ws)
+    with only_the_answer():
+        summary = run_day(ws)
     if as_json:
         print_json(summary)
         return

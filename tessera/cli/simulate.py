@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tessera.cli.options import HomeOption, JsonOption, is_terminal, print_json, print_table
+from tessera.cli.options import (
+    HomeOption,
+    JsonOption,
+    is_terminal,
+    only_the_answer,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from datetime import date
@@ -82,7 +89,8 @@ def simulate(
         assume_reachable=assume_reachable,
     )
     watch = _watch if is_terminal() else None
-    found = go_through(open_workspace(home=home), asked, keep=keep, progress=watch)
+    with only_the_answer():
+        found = go_through(open_workspace(home=home), asked, keep=keep, progress=watch)
     (print_json if as_json else _show)(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from tessera.cli.app import app
+from tessera.cli.options import only_the_answer, print_json
 
 HEAVY = {
     "prefect",
@@ -100,6 +102,17 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "make-shop" in done.stdout
+
+
+def test_what_others_print_meanwhile_does_not_come_into_the_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with only_the_answer():
+        sys.stdout.write("12:00:00  dbt has a word to say\n")
+    print_json({"a": 1})
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"a": 1}
+    assert "dbt" in err
 
 
 def test_an_unknown_command_is_one_sentence() -> None:
