@@ -21,6 +21,7 @@ from prefect import flow
 
 from tessera.errors import OutOfSpace, RedBuild, TesseraError
 from tessera.home import Home
+from tessera.reward import programme, tiers
 from tessera.warehouse import inputs as made_from
 from tessera.warehouse import red
 from tessera.warehouse.inputs import Green, Inputs
@@ -87,7 +88,9 @@ def _one_builder(home: Home) -> Iterator[None]:
 
 
 def _inputs(ws: Workspace) -> Inputs:
-    settings = {"timezone": ws.settings.timezone, "language": ws.settings.language}
+    settings: dict[str, object] = {}
+    settings |= {"timezone": ws.settings.timezone, "language": ws.settings.language}
+    settings |= {"tiers": {**_tiers(ws), "since": "by the day"}}
     return made_from.gather(ws.home, ws.project / "dbt", as_of=ws.as_of, settings=settings)
 
 
@@ -156,8 +159,17 @@ def _variables(ws: Workspace, inputs: Inputs, known: Green | None, name: str) ->
         "business_date": ws.business_date.isoformat(),
         "timezone": ws.settings.timezone,
         "language": ws.settings.language,
+        "tiers": _tiers(ws),
         "build": name,
     }
+
+
+def _tiers(ws: Workspace) -> dict[str, Any]:
+    """The programme's; a project without one has none."""
+    has_one = (ws.project / programme.FILE).exists()
+    own = programme.load(ws.project) if has_one else None
+    zone = own.zone(ws.settings.timezone) if own else ws.settings.timezone
+    return tiers.told(own, ws.business_date, zone)
 
 
 _PARSED: dict[tuple[str, str], Manifest] = {}  # of the last project this process built

@@ -157,7 +157,10 @@ where upto - points < :points
 
 -- name: spare
 -- Points that come back to a lot that has ended meanwhile may be spent for a while yet.
-update lot set expires_at = :expires_at, expires_on = :expires_on
+update lot
+set
+    expires_at = :expires_at, expires_on = :expires_on,
+    redated_on = (select business_date from transfer where transfer_id = :transfer_id)
 where
     expires_at <= :at
     and lot_id in (select lot_id from lot_move where transfer_id = :transfer_id)

@@ -184,10 +184,11 @@ def _date_endless(night: Night, store: Connection) -> None:
     assert expiry is not None  # noqa: S101 - the caller asked
     last = expiry.last_day(night.ws.business_date)
     ends = {"expires_on": last.isoformat(), "expires_at": day_after(last, night.zone)}
-    store.run(SQL["begin_expiry"], programme=night.name, **ends)
+    store.run(SQL["begin_expiry"], programme=night.name, business_date=night.on, **ends)
     if expiry.kind == "inactivity":
         cursor = ledger.cursor(store, night.name)
-        prolong(store, night.programme, night.zone, cursor.asserted_id if cursor else 0)
+        after = cursor.asserted_id if cursor else 0
+        prolong(store, night.programme, night.zone, after, night.on)
 
 
 def end_tiers(night: Night) -> Counts:
