@@ -88,9 +88,9 @@ def _one_builder(home: Home) -> Iterator[None]:
 
 
 def _inputs(ws: Workspace) -> Inputs:
-    settings: dict[str, object] = {}
+    settings: dict[str, Any] = _rules(ws)
+    del settings["tiers"]["since"]  # follows from the day, which the inputs have
     settings |= {"timezone": ws.settings.timezone, "language": ws.settings.language}
-    settings |= {"tiers": {**_tiers(ws), "since": "by the day"}}
     return made_from.gather(ws.home, ws.project / "dbt", as_of=ws.as_of, settings=settings)
 
 
@@ -159,17 +159,21 @@ def _variables(ws: Workspace, inputs: Inputs, known: Green | None, name: str) ->
         "business_date": ws.business_date.isoformat(),
         "timezone": ws.settings.timezone,
         "language": ws.settings.language,
-        "tiers": _tiers(ws),
         "build": name,
+        **_rules(ws),
     }
 
 
-def _tiers(ws: Workspace) -> dict[str, Any]:
-    """The programme's; a project without one has none."""
+def _rules(ws: Workspace) -> dict[str, dict[str, Any]]:
+    """What the models must know of the programme; a project without one has none."""
     has_one = (ws.project / programme.FILE).exists()
     own = programme.load(ws.project) if has_one else None
     zone = own.zone(ws.settings.timezone) if own else ws.settings.timezone
-    return tiers.told(own, ws.business_date, zone)
+    worth = own.worth.told if own and own.worth else {"points": 1, "pays": 0, "expected": [1, 1]}
+    return {
+        "tiers": tiers.told(own, ws.business_date, zone),
+        "worth": {"programme": own.programme if own else "none", **worth},
+    }
 
 
 _PARSED: dict[tuple[str, str], Manifest] = {}  # of the last project this process built

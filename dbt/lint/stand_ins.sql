@@ -27,3 +27,5 @@
 {% macro is_touched(customer_id) %}{{ customer_id }} in ('C1', 'C2'){% endmacro %}
 {% macro monday_of(date) %}cast({{ date }} as date){% endmacro %}
 {% macro month_after(date, months) %}cast({{ date }} as date){% endmacro %}
+{% macro worth_of(points) %}cast({{ points }} as bigint){% endmacro %}
+{% macro deferred_of(sale, points) %}cast({{ sale }} + {{ points }} as bigint){% endmacro %}

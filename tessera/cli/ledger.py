@@ -103,18 +103,19 @@ def liability(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from tessera.workspace import open_workspace
 
     ws = open_workspace(home=home)
-    found = reckon(ws.store, load(ws.project).programme, "9999-12-31")
+    found = reckon(ws, load(ws.project).programme)
     if as_json:
         print_json(found)
         return
     for title, rows in {
-        "By month": found.movements,
+        "By month": found.months,
         "Outstanding, by the month they end": found.outstanding,
-        "By the month they were earned in": found.cohorts,
+        "By the month they came in": found.cohorts,
+        "Sales, and the part that is earned when their points are spent or end": found.deferred,
     }.items():
         typer.echo(f"{title}:")
         print_table(rows)
-    typer.echo(f"Outstanding in all: {found.points:,} points.")
+    typer.echo(f"Outstanding in all, as of {found.as_of}: {found.points:,} points.")
 
 
 @ledger.command()
