@@ -15,7 +15,7 @@ inner join account on transfer.credit_id = account.account_id
 where
     transfer.transfer_id between :first and :last
     and account.owner_type = 'member' and account.bucket in ('available', 'pending')
-    and transfer.kind not in ('void', 'release', 'reverse', 'activate', 'merge', 'unmerge')
+    and transfer.kind not in ('void', 'release', 'reverse', 'activate', 'merge', 'unmerge', 'pool')
 
 -- name: take_own
 -- What is taken back is taken from the points that its receipt once gave, whoever has them by now
@@ -79,7 +79,7 @@ with debit as (
     where
         transfer.transfer_id between :first and :last
         and account.owner_type = 'member' and account.bucket in ('available', 'pending')
-        and transfer.kind not in ('activate', 'expire', 'merge', 'unmerge')
+        and transfer.kind not in ('activate', 'expire', 'merge', 'unmerge', 'pool')
 ),
 
 due as (

@@ -1,4 +1,5 @@
-"""A night: merge → release holds → activate → earn → tiers ending → expire → tiers rising → tie out.
+"""A night: merge → release holds → activate → earn → gifts → tiers ending → expire → rewards → tiers
+rising → tie out.
 
 Every step is a transaction (those that may be long, one per chunk) under the ledger's lock, finds by
 itself what is due, and marks itself done. A night that was killed goes on with the step it was in;

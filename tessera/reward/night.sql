@@ -91,6 +91,7 @@ from transfer cross join account
 where
     account.account_id in (transfer.credit_id, transfer.debit_id)
     and transfer.transfer_id > :after and transfer.kind in ('earn', 'redeem', 'hold')
+    and transfer.source_type <> 'reward'
     and account.programme = :programme and account.owner_type = 'member'
     and account.bucket = 'available'
 group by account.account_id
