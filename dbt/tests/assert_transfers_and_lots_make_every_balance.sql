@@ -1,6 +1,6 @@
--- Of every member's account: the balance that the engine keeps is the sum of its transfers, and that
--- of its lots where points are in lots. One that is in only one of the three counts as nothing in
--- the others.
+-- Of every member's account: the balance that the engine keeps is the sum of its transfers, and
+-- that of its lots where points are in lots. One that only one of the three knows is nothing in the
+-- others.
 with legs as (
     select
         programme,

@@ -1,5 +1,5 @@
--- Month by month, by the month they end, by the month they came in: the same points, and those that the
--- transfers leave members with.
+-- Month by month, by the month they end, by the month they came in: the same points, and those that
+-- the transfers leave members with.
 with movements as (
     select
         programme,

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 SQL = queries("tessera.reward", "gifts.sql")
 TEXT, WHOLE, DAY = pa.string(), pa.int64(), pa.date32()
 GIFT = pa.schema(
-    [("gift", TEXT), ("version", TEXT), ("points", WHOLE), ("to_mark", TEXT)]
-    + [("since", DAY), ("until", DAY)]
+    [
+        *((name, TEXT) for name in ("gift", "version", "to_mark")),
+        ("points", WHOLE),
+        *((name, DAY) for name in ("since", "until")),
+    ]
 )
 GIVEN = pa.schema([("idem_key", TEXT)])
 KIN = pa.schema([("customer_id", TEXT), ("into_customer_id", TEXT)])

@@ -17,8 +17,10 @@ from tessera.testing import line, workspace
 from tessera.vouchers import pool
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
+from tests.integration import test_reward_night
 from tests.integration.test_reward_night import club, night, points, sound
-from tests.integration.test_reward_night import pytest_generate_tests as pytest_generate_tests
+
+pytest_generate_tests = test_reward_night.pytest_generate_tests
 
 YEARLY = {"gift": "birthday", "points": 50, "to_mark": "birthday"}
 WELCOME = {"gift": "hello", "points": 20, "to_mark": "joining"}

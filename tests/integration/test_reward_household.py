@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from tessera.reward.terms import Terms, day_after
 from tessera.testing import line, publish, workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
+from tests.integration import test_reward_night
 from tests.integration.test_reward_night import club, night, points, sound
-from tests.integration.test_reward_night import pytest_generate_tests as pytest_generate_tests
+
+pytest_generate_tests = test_reward_night.pytest_generate_tests
 
 DAY = date(2026, 3, 10)
 
@@ -54,13 +57,14 @@ def act(ws: Workspace, what: Callable[[Books], Any], on: date = DAY) -> Any:
     at = datetime(on.year, on.month, on.day, 9, tzinfo=UTC)
     with ws.store.write() as store:
         books = Books(store, "club", at, on, grace_days=2)
-        try:
-            with store.attempt():
-                answer = what(books)
-                if isinstance(answer, Refused):
-                    raise Undone
-        except Undone:
-            return answer
+        with suppress(Undone), store.attempt():
+            return _granted(what(books))
+    return Refused("no_points")
+
+
+def _granted(answer: Any) -> Any:
+    if isinstance(answer, Refused):
+        raise Undone
     return answer
 
 

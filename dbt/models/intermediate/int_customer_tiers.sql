@@ -52,6 +52,11 @@ points as (
     group by coalesce(owners.customer_id, earned.customer_id)
 ),
 
+last_moves as (
+    select * from moves
+    where place = 1
+),
+
 standing as (
     select
         coalesce(points.customer_id, moves.customer_id) as customer_id,
@@ -59,8 +64,7 @@ standing as (
         moves.until,
         coalesce(points.qualifying, 0) as qualifying
     from points
-    full join (select * from moves where place = 1) as moves
-        on points.customer_id = moves.customer_id
+    full join last_moves as moves on points.customer_id = moves.customer_id
 )
 
 select

@@ -1,7 +1,7 @@
 {{ config(tags=["daily"]) }}
 
--- What happened to the programme's points in each month before this day, and what members could still
--- spend when it closed: what is held for somebody counts, what they owe is taken off.
+-- What happened to the programme's points in each month before this day, and what members could
+-- still spend when it closed: what is held for somebody counts, what they owe is taken off.
 {% set worth = var("worth") %}
 with transfers as (
     select
