@@ -193,8 +193,8 @@ def test_row_06_what_was_cancelled_and_then_completed_earns_again(shop: Workspac
         publish(shop, transactions=[line("t", "ann", amount, file_id=number)])
         post(shop)
         assert balance(shop, "ann") == (points, 0)
-    back = line("r", "ann", -1000, original_transaction_id="t", sold_at="2026-03-02")
-    anew = line("u", "ann", 1000, sold_at="2026-03-03")
+    back = line("r", "ann", -1000, original_transaction_id="t", file_id=4)
+    anew = line("u", "ann", 1000, file_id=5)
     sale = line("t", "ann", 1000, file_id=3)
     for lines, points in (((sale, back), 0), ((sale, back, anew), 10)):
         publish(shop, transactions=lines)
