@@ -21,6 +21,7 @@ from prefect import flow
 
 from tessera.errors import OutOfSpace, RedBuild, TesseraError
 from tessera.home import Home
+from tessera.reward import programme, tiers
 from tessera.warehouse import inputs as made_from
 from tessera.warehouse import red
 from tessera.warehouse.inputs import Green, Inputs
@@ -87,7 +88,9 @@ def _one_builder(home: Home) -> Iterator[None]:
 
 
 def _inputs(ws: Workspace) -> Inputs:
-    settings = {"timezone": ws.settings.timezone, "language": ws.settings.language}
+    settings: dict[str, Any] = _rules(ws)
+    del settings["tiers"]["since"]  # follows from the day, which the inputs have
+    settings |= {"timezone": ws.settings.timezone, "language": ws.settings.language}
     return made_from.gather(ws.home, ws.project / "dbt", as_of=ws.as_of, settings=settings)
 
 
@@ -157,6 +160,19 @@ def _variables(ws: Workspace, inputs: Inputs, known: Green | None, name: str) ->
         "timezone": ws.settings.timezone,
         "language": ws.settings.language,
         "build": name,
+        **_rules(ws),
+    }
+
+
+def _rules(ws: Workspace) -> dict[str, dict[str, Any]]:
+    """What the models must know of the programme; a project without one has none."""
+    has_one = (ws.project / programme.FILE).exists()
+    own = programme.load(ws.project) if has_one else None
+    zone = own.zone(ws.settings.timezone) if own else ws.settings.timezone
+    worth = own.worth.told if own and own.worth else {"points": 1, "pays": 0, "expected": [1, 1]}
+    return {
+        "tiers": tiers.told(own, ws.business_date, zone),
+        "worth": {"programme": own.programme if own else "none", **worth},
     }
 
 

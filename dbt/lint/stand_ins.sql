@@ -22,7 +22,10 @@
 {% macro lapsed_after_days(median_days) %}coalesce({{ median_days }}, 60){% endmacro %}
 {% macro level_of_buyer(visits) %}if({{ visits }} >= 3, 'active', 'new'){% endmacro %}
 {% macro prospect_key(prospect_id) %}concat('prospect:', {{ prospect_id }}){% endmacro %}
-{% macro tier_of(revenue) %}cast({{ revenue }} as varchar){% endmacro %}
+{% macro next_tier(tier) %}concat({{ tier }}, '+'){% endmacro %}
+{% macro least_of_next_tier(tier) %}length({{ tier }}){% endmacro %}
 {% macro is_touched(customer_id) %}{{ customer_id }} in ('C1', 'C2'){% endmacro %}
 {% macro monday_of(date) %}cast({{ date }} as date){% endmacro %}
 {% macro month_after(date, months) %}cast({{ date }} as date){% endmacro %}
+{% macro worth_of(points) %}cast({{ points }} as bigint){% endmacro %}
+{% macro deferred_of(sale, points) %}cast({{ sale }} + {{ points }} as bigint){% endmacro %}

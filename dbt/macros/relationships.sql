@@ -17,12 +17,23 @@
     concat('prospect:', {{ prospect_id }})
 {%- endmacro %}
 
-{# The tier that so much revenue brings, in minor units; null for none. #}
-{% macro tier_of(revenue) -%}
-    case
-        {% for tier, least_revenue in var("tiers").items() -%}
-        when {{ revenue }} >= {{ least_revenue }} then '{{ tier }}'
-        {% endfor -%}
-        else 'basic'
-    end
+{# Of a tier: the one after it, and what that needs; null after the last. After none (`basic`) comes
+   the first. #}
+{% macro next_tier(tier) -%}
+    {%- set steps = steps_between_tiers() -%}
+    {%- if not steps -%} cast(null as varchar) {%- else -%}
+    case {{ tier }} {% for low, high in steps %}when '{{ low }}' then '{{ high.tier }}' {% endfor %}end
+    {%- endif -%}
 {%- endmacro %}
+
+{% macro least_of_next_tier(tier) -%}
+    {%- set steps = steps_between_tiers() -%}
+    {%- if not steps -%} cast(null as bigint) {%- else -%}
+    case {{ tier }} {% for low, high in steps %}when '{{ low }}' then {{ high.least }} {% endfor %}end
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro steps_between_tiers() %}
+    {% set names = ["basic"] + (var("tiers").levels | map(attribute="tier") | list) %}
+    {{ return(zip(names, var("tiers").levels) | list) }}
+{% endmacro %}

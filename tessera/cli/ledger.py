@@ -23,20 +23,27 @@ def register(app: typer.Typer) -> None:
 
 @ledger.command()
 def balance(customer: Customer, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """A member's points, by bucket, and on which day which of them end.
+    """A member's points, by bucket, and on which day which of them end. Where households share their
+    points, `household` is what the others could add.
 
     Example: tessera ledger balance C000017
     """
     from tessera.reward import ledger as books
+    from tessera.reward import pooling
     from tessera.reward.programme import load
     from tessera.workspace import open_workspace
 
     ws = open_workspace(home=home)
-    programme = load(ws.project).programme
+    rules = load(ws.project)
+    programme = rules.programme
     found = books.balance(ws.store, programme, customer)
     if found is None:
         _must_be_known(ws, customer)
     buckets = {"available": 0, "debt": 0} | (found or {})
+    if rules.pool:
+        at = ws.as_of.isoformat(timespec="seconds")
+        with ws.store.read() as store:
+            buckets["household"] = pooling.others(store, programme, customer, at)
     ending = books.ending(ws.store, programme, customer)
     if as_json:
         print_json({"customer_id": customer, "programme": programme, **buckets, "ending": ending})
@@ -103,18 +110,19 @@ def liability(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from tessera.workspace import open_workspace
 
     ws = open_workspace(home=home)
-    found = reckon(ws.store, load(ws.project).programme, "9999-12-31")
+    found = reckon(ws, load(ws.project).programme)
     if as_json:
         print_json(found)
         return
     for title, rows in {
-        "By month": found.movements,
+        "By month": found.months,
         "Outstanding, by the month they end": found.outstanding,
-        "By the month they were earned in": found.cohorts,
+        "By the month they came in": found.cohorts,
+        "Sales, and the part that is earned when their points are spent or end": found.deferred,
     }.items():
         typer.echo(f"{title}:")
         print_table(rows)
-    typer.echo(f"Outstanding in all: {found.points:,} points.")
+    typer.echo(f"Outstanding in all, as of {found.as_of}: {found.points:,} points.")
 
 
 @ledger.command()

@@ -16,7 +16,7 @@ from tessera.store import Connection, queries
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.hear", "export.sql")
-# Feeds whose days are instants in the store; point_transfers' are dates.
+# Feeds whose days are instants in the store; the ledger's are dates.
 BY_INSTANT = (
     "messages",
     "message_events",
@@ -26,6 +26,7 @@ BY_INSTANT = (
     "prospects",
     "cards",
 )
+BY_DATE = ("point_transfers", "lots", "lot_moves", "point_balances", "tier_moves")
 UNCONFIRMED_DAYS = 30
 TYPES = {
     "text": pa.string(),
@@ -50,11 +51,15 @@ class ExportReport:
     prospects: int
     cards: int
     point_transfers: int
+    lots: int
+    lot_moves: int
+    point_balances: int
+    tier_moves: int
 
 
 def export(ws: Workspace) -> ExportReport:
     """Write every closed day (before the business date) that has rows and no file yet."""
-    rows = dict.fromkeys((*BY_INSTANT, "point_transfers"), 0)
+    rows = dict.fromkeys((*BY_INSTANT, *BY_DATE), 0)
     files = 0
     _forget_unconfirmed(ws)
     for feed in rows:
@@ -107,6 +112,7 @@ def _write(ws: Workspace, feed: str, day: date, path: Path) -> int:
     bounds = {
         "start": _bound(ws, feed, day),
         "until": _bound(ws, feed, day + timedelta(days=1)),
+        "day": day.isoformat(),
     }
     with ws.store.read() as connection:
         table = _typed(feed, connection, raw, bounds)

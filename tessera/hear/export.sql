@@ -165,3 +165,122 @@ inner join account as debit on transfer.debit_id = debit.account_id
 inner join account as credit on transfer.credit_id = credit.account_id
 where transfer.business_date >= :start and transfer.business_date < :until
 order by transfer.programme, transfer.idem_key
+
+-- name: next_lots
+-- One look into an index for each, which the database stops after.
+select min(day) from (
+    select (
+        select business_date from transfer
+        where
+            business_date >= :start
+            and exists (select 1 from lot where lot.lot_id = transfer.transfer_id)
+        order by business_date limit 1
+    ) as day
+    union all
+    select (
+        select redated_on from lot where redated_on is not null and redated_on >= :start
+        order by redated_on limit 1
+    )
+) as first_of_each
+
+-- name: lots
+-- What was given on the day, and what got another end on it, which it has from then on.
+select
+    given.programme,
+    given.idem_key,
+    account.owner_id as customer_id,
+    account.bucket,
+    lot.amount,
+    lot.earned_at,
+    lot.expires_on,
+    given.business_date
+from (
+    select transfer_id as lot_id from transfer
+    where business_date >= :start and business_date < :until
+    union
+    select lot_id from lot
+    where redated_on is not null and redated_on >= :start and redated_on < :until
+) as changed
+cross join lot
+inner join transfer as given on lot.lot_id = given.transfer_id
+inner join account on given.credit_id = account.account_id
+where changed.lot_id = lot.lot_id
+order by given.programme, given.idem_key
+
+-- name: next_lot_moves
+select business_date
+from transfer
+where
+    kind not in ('earn', 'grant', 'owe', 'activate') and business_date >= :start
+    and exists (select 1 from lot_move where lot_move.transfer_id = transfer.transfer_id)
+order by business_date
+limit 1
+
+-- name: lot_moves
+select
+    mover.programme,
+    mover.idem_key,
+    given.idem_key as lot_key,
+    mover.kind,
+    lot_move.delta,
+    mover.business_date
+from transfer as mover
+inner join lot_move on mover.transfer_id = lot_move.transfer_id
+inner join transfer as given on lot_move.lot_id = given.transfer_id
+where
+    mover.kind not in ('earn', 'grant', 'owe', 'activate')
+    and mover.business_date >= :start and mover.business_date < :until
+order by mover.programme, mover.idem_key, given.idem_key
+
+-- name: next_point_balances
+select business_date from transfer where business_date >= :start order by business_date limit 1
+
+-- name: point_balances
+-- Of the accounts that the day moved: what was on them when it closed, by the balance that is kept.
+with moved as (
+    select credit_id as account_id from transfer
+    where business_date >= :start and business_date < :until
+    union
+    select debit_id from transfer
+    where business_date >= :start and business_date < :until
+),
+
+later as (
+    select account_id, sum(points) as points
+    from (
+        select moved.account_id, transfer.amount as points
+        from moved cross join transfer
+        where transfer.credit_id = moved.account_id and transfer.business_date >= :until
+        union all
+        select moved.account_id, -transfer.amount
+        from moved cross join transfer
+        where transfer.debit_id = moved.account_id and transfer.business_date >= :until
+    ) as leg
+    group by account_id
+)
+
+select
+    account.programme,
+    account.owner_id as customer_id,
+    account.bucket,
+    cast(
+        account.balance
+        - case when account.bucket = 'debt' then -1 else 1 end * coalesce(later.points, 0)
+        as bigint
+    ) as balance,
+    :day as business_date
+from moved
+inner join account on moved.account_id = account.account_id
+left join later on moved.account_id = later.account_id
+where account.owner_type = 'member'
+order by account.programme, account.owner_id, account.bucket
+
+-- name: next_tier_moves
+select business_date from tier_move where business_date >= :start order by business_date limit 1
+
+-- name: tier_moves
+select
+    programme, customer_id, business_date, position, tier, previous_tier, reason, qualifying, until
+from tier_move
+where business_date >= :start and business_date < :until
+order by programme, customer_id, business_date, position

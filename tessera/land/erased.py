@@ -31,6 +31,7 @@ KINDS = {
     "send_key": "message",
 }
 SIDES = ("debit", "credit")  # of a transfer
+LEDGER = ("point_transfers", "lots", "point_balances")  # must add up: rows stay, under another name
 TOKEN = "token"  # noqa: S105 - a word of a raw line, whichever column it would have been
 SHORTEST = 5  # characters of an identifier that is looked for in raw lines: 17 may be a quantity
 CHECK = ("check", "")  # its hash says whether the key is the one the others were made with
@@ -153,17 +154,16 @@ def _nobody(_owner: str) -> str:
 
 
 def kept(feed: Feed, rows: str, nobody: Callable[[str], str] = _nobody) -> str:
-    """What stays of `rows`: receipts without their card, transfers under the name that `nobody`
+    """What stays of `rows`: receipts without their card, the ledger's under the name that `nobody`
     gives (as SQL, for the SQL of a customer)."""
     theirs = is_theirs(feed)
     if feed.name == "transactions":
         changed = f"case when not ({theirs}) then card_id end as card_id"
-    elif feed.name == "point_transfers":
+    elif feed.name in LEDGER:
         mine = _is_in("customer", "customer_id")
-        changed = (
-            f"case when {mine} then {nobody('customer_id')} else customer_id end as customer_id, "
-        )
-        changed += ", ".join(_renamed(side, nobody) for side in SIDES)
+        own = f"case when {mine} then {nobody('customer_id')} else customer_id end as customer_id"
+        sides = (_renamed(side, nobody) for side in SIDES if side in feed.columns)
+        changed = ", ".join([own, *sides])
     else:
         return f"select * from {rows} where not ({theirs})"
     is_readable = f"_cast_errors['_row'] is null or not ({theirs})"

@@ -18,7 +18,9 @@ from tessera.workspace import Workspace
 
 SQL = queries("tessera.reward", "cards.sql")
 KNOWN_CARD = pa.schema([(name, pa.string()) for name in ("card_id", "customer_id", "origin")])
-KNOWN_MEMBER = pa.schema([(name, pa.string()) for name in ("customer_id", "given_name", "tier")])
+KNOWN_MEMBER = pa.schema(
+    [(name, pa.string()) for name in ("customer_id", "given_name", "tier", "household_id")]
+)
 # What tills wrote down under a card's own name is its customer's, once it is registered.
 RENAMES = (
     *("rename_spent", "rename_friend", "rename_referrer", "rename_voucher", "rename_code"),

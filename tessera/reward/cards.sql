@@ -25,13 +25,14 @@ update card set customer_id = :customer_id, changed_at = :changed_at
 where card_id = :card_id and customer_id <> :customer_id
 
 -- name: change_member
-update member set given_name = :given_name, tier = :tier where customer_id = :customer_id
+update member set given_name = :given_name, tier = :tier, household_id = :household_id
+where customer_id = :customer_id
 
 -- name: known_cards
 select card_id, customer_id, origin from card
 
 -- name: known_members
-select customer_id, given_name, tier from member
+select customer_id, given_name, tier, household_id from member
 
 -- name: without_code
 select member.customer_id
@@ -102,7 +103,7 @@ delete from referral_code where customer_id = :was
 delete from member where customer_id = :was
 
 -- name: new_members
-select customers.customer_id, customers.given_name, customers.tier
+select customers.customer_id, customers.given_name, customers.tier, customers.household_id
 from customers
 left join known_member as known on customers.customer_id = known.customer_id
 where
@@ -111,5 +112,6 @@ where
         known.customer_id is null
         or known.given_name is distinct from customers.given_name
         or known.tier is distinct from customers.tier
+        or known.household_id is distinct from customers.household_id
     )
 order by customers.customer_id

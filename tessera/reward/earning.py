@@ -84,7 +84,7 @@ def find_receipts(
         currency=programme.currency,
         zone=zone,
         pending_days=programme.pending_days,
-        leap_day={"feb-28": "02-28", "mar-1": "03-01"}[programme.leap_day],
+        leap_day=programme.leap_day_of_year,
         by_joining=bool(programme.expiry and programme.expiry.kind == "anniversary"),
     )
     rules = [rule.row(position) for position, rule in enumerate(programme.earn_rules)]

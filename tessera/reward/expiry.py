@@ -12,7 +12,7 @@ from tessera.store import Connection, queries
 SQL = queries("tessera.reward", "night.sql")
 
 
-def prolong(store: Connection, programme: Programme, zone: str, after: int) -> None:
+def prolong(store: Connection, programme: Programme, zone: str, after: int, on: str) -> None:
     """Date the lots of those who were active since transfer `after` from their last activity."""
     assert programme.expiry is not None  # noqa: S101 - the caller asked
     rows = []
@@ -20,5 +20,5 @@ def prolong(store: Connection, programme: Programme, zone: str, after: int) -> N
         day = datetime.fromisoformat(row["effective_at"]).astimezone(clock.zone(zone)).date()
         last = programme.expiry.last_day(day)
         ends = {"expires_on": last.isoformat(), "expires_at": day_after(last, zone)}
-        rows.append({"account_id": row["account_id"], **ends})
+        rows.append({"account_id": row["account_id"], "business_date": on, **ends})
     store.run_many(SQL["prolong"], rows)

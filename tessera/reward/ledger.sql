@@ -47,7 +47,7 @@ where
 
 -- name: issued
 -- What each of the members wanted could ever spend, less what was taken back; spending, holding and
--- ending do not count.
+-- ending do not count, nor what a household shared.
 select owner_id, cast(sum(points) as bigint) as points
 from (
     select member.owner_id, transfer.amount as points
@@ -57,7 +57,7 @@ from (
     where
         member.owner_id = wanted.id and member.owner_type = 'member'
         and member.programme = :programme and member.bucket = 'available'
-        and other.bucket in ('issuance', 'pending', 'available')
+        and other.bucket in ('issuance', 'pending', 'available') and transfer.kind <> 'pool'
     union all
     select member.owner_id, -transfer.amount
     from wanted cross join account as member
@@ -66,7 +66,7 @@ from (
     where
         member.owner_id = wanted.id and member.owner_type = 'member'
         and member.programme = :programme and member.bucket = 'available'
-        and other.bucket in ('issuance', 'pending', 'available')
+        and other.bucket in ('issuance', 'pending', 'available') and transfer.kind <> 'pool'
 ) as leg
 group by owner_id
 
@@ -85,19 +85,53 @@ where
 group by account.owner_id, given.source_id, given.rule
 
 -- name: given_before
--- What rules with a cap gave the members wanted.
-select account.owner_id as customer_id, transfer.rule, transfer.effective_at, transfer.amount as points
-from wanted cross join account
-inner join transfer on account.account_id = transfer.credit_id
+-- What rules with a cap gave the members wanted, less what was taken back of it since, each at the
+-- time of the receipt that it was given for.
+with holding as (
+    select account.owner_id, account.account_id
+    from wanted cross join account
+    where
+        account.owner_id = wanted.id and account.programme = :programme
+        and account.owner_type = 'member' and account.bucket in ('available', 'pending')
+),
+
+leg as (
+    select
+        holding.owner_id, transfer.kind, transfer.rule, transfer.effective_at, transfer.reverses,
+        transfer.amount as points
+    from holding cross join transfer
+    where transfer.credit_id = holding.account_id
+    union all
+    select
+        holding.owner_id, transfer.kind, transfer.rule, transfer.effective_at, transfer.reverses,
+        -transfer.amount
+    from holding cross join transfer
+    where transfer.debit_id = holding.account_id
+)
+
+select
+    leg.owner_id as customer_id, leg.rule,
+    coalesce(given.effective_at, leg.effective_at) as effective_at, leg.points
+from leg
+left join transfer as given
+    on
+        leg.kind = 'clawback' and leg.reverses = given.idem_key and given.programme = :programme
 where
-    account.owner_id = wanted.id and account.programme = :programme
-    and account.owner_type = 'member' and transfer.kind = 'earn'
-    and transfer.rule in (select value from {rules})
+    leg.kind in ('earn', 'adjust', 'clawback')
+    and leg.rule in (select value from {rules})
 
 -- name: budget_before
-select rule, cast(sum(amount) as bigint) as points from transfer
-where programme = :programme and kind = 'earn' and rule in (select value from {rules})
-group by rule
+select
+    transfer.rule,
+    cast(sum(
+        case when credit.owner_type = 'member' then transfer.amount else -transfer.amount end
+    ) as bigint) as points
+from transfer
+inner join account as credit on transfer.credit_id = credit.account_id
+where
+    transfer.programme = :programme and transfer.kind in ('earn', 'adjust', 'clawback')
+    and transfer.rule in (select value from {rules})
+group by transfer.rule
 
 -- name: known_tier
 select customer_id, tier from (
@@ -192,8 +226,8 @@ select
     transfer.kind,
     debit.owner_type || ' ' || debit.bucket as debit,
     credit.owner_type || ' ' || credit.bucket as credit,
-    case when credit.bucket = 'available' then transfer.amount
-        when debit.bucket = 'available' then -transfer.amount
+    case when credit.bucket = 'available' and credit.owner_id = :customer_id then transfer.amount
+        when debit.bucket = 'available' and debit.owner_id = :customer_id then -transfer.amount
         else 0 end as points,
     transfer.basis,
     transfer.rule,

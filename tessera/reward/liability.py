@@ -1,71 +1,49 @@
-"""What the programme owes: points by month and by the month they end, breakage by cohort, and the part
-of a sale that is deferred for them."""
+"""What the programme owes, as the models reckon it from the ledger that was exported to them: by month,
+by the month points end, by the month they came in, and the part of sales that is deferred for them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
-from tessera.errors import TesseraError
-from tessera.store import Connection, Store, queries
+from tessera.errors import BadInput
+from tessera.store import Store, queries
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
 
 SQL = queries("tessera.reward", "liability.sql")
+Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Liability:
-    """Points; every figure is a sum over the ledger, and they tie to each other."""
+    """Points, and money in minor units, as of the night that the models know of."""
 
     programme: str
-    movements: list[dict[str, Any]]  # month, issued, activated, redeemed, expired, clawed_back
-    outstanding: list[dict[str, Any]]  # expires_in, points
-    cohorts: list[dict[str, Any]]  # earned_in, points, spent, ended, taken_back, remaining
+    as_of: str
+    months: Rows  # of liability_by_month
+    outstanding: Rows  # of liability_by_expiry
+    cohorts: Rows  # of liability_by_cohort
+    deferred: Rows  # of deferral_by_month
     points: int  # outstanding in all, held ones included, less what members owe
 
 
-def liability(store: Store, programme: str, until: str) -> Liability:
-    """The figures of all business dates up to `until`, which must not lie before the last night."""
+def liability(ws: Workspace, programme: str) -> Liability:
+    """The figures of the snapshot in force; BadInput when there is none that knows any."""
+    snapshot, found = marts.current(ws.home), dict[str, Rows]()
+    if "liability_by_month" not in snapshot.marts:
+        raise BadInput("The models in force know of no liability yet; 'tessera run' builds it.")
+    with marts.connect(ws.home) as duck:
+        for name in ("months", "outstanding", "cohorts", "deferred"):
+            rows = duck.execute(SQL[name], {"programme": programme}).to_arrow_table().to_pylist()
+            found[name] = rows
+    points = found["months"][-1]["outstanding"] if found["months"] else 0
+    return Liability(programme, f"{snapshot.as_of:%Y-%m-%d %H:%M} UTC", **found, points=points)
+
+
+def totals(store: Store, programme: str, until: str) -> dict[str, int]:
+    """Of a ledger that no models know of: what it gave and took, and what is outstanding, in all and
+    of what ends by `until`."""
     with store.read() as connection:
-        found = {
-            name: [_whole(row) for row in connection.all(SQL[name], programme=programme, **values)]
-            for name, values in {
-                "movements": {"until": until},
-                "outstanding": {},
-                "cohorts": {},
-            }.items()
-        }
-        points = _tied(connection, programme, found)
-    return Liability(programme, **found, points=points)
-
-
-def _whole(row: Any) -> dict[str, Any]:
-    """PostgreSQL sums into decimals."""
-    return {k: v if v is None or isinstance(v, str) else int(v) for k, v in row.items()}
-
-
-def _tied(connection: Connection, programme: str, found: dict[str, list[dict[str, Any]]]) -> int:
-    """What is outstanding; TesseraError unless movements, lots and balances agree to the point."""
-    held = _whole(connection.one(SQL["holdings"], programme=programme) or {})
-    moved = sum(
-        row["issued"] - row["redeemed"] - row["expired"] - row["clawed_back"]
-        for row in found["movements"]
-    )
-    lots = sum(row["points"] for row in found["outstanding"])
-    balances = held["lots"] + held["held"] - held["debt"]
-    if lots != held["lots"] or moved != balances:
-        raise TesseraError(
-            f"The liability does not tie to the ledger: lots {lots:,} for balances of "
-            f"{held['lots']:,}, movements {moved:,} for {balances:,}; see 'tessera ledger audit'."
-        )
-    return int(balances)
-
-
-def deferred(sale: int, points: int, point_value: Fraction, expected: Fraction) -> int:
-    """The part of `sale` (minor units) that is earned when its points are redeemed or end: the price
-    is shared by stand-alone value, that of the points being `points × point_value × expected`
-    (IFRS 15, B39 to B42). `point_value` is in minor units, `expected` the share that is redeemed."""
-    worth = points * point_value * expected
-    if not sale + worth:
-        return 0
-    return int(sale * worth / (sale + worth) + Fraction(1, 2))
+        row = connection.one(SQL["totals"], programme=programme, until=until) or {}
+        return {name: int(points) for name, points in row.items()}

@@ -15,7 +15,7 @@ inner join account on transfer.credit_id = account.account_id
 where
     transfer.transfer_id between :first and :last
     and account.owner_type = 'member' and account.bucket in ('available', 'pending')
-    and transfer.kind not in ('void', 'release', 'reverse', 'activate', 'merge', 'unmerge')
+    and transfer.kind not in ('void', 'release', 'reverse', 'activate', 'merge', 'unmerge', 'pool')
 
 -- name: take_own
 -- What is taken back is taken from the points that its receipt once gave, whoever has them by now
@@ -79,7 +79,7 @@ with debit as (
     where
         transfer.transfer_id between :first and :last
         and account.owner_type = 'member' and account.bucket in ('available', 'pending')
-        and transfer.kind not in ('activate', 'expire', 'merge', 'unmerge')
+        and transfer.kind not in ('activate', 'expire', 'merge', 'unmerge', 'pool')
 ),
 
 due as (
@@ -157,7 +157,10 @@ where upto - points < :points
 
 -- name: spare
 -- Points that come back to a lot that has ended meanwhile may be spent for a while yet.
-update lot set expires_at = :expires_at, expires_on = :expires_on
+update lot
+set
+    expires_at = :expires_at, expires_on = :expires_on,
+    redated_on = (select business_date from transfer where transfer_id = :transfer_id)
 where
     expires_at <= :at
     and lot_id in (select lot_id from lot_move where transfer_id = :transfer_id)

@@ -39,7 +39,7 @@ select transfer.transfer_id, given.transfer_id, -transfer.amount
 from transfer
 inner join transfer as given
     on transfer.reverses = given.idem_key and transfer.programme = given.programme
-where transfer.transfer_id between :first and :last and transfer.kind = 'merge'
+where transfer.transfer_id between :first and :last and transfer.kind in ('merge', 'pool')
 
 -- name: give_lots
 insert into lot (lot_id, account_id, amount, remaining, earned_at, activates_at, expires_at, expires_on)
@@ -50,7 +50,7 @@ from transfer
 inner join transfer as given
     on transfer.reverses = given.idem_key and transfer.programme = given.programme
 inner join lot on given.transfer_id = lot.lot_id
-where transfer.transfer_id between :first and :last and transfer.kind = 'merge'
+where transfer.transfer_id between :first and :last and transfer.kind in ('merge', 'pool')
 
 -- name: last_key
 select idem_key from transfer where debit_id = :account_id or credit_id = :account_id

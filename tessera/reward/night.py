@@ -1,4 +1,5 @@
-"""A night: merge → release holds → activate → earn → tiers ending → expire → tiers rising → tie out.
+"""A night: merge → release holds → activate → earn → gifts → tiers ending → expire → rewards → tiers
+rising → tie out.
 
 Every step is a transaction (those that may be long, one per chunk) under the ledger's lock, finds by
 itself what is due, and marks itself done. A night that was killed goes on with the step it was in;
@@ -184,10 +185,11 @@ def _date_endless(night: Night, store: Connection) -> None:
     assert expiry is not None  # noqa: S101 - the caller asked
     last = expiry.last_day(night.ws.business_date)
     ends = {"expires_on": last.isoformat(), "expires_at": day_after(last, night.zone)}
-    store.run(SQL["begin_expiry"], programme=night.name, **ends)
+    store.run(SQL["begin_expiry"], programme=night.name, business_date=night.on, **ends)
     if expiry.kind == "inactivity":
         cursor = ledger.cursor(store, night.name)
-        prolong(store, night.programme, night.zone, cursor.asserted_id if cursor else 0)
+        after = cursor.asserted_id if cursor else 0
+        prolong(store, night.programme, night.zone, after, night.on)
 
 
 def end_tiers(night: Night) -> Counts:

@@ -76,7 +76,7 @@ order by newest.idem_key
 
 -- name: begin_expiry
 -- Expiry that was turned on is not retroactive: what had no end gets a whole period from now.
-update lot set expires_at = :expires_at, expires_on = :expires_on
+update lot set expires_at = :expires_at, expires_on = :expires_on, redated_on = :business_date
 where
     remaining > 0 and expires_at is null
     and exists (
@@ -91,12 +91,13 @@ from transfer cross join account
 where
     account.account_id in (transfer.credit_id, transfer.debit_id)
     and transfer.transfer_id > :after and transfer.kind in ('earn', 'redeem', 'hold')
+    and transfer.source_type <> 'reward'
     and account.programme = :programme and account.owner_type = 'member'
     and account.bucket = 'available'
 group by account.account_id
 
 -- name: prolong
-update lot set expires_at = :expires_at, expires_on = :expires_on
+update lot set expires_at = :expires_at, expires_on = :expires_on, redated_on = :business_date
 where account_id = :account_id and remaining > 0 and expires_at < :expires_at
 
 -- name: expire

@@ -8,7 +8,7 @@ from datetime import datetime
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from tessera.reward import earning, ledger, night
+from tessera.reward import earning, exchange, gifts, ledger, night
 from tessera.reward.night import Night, Step
 from tessera.reward.programme import Programme, load
 from tessera.store import Connection
@@ -27,10 +27,12 @@ class RewardReport:
     transfers: int
     points_earned: int
     points_clawed_back: int
+    points_given: int  # for birthdays and joining
     points_merged: int
     holds_released: int
     points_activated: int
     points_expired: int
+    vouchers_given: int  # that points became by themselves
     tiers_reviewed: int
     tiers_reached: int
     seconds: float
@@ -82,8 +84,10 @@ STEPS: dict[str, Step] = {
     "release holds": night.release,
     "activate": night.activate,
     "earn": earn,
+    "gifts": gifts.give,
     "tiers ending": night.end_tiers,
     "expire": night.expire,
+    "rewards": exchange.exchange,
     "tiers rising": night.raise_tiers,
     "tie out": tie_out,
 }

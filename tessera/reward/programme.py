@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from tessera import clock, documents
 from tessera.documents import Document, Misplaced, nearest
 from tessera.errors import BadInput
-from tessera.reward.rules import EarnRule, Name
+from tessera.reward.rules import EarnRule, Gift, Name, Points
 from tessera.reward.terms import Expiry
 from tessera.reward.worth import Referral, Worth
 from tessera.vouchers.terms import Terms as VoucherTerms
@@ -22,11 +22,22 @@ __all__ = ["FILE", "EarnRule", "Programme", "load"]
 
 
 class Reward(Document):
-    """A voucher that a campaign's step may grant; `limit`: so many in all."""
+    """A voucher that a campaign's step may grant; `limit`: so many in all. With `at_points`, so many
+    points of a member become one by themselves."""
 
     reward: Name
     limit: int | None = Field(None, ge=0, strict=True)
+    at_points: Points | None = None
     voucher: VoucherTerms = VoucherTerms()
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Reward:
+        if self.at_points and (self.limit is not None or self.voucher.codes == "pool"):
+            raise ValueError(
+                f"'{self.reward}' is given for points ('at_points'), so it can have no 'limit' and "
+                "its codes must be 'made': no member's points may find it gone"
+            )
+        return self
 
 
 class Tier(Document):
@@ -73,6 +84,8 @@ class Programme(Document):
     expiry: Expiry | None = None
     tiers: Tiers | None = None
     leap_day: Literal["feb-28", "mar-1"] = "feb-28"  # when 29 February's birthday is in other years
+    gifts: tuple[Gift, ...] = ()
+    pool: Literal["household"] | None = None  # who lives together may spend each other's points
     rewards: tuple[Reward, ...] = ()
     worth: Worth | None = None  # what points pay at the till; absent: they pay no money
     referral: Referral | None = None
@@ -98,7 +111,16 @@ class Programme(Document):
     def _offered_once(cls, rewards: tuple[Reward, ...]) -> tuple[Reward, ...]:
         if len({one.reward for one in rewards}) < len(rewards):
             raise ValueError("two rewards have the same name")
+        if len([one for one in rewards if one.at_points]) > 1:
+            raise ValueError("points can become only one reward by themselves ('at_points')")
         return rewards
+
+    @field_validator("gifts")
+    @classmethod
+    def _given_once(cls, gifts: tuple[Gift, ...]) -> tuple[Gift, ...]:
+        if len({one.gift for one in gifts}) < len(gifts):
+            raise ValueError("two gifts have the same name")
+        return gifts
 
     @model_validator(mode="after")
     def _knows_its_tiers(self) -> Programme:
@@ -109,6 +131,11 @@ class Programme(Document):
                     at = ("earn_rules", i, "only", "tiers")
                     raise Misplaced(at, f"'{name}' is not a tier of `tiers`.{nearest(name, known)}")
         return self
+
+    @property
+    def leap_day_of_year(self) -> str:
+        """Month and day, as dates are written, of a birthday on 29 February in other years."""
+        return {"feb-28": "02-28", "mar-1": "03-01"}[self.leap_day]
 
     def zone(self, shop: str) -> str:
         """Where the programme's days begin and end."""

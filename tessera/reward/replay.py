@@ -12,7 +12,7 @@ from pathlib import Path
 from tessera import clock
 from tessera.reward import ledger, night
 from tessera.reward.earning import KNOWN
-from tessera.reward.liability import liability
+from tessera.reward.liability import totals
 from tessera.reward.night import Night
 from tessera.reward.posting import STEPS
 from tessera.reward.programme import Programme
@@ -69,15 +69,7 @@ def _nights(first: date, last: date) -> Iterator[date]:
 
 
 def _outcome(store: Store, programme: str, last: date) -> Outcome:
-    found = liability(store, programme, "9999-12-31")
-    total = {
-        name: sum(row[name] for row in found.movements)
-        for name in ("issued", "expired", "clawed_back")
-    }
-    year = add_months(last, 12).isoformat()[:7]
-    soon = sum(
-        r["points"] for r in found.outstanding if r["expires_in"] and r["expires_in"] <= year
-    )
+    found = totals(store, programme, _month_end(add_months(last, 12)).isoformat())
     with store.read() as connection:
         members = connection.scalar(
             "select count(*) from account where owner_type = 'member' and bucket = 'available'"
@@ -86,6 +78,8 @@ def _outcome(store: Store, programme: str, last: date) -> Outcome:
             ledger.SQL["known_tier"], KNOWN["known_tier"], programme=programme
         )["tier"].to_pylist()
     counts = {name or "none": tiers.count(name) for name in sorted(set(tiers))}
-    return Outcome(
-        int(members), **total, outstanding=found.points, ending_within_a_year=soon, tiers=counts
-    )
+    return Outcome(int(members), **found, tiers=counts)
+
+
+def _month_end(day: date) -> date:
+    return add_months(day.replace(day=1), 1) - timedelta(days=1)

@@ -60,8 +60,7 @@ class EarnRule(Document):
 
     @property
     def version(self) -> str:
-        """Changes with the rule, and only with it: a transfer remembers which one it was."""
-        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:12]
+        return _version(self)
 
     def row(self, position: int) -> dict[str, Any]:
         """The rule as a row of the earning step's table `rule`."""
@@ -76,3 +75,22 @@ class EarnRule(Document):
         if self.only.since and self.only.until and self.only.since > self.only.until:
             raise ValueError(f"rule '{self.rule}' ends ('until') before it begins ('since')")
         return self
+
+
+class Gift(Document):
+    """Points without a purchase: each year on the birthday, or once for joining."""
+
+    gift: Name
+    points: int = Field(gt=0, le=1_000_000, strict=True)
+    to_mark: Literal["birthday", "joining"]
+    since: date | None = None  # days that are marked; these included
+    until: date | None = None
+
+    @property
+    def version(self) -> str:
+        return _version(self)
+
+
+def _version(rule: Document) -> str:
+    """Changes with the rule, and only with it: a transfer remembers which one it was."""
+    return hashlib.sha256(rule.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:12]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
-from tessera.reward.programme import Tiers
+from tessera.reward.programme import Programme, Tiers
 from tessera.reward.terms import add_months, day_starts
 from tessera.store import Connection, queries
 
@@ -38,6 +38,17 @@ def reviewed(tiers: Tiers, now: int, points: int) -> int:
 def until(tiers: Tiers, on: date) -> date:
     """The last day of a tier that begins on `on`, its grace included."""
     return add_months(on, tiers.keep_months) + timedelta(days=tiers.grace_days)
+
+
+def told(programme: Programme | None, on: date, zone: str) -> dict[str, Any]:
+    """What the models must know to say how far it is to the next tier: the levels, lowest first, and
+    the instant since when points count on the morning of `on`."""
+    name = programme.programme if programme else "none"
+    if programme is None or programme.tiers is None:
+        return {"programme": name, "since": "1970-01-01 00:00:00", "levels": []}
+    since = datetime.fromisoformat(day_starts(add_months(on, -programme.tiers.months), zone))
+    levels = [{"tier": one.tier, "least": one.least} for one in programme.tiers.levels]
+    return {"programme": name, "since": f"{since:%Y-%m-%d %H:%M:%S}", "levels": levels}
 
 
 def review(

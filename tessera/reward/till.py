@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from tessera.reward import cards
+from tessera.reward import cards, pooling
 from tessera.reward.points import Balance, Books, Posted, Refused, balance
 from tessera.reward.preview import earns
 from tessera.reward.programme import Programme
@@ -88,6 +88,12 @@ class Till:
     def balance(self, customer_id: str) -> Balance:
         return balance(self.store, self.programme.programme, customer_id)
 
+    def shared(self, customer_id: str) -> int:
+        """What the member's household could add to their points."""
+        if self.programme.pool is None:
+            return 0
+        return pooling.others(self.store, self.programme.programme, customer_id, self.stamp)
+
     def level(self, customer_id: str, of_models: str | None) -> str | None:
         """The member's tier: the programme's where it has tiers, otherwise the models'."""
         if self.programme.tiers is None:
@@ -106,7 +112,7 @@ class Till:
         left = wish.basket.total - off
         worth = self.programme.worth
         needed = worth.needed(left) if worth else 0
-        has = self.balance(customer_id).available if customer_id else 0
+        has = self.balance(customer_id).available + self.shared(customer_id) if customer_id else 0
         usable = min(needed, has)
         paid = self._paid(wish.points or usable, left) if worth else 0
         return Quote(
@@ -124,6 +130,8 @@ class Till:
             hold = f"till:{made['redemption_id']}"
             self._spend(
                 customer_id or "",
+                wish.points,
+                hold,
                 lambda who: self.books.hold(
                     key=hold, customer_id=who, points=wish.points, expires_at=until
                 ),
@@ -137,7 +145,7 @@ class Till:
         if wish.points:
             key = f"till:{made['redemption_id']}"
             self._spend(
-                customer_id or "",
+                customer_id or "", wish.points, key,
                 lambda who: self.books.spend(
                     key=key, customer_id=who, points=wish.points,
                     short="owe" if wish.happened_at else "refuse",
@@ -258,8 +266,13 @@ class Till:
         total = row["points_back"] + points
         _must(self.books.reverse(of, key=f"return:{row['redemption_id']}:{total}", points=points))
 
-    def _spend(self, customer_id: str, spend: Callable[[str], object]) -> None:
-        """Points that are lacking may be held by reservations that are past their time."""
+    def _spend(
+        self, customer_id: str, points: int, key: str, spend: Callable[[str], object]
+    ) -> None:
+        """Points that are lacking may be the household's, or held by reservations that are past
+        their time."""
+        if self.programme.pool:
+            pooling.draw(self.books, customer_id, points, key)
         done = spend(customer_id)
         if isinstance(done, Refused) and self._release_due(customer_id):
             done = spend(customer_id)

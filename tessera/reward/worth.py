@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from fractions import Fraction
+
+from pydantic import Field, field_validator
 
 from tessera.documents import Document
 
 
 class Worth(Document):
-    """So many `points` pay `pays` minor units of a receipt."""
+    """So many `points` pay `pays` minor units of a receipt. `expected`: the share of all points that
+    will ever be spent, as the books reckon with it."""
 
     points: int = Field(gt=0, le=1_000_000, strict=True)
     pays: int = Field(gt=0, le=1_000_000_000, strict=True)
+    expected: str = Field("1", pattern=r"^[1-9]\d{0,5}(/[1-9]\d{0,5})?$")
+
+    @field_validator("expected")
+    @classmethod
+    def _is_a_share(cls, share: str) -> str:
+        if Fraction(share) > 1:
+            raise ValueError(f"{share} of all points cannot be spent; write a fraction up to 1")
+        return share
+
+    @property
+    def told(self) -> dict[str, object]:
+        """As the models take it."""
+        share = Fraction(self.expected)
+        return {
+            "points": self.points,
+            "pays": self.pays,
+            "expected": [share.numerator, share.denominator],
+        }
 
     def money(self, points: int) -> int:
         """What `points` pay, in whole minor units."""

@@ -17,7 +17,9 @@ select
     strftime(c.last_purchase_at, '%Y-%m-%dT%H:%M:%S+00:00') as last_purchase_at,
     c.points_expiring,
     c.points_expire_on,
-    c.tier
+    c.tier,
+    c.next_tier,
+    c.points_to_next_tier
 from customers as c
 left join stores as s on s.store_id = c.favourite_store_id
 where c.customer_id in (select unnest($ids))

@@ -48,6 +48,15 @@ select reward_grant.send_key, reward_grant.code, voucher.valid_until
 from reward_grant
 left join voucher on reward_grant.code = voucher.code
 where reward_grant.send_key in (select value from {keys})
+union all
+-- A message about points that became a voucher tells that voucher.
+select outbox.send_key, reward_grant.code, voucher.valid_until
+from outbox
+inner join reward_grant on outbox.occurrence = reward_grant.send_key
+inner join voucher on reward_grant.code = voucher.code and outbox.customer_id = voucher.customer_id
+where
+    outbox.send_key in (select value from {keys})
+    and not exists (select 1 from reward_grant as own where own.send_key = outbox.send_key)
 
 -- name: of_members
 select customer_id, code from referral_code

@@ -237,7 +237,7 @@ def _enrol(till: Till, body: Any, at: datetime, *, again: bool) -> Answer:
 
 
 def _points(till: Till, customer_id: str) -> Answer:
-    return asdict(till.balance(customer_id))
+    return {**asdict(till.balance(customer_id)), "household": till.shared(customer_id)}
 
 
 def _basket(body: said.Basket) -> Basket:

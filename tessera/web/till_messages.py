@@ -149,12 +149,14 @@ class Batch(Document):
 
 
 class Points(Document):
-    """`available` may be spent now; `pending` later; `held` is reserved; `debt` is owed."""
+    """`available` may be spent now; `pending` later; `held` is reserved; `debt` is owed. `household` is
+    what those who live with the member could add, where the programme lets them."""
 
     available: int
     pending: int
     held: int
     debt: int
+    household: int
 
 
 class Member(Document):

@@ -194,6 +194,7 @@ def _share_their_fate(day: Day, fates: dict[str, Any], gone: set[str]) -> None:
 def test_senders_killed_anywhere_send_nothing_twice_and_lose_nothing(
     store_url: str, tmp_path: Path
 ) -> None:
+    """Complaint 29: people who were fetched and not sent to were skipped."""
     prove(tmp_path, store_url, points=6)
 
 

@@ -390,13 +390,24 @@ def test_a_red_build_publishes_nothing_and_is_mended_by_the_next(
 ) -> None:
     current = (shop.home.marts / "current.json").read_bytes()
     bad = {"programme": "club", "idem_key": "1", "debit": "a", "credit": "a", "amount": 5}
-    path = validated(shop.home, "point_transfers", 20, [bad])
-    with pytest.raises(
-        RedBuild, match=r"assert_every_transfer_moves_points_between_two_accounts.*dbt\.log"
-    ):
+    balance = {"programme": "club", "customer_id": "K1", "bucket": "available", "balance": 5}
+    move = {"programme": "club", "idem_key": "2", "lot_key": "1", "delta": -5}
+    paths = [
+        validated(shop.home, "point_transfers", 20, [bad]),
+        validated(shop.home, "point_balances", 21, [balance]),
+        validated(shop.home, "lot_moves", 22, [move]),
+    ]
+    with pytest.raises(RedBuild, match=r"dbt\.log") as red:
         model.build(shop)
+    for rule in (
+        "assert_every_transfer_moves_points_between_two_accounts",
+        "assert_transfers_and_lots_make_every_balance",
+        "assert_no_lot_pays_more_than_it_has",
+    ):
+        assert rule in str(red.value)
     assert (shop.home.marts / "current.json").read_bytes() == current
-    path.unlink()
+    for path in paths:
+        path.unlink()
     mended = model.build(shop)
     assert mended.full_refresh
     assert (shop.home.marts / "current.json").read_bytes() == current

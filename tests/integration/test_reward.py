@@ -186,6 +186,41 @@ def test_row_01_buying_and_returning_a_hundred_times_gains_nothing(shop: Workspa
     assert report.points_earned == report.points_clawed_back == 100
 
 
+def test_row_06_what_was_cancelled_and_then_completed_earns_again(shop: Workspace) -> None:
+    """By its occurrence: the same receipt once more by a correction, another one by its own key."""
+    again = {"t": (1000, 10), "nothing": (0, 0), "once more": (1000, 10)}
+    for number, (amount, points) in enumerate(again.values(), 1):
+        publish(shop, transactions=[line("t", "ann", amount, file_id=number)])
+        post(shop)
+        assert balance(shop, "ann") == (points, 0)
+    back = line("r", "ann", -1000, original_transaction_id="t", file_id=4)
+    anew = line("u", "ann", 1000, file_id=5)
+    sale = line("t", "ann", 1000, file_id=3)
+    for lines, points in (((sale, back), 0), ((sale, back, anew), 10)):
+        publish(shop, transactions=lines)
+        post(shop)
+        assert balance(shop, "ann") == (points, 0)
+        assert post(shop).transfers == 0
+    assert differences(shop) == []
+
+
+def test_row_07_settling_a_debt_awards_nothing(shop: Workspace) -> None:
+    """The purchase earns, once; that it was paid later, or that its points repay a debt, does not."""
+    sale = line("t", "ann", 2000)
+    spend = {"key": "s", "customer_id": "ann", "points": 15, "short": "owe"}
+    with shop.store.write() as store:
+        Books(store, "club", shop.as_of, shop.business_date).spend(**spend)
+    publish(shop, transactions=[sale])
+    post(shop)
+    assert balance(shop, "ann") == (5, 0)
+    publish(shop, transactions=[{**sale, "file_id": 2}])  # told again, as paid
+    assert post(shop).transfers == 0
+    given = [row for row in transfers(shop) if row["kind"] == "earn"]
+    assert [row["amount"] for row in given] == [20]
+    assert [row["amount"] for row in transfers(shop) if row["kind"] == "repay"] == [15]
+    assert differences(shop) == []
+
+
 @BOTH_STORES
 def test_row_21_a_corrected_receipt_posts_the_difference(shop: Workspace) -> None:
     for number, (amount, points) in enumerate([(1000, 10), (1250, 12), (300, 3), (1250, 12)], 1):

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from tessera.reward import merging, night
+from tessera.reward import merging, night, pooling
 from tessera.reward.night import Night
 from tessera.reward.points import Books, Posted, Refused
 from tessera.reward.programme import Programme
@@ -26,8 +26,13 @@ from tessera.testing import workspace
 from tests.conftest import BOTH_STORES
 
 NAMES = ("ann", "bob", "cy")
+TOGETHER = ("ann", "bob")  # a household
 GRACE = 2
 NUMBERS = itertools.count()
+
+
+class Undone(Exception):
+    pass
 
 
 @dataclass
@@ -61,6 +66,7 @@ class Model:
     spent: dict[str, Spent] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
     merges: dict[str, int] = field(default_factory=dict)
+    draws: dict[str, int] = field(default_factory=dict)
 
     def open(self, owner: str) -> list[Lot]:
         found = [one for one in self.lots if one.owner == owner and one.starts is None]
@@ -107,6 +113,19 @@ class Model:
             if part > back:
                 spent.paid.append((one, part - back))
         self.repay(spent.owner)
+
+    def draw(self, theirs: list[Lot], name: str, lacking: int) -> None:
+        for one in theirs:
+            part = min(one.remaining, lacking)
+            if part > 0:
+                times = self.draws.get(one.key, 0)
+                self.draws[one.key] = times + 1
+                key = f"pool:{one.key}:{times}"
+                self.lots.append(
+                    Lot(key, name, len(self.lots), part, one.earned_at, None, one.ends)
+                )
+                one.remaining -= part
+                lacking -= part
 
     def merge(self, owner: str, into: str) -> None:
         self.merged.pop(into, None)
@@ -245,6 +264,35 @@ class Machine(RuleBasedStateMachine):
         self.model.spent[key] = Spent(name, points, self.model.take(name, points), state="redeemed")
         self.redeemed.append(key)
 
+    @rule(pair=st.permutations(TOGETHER), points=st.integers(1, 40))
+    def spend_together(self, pair: list[str], points: int) -> None:
+        """What one lacks comes over from the other; when even that is not enough, nothing does."""
+        (name, other), key = pair, f"p{next(self.numbers):03}"
+
+        def operation(books: Books) -> Any:
+            with suppress(Undone), books.store.attempt():
+                pooling.draw(books, name, points, key)
+                answer = books.spend(key=key, customer_id=name, points=points)
+                if isinstance(answer, Refused):
+                    raise Undone
+                return answer
+            return Refused("no_points")
+
+        answer = self.ask(operation)
+        model = self.model
+        mine = [one for one in model.open(name) if not one.ends or one.ends >= self.on]
+        theirs = [one for one in model.open(other) if not one.ends or one.ends >= self.on]
+        lacking = points - sum(one.remaining for one in mine)
+        debt = model.debt[name] + model.debt[other]
+        if lacking > max(0, sum(one.remaining for one in theirs) - debt):
+            assert answer == Refused("no_points")
+            return
+        assert answer == Posted(key, name, points)
+        model.draw(theirs, name, lacking)
+        model.end(name, self.on)
+        model.spent[key] = Spent(name, points, model.take(name, points), state="redeemed")
+        self.redeemed.append(key)
+
     @rule(which=st.integers(0, 50), points=st.integers(1, 30))
     def give_back_in_parts(self, which: int, points: int) -> None:
         if not self.redeemed:
@@ -364,6 +412,11 @@ PATIENT = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
 def prove(store: Store, home: Any, **how: Any) -> None:
+    with store.write() as connection:
+        rows = [{"name": name} for name in TOGETHER]
+        connection.run_many(
+            "insert into member (customer_id, household_id) values (:name, 'h')", rows
+        )
     kind = type("Bound", (Machine,), {"store": store, "home": home})
     run_state_machine_as_test(kind, settings=settings(**PATIENT, **how))
 

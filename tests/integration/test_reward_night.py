@@ -217,6 +217,10 @@ def tier(ws: Workspace, customer: str = "ann") -> list[tuple[str, str]]:
     return [(row["tier"], row["reason"]) for row in rows]
 
 
+BORN = [
+    {"customer_id": f"c{i}", "card_id": f"card{i}", "birth_date": f"1980-03-{10 + i}"}
+    for i in range(5)
+]
 LEVELS = [{"tier": "silver", "least": 10}, {"tier": "gold", "least": 30, "multiplier": "3/2"}]
 
 
@@ -273,10 +277,12 @@ def world(ws: Workspace) -> list[dict[str, Any]]:
         pending_days=3,
         expiry={"kind": "rolling", "days": 18},
         tiers={"levels": LEVELS, "keep_months": 0, "grace_days": 3},
+        gifts=[{"gift": "birthday", "points": 7, "to_mark": "birthday"}],
+        rewards=[{"reward": "coffee", "at_points": 60}],
     )
     lines = [line(f"t{i}", f"c{i % 5}", 700 * i, sold_at="2026-02-20") for i in range(1, 10)]
     lines += [line(f"u{i}", f"c{i % 5}", 300 * i, sold_at="2026-03-09") for i in range(1, 10)]
-    night(ws, "2026-03-10", *lines)
+    night(ws, "2026-03-10", *lines, customers=BORN)
     with ws.store.write() as store:
         at = datetime(2026, 3, 10, 9, tzinfo=UTC)
         books = Books(store, "club", at, at.date())
@@ -304,7 +310,7 @@ TABLES = (
         from transfer t join account d on t.debit_id = d.account_id
         join account c on t.credit_id = c.account_id order by 1""",
     """select t.idem_key, a.owner_id, a.bucket, l.amount, l.remaining, l.earned_at, l.activates_at,
-        l.expires_at, l.expires_on from lot l join transfer t on l.lot_id = t.transfer_id
+        l.expires_at, l.expires_on, l.redated_on from lot l join transfer t on l.lot_id = t.transfer_id
         join account a on l.account_id = a.account_id order by 1""",
     """select t.idem_key, g.idem_key, m.delta from lot_move m
         join transfer t on m.transfer_id = t.transfer_id
@@ -315,6 +321,8 @@ TABLES = (
     "select customer_id, into_customer_id from points_merge order by 1",
     "select business_date, expected, actual from balance_assertion order by 1",
     "select as_of, asserted from reward_cursor",
+    "select send_key, customer_id, voucher.reward, valid_until from reward_grant "
+    "inner join voucher on reward_grant.code = voucher.code order by 1",
     "select business_date, step from reward_night",
 )
 
@@ -356,7 +364,7 @@ def killed(ws: Workspace, day: str, at_statement: int) -> bool:
 def undisturbed(folder: Path) -> tuple[Workspace, list[dict[str, Any]]]:
     ws = workspace(folder / "quiet", project=folder / "project")
     lines = world(ws)
-    night(ws, "2026-03-14", *lines)
+    night(ws, "2026-03-14", *lines, customers=BORN)
     sound(ws)
     return ws, lines
 
@@ -367,11 +375,15 @@ def test_a_night_killed_again_and_again_ends_as_one_that_was_not(
 ) -> None:
     quiet, _ = undisturbed(tmp_path)
     ws = workspace(tmp_path / "home", project=tmp_path / "project", store_url=store_url)
-    publish(replace(ws, as_of=clock.parse_as_of("2026-03-14", "UTC")), transactions=world(ws))
+    publish(
+        replace(ws, as_of=clock.parse_as_of("2026-03-14", "UTC")),
+        transactions=world(ws),
+        customers=BORN,
+    )
     for at_statement in (3, 6, 9, 14, 11, 8):
         if not killed(ws, "2026-03-14", at_statement):
             break
-    night(ws, "2026-03-14", *world_lines(ws))
+    night(ws, "2026-03-14", *world_lines(ws), customers=BORN)
     assert dump(ws) == dump(quiet)
     ws.store.close()
     quiet.store.close()
@@ -392,7 +404,11 @@ def test_a_night_killed_at_each_statement_ends_as_one_that_was_not(tmp_path: Pat
     quiet, _ = undisturbed(tmp_path)
     first = workspace(tmp_path / "first", project=tmp_path / "project")
     lines = world(first)
-    publish(replace(first, as_of=clock.parse_as_of("2026-03-14", "UTC")), transactions=lines)
+    publish(
+        replace(first, as_of=clock.parse_as_of("2026-03-14", "UTC")),
+        transactions=lines,
+        customers=BORN,
+    )
     first.store.close()
     at_statement = 0
     while True:
@@ -403,7 +419,7 @@ def test_a_night_killed_at_each_statement_ends_as_one_that_was_not(tmp_path: Pat
         ws = workspace(home, project=first.project, store_url=f"sqlite:///{home}/store.sqlite")
         if not killed(ws, "2026-03-14", at_statement):
             break
-        night(ws, "2026-03-14", *lines)
+        night(ws, "2026-03-14", *lines, customers=BORN)
         assert dump(ws) == dump(quiet), at_statement
         ws.store.close()
     assert at_statement > 40

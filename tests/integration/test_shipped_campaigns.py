@@ -12,10 +12,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tessera import say
 from tessera.decide import campaigns, decide
 from tessera.decide.decisions import Question, find
+from tessera.say.customers import Customers
+from tessera.say.fields import VOUCHER
+from tessera.send.writing import Writer
 from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
+from tessera.vouchers import codes
 from tessera.workspace import Workspace
 from tests.decide_model import bucket
 
@@ -204,6 +209,37 @@ def test_birthdays_are_kept_on_the_day_and_leap_days_on_the_28th(opened: Opened)
     }  # every year, though the words are the same
 
 
+def letters(shop: Shop) -> dict[str, Any]:
+    """What each customer's last message says, by customer."""
+    with shop.ws.store.read() as store:
+        rows = store.all("select * from outbox order by message_id")
+    people = Customers(shop.ws).read([row["customer_id"] for row in rows])
+    written = Writer(shop.ws, "email").letters(rows, people)
+    return {one.row["customer_id"]: one.message.content for one in written}
+
+
+def test_a_birthday_brings_a_code_of_ones_own_that_the_letter_shows(opened: Opened) -> None:
+    shop = opened("birthday")
+    spoken = ["en", "de", "el", "fa", "lv", "ru"]
+    people = [shop.person(birth_date=date(1990, 3, 31), language=one) for one in spoken]
+    assert shop.at(0) == dict.fromkeys(people, "greeting")
+    with shop.ws.store.read() as store:
+        vouchers = store.all("select customer_id, code, reward, valid_until from voucher")
+    codes_of = {row["customer_id"]: codes.spoken(row["code"]) for row in vouchers}
+    assert len(set(codes_of.values())) == len(people)
+    assert {(row["reward"], row["valid_until"]) for row in vouchers} == {
+        ("birthday-present", "2026-04-13")
+    }
+    found = letters(shop)
+    for name, language in zip(people, spoken, strict=True):
+        assert codes_of[name] in found[name].html
+        assert codes_of[name] in found[name].text
+        page = say.preview(shop.ws, "birthday/greeting", language=language)
+        assert VOUCHER["code"] in page.read_text(encoding="utf-8")  # a preview takes no code
+    with shop.ws.store.read() as store:
+        assert store.scalar("select count(*) from voucher") == len(people)
+
+
 def test_regulars_are_thanked_on_the_anniversary_of_their_first_purchase(opened: Opened) -> None:
     shop = opened("anniversary")
     bought = {"first_purchase_on": date(2024, 3, 31)}
@@ -246,14 +282,17 @@ def test_points_are_told_of_while_there_is_time_to_spend_them(opened: Opened) ->
 
 def test_who_moved_up_hears_of_it_each_time(opened: Opened) -> None:
     shop = opened("tier_news")
-    raised, fallen = shop.person(tier="silver"), shop.person(tier="basic")
+    silver = {"tier": "silver", "next_tier": "gold", "points_to_next_tier": 340}
+    raised, fallen = shop.person(**silver), shop.person(tier="basic")
     shop.event(raised, "tier_raised", occurrence="silver 2026-03-31")
     shop.event(fallen, "tier_raised", occurrence="silver 2026-03-30")
     shop.event(shop.person(tier="silver"), "tier_changed")
     assert shop.at(0) == {raised: "raised"}
-    shop.customers[raised]["tier"] = "gold"
+    assert "340 more points make it gold." in letters(shop)[raised].text
+    shop.customers[raised] |= {"tier": "gold", "next_tier": None, "points_to_next_tier": None}
     shop.event(raised, "tier_raised", DAY + timedelta(days=20), "gold 2026-04-20")
     assert shop.at(20) == {raised: "raised"}
+    assert "make it gold" not in letters(shop)[raised].text
 
 
 def test_a_due_purchase_is_recalled_once_a_month_at_most(opened: Opened) -> None:

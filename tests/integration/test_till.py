@@ -60,7 +60,9 @@ def test_a_card_tells_a_first_name_a_level_and_points_and_no_more(
     answer = till.post("/cards/lookup", {"card": "K1"}).json()
     assert set(answer) == {"card", "given_name", "level", "points", "referral_code"}
     assert (answer["given_name"], answer["level"]) == ("Name1", "gold")
-    assert answer["points"] == {"available": 250, "pending": 0, "held": 0, "debt": 0}
+    assert answer["points"] == {
+        "available": 250, "pending": 0, "held": 0, "debt": 0, "household": 0,
+    }  # fmt: skip
     assert codes.is_good(codes.tidy(answer["referral_code"]))
     assert kind(till.post("/cards/lookup", {"card": "K99"})) == "unknown-card"
 

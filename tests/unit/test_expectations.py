@@ -107,6 +107,12 @@ DEFECTS: list[tuple[str, dict[str, object], Reasons]] = [
     ("preferences", {"name": None}, {("name", "not_null")}),
     ("point_transfers", {"amount": 0}, {("amount", "range")}),
     ("point_transfers", {"credit": "issued"}, {("credit", "range")}),
+    ("lots", {"amount": 0}, {("amount", "range")}),
+    ("lots", {"bucket": "held"}, {("bucket", "in_set")}),
+    ("lot_moves", {"delta": 0}, {("delta", "range")}),
+    ("point_balances", {"balance": -1}, {("balance", "range")}),
+    ("point_balances", {"bucket": "purse"}, {("bucket", "in_set")}),
+    ("tier_moves", {"reason": "luck"}, {("reason", "in_set")}),
     (
         "person_merges",
         {"customer_id": "K9", "into_customer_id": "K9"},

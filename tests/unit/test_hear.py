@@ -424,9 +424,9 @@ def test_every_closed_day_is_exported_once_in_the_feeds_own_columns(
     transfer(ws, "t1", "2026-03-31")
     assert export(ws).files == 0  # today is not over
     report = export(on(ws, "2026-04-01"))
-    assert (report.files, report.messages) == (3, 2)
-    assert (report.message_events, report.point_transfers) == (1, 1)
-    for feed in ("messages", "message_events", "point_transfers"):
+    assert (report.files, report.messages) == (4, 2)
+    assert (report.message_events, report.point_transfers, report.point_balances) == (1, 1, 1)
+    for feed in ("messages", "message_events", "point_transfers", "point_balances"):
         table = pq.read_table(ws.home.engine / feed / "2026-03-31.parquet")
         assert table.column_names == list(FEEDS[feed].columns)
     messages = pq.read_table(ws.home.engine / "messages" / "2026-03-31.parquet").to_pylist()

@@ -107,7 +107,7 @@ def test_a_past_day_run_again_does_not_wait_for_its_hours(ws: Workspace) -> None
 
 @BOTH_STORES
 def test_a_message_whose_time_has_passed_is_cancelled(ws: Workspace) -> None:
-    """T6: a copied server ran an overdue schedule once more."""
+    """Complaint 30: a restored copy sent an old campaign. T6: a copied server ran an overdue schedule once more."""
     enqueue(
         ws,
         outbox_row("old", not_after="2026-03-30T23:59:59+00:00"),
@@ -190,7 +190,7 @@ def test_not_now_is_asked_again_later_and_later_and_not_for_ever(
 def test_a_lease_that_runs_out_gives_its_messages_back_and_fences_its_holder(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """L33: thousands of jobs were at work for months; shown by letting the clock jump. T6, T17: fenced."""
+    """Complaint 33: jobs were stuck as running for months. L33: thousands of jobs were at work for months; shown by letting the clock jump. T6, T17: fenced."""
     enqueue(ws, outbox_row("c1"))
     slow, fresh = outbox(ws, "slow"), outbox(ws, "fresh")
     lease = claimed(slow)

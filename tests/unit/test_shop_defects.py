@@ -141,7 +141,10 @@ def test_parquet_has_the_same_bad_rows(tmp_path: Path) -> None:
     assert lists[0] == lists[1]
 
 
-OWN = {"messages", "message_events", "point_transfers", "preferences", "person_merges"}
+OWN = {
+    *("messages", "message_events", "point_transfers", "preferences", "person_merges"),
+    *("lots", "lot_moves", "point_balances", "tier_moves"),
+}
 
 
 def test_required_values_and_types_can_be_missing_in_every_feed() -> None:

@@ -1,41 +1,29 @@
 {{ config(tags=["daily"]) }}
 
--- Simple for now: points end with the month in which they were earned, so many months later, and
--- the oldest are spent first. What was earned before that and not spent ended in earlier months.
-{% set months = var("points_expire_after_months") | int %}
-with transfers as (
+-- The first of the next 31 days on which points of a member end, and how many do on that day.
+with ending as (
     select
         customer_id,
-        business_date,
-        case when credit like 'member:%:available' then amount else 0 end as earned,
-        case when debit like 'member:%:available' then amount else 0 end as spent
-    from {{ ref("stg_engine__point_transfers") }}
-    where customer_id is not null and business_date < {{ business_date() }}
+        expires_on,
+        sum(remaining) as points
+    from {{ ref("int_lots") }}
+    where
+        remaining > 0
+        and expires_on >= {{ business_date() }}
+        and expires_on <= {{ days_after(business_date(), 31) }}
+    group by customer_id, expires_on
 ),
 
-members as (
+ranked as (
     select
-        customer_id,
-        sum(spent) as spent,
-        sum(
-            case
-                when business_date < {{ month_after(business_date(), 1 - months) }} then earned
-                else 0
-            end
-        ) as earned_until_end,
-        sum(
-            case
-                when business_date < {{ month_after(business_date(), 0 - months) }} then earned
-                else 0
-            end
-        ) as earned_until_last_end
-    from transfers
-    group by customer_id
+        *,
+        row_number() over (partition by customer_id order by expires_on) as place
+    from ending
 )
 
 select
     customer_id,
-    cast(earned_until_end - greatest(spent, earned_until_last_end) as bigint) as points,
-    {{ days_after(month_after(business_date(), 1), -1) }} as expire_on
-from members
-where earned_until_end > greatest(spent, earned_until_last_end)
+    cast(points as bigint) as points,
+    expires_on as expire_on
+from ranked
+where place = 1

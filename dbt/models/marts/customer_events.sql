@@ -110,6 +110,27 @@ events as (
         changed_on as occurred_on
     from {{ ref("int_tier_changes") }}
     where is_raised
+    union all
+    -- Points that became a voucher by themselves, by whose key a message finds the code.
+    select
+        customer_id,
+        'reward_earned' as event,
+        idem_key as occurrence,
+        business_date as occurred_on
+    from {{ ref("stg_engine__point_transfers") }}
+    where
+        kind = 'redeem' and idem_key like 'reward:%'
+        and business_date >= {{ days_after(business_date(), -31) }}
+    union all
+    -- Points without a purchase: a gift, a friend's first purchase, a favour.
+    select
+        customer_id,
+        'points_given' as event,
+        idem_key as occurrence,
+        business_date as occurred_on
+    from {{ ref("stg_engine__point_transfers") }}
+    where
+        kind = 'grant' and business_date >= {{ days_after(business_date(), -31) }}
 )
 
 select

@@ -69,10 +69,11 @@ select
             then 'lapsed'
         else {{ level_of_buyer("coalesce(rhythms.visits, 1)") }}
     end as relationship_level,
+    case when prospects.customer_id is null then coalesce(tiers.tier, 'basic') end as tier,
     case
-        when prospects.customer_id is null
-            then {{ tier_of("coalesce(purchases.revenue, 0)") }}
-    end as tier,
+        when tiers.customer_id is not null then tiers.next_tier
+        when prospects.customer_id is null then {{ next_tier("'basic'") }}
+    end as next_tier,
 
     ---------- numbers
     coalesce(purchases.receipts, 0) as receipts,
@@ -89,6 +90,10 @@ select
     cast(purchases.discount / nullif(purchases.sales + purchases.discount, 0) as decimal(9, 4))
         as discount_share,
     coalesce(expiring.points, 0) as points_expiring,
+    case
+        when tiers.customer_id is not null then tiers.points_to_next_tier
+        when prospects.customer_id is null then {{ least_of_next_tier("'basic'") }}
+    end as points_to_next_tier,
     answers.score as satisfaction_score,
 
     ---------- booleans
@@ -127,5 +132,6 @@ left join {{ ref("int_customer_preferences") }} as preferences
     on people.customer_id = preferences.customer_id
 left join {{ ref("int_expiring_points") }} as expiring
     on people.customer_id = expiring.customer_id
+left join {{ ref("int_customer_tiers") }} as tiers on people.customer_id = tiers.customer_id
 left join prospects on people.customer_id = prospects.customer_id
 left join complaints on people.customer_id = complaints.customer_id

@@ -1,0 +1,56 @@
+{{ config(tags=["daily"]) }}
+
+-- The part of each month's sales that is earned only when their points are spent or end: the price
+-- is shared by stand-alone value, that of the points being what they pay times the share that is
+-- expected to be spent (IFRS 15, B39 to B42). A month's sales are taken together, less returns.
+{% set worth = var("worth") %}
+with moved as (
+    select
+        {{ month_after("business_date", 0) }} as month,
+        source_id as transaction_id,
+        case when kind = 'clawback' then 'return' else 'sale' end as kind,
+        sum(case when credit like 'member:%' then amount else -amount end) as points
+    from {{ ref("stg_engine__point_transfers") }}
+    where
+        programme = '{{ worth.programme }}'
+        and kind in ('earn', 'clawback')
+        and business_date < {{ business_date() }}
+    group by
+        {{ month_after("business_date", 0) }},
+        source_id,
+        case when kind = 'clawback' then 'return' else 'sale' end
+),
+
+receipts as (
+    select
+        moved.month,
+        parts.currency,
+        moved.transaction_id,
+        any_value(moved.points) as points,
+        sum(parts.amount) as amount
+    from moved
+    inner join {{ ref("int_receipt_parts") }} as parts
+        on moved.transaction_id = parts.transaction_id and moved.kind = parts.kind
+    group by moved.month, parts.currency, moved.transaction_id, moved.kind
+),
+
+months as (
+    select
+        month,
+        currency,
+        count(*) as receipts,
+        sum(amount) as sales,
+        sum(points) as points
+    from receipts
+    group by month, currency
+)
+
+select
+    '{{ worth.programme }}' as programme,
+    month,
+    currency,
+    receipts,
+    cast(sales as bigint) as sales,
+    cast(points as bigint) as points,
+    {{ deferred_of("sales", "points") }} as deferred
+from months

@@ -1,0 +1,54 @@
+{{ config(tags=["daily"]) }}
+
+-- What happened to the programme's points in each month before this day, and what members could
+-- still spend when it closed: what is held for somebody counts, what they owe is taken off.
+{% set worth = var("worth") %}
+with transfers as (
+    select
+        *,
+        {{ month_after("business_date", 0) }} as month
+    from {{ ref("stg_engine__point_transfers") }}
+    where business_date < {{ business_date() }}
+),
+
+months as (
+    select
+        programme,
+        month,
+        sum(case when debit = 'system:programme:issuance' then amount else 0 end) as issued,
+        sum(case when kind = 'activate' then amount else 0 end) as activated,
+        sum(
+            case
+                when credit = 'system:programme:redeemed' then amount
+                when debit = 'system:programme:redeemed' then -amount
+                else 0
+            end
+        ) as redeemed,
+        sum(case when credit = 'system:programme:breakage' then amount else 0 end) as expired,
+        sum(case when credit = 'system:programme:issuance' then amount else 0 end) as clawed_back
+    from transfers
+    group by programme, month
+),
+
+closed as (
+    select
+        *,
+        sum(issued - redeemed - expired - clawed_back) over (
+            partition by programme order by month
+        ) as outstanding
+    from months
+)
+
+select
+    programme,
+    month,
+    cast(issued as bigint) as issued,
+    cast(activated as bigint) as activated,
+    cast(redeemed as bigint) as redeemed,
+    cast(expired as bigint) as expired,
+    cast(clawed_back as bigint) as clawed_back,
+    cast(outstanding as bigint) as outstanding,
+    case
+        when programme = '{{ worth.programme }}' then {{ worth_of("outstanding") }}
+    end as liability
+from closed

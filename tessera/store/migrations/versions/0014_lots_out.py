@@ -1,0 +1,30 @@
+"""Reward: when a lot's end was last moved, so that a day exports what it changed; who lives with whom.
+
+Revision ID: 0014
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0014"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+INDEXES = (
+    "create index lot_redated on lot (redated_on) where redated_on is not null",
+    # Days on which lots paid or were given back to; the millions that only give are not in it.
+    "create index transfer_moving on transfer (business_date) "
+    "where kind not in ('earn', 'grant', 'owe', 'activate')",
+    "create index tier_move_by_date on tier_move (business_date)",
+    "create index member_by_household on member (household_id) where household_id is not null",
+)
+
+
+def upgrade() -> None:
+    op.add_column("lot", sa.Column("redated_on", sa.Text))  # business date; null: as it was given
+    op.add_column("member", sa.Column("household_id", sa.Text))
+    for statement in INDEXES:
+        op.execute(statement)
