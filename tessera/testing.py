@@ -53,6 +53,7 @@ MARTS: dict[str, dict[str, str]] = {
         varchar="product_id name category subcategory brand currency", bigint="price unit_margin"
     ),
     "stores": _columns(varchar="store_id name city country timezone", date="opened_on"),
+    "customer_points": _columns(varchar="customer_id", date="posted_on", bigint="points"),
     "consents": _columns(
         varchar="customer_id channel purpose origin wording_version",
         boolean="granted",
