@@ -88,7 +88,7 @@ class Result:
     """One campaign; without a control group it has `observed` and no number that speaks of cause."""
 
     campaign: str  # '*': the whole programme
-    basis: str  # control group, too few, none
+    basis: str  # control group, too few, none, nobody
     says: str
     recipients: int
     first: Span | None = None  # the goal's days after the entry
@@ -189,9 +189,12 @@ class _Judge:
     def result(self, campaign: str) -> Result:
         days = self.within.get(campaign, WITHIN)
         recipients = self.recipients.get(campaign, 0)
-        first = self._span(campaign, days)
-        if not first.control and not self._has_control(campaign):
+        arms = self._arms(campaign)
+        if not arms:
+            return Result(campaign, "nobody", "Nobody could be written to yet.", recipients)
+        if "control" not in arms:
             return self._without(campaign, recipients)
+        first = self._span(campaign, days)
         variants = list(self._variants(campaign, days))
         if not first.measures:
             return Result(
@@ -205,9 +208,9 @@ class _Judge:
         says = "There is no control group, so what it caused cannot be known."
         return Result(campaign, "none", says, recipients, observed=found)
 
-    def _has_control(self, campaign: str) -> bool:
-        query = "select 1 from entrant where campaign = ? and arm = 'control' limit 1"
-        return bool(self.duck.execute(query, [campaign]).fetchall())
+    def _arms(self, campaign: str) -> set[str]:
+        query = "select distinct arm from entrant where campaign = ? and arm in ('treated', 'control')"
+        return {arm for (arm,) in self.duck.execute(query, [campaign]).fetchall()}
 
     def _span(self, campaign: str, days: int | None) -> Span:
         rows = self._ask("people", campaign, days)

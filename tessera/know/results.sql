@@ -81,13 +81,13 @@ with line as (
         cast(timezone($zone, timezone('UTC', transactions.sold_at)) as date) as day,
         transactions.kind = 'sale' as is_sale,
         transactions.amount,
-        transactions.amount - transactions.quantity * (products.price - products.unit_margin)
-            as margin
+        if(
+            coalesce(products.currency, $currency) = $currency,
+            transactions.amount - transactions.quantity * (products.price - products.unit_margin),
+            null
+        ) as margin
     from transactions
-    left join products
-        on
-            transactions.product_id = products.product_id
-            and transactions.currency = coalesce(products.currency, transactions.currency)
+    left join products on transactions.product_id = products.product_id
     where
         transactions.customer_id in (select customer_id from {people})
         and transactions.currency = $currency

@@ -16,6 +16,7 @@ from tessera import clock
 from tessera.consent import Guard, complaint_guard
 from tessera.report import runs
 from tessera.report.morning import Morning, Rows, morning
+from tessera.report.sections import sections
 from tessera.store import queries
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
@@ -57,22 +58,25 @@ class Figures:
     quarantine: Rows  # feed, column, rule, found
     stages: Rows  # stage, seconds
     morning: Morning
+    sections: Mapping[str, str]  # pieces of HTML by name
 
 
 def figures(ws: Workspace) -> Figures:
     """The figures as of `ws.as_of`; an empty home has empty ones."""
     with _connect(ws) as duck:
         published = (ws.home.marts / "current.json").exists()
+        sales = _sales(ws, duck) if published else None
         return Figures(
             business_date=ws.business_date,
             as_of=ws.as_of,
-            sales=_sales(ws, duck) if published else None,
+            sales=sales,
             customers=_ask(duck, "customers")[0] if published else None,
             recency_by_frequency=_ask(duck, "recency_by_frequency") if published else (),
             decisions=_decisions(ws, duck),
             quarantine=_quarantine(ws, duck),
             stages=_stages(ws),
             morning=morning(ws, duck),
+            sections=sections(duck, sales.currency) if sales else {},
             **_from_store(ws),
         )
 

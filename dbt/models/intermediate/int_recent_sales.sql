@@ -1,4 +1,4 @@
-{{ config(tags=["daily"]) }}
+{{ config(tags=["daily", "report"]) }}
 
 -- What was sold per day, shop-wide and by store, category, product and salesperson: of the last 92
 -- days, and of the days that targets under way or just over ask for.
@@ -35,13 +35,13 @@ lines as (
         products.category,
         -- What is left of the price when the goods are paid: they cost the shelf price less the
         -- product's margin.
-        lines.amount - lines.quantity * products.cost as margin,
+        case
+            when coalesce(products.currency, lines.currency) = lines.currency
+                then lines.amount - lines.quantity * products.cost
+        end as margin,
         {{ local_date("lines.sold_at") }} as sold_on
     from {{ ref("stg_shop__transactions") }} as lines
-    left join products
-        on
-            lines.product_id = products.product_id
-            and lines.currency = coalesce(products.currency, lines.currency)
+    left join products on lines.product_id = products.product_id
     where
         lines.sold_at < {{ as_of() }}
         and {{ is_in_known_file("transactions") }}

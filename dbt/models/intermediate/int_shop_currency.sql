@@ -1,4 +1,4 @@
-{{ config(tags=["daily"]) }}
+{{ config(tags=["daily", "report"]) }}
 
 -- The currency of most sales of the last 92 days, in which the shop's own figures are; and how much
 -- of the price stays with the shop, as far as its products say.

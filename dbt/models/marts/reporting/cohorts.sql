@@ -1,4 +1,4 @@
-{{ config(tags=["daily"]) }}
+{{ config(tags=["daily", "report"]) }}
 
 -- Of those who first bought in a month, how many bought in each month after it. The month under way
 -- is left out: it would look like leaving.

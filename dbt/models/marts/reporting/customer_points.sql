@@ -1,4 +1,4 @@
-{{ config(tags=["daily"]) }}
+{{ config(tags=["daily", "report"]) }}
 
 -- What the programme gave to each member and took back, per day: what rewards cost, to be taken off
 -- what campaigns brought. Spending and expiry are no new promise, so they are not in it.

@@ -1,4 +1,4 @@
-{{ config(tags=["daily"]) }}
+{{ config(tags=["daily", "report"]) }}
 
 -- The levels of a relationship as a funnel: who came so far, who went on, and after how long. One
 -- row per level, also of those that nobody is at.

@@ -1,4 +1,4 @@
-{{ config(tags=["daily"]) }}
+{{ config(tags=["daily", "report"]) }}
 
 -- How many people moved from which level to which, by week, in the last 26 weeks.
 select

@@ -1,10 +1,12 @@
-{{ config(tags=["daily"]) }}
+{{ config(tags=["daily", "report"]) }}
 
 -- How stores, categories, products and salespeople did in the last four weeks, and in the four
 -- before them.
 with recent as (
     select
         *,
+        case when scope = 'product' then scope_id end as product_id,
+        case when scope = 'store' then scope_id end as store_id,
         case
             when sold_on >= {{ days_after(business_date(), -28) }} then 1 else 0
         end as is_latest
@@ -26,7 +28,6 @@ select
     cast(sum((1 - recent.is_latest) * recent.revenue) as bigint) as revenue_before
 from recent
 left join {{ ref("products") }} as products
-    on recent.scope = 'product' and recent.scope_id = products.product_id
-left join {{ ref("stores") }} as stores
-    on recent.scope = 'store' and recent.scope_id = stores.store_id
+    on recent.product_id = products.product_id
+left join {{ ref("stores") }} as stores on recent.store_id = stores.store_id
 group by recent.scope, recent.scope_id, recent.currency

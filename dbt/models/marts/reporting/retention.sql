@@ -1,4 +1,4 @@
-{{ config(tags=["daily"]) }}
+{{ config(tags=["daily", "report"]) }}
 
 -- One row with what is kept of whom: repeat buyers, the weight of the best, and who was lost in the
 -- last 91 days of those who were new or active before them.

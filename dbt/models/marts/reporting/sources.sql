@@ -1,4 +1,4 @@
-{{ config(tags=["daily"]) }}
+{{ config(tags=["daily", "report"]) }}
 
 -- What each source brought and what it cost, up to the business date. A period's cost that is not
 -- over yet counts for the days gone by. Margins are estimated at the shop's rate.

@@ -1,4 +1,4 @@
-{{ config(tags=["daily"]) }}
+{{ config(tags=["daily", "report"]) }}
 
 -- Plan against actual: every target that is under way, ended in the last 62 days, or begins within
 -- 31. What is left of a period is expected to go like the last four weeks did.
