@@ -209,7 +209,9 @@ class _Judge:
         return Result(campaign, "none", says, recipients, observed=found)
 
     def _arms(self, campaign: str) -> set[str]:
-        query = "select distinct arm from entrant where campaign = ? and arm in ('treated', 'control')"
+        query = (
+            "select distinct arm from entrant where campaign = ? and arm in ('treated', 'control')"
+        )
         return {arm for (arm,) in self.duck.execute(query, [campaign]).fetchall()}
 
     def _span(self, campaign: str, days: int | None) -> Span:

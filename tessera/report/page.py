@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from babel.numbers import (
     format_currency,
     format_decimal,
 )
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from tessera.report.figures import Figures, figures
 from tessera.report.morning import Rows
@@ -63,15 +64,24 @@ def report(ws: Workspace) -> ReportReport:
 
 def render(found: Figures, template: str = "page.html") -> str:
     """The page as text, or the short form of it that Prefect's pages can show."""
+    currency = found.sales.currency if found.sales else ""
+    return (
+        _environment()
+        .get_template(template)
+        .render(f=found, show_money=lambda amount: _compact_money(amount, currency))
+    )
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("tessera.report", "."),
         undefined=StrictUndefined,
-        autoescape=template.endswith(".html"),
+        autoescape=select_autoescape(("html",)),
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    currency = found.sales.currency if found.sales else ""
     environment.globals.update(
         ticks=ticks,
         largest=_largest,
@@ -79,10 +89,9 @@ def render(found: Figures, template: str = "page.html") -> str:
         scale_of=_scale,
         by_measure=_by_measure,
         months_between=_months_between,
-        show_money=lambda amount: _compact_money(amount, currency),
         show_number=_compact,
     )
-    return environment.get_template(template).render(f=found)
+    return environment
 
 
 def ticks(largest: int) -> list[int]:
