@@ -19,6 +19,17 @@ def publish(ws: Workspace, summary: dict[str, Any]) -> None:
     create_table_artifact(reasons(summary), key="day-reasons", description="Decisions by reason")
 
 
+def publish_page(ws: Workspace) -> None:
+    """The report beside its flow run: in short, with a link to the whole page."""
+    text = (ws.home.report / "index.md").read_text(encoding="utf-8")
+    link = (ws.home.report / "index.html").as_uri()
+    create_markdown_artifact(
+        markdown=f"{text}\n[The whole page]({link})\n",
+        key="report",
+        description=f"The report of {ws.business_date}",
+    )
+
+
 def publish_decisions(report: dict[str, Any], campaign: str | None) -> None:
     """A row per campaign of a pass: how many of whom, by reason, and why it is held if it is."""
     rows = [

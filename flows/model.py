@@ -30,7 +30,8 @@ from tessera.workspace import Workspace, open_workspace
 
 NAMED_AT_MOST = 5
 MODELS_AND_TESTS = ["--exclude-resource-type", "unit_test"]  # which `make test` runs
-UNTESTED = ["--exclude-resource-type", "test"]
+FOR_THE_REPORT = "report"  # the tag of models that only people read
+UNTESTED = ["--exclude-resource-type", "test", "--exclude", f"tag:{FOR_THE_REPORT}"]
 TOTALS = ("lines", "superseded_lines", "baskets", "customers", "customers_with_purchases")
 
 
@@ -64,7 +65,8 @@ def build(ws: Workspace, *, full_refresh: bool = False, tested: bool = True) -> 
 
     Only what is new is worked on if the last build ended green; else, or with `full_refresh`,
     everything is built from scratch. RedBuild if anything fails: the last snapshot stays in force.
-    A simulation, whose rows were tested when they were real, goes without the data tests.
+    A simulation, whose rows were tested when they were real, goes without the data tests, and without
+    what is made for the report, which nobody writes then.
     """
     started = time.monotonic()
     with _one_builder(ws.home):
@@ -113,7 +115,7 @@ def _build(
         "tests": counts["test"],
         **_totals(ws),
     }
-    new = Green(name, inputs, (known.made if known else {}) | made, _marts(manifest), report)
+    new = Green(name, inputs, (known.made if known else {}) | made, _marts(manifest, tested), report)
     new.save(ws.home)
     red.forget(ws.home)
     return new
@@ -247,12 +249,15 @@ def _gist(message: str | None) -> str:
     return " ".join(line for line in lines if line and not line.startswith("compiled code"))[:300]
 
 
-def _marts(manifest: Manifest) -> list[str]:
+def _marts(manifest: Manifest, reported: bool) -> list[str]:
     """The models that are published: the contracted ones, but the lines, which are linked."""
     return sorted(
         node.name
         for node in manifest.nodes.values()
-        if node.resource_type == "model" and "marts" in node.fqn and node.name != "transactions"
+        if node.resource_type == "model"
+        and "marts" in node.fqn
+        and node.name != "transactions"
+        and (reported or FOR_THE_REPORT not in node.tags)
     )
 
 

@@ -1,18 +1,42 @@
-"""The report page, from what the day left behind."""
+"""The report page, from what the day left behind and what campaigns were worth until it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from fractions import Fraction
 from typing import Any
 
 from prefect import flow
 
-from tessera.workspace import open_workspace
+from flows.artifacts import publish_page
+from flows.runtime import note
+from tessera.errors import BadInput
+from tessera.workspace import Workspace, open_workspace
 
 
 @flow(name="report")
 def report(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
-    """Write `report/index.html`; the counts on it."""
+    """Write `report/index.html`, and show it on Prefect's pages too; the counts on it."""
     from tessera.report import report as write
 
-    return asdict(write(open_workspace(as_of, home=home)))
+    ws = open_workspace(as_of, home=home)
+    judge(ws)
+    written = write(ws)
+    for alarm in written.out_of_reach:
+        note(f"target out of reach: {alarm}")
+    publish_page(ws)
+    return asdict(written)
+
+
+def judge(ws: Workspace) -> None:
+    """Judge the campaigns anew. A page goes out without: yesterday's results stay on it."""
+    from tessera.know.results import results
+    from tessera.reward.programme import load
+
+    try:
+        worth = load(ws.project).worth
+        results(ws, Fraction(worth.pays, worth.points) if worth else None)
+    except BadInput:  # nothing is published yet
+        return
+    except Exception as error:
+        note(f"results: {type(error).__name__}")  # its words might name a customer

@@ -56,6 +56,11 @@ class Home:
         return self.root / "know"
 
     @property
+    def results(self) -> Path:
+        """What campaigns were worth, in figures that name nobody: results/results.json."""
+        return self.root / "results"
+
+    @property
     def decisions(self) -> Path:
         """Append-only decisions: decisions/date=YYYY-MM-DD/<campaign>.parquet."""
         return self.root / "decisions"

@@ -53,6 +53,12 @@ MARTS: dict[str, dict[str, str]] = {
         varchar="product_id name category subcategory brand currency", bigint="price unit_margin"
     ),
     "stores": _columns(varchar="store_id name city country timezone", date="opened_on"),
+    "target_progress": _columns(
+        varchar="metric scope scope_id status",
+        date="period_start period_end",
+        double="target actual projected",
+    ),
+    "customer_points": _columns(varchar="customer_id", date="posted_on", bigint="points"),
     "consents": _columns(
         varchar="customer_id channel purpose origin wording_version",
         boolean="granted",

@@ -4,6 +4,7 @@
 {% macro turned_from() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}
 {% macro turned_until() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}
 {% macro days_between(first_date, second_date) %}date_diff('day', {{ first_date }}, {{ second_date }}){% endmacro %}
+{% macro months_between(first_date, second_date) %}date_diff('month', {{ first_date }}, {{ second_date }}){% endmacro %}
 {% macro days_after(date, days) %}date_add({{ date }}, {{ days }}){% endmacro %}
 {% macro instant_days_after(instant, days) %}date_add({{ instant }}, {{ days }}){% endmacro %}
 {% macro local_date(instant) %}cast({{ instant }} as date){% endmacro %}
@@ -29,3 +30,4 @@
 {% macro month_after(date, months) %}cast({{ date }} as date){% endmacro %}
 {% macro worth_of(points) %}cast({{ points }} as bigint){% endmacro %}
 {% macro deferred_of(sale, points) %}cast({{ sale }} + {{ points }} as bigint){% endmacro %}
+{% macro minor_units(currency) %}if({{ currency }} = 'JPY', 1, 100){% endmacro %}

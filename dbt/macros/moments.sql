@@ -26,6 +26,10 @@
     {{ dbt.datediff(first_date, second_date, "day") }}
 {%- endmacro %}
 
+{% macro months_between(first_date, second_date) -%}
+    {{ dbt.datediff(first_date, second_date, "month") }}
+{%- endmacro %}
+
 {% macro days_after(date, days) -%}
     cast({{ dbt.dateadd("day", days, date) }} as date)
 {%- endmacro %}

@@ -24,6 +24,7 @@ MODULES = [
         "person",
         "audit",
         "know",
+        "results",
         "ledger",
         "voucher",
         "till",

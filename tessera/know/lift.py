@@ -151,11 +151,36 @@ def _winner(
     if not best.is_clear or best.difference <= 0:
         return None, f"no arm is clearly better than '{best.against}' yet"
     names = [one.arm for one in found]
+    return _ahead(best.arm, names, arms, planned, "control and every other arm")
+
+
+def winner(
+    arms: dict[str, tuple[Floats, Floats]], control: str | None, planned: int = PLANNED
+) -> tuple[str | None, str]:
+    """The arm that has won, if one has, and why; without control, against the others alone."""
+    if control is not None:
+        found = judge(arms, control, planned)
+        return found.winner, found.why
+    names = sorted(arms)
+    best = max(names, key=lambda name: float(arms[name][0].mean()))
+    return _ahead(best, names, arms, planned, "every other arm")
+
+
+def _ahead(
+    best: str,
+    names: Sequence[str],
+    arms: dict[str, tuple[Floats, Floats]],
+    planned: int,
+    rivals: str,
+) -> tuple[str | None, str]:
     pairs = len(list(combinations(names, 2)))
     for other in names:
-        if other != best.arm and not compare(best.arm, other, arms, planned, pairs).is_clear:
-            return None, f"'{best.arm}' leads, but is not clearly better than '{other}' yet"
-    return best.arm, "clearly better than control and every other arm, however often looked at"
+        if other == best:
+            continue
+        ahead = compare(best, other, arms, planned, pairs)
+        if not ahead.is_clear or ahead.difference <= 0:
+            return None, f"'{best}' leads, but is not clearly better than '{other}' yet"
+    return best, f"clearly better than {rivals}, however often looked at"
 
 
 def _load(

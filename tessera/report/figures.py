@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -15,11 +15,11 @@ import duckdb
 from tessera import clock
 from tessera.consent import Guard, complaint_guard
 from tessera.report import runs
+from tessera.report.morning import Morning, Rows, morning
+from tessera.report.sections import sections
 from tessera.store import queries
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
-
-Rows = Sequence[Mapping[str, Any]]
 
 SQL = queries("tessera.report", "figures.sql")
 STORE_SQL = queries("tessera.report", "store.sql")
@@ -48,6 +48,7 @@ class Figures:
     recency_by_frequency: Rows  # recency, frequency, customers
     decisions: Rows  # campaign, reason, candidates
     sends: Rows  # campaign, state, messages
+    yesterday: Rows  # campaign, messages, sent, delivered, opened, clicked, bounced, unsubscribed
     guard: Guard  # whether so many complain that marketing has to stop
     points: Rows  # direction, kind, today, ever
     balances: Rows  # bucket, members, points
@@ -56,21 +57,26 @@ class Figures:
     refused: Rows  # feed, file, rows, reason
     quarantine: Rows  # feed, column, rule, found
     stages: Rows  # stage, seconds
+    morning: Morning
+    sections: Mapping[str, str]  # pieces of HTML by name
 
 
 def figures(ws: Workspace) -> Figures:
     """The figures as of `ws.as_of`; an empty home has empty ones."""
     with _connect(ws) as duck:
         published = (ws.home.marts / "current.json").exists()
+        sales = _sales(ws, duck) if published else None
         return Figures(
             business_date=ws.business_date,
             as_of=ws.as_of,
-            sales=_sales(ws, duck) if published else None,
+            sales=sales,
             customers=_ask(duck, "customers")[0] if published else None,
             recency_by_frequency=_ask(duck, "recency_by_frequency") if published else (),
             decisions=_decisions(ws, duck),
             quarantine=_quarantine(ws, duck),
             stages=_stages(ws),
+            morning=morning(ws, duck),
+            sections=sections(duck, sales.currency) if sales else {},
             **_from_store(ws),
         )
 
@@ -154,6 +160,8 @@ def _from_store(ws: Workspace) -> Mapping[str, Any]:
             name: connection.all(STORE_SQL[name], business_date=day)
             for name in ("sends", "points", "assertions")
         }
+        before = (ws.business_date - timedelta(days=1)).isoformat()
+        dated["yesterday"] = connection.all(STORE_SQL["yesterday"], business_date=before)
         dated["guard"] = complaint_guard(connection, ws.as_of)
         return dated | {
             name: connection.all(STORE_SQL[name]) for name in ("balances", "files", "refused")

@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from babel.numbers import format_compact_currency, format_compact_decimal, format_decimal
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from babel.numbers import (
+    format_compact_currency,
+    format_compact_decimal,
+    format_currency,
+    format_decimal,
+)
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from tessera.report.figures import Figures, Rows, figures
+from tessera.report.figures import Figures, figures
+from tessera.report.morning import Rows
 from tessera.units import format_money, to_major
 from tessera.workspace import Workspace
 
+LARGE = 1_000  # of a currency's major unit
 TICKS = 4  # about as many lines behind a column chart
 
 
@@ -30,48 +41,57 @@ class ReportReport:
     campaigns: int
     candidates: int
     quarantined: int
+    out_of_reach: list[str]  # targets, a sentence each
 
 
 def report(ws: Workspace) -> ReportReport:
-    """Write `report/index.html` for the business date; the same day gives the same bytes."""
+    """Write `report/index.html` for the business date, and its short form beside it as Markdown; the
+    same day gives the same bytes."""
     found = figures(ws)
     text = render(found)
     page = ws.home.report / "index.html"
     _replace(page, text)
+    _replace(ws.home.report / "index.md", render(found, "page.md"))
     return ReportReport(
         page=str(page),
         bytes=len(text.encode()),
         campaigns=len({row["campaign"] for row in found.decisions}),
         candidates=sum(row["candidates"] for row in found.decisions),
         quarantined=sum(row["quarantined"] for row in found.files),
+        out_of_reach=found.morning.alarms,
     )
 
 
-def render(found: Figures) -> str:
-    """The page as text."""
+def render(found: Figures, template: str = "page.html") -> str:
+    """The page as text, or the short form of it that Prefect's pages can show."""
+    currency = found.sales.currency if found.sales else ""
+    return (
+        _environment()
+        .get_template(template)
+        .render(f=found, show_money=lambda amount: _compact_money(amount, currency))
+    )
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("tessera.report", "."),
         undefined=StrictUndefined,
-        autoescape=True,
+        autoescape=select_autoescape(("html",)),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        number=_number,
-        money=format_money,
-        words=lambda name: name.replace("_", " "),
-        change=_change,
-        share=_share,
-    )
-    currency = found.sales.currency if found.sales else ""
+    environment.filters.update(FILTERS)
     environment.globals.update(
         ticks=ticks,
         largest=_largest,
         by=_by,
-        show_money=lambda amount: _compact_money(amount, currency),
+        scale_of=_scale,
+        by_measure=_by_measure,
+        months_between=_months_between,
         show_number=_compact,
     )
-    return environment.get_template("page.html").render(f=found)
+    return environment
 
 
 def ticks(largest: int) -> list[int]:
@@ -112,6 +132,50 @@ def _share(part: int, whole: int) -> str:
     return f"{percent:.0f} %"
 
 
+def _whole(amount: float, currency: str) -> str:
+    """Money, without the cents that nobody reads of a large amount."""
+    major = to_major(round(amount), currency)
+    if abs(major) < LARGE:
+        return format_money(round(amount), currency)
+    return format_currency(major, currency, "¤#,##0", locale="en", currency_digits=False)
+
+
+def _signed(amount: float, currency: str) -> str:
+    return ("+" if round(amount) > 0 else "") + _whole(amount, currency)
+
+
+def _growth(now: int, before: int) -> str:
+    """The change on before, where that says something."""
+    return f"{round(100 * (now - before) / before):+d} %" if before > 0 else ""
+
+
+def _by_measure(measure: str, currency: str) -> Callable[..., str]:
+    """How a figure of a campaign's results is written: shares for conversions, money for the rest."""
+
+    def show(amount: float, is_difference: bool = True) -> str:
+        if measure == "converted":
+            return f"{100 * amount:+.1f} pp" if is_difference else f"{100 * amount:.1f} %"
+        return _signed(amount, currency) if is_difference else _whole(amount, currency)
+
+    return show
+
+
+def _scale(judged: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """From the lowest to the highest end of what is drawn, nothing included."""
+    ends = [end for one in judged for end in one["first"]["measures"][-1]["always"]]
+    low, high = min([0.0, *ends]), max([0.0, *ends])
+    return (low, high) if high > low else (-1.0, 1.0)
+
+
+def _months_between(first: date, last: date) -> int:
+    return 12 * (last.year - first.year) + last.month - first.month
+
+
+def _cell(text: str | None) -> str:
+    """Text of others in a Markdown table."""
+    return (text or "").replace("|", "/").replace("\n", " ")
+
+
 def _largest(rows: Rows, column: str) -> int:
     return max((row[column] for row in rows), default=0)
 
@@ -130,3 +194,16 @@ def _replace(page: Path, text: str) -> None:
     beside = page.with_name(f".{page.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")
     beside.replace(page)
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "number": _number,
+    "money": format_money,
+    "words": lambda name: name.replace("_", " "),
+    "change": _change,
+    "share": _share,
+    "whole": _whole,
+    "signed": _signed,
+    "growth": _growth,
+    "cell": _cell,
+}

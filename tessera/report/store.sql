@@ -7,6 +7,42 @@ where business_date = :business_date
 group by campaign, state
 order by campaign, state
 
+-- name: yesterday
+-- What became of the messages of a day: each event counts once for its message.
+with heard as (
+    select
+        provider_event.send_key,
+        max(case when provider_event.event = 'delivered' then 1 else 0 end) as delivered,
+        max(case when provider_event.event in ('open', 'click') then 1 else 0 end) as opened,
+        max(case when provider_event.event = 'click' then 1 else 0 end) as clicked,
+        max(case when provider_event.event in ('bounce', 'dropped', 'blocked') then 1 else 0 end)
+            as bounced,
+        max(case when provider_event.event in ('unsubscribe', 'group_unsubscribe') then 1 else 0 end)
+            as unsubscribed
+    from provider_event
+    inner join outbox on provider_event.send_key = outbox.send_key
+    where outbox.business_date = :business_date
+    group by provider_event.send_key
+)
+
+select
+    outbox.campaign,
+    count(*) as messages,
+    cast(
+        sum(case when outbox.state in ('accepted', 'ambiguous', 'reconciled') then 1 else 0 end)
+        as bigint
+    ) as sent,
+    cast(coalesce(sum(heard.delivered), 0) as bigint) as delivered,
+    cast(coalesce(sum(heard.opened), 0) as bigint) as opened,
+    cast(coalesce(sum(heard.clicked), 0) as bigint) as clicked,
+    cast(coalesce(sum(heard.bounced), 0) as bigint) as bounced,
+    cast(coalesce(sum(heard.unsubscribed), 0) as bigint) as unsubscribed
+from outbox
+left join heard on outbox.send_key = heard.send_key
+where outbox.business_date = :business_date
+group by outbox.campaign
+order by outbox.campaign
+
 -- name: points
 -- What the programme gave to members and took back, on the day and up to it.
 select

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
@@ -241,3 +242,131 @@ def test_a_charts_lines_are_round_few_and_reach_over_the_top(largest: int) -> No
     assert len(steps) == 1
     assert len(marks) <= 5
     assert ticks(0) == [0, 1]
+
+
+RESULTS = {
+    "as_of": f"{DAY}T00:00:00+00:00",
+    "currency": "EUR",
+    "has_margin": True,
+    "programme": None,
+    "past": [],
+    "campaigns": [],
+}
+
+
+def span(net: float, low: float, high: float) -> dict[str, object]:
+    its = {
+        "measure": "net",
+        "treated": net,
+        "control": 0.0,
+        "difference": net,
+        "interval": [low, high],
+        "always": [2 * low - net, 2 * high - net],
+        "p": 0.01,
+        "variance_reduction": 0.4,
+        "in_total": 900 * net,
+        "total_interval": [900 * low, 900 * high],
+        "per_recipient": None,
+    }
+    return {"days": 14, "people": 900, "control": 100, "measures": [its]}
+
+
+def judged(ws: Workspace, **found: object) -> None:
+    ws.home.results.mkdir(parents=True, exist_ok=True)
+    path = ws.home.results / "results.json"
+    path.write_text(json.dumps(RESULTS | found), encoding="utf-8")
+
+
+def test_a_campaign_is_shown_with_its_interval_and_one_without_control_with_no_number(
+    ws: Workspace,
+) -> None:
+    before = {"says": "Selection: the exposed spent more before it began already.", "days": 28}
+    spent = {"exposed_before": 2667.0, "unexposed_before": 1268.0}
+    same = {"recipients": 5, "variants": [], "to_date": None, "observed": None}
+    judged(
+        ws,
+        campaigns=[
+            {
+                **same,
+                "campaign": "winback",
+                "basis": "control group",
+                "says": "It probably brought more than it cost.",
+                "first": span(150, 20, 280),
+            },
+            {
+                **same,
+                "campaign": "weekly_offers",
+                "basis": "none",
+                "says": "There is no control group, so what it caused cannot be known.",
+                "first": None,
+                "observed": before | spent,
+            },
+        ],
+    )
+    said = words(ws)
+    assert "winback It probably brought more than it cost. 900 100 +€1.50 +€0.20 to +€2.80" in said
+    assert "+€1,350 +€180.00 to +€2,520" in said
+    assert "Nothing can be said of what these caused." in said
+    assert "weekly offers: Selection: the exposed spent more" in said
+    assert "those written to had spent €26.67, the others €12.68" in said
+
+
+def test_the_gap_between_exposed_and_others_is_called_selection(ws: Workspace) -> None:
+    past = {
+        "campaign": "*",
+        "starts_on": None,
+        "days": 28,
+        "exposed": 400,
+        "unexposed": 900,
+        "exposed_before": 26670.0,
+        "exposed_after": 26830.0,
+        "unexposed_before": 12680.0,
+        "unexposed_after": 12810.0,
+        "before": 13990.0,
+        "before_interval": [13000.0, 15000.0],
+        "after": 14020.0,
+        "change": 33.0,
+        "change_interval": [-300.0, 366.0],
+        "is_selection": True,
+        "says": "Selection.",
+    }
+    judged(ws, past=[past])
+    said = words(ws)
+    assert (
+        "This is selection. In the 28 days after a campaign began, exposed customers spent" in said
+    )
+    assert "€268.30 and the others €128.10" in said
+    assert "they had spent €266.70 and €126.80" in said
+    assert "+€0.33 (-€3.00 to +€3.66), and without a lot even that names no cause" in said
+
+
+def test_results_of_a_later_day_are_not_shown(ws: Workspace) -> None:
+    judged(ws, as_of="2026-04-07T00:00:00+00:00")
+    assert "Nothing was judged yet" in words(ws)
+
+
+def test_a_target_that_drifts_out_of_reach_needs_attention(ws: Workspace) -> None:
+    its = {"metric": "new_customers", "scope_id": "all", "scope": "shop", "target": 90.0}
+    ends = {"period_start": date(2026, 3, 1), "period_end": date(2026, 4, 30)}
+    targets = [
+        {**its, **ends, "actual": 20.0, "projected": 41.0, "status": "out of reach"},
+        {**its, **ends, "scope": "store", "actual": 80.0, "projected": 99.0, "status": "on track"},
+    ]
+    publish(ws, target_progress=targets)
+    said = words(ws)
+    alarm = "new customers until 2026-04-30: 20 of 90 so far, 41 if it goes on like this"
+    assert f"Needs attention A target drifts out of reach: {alarm}" in said
+    assert "Of 1 targets of stores" in said
+    short = (ws.home.report / "index.md").read_text(encoding="utf-8")
+    assert alarm in short
+    assert "| new customers | 2026-04-30 | 20 | 90 | 41 | out of reach |" in short
+
+
+def test_satisfaction_is_told_with_its_interval(ws: Workspace) -> None:
+    scores = [10] * 60 + [8] * 20 + [3] * 20
+    people = [
+        {"customer_id": f"c{i}", "satisfaction_score": score, "satisfaction_at": "2026-03-05"}
+        for i, score in enumerate(scores)
+    ]
+    publish(ws, customers=people)
+    assert "2026-03 100 +40 +24 to +56" in words(ws)

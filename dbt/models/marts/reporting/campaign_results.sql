@@ -1,4 +1,4 @@
-{{ config(tags=["daily"]) }}
+{{ config(tags=["daily", "report"]) }}
 
 -- What came of each step of each campaign. A purchase within 14 days of a message that was sent
 -- counts for the last such message before it, so that no purchase counts twice.

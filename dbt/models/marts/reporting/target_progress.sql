@@ -1,0 +1,196 @@
+{{ config(tags=["daily", "report"]) }}
+
+-- Plan against actual: every target that is under way, ended in the last 62 days, or begins within
+-- 31. What is left of a period is expected to go like the last four weeks did.
+with targets as (
+    select
+        *,
+        case when period_end < {{ business_date() }} then 1 else 0 end as is_over,
+        least({{ days_after("period_end", 1) }}, {{ business_date() }}) as counted_until,
+        greatest({{ days_between(business_date(), "period_end") }} + 1, 0) as days_left
+    from {{ ref("stg_shop__targets") }}
+    where
+        period_end >= {{ days_after(business_date(), -62) }}
+        and period_start <= {{ days_after(business_date(), 31) }}
+),
+
+currency as (
+    select currency from {{ ref("int_shop_currency") }}
+),
+
+metrics as (
+    select 'revenue' as metric
+    union all
+    select 'receipts' as metric
+    union all
+    select 'products' as metric
+),
+
+contacts as (
+    select
+        customer_id as prospect,
+        min(business_date) as contacted_on
+    from {{ ref("stg_engine__messages") }}
+    where
+        customer_id like 'prospect:%' and state in ('accepted', 'ambiguous', 'reconciled')
+    group by customer_id
+    union all
+    select
+        prospect_id as prospect,
+        min({{ local_date("occurred_at") }}) as contacted_on
+    from {{ ref("stg_shop__interactions") }}
+    where prospect_id is not null and kind = 'contact' and occurred_at < {{ as_of() }}
+    group by prospect_id
+),
+
+happened as (
+    select
+        metrics.metric,
+        sales.scope,
+        sales.scope_id,
+        sales.sold_on as happened_on,
+        case metrics.metric
+            when 'revenue' then cast(sales.revenue as double) / {{ minor_units("sales.currency") }}
+            when 'receipts' then cast(sales.receipts as double)
+            else cast(sales.units as double)
+        end as amount
+    from {{ ref("int_recent_sales") }} as sales
+    inner join currency on sales.currency = currency.currency
+    cross join metrics
+    union all
+    select
+        'new_customers' as metric,
+        'shop' as scope,
+        'all' as scope_id,
+        first_purchase_on as happened_on,
+        1 as amount
+    from {{ ref("customers") }}
+    where first_purchase_on is not null
+    union all
+    select
+        'new_customers' as metric,
+        'source' as scope,
+        acquisition_source as scope_id,
+        first_purchase_on as happened_on,
+        1 as amount
+    from {{ ref("customers") }}
+    where first_purchase_on is not null and acquisition_source is not null
+    union all
+    select
+        'prospects_contacted' as metric,
+        'shop' as scope,
+        'all' as scope_id,
+        contacted_on as happened_on,
+        1 as amount
+    from contacts
+),
+
+summed as (
+    select
+        targets.metric,
+        targets.scope,
+        targets.scope_id,
+        targets.period_start,
+        sum(
+            case
+                when
+                    happened.happened_on >= targets.period_start
+                    and happened.happened_on < targets.counted_until
+                    then happened.amount
+                else 0
+            end
+        ) as actual,
+        sum(
+            case
+                when
+                    happened.happened_on >= {{ days_after(business_date(), -28) }}
+                    and happened.happened_on < {{ business_date() }}
+                    then happened.amount
+                else 0
+            end
+        ) / 28 as per_day
+    from targets
+    inner join happened
+        on
+            targets.metric = happened.metric
+            and targets.scope = happened.scope
+            and targets.scope_id = happened.scope_id
+    group by targets.metric, targets.scope, targets.scope_id, targets.period_start
+),
+
+levels as (
+    select
+        targets.period_start,
+        transitions.customer_id,
+        transitions.level,
+        row_number() over (
+            partition by targets.period_start, transitions.customer_id
+            order by
+                transitions.changed_on desc,
+                case when transitions.level = 'lapsed' then 1 else 0 end asc
+        ) as place
+    from targets
+    inner join {{ ref("relationship_transitions") }} as transitions
+        on targets.counted_until > transitions.changed_on
+    where targets.metric = 'active_customers'
+),
+
+active as (
+    -- A state, not a sum: who is active when the period ends, or now.
+    select
+        period_start,
+        count(*) as actual
+    from levels
+    where place = 1 and level = 'active'
+    group by period_start
+),
+
+figures as (
+    select
+        targets.*,
+        case
+            when targets.metric = 'active_customers' and targets.scope = 'shop'
+                then coalesce(active.actual, 0)
+            when
+                targets.metric in (
+                    'revenue', 'receipts', 'products', 'new_customers', 'prospects_contacted'
+                )
+                then coalesce(summed.actual, 0)
+        end as actual,
+        case
+            when targets.metric = 'active_customers' then coalesce(active.actual, 0)
+            else coalesce(summed.actual, 0) + coalesce(summed.per_day, 0) * targets.days_left
+        end as projected
+    from targets
+    left join summed
+        on
+            targets.metric = summed.metric
+            and targets.scope = summed.scope
+            and targets.scope_id = summed.scope_id
+            and targets.period_start = summed.period_start
+    left join active on targets.period_start = active.period_start
+)
+
+select
+    metric,
+    scope,
+    scope_id,
+    period_start,
+    period_end,
+    target,
+    cast(case when period_start < {{ business_date() }} then actual end as decimal(18, 3))
+        as actual,
+    cast(
+        case when period_start < {{ business_date() }} and actual is not null then projected end
+        as decimal(18, 3)
+    ) as projected,
+    case
+        when actual is null then 'not measured'
+        when period_start >= {{ business_date() }} then 'not begun'
+        when actual >= target then 'met'
+        when is_over = 1 then 'missed'
+        when projected >= target then 'on track'
+        when projected >= 0.9 * target then 'behind'
+        else 'out of reach'
+    end as status
+from figures

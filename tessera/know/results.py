@@ -1,0 +1,301 @@
+"""What each campaign was worth, against the people its lot left alone, from receipts.
+
+Whoever nothing but the lot could have kept from a message counts from the first such day, in the arm
+of the lot, written to or not. So the arms differ by the campaign alone, and nobody is taken out by
+what the campaign did to them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from tessera.errors import BadInput
+from tessera.know import entries, lift, observed
+from tessera.know.fitting import Floats
+from tessera.store import queries
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
+
+SQL = entries.SQL
+STORE = queries("tessera.know", "results_store.sql")
+
+MEASURES = ("converted", "revenue", "margin", "net")
+BEFORE = 56  # days of spending before the entry that narrow the intervals
+WITHIN = 14  # days counted where a campaign names no goal
+FOR_EVER = 36_500  # days: all there are
+PROGRAMME = "*"
+VOUCHER = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("receipt_id", pa.string()),
+        ("at", pa.string()),
+        ("code", pa.string()),
+        ("discount", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Means per person of both arms, and what lies between them; money in minor units."""
+
+    measure: str
+    treated: float
+    control: float
+    difference: float
+    interval: lift.Interval  # 95 %, of one look
+    always: lift.Interval  # 95 %, however often one looks
+    p: float
+    variance_reduction: float  # by the spending before
+    in_total: float  # over the treated people
+    total_interval: lift.Interval
+    per_recipient: float | None  # the total, shared by those who were sent something
+
+
+@dataclass(frozen=True)
+class Span:
+    """The people whose days are over, and what they came to."""
+
+    days: int | None  # from each person's entry; None: up to now
+    people: int
+    control: int
+    measures: list[Measure]
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Contents of a step against each other, by the net of the goal's days."""
+
+    step: str
+    arms: dict[str, float]  # the mean net per person
+    people: dict[str, int]
+    winner: str | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """One campaign; without a control group it has `observed` and no number that speaks of cause."""
+
+    campaign: str  # '*': the whole programme
+    basis: str  # control group, too few, none, nobody
+    says: str
+    recipients: int
+    first: Span | None = None  # the goal's days after the entry
+    to_date: Span | None = None
+    variants: list[Variants] = field(default_factory=list)
+    observed: observed.Observed | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """All campaigns with decisions before the business date; `past` are other systems'."""
+
+    as_of: str
+    currency: str | None
+    has_margin: bool
+    campaigns: list[Result]
+    programme: Result | None
+    past: list[observed.Observed]
+
+
+def results(ws: Workspace, point_worth: Fraction | None) -> Results:
+    """Judge every campaign as of `ws.as_of` and write `results/results.json`.
+
+    `point_worth` is what a point pays at the till, in minor units. BadInput when nothing is published.
+    """
+    with marts.connect(
+        ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads
+    ) as duck:
+        found = _judge(ws, duck, point_worth)
+    folder = ws.home.results
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / ".results.json"
+    beside.write_text(json.dumps(asdict(found), ensure_ascii=False, indent=1), encoding="utf-8")
+    beside.replace(folder / "results.json")
+    return found
+
+
+def _judge(ws: Workspace, duck: duckdb.DuckDBPyConnection, point_worth: Fraction | None) -> Results:
+    currency = (duck.execute(SQL["currency"]).fetchone() or [None])[0]
+    past, as_of = observed.kept(ws.home), ws.as_of.isoformat()
+    if currency is None or not entries.load(duck, ws.home, ws.business_date):
+        return Results(as_of, currency, False, [], None, past)
+    duck.execute(SQL["entrant"])
+    spending(ws, duck, "entrant", currency)
+    _rewards(ws, duck, point_worth)
+    (known,) = duck.execute("select count(margin) from sold where revenue <> 0").fetchone() or [0]
+    judge = _Judge(ws, duck, bool(known), *_facts(ws))
+    found = {name: judge.result(name) for (name,) in duck.execute(NAMES).fetchall()}
+    programme = found.pop(PROGRAMME, None)
+    return Results(as_of, currency, bool(known), list(found.values()), programme, past)
+
+
+NAMES = "select distinct campaign from entrant order by campaign"
+
+
+def spending(ws: Workspace, duck: duckdb.DuckDBPyConnection, people: str, currency: str) -> None:
+    """Make the table `sold`: what the people of a table bought, by day of the shop's calendar."""
+    given = {
+        "zone": ws.settings.timezone,
+        "currency": currency,
+        "as_of": ws.as_of.replace(tzinfo=None),
+    }
+    duck.execute(SQL["sold"].format(people=people), given)
+
+
+def _rewards(ws: Workspace, duck: duckdb.DuckDBPyConnection, worth: Fraction | None) -> None:
+    """Add what points and vouchers cost to `sold`."""
+    views = {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
+    if worth is not None and "customer_points" in views:
+        given = {"point_worth": float(worth), "today": ws.business_date}
+        duck.execute(SQL["rewarded"].format(people="entrant"), given)
+    with ws.store.read() as connection:
+        used = connection.arrow(STORE["used"], VOUCHER, until=ws.as_of.isoformat("T", "seconds"))
+    duck.register("voucher_use", used)
+    zone = {"zone": ws.settings.timezone}
+    duck.execute(SQL["vouchers"].format(people="entrant"), zone)
+
+
+def _facts(ws: Workspace) -> tuple[dict[str, int], dict[str, int]]:
+    """By campaign: the goal's days as last decided by, and how many people were sent something."""
+    with ws.store.read() as connection:
+        bodies = connection.all(STORE["versions"])
+        sent = connection.all(STORE["recipients"], today=ws.business_date.isoformat())
+    goals = {row["campaign"]: json.loads(row["body"]).get("goal") for row in bodies}
+    days = {name: int(goal["within"].rstrip("d")) for name, goal in goals.items() if goal}
+    recipients = {row["campaign"]: int(row["people"]) for row in sent}
+    return days, recipients
+
+
+@dataclass(frozen=True)
+class _Judge:
+    ws: Workspace
+    duck: duckdb.DuckDBPyConnection
+    has_margin: bool
+    within: Mapping[str, int]
+    recipients: Mapping[str, int]
+
+    def result(self, campaign: str) -> Result:
+        days = self.within.get(campaign, WITHIN)
+        recipients = self.recipients.get(campaign, 0)
+        arms = self._arms(campaign)
+        if not arms:
+            return Result(campaign, "nobody", "Nobody could be written to yet.", recipients)
+        if "control" not in arms:
+            return self._without(campaign, recipients)
+        first = self._span(campaign, days)
+        variants = list(self._variants(campaign, days))
+        if not first.measures:
+            return Result(
+                campaign, "too few", _too_few(first), recipients, first, variants=variants
+            )
+        to_date = self._span(campaign, None)
+        return Result(campaign, "control group", _says(first), recipients, first, to_date, variants)
+
+    def _without(self, campaign: str, recipients: int) -> Result:
+        found = observed.own(self.duck, campaign, self.ws.business_date)
+        says = "There is no control group, so what it caused cannot be known."
+        return Result(campaign, "none", says, recipients, observed=found)
+
+    def _arms(self, campaign: str) -> set[str]:
+        query = (
+            "select distinct arm from entrant where campaign = ? and arm in ('treated', 'control')"
+        )
+        return {arm for (arm,) in self.duck.execute(query, [campaign]).fetchall()}
+
+    def _span(self, campaign: str, days: int | None) -> Span:
+        rows = self._ask("people", campaign, days)
+        arms = dict(_by_arm(rows, "net"))
+        people, control = (len(arms.get(arm, ([],))[0]) for arm in ("treated", "control"))
+        if min(people, control) < lift.FEWEST:
+            return Span(days, people, control, [])
+        measures = [self._measure(campaign, rows, name) for name in self._names()]
+        return Span(days, people, control, measures)
+
+    def _names(self) -> Iterator[str]:
+        return (name for name in MEASURES if name != "margin" or self.has_margin)
+
+    def _measure(self, campaign: str, rows: pa.Table, name: str) -> Measure:
+        arms = dict(_by_arm(rows, name))
+        found = lift.compare("treated", "control", arms)
+        recipients = self.recipients.get(campaign, 0)
+        low, high = found.interval
+        return Measure(
+            name,
+            float(arms["treated"][0].mean()),
+            float(arms["control"][0].mean()),
+            found.difference,
+            found.interval,
+            found.always,
+            found.p,
+            found.variance_reduction,
+            found.in_total,
+            (low * found.people, high * found.people),
+            found.in_total / recipients if recipients else None,
+        )
+
+    def _variants(self, campaign: str, days: int) -> Iterator[Variants]:
+        rows = self._ask("variants", campaign, days)
+        steps = np.asarray(rows["step"].to_pylist(), dtype=str)
+        for step in np.unique(steps):
+            arms = dict(_by_arm(rows.filter(pa.array(steps == step)), "net"))
+            big = {name: arm for name, arm in arms.items() if len(arm[0]) >= lift.FEWEST}
+            if len(big.keys() - {"control"}) < 2:  # noqa: PLR2004 -- nothing to choose between
+                continue
+            winner, why = lift.winner(big, "control" if "control" in big else None)
+            means = {name: float(y.mean()) for name, (y, _) in sorted(big.items())}
+            people = {name: len(y) for name, (y, _) in sorted(big.items())}
+            yield Variants(str(step), means, people, winner, why)
+
+    def _ask(self, query: str, campaign: str, days: int | None) -> pa.Table:
+        """Only people whose days are over: a look at half of them would favour the quick."""
+        last = self.ws.business_date - timedelta(days=days or 1)
+        given = {"campaign": campaign, "last": last, "before": BEFORE, "days": days or FOR_EVER}
+        outcomes = SQL["outcomes"]
+        return self.duck.execute(SQL[query].format(outcomes=outcomes), given).to_arrow_table()
+
+
+def _by_arm(rows: pa.Table, measure: str) -> Iterator[tuple[str, tuple[Floats, Floats]]]:
+    arm = np.asarray(rows["arm"].to_pylist(), dtype=str)
+    y, before = rows[measure].to_numpy(), rows["before"].to_numpy()
+    for name in np.unique(arm):
+        yield str(name), (y[arm == name], before[arm == name])
+
+
+def _too_few(span: Span) -> str:
+    return (
+        f"Too few yet: the days of {span.people:,} people and {span.control:,} of the control group are "
+        f"over; {lift.FEWEST} of each are needed."
+    )
+
+
+def _says(span: Span) -> str:
+    net = span.measures[-1]
+    low, high = net.always
+    if low > 0:
+        return "It brought more than it cost, however often one looks."
+    if high < 0:
+        return "It cost more than it brought, however often one looks."
+    if not net.interval[0] <= 0 <= net.interval[1]:
+        way = "brought more than it cost" if net.difference > 0 else "cost more than it brought"
+        return f"It probably {way}; who looks every day should wait for the wider interval."
+    return "It cannot be told from nothing yet."
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The results as last written; BadInput when they were not."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no results yet; say 'tessera results'.") from None

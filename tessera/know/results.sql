@@ -1,0 +1,198 @@
+-- What campaigns were worth, asked of the decisions, the published marts and the store by DuckDB.
+
+-- name: decided
+-- The first day on which each person was a candidate for a step, and the first on which nothing but
+-- the lot of the control group could have stood in the way. Both arms are known by the same day, so
+-- whatever befalls the treated later (caps, exits, unsubscribing) takes nobody out of the comparison.
+with decision as (
+    select
+        *,
+        reason not in ('no_address', 'no_consent', 'suppressed', 'complaint_open') as is_eligible,
+        case
+            when reason <> 'control_group' then 'treated'
+            when decided_by = 'global' then 'global'
+            else 'control'
+        end as its_arm
+    from read_parquet($files, union_by_name = true, hive_partitioning = false)
+)
+
+select
+    campaign,
+    step,
+    customer_id,
+    any_value(purpose) as purpose,
+    min(business_date) as candidate_on,
+    min(business_date) filter (is_eligible) as eligible_on,
+    arg_min(its_arm, (business_date, occurrence)) filter (is_eligible) as arm,
+    arg_min(variant, (business_date, occurrence)) filter (is_eligible) as variant,
+    bool_or(reason = 'planned') as is_written
+from decision
+group by campaign, step, customer_id
+
+-- name: merged
+select
+    campaign,
+    step,
+    customer_id,
+    any_value(purpose) as purpose,
+    min(candidate_on) as candidate_on,
+    min(eligible_on) as eligible_on,
+    arg_min(arm, eligible_on) as arm,
+    arg_min(variant, eligible_on) as variant,
+    bool_or(is_written) as is_written
+from ({parts})
+group by campaign, step, customer_id
+
+-- name: entrant
+-- A person enters a campaign once. The whole programme is the campaign '*': everybody whom any
+-- marketing could have reached, against the global control group.
+create or replace temp table entrant as
+select
+    campaign,
+    customer_id,
+    min(candidate_on) as candidate_on,
+    min(eligible_on) as eligible_on,
+    arg_min(arm, eligible_on) as arm,
+    bool_or(is_written) as is_written
+from entry
+group by campaign, customer_id
+union all
+select
+    '*',
+    customer_id,
+    min(candidate_on),
+    min(eligible_on),
+    if(arg_min(arm, eligible_on) = 'global', 'control', 'treated'),
+    bool_or(is_written)
+from entry
+where purpose = 'marketing'
+group by customer_id
+
+-- name: currency
+select currency from transactions group by currency order by count(*) desc, currency limit 1
+
+-- name: sold
+-- What was paid per person and day in one currency, returns taken off. Goods cost their shelf price
+-- less the unit margin; where a product does not say, the shop's average stands in.
+create or replace temp table sold as
+with line as (
+    select
+        transactions.customer_id,
+        cast(timezone($zone, timezone('UTC', transactions.sold_at)) as date) as day,
+        transactions.kind = 'sale' as is_sale,
+        transactions.amount,
+        if(
+            coalesce(products.currency, $currency) = $currency,
+            transactions.amount - transactions.quantity * (products.price - products.unit_margin),
+            null
+        ) as margin
+    from transactions
+    left join products on transactions.product_id = products.product_id
+    where
+        transactions.customer_id in (select customer_id from {people})
+        and transactions.currency = $currency
+        and transactions.sold_at < $as_of
+),
+
+rate as (
+    select sum(margin) / nullif(sum(amount), 0) as rate from line where margin is not null
+)
+
+select
+    customer_id,
+    day,
+    bool_or(is_sale) as has_bought,
+    cast(sum(amount) as double) as revenue,
+    cast(sum(coalesce(margin, amount * rate)) as double) as margin,
+    cast(0 as double) as cost
+from line
+cross join rate
+group by customer_id, day
+
+-- name: rewarded
+-- Points at what they pay for when they are given; vouchers at what the tills took off, unless the
+-- receipt's own lines name the code: then the amounts have it already.
+insert into sold
+select customer_id, posted_on, false, 0, 0, points * $point_worth
+from customer_points
+where customer_id in (select customer_id from {people}) and posted_on < $today
+
+-- name: vouchers
+insert into sold
+select
+    used.customer_id,
+    cast(timezone($zone, timezone('UTC', cast(left(used.at, 19) as timestamp))) as date) as day,
+    false,
+    0,
+    0,
+    used.discount
+from voucher_use as used
+where
+    used.customer_id in (select customer_id from {people})
+    and not exists (
+        select 1 from transactions
+        where
+            transactions.transaction_id = used.receipt_id
+            and replace(upper(transactions.coupon_code), '-', '') = replace(upper(used.code), '-', '')
+    )
+
+-- name: people
+-- A row per person: what was bought from the day of entry on for so many days, and in the days before.
+with who as (
+    select customer_id, arm, eligible_on
+    from entrant
+    where campaign = $campaign and arm in ('treated', 'control') and eligible_on <= $last
+)
+
+select
+    who.customer_id,
+    who.arm,
+    {outcomes}
+from who
+left join sold
+    on
+        who.customer_id = sold.customer_id
+        and sold.day >= who.eligible_on - cast($before as integer)
+        and sold.day < who.eligible_on + cast($days as integer)
+group by who.customer_id, who.arm
+order by who.customer_id
+
+-- name: variants
+-- The first content that each person's lot fell on, by step, on days when more than one was drawn:
+-- once a winner is chosen everybody gets it, and its days are no fair match for the others'.
+-- Only the first step has control rows, for nobody in the group goes further.
+with drawn as (
+    select
+        *,
+        count(distinct variant) filter (arm = 'treated')
+            over (partition by step, eligible_on) as contents
+    from entry
+    where campaign = $campaign and variant <> '' and arm in ('treated', 'control')
+),
+
+who as (
+    select customer_id, step, eligible_on, if(arm = 'control', 'control', variant) as arm
+    from drawn
+    where contents > 1 and eligible_on <= $last
+)
+
+select
+    who.customer_id,
+    who.step,
+    who.arm,
+    {outcomes}
+from who
+left join sold
+    on
+        who.customer_id = sold.customer_id
+        and sold.day >= who.eligible_on - cast($before as integer)
+        and sold.day < who.eligible_on + cast($days as integer)
+group by who.customer_id, who.step, who.arm
+order by who.step, who.customer_id
+
+-- name: outcomes
+coalesce(max(sold.has_bought::integer) filter (sold.day >= who.eligible_on), 0)::double as converted,
+coalesce(sum(sold.revenue) filter (sold.day >= who.eligible_on), 0) as revenue,
+coalesce(sum(sold.margin) filter (sold.day >= who.eligible_on), 0) as margin,
+coalesce(sum(coalesce(sold.margin, sold.revenue) - sold.cost) filter (sold.day >= who.eligible_on), 0) as net,
+coalesce(sum(sold.revenue) filter (not sold.day >= who.eligible_on), 0) as before

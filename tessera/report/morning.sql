@@ -1,0 +1,68 @@
+-- What the reporting marts say to the morning report; a mart of an earlier version may be missing.
+
+-- name: target_progress
+select * from target_progress
+where period_end >= $today - interval 1 day or status in ('met', 'missed')
+order by
+    period_end < $today, scope <> 'shop', scope, period_start, metric, scope_id
+
+-- name: funnel
+select * from funnel order by place
+
+-- name: level_moves
+-- The week that ended last, and what a week of the eight before it had.
+with week as (select date_trunc('week', $today - interval 7 day)::date as last_on)
+
+select
+    coalesce(previous_level, 'not known') as previous_level,
+    level,
+    coalesce(sum(moves) filter (week_on = last_on), 0)::bigint as moves,
+    (coalesce(sum(moves) filter (week_on < last_on), 0) / 8)::double as usual
+from level_moves
+cross join week
+where week_on between last_on - 56 and last_on
+group by all
+order by moves desc, usual desc, level
+
+-- name: cohorts
+select * from cohorts order by cohort_on, months_since
+
+-- name: retention
+select * from retention
+
+-- name: sources
+select * from sources order by place
+
+-- name: performance
+-- The eight that sold most of each kind.
+select * from performance
+where scope <> 'shop'
+qualify row_number() over (partition by scope order by revenue desc, scope_id) <= 8
+order by scope, revenue desc, scope_id
+
+-- name: campaign_results
+select
+    campaign,
+    sum(sent)::bigint as sent,
+    sum(delivered)::bigint as delivered,
+    sum(opened)::bigint as opened,
+    sum(clicked)::bigint as clicked,
+    sum(converted)::bigint as converted,
+    sum(revenue)::bigint as revenue
+from campaign_results
+group by campaign
+having sum(sent) > 0
+order by revenue desc, campaign
+
+-- name: satisfaction
+-- By the month of each customer's last answer: promoters gave 9 or 10, detractors 6 or less.
+select
+    strftime(satisfaction_at, '%Y-%m') as month,
+    count(*) as answers,
+    count(*) filter (satisfaction_score >= 9) as promoters,
+    count(*) filter (satisfaction_score <= 6) as detractors
+from customers
+where satisfaction_score is not null and satisfaction_at < $as_of
+group by month
+order by month desc
+limit 12

@@ -1,0 +1,314 @@
+"""What campaigns were worth, in a small world whose truth is planted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from datetime import date, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from tessera.cli.app import app
+from tessera.errors import BadInput
+from tessera.know import past
+from tessera.know.results import Result, Results, results
+from tessera.testing import line, publish, workspace
+from tessera.workspace import Workspace
+
+PEOPLE = 900
+ENTRY = date(2026, 3, 2)
+EFFECT = 500  # minor units of revenue that winback makes
+RNG = np.random.default_rng(11)
+HABIT = RNG.gamma(2.0, 1500, PEOPLE).round().astype(int)  # what each spends in a fortnight
+IN_CONTROL = np.arange(PEOPLE) % 3 == 0
+REPLENISHED = np.median(HABIT) < HABIT  # who is written to by the campaign without a control group
+
+
+def who(i: int) -> str:
+    return f"c{i:04}"
+
+
+def decide(ws: Workspace, day: date, campaign: str, rows: list[dict[str, Any]]) -> None:
+    folder = ws.home.decisions / f"date={day}"
+    folder.mkdir(parents=True, exist_ok=True)
+    same = {
+        "business_date": day,
+        "campaign": campaign,
+        "step": "reminder",
+        "variant": "",
+        "occurrence": "first",
+        "purpose": "marketing",
+        "decided_by": "",
+    }
+    pq.write_table(
+        pa.Table.from_pylist([{**same, **row} for row in rows]), folder / f"{campaign}.parquet"
+    )
+
+
+def winback(i: int) -> dict[str, Any]:
+    """A third is left alone by lot; of the rest some are capped on the day, which changes no arm."""
+    row = {"customer_id": who(i), "variant": "ab"[i % 2]}
+    if IN_CONTROL[i]:
+        return {**row, "reason": "control_group", "decided_by": "winback"}
+    return {**row, "reason": "capped" if i % 9 == 1 else "planned"}
+
+
+def replenishment(i: int) -> dict[str, Any]:
+    return {"customer_id": who(i), "reason": "planned" if REPLENISHED[i] else "outranked"}
+
+
+def bought(i: int) -> list[dict[str, Any]]:
+    noise = int(np.random.default_rng(i).integers(0, 400))
+    more = 0 if IN_CONTROL[i] else EFFECT + (900 if i % 2 else -900)  # variant b is the better one
+    lines = [(1, ENTRY - timedelta(days=20), HABIT[i]), (2, ENTRY, max(HABIT[i] + noise + more, 1))]
+    sold = [
+        line(f"{i}-{n}", who(i), int(amount), sold_at=f"{day} 12:00:00", quantity=1)
+        for n, day, amount in lines
+    ]
+    back = line(
+        f"{i}-3", who(i), -100, sold_at=f"{ENTRY + timedelta(days=3)} 12:00:00", quantity=-1
+    )
+    return [*sold, back]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """As of the last day on which a fortnight since the entry is over."""
+    ws = workspace(tmp_path_factory.mktemp("results") / "home", "2026-03-16")
+    lines = [one for i in range(PEOPLE) for one in bought(i)]
+    product = {"product_id": "p", "price": 1000, "unit_margin": 400, "currency": "EUR"}
+    points = [
+        {"customer_id": who(i), "posted_on": ENTRY + timedelta(days=1), "points": 50}
+        for i in range(PEOPLE)
+        if not IN_CONTROL[i]
+    ]
+    publish(ws, transactions=lines, products=[product], customer_points=points)
+    decide(ws, ENTRY, "winback", [winback(i) for i in range(PEOPLE)])
+    decide(ws, ENTRY, "replenishment", [replenishment(i) for i in range(PEOPLE)])
+    unreachable = [{"customer_id": who(i), "reason": "no_consent"} for i in range(PEOPLE)]
+    decide(ws, ENTRY - timedelta(days=7), "winback", unreachable)
+    decide(ws, date(2026, 3, 12), "welcome", [winback(i) for i in range(PEOPLE)])
+    return ws
+
+
+@pytest.fixture(scope="module")
+def found(world: Workspace) -> Results:
+    return results(world, Fraction(1))
+
+
+def of(found: Results, campaign: str) -> Result:
+    return next(one for one in found.campaigns if one.campaign == campaign)
+
+
+def measure(found: Results, name: str) -> Any:
+    first = of(found, "winback").first
+    assert first is not None
+    return next(one for one in first.measures if one.measure == name)
+
+
+def test_the_planted_effect_lies_in_a_narrow_interval(found: Results) -> None:
+    revenue = measure(found, "revenue")
+    assert revenue.interval[0] < EFFECT < revenue.interval[1]
+    assert revenue.interval[0] > 0
+    assert revenue.interval[1] - revenue.interval[0] < 300
+    assert revenue.variance_reduction > 0.7
+    assert revenue.always[0] < revenue.interval[0] < revenue.interval[1] < revenue.always[1]
+    assert revenue.in_total == pytest.approx(revenue.difference * 600)
+
+
+def test_everybody_the_lot_did_not_leave_alone_is_treated_capped_or_not(found: Results) -> None:
+    first = of(found, "winback").first
+    assert first is not None
+    assert (first.people, first.control, first.days) == (600, 300, 14)
+
+
+def test_returns_are_taken_off_and_rewards_are_paid(found: Results) -> None:
+    revenue, margin, net = (measure(found, name) for name in ("revenue", "margin", "net"))
+    # goods cost 600 a unit whatever was paid: one sold and one brought back cost nothing
+    assert margin.control == pytest.approx(revenue.control)
+    assert net.treated == pytest.approx(margin.treated - 50)
+    assert net.control == pytest.approx(margin.control)
+
+
+def test_a_campaign_without_a_control_group_says_so_and_gives_no_number(found: Results) -> None:
+    one = of(found, "replenishment")
+    assert one.basis == "none"
+    assert "no control group" in one.says
+    assert one.first is one.to_date is None
+
+
+def test_a_difference_that_was_there_before_is_called_selection(
+    world: Workspace,
+) -> None:
+    later = replace(world, as_of=world.as_of + timedelta(days=30))
+    its = of(results(later, None), "replenishment").observed
+    assert its is not None
+    assert its.is_selection
+    assert its.says.startswith("Selection")
+    assert its.exposed_before > 2 * its.unexposed_before
+
+
+def test_days_that_are_not_over_do_not_count(found: Results) -> None:
+    one = of(found, "welcome")
+    assert one.basis == "too few"
+    assert one.first is not None
+    assert one.first.measures == []
+
+
+def test_the_better_content_wins(found: Results) -> None:
+    (variants,) = of(found, "winback").variants
+    assert variants.winner == "b"
+    assert variants.people == {"a": 300, "b": 300, "control": 300}
+
+
+def test_closed_days_are_read_once_and_give_the_same(world: Workspace, found: Results) -> None:
+    kept = world.home.know / "entries.parquet"
+    before = kept.stat().st_mtime_ns
+    assert results(world, Fraction(1)) == found
+    assert kept.stat().st_mtime_ns == before
+    kept.unlink()
+    (world.home.know / "entries.json").unlink()
+    assert results(world, Fraction(1)) == found
+
+
+def test_a_voucher_costs_what_the_till_took_off_unless_the_receipt_has_it(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, "2026-03-16")
+    people = [who(i) for i in range(80)]
+    at = f"{ENTRY} 12:00:00"
+    lines = [
+        line(f"t{i}", one, 1000, sold_at=at, coupon_code="AB-CD" if i == 1 else None)
+        for i, one in enumerate(people)
+    ]
+    publish(ws, transactions=lines)
+    rows = [
+        {"customer_id": one, "reason": "control_group" if i % 2 else "planned", "decided_by": "w"}
+        for i, one in enumerate(people)
+    ]
+    decide(ws, ENTRY, "w", rows)
+    with ws.store.write() as connection:
+        for i in (0, 1):
+            connection.run(
+                "insert into redemption (redemption_id, store_id, state, points, paid, discount, "
+                f"receipt_id, at) values ('r{i}', 's', 'used', 0, 0, 80, 't{i}', '{ENTRY}T12:00:00+00:00')"
+            )
+            connection.run(f"insert into redemption_member values ('r{i}', '{people[i]}')")
+            connection.run(f"insert into voucher_use values ('r{i}', 'ABCD', 80)")
+    (one,) = results(ws, None).campaigns
+    assert one.first is not None
+    net = one.first.measures[-1]
+    assert (net.treated, net.control) == (1000 - 80 / 40, 1000)
+
+
+def test_the_programme_is_judged_by_those_whom_no_campaign_may_write_to(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, "2026-03-16")
+    at = f"{ENTRY} 12:00:00"
+    spent = [900 if i % 4 == 0 else 1300 for i in range(400)]
+    spread = np.random.default_rng(2).integers(-200, 200, 400)
+    lines = [line(f"t{i}", who(i), spent[i] + int(spread[i]), sold_at=at) for i in range(400)]
+    publish(ws, transactions=lines)
+    rows = [
+        {"customer_id": who(i), "reason": "planned"}
+        if i % 4
+        else {"customer_id": who(i), "reason": "control_group", "decided_by": "global"}
+        for i in range(400)
+    ]
+    decide(ws, ENTRY, "w", rows)
+    found = results(ws, None)
+    (one,) = found.campaigns
+    assert one.basis == "none"  # the global group is no control of one campaign among many
+    assert found.programme is not None
+    assert found.programme.first is not None
+    revenue = found.programme.first.measures[1]
+    assert revenue.interval[0] < 400 < revenue.interval[1]
+    assert found.programme.says.startswith("It brought more")
+
+
+def test_command_tells_all_and_one(world: Workspace) -> None:
+    words = ["results", "--home", str(world.home.root), "--as-of", "2026-03-16"]
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert {one["campaign"] for one in told["campaigns"]} == {"winback", "replenishment", "welcome"}
+    kept = json.loads((world.home.results / "results.json").read_text(encoding="utf-8"))
+    assert kept == told
+    said = CliRunner().invoke(app, [*words, "replenishment"]).stdout
+    assert "no control group" in said
+    assert "net" not in said
+    table = CliRunner().invoke(app, [*words, "winback"]).stdout
+    assert "winner b" in table
+    assert CliRunner().invoke(app, [*words, "nobody"]).exit_code != 0
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Everybody buys as ever; the best half was in another system's campaign."""
+    ws = workspace(tmp_path_factory.mktemp("past") / "home", "2026-03-31")
+    days = [date(2026, 1, 1) + timedelta(days=n) for n in range(0, 89, 7)]
+    lines = [
+        line(f"{i}-{day}", who(i), int(HABIT[i]), sold_at=f"{day} 12:00:00")
+        for i in range(200)
+        for day in days
+    ]
+    publish(ws, transactions=lines)
+    return ws
+
+
+def exposed(path: Path, start: str = "2026-02-10") -> Path:
+    rows = [f"spring,{who(i)},{start}" for i in range(200) if REPLENISHED[i]]
+    path.write_text("\n".join(["campaign,customer_id,starts_on", *rows]), encoding="utf-8")
+    return path
+
+
+def test_past_campaigns_of_another_system_are_called_what_they_are(
+    shop: Workspace, tmp_path: Path
+) -> None:
+    exposed(tmp_path / "in.csv")
+    columns = ("campaign", "customer_id", "starts_on")
+    everything, spring = past.judge(shop, tmp_path / "in.csv", None, columns, 28)
+    assert everything.campaign == "*"
+    assert spring.is_selection
+    assert spring.before > 0
+    assert spring.change_interval[0] <= 0 <= spring.change_interval[1]
+    assert results(shop, None).past == [everything, spring]
+
+
+def test_the_dates_may_stand_in_a_file_of_their_own(shop: Workspace, tmp_path: Path) -> None:
+    people = [f"{who(i)},7" for i in range(200) if REPLENISHED[i]]
+    (tmp_path / "who.csv").write_text("\n".join(["household,number", *people]))
+    (tmp_path / "when.csv").write_text("number,begins\n7,2026-02-10\n")
+    columns = ("number", "household", "begins")
+    found = past.judge(shop, tmp_path / "who.csv", tmp_path / "when.csv", columns, 28)
+    plain = past.judge(
+        shop, exposed(tmp_path / "in.csv"), None, ("campaign", "customer_id", "starts_on"), 28
+    )
+    assert asdict(found[0]) == asdict(plain[0])
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        ("soon", "campaign 'spring' has no date in 'starts_on'; write 2026-03-31"),
+        ("2026-03-30", "no campaign has 30 exposed and 30 other customers"),
+    ],
+)
+def test_a_bad_file_is_one_sentence(shop: Workspace, tmp_path: Path, start: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        past.judge(
+            shop,
+            exposed(tmp_path / "in.csv", start),
+            None,
+            ("campaign", "customer_id", "starts_on"),
+            28,
+        )
+
+
+def test_nothing_of_a_person_is_kept_in_the_results(world: Workspace, found: Results) -> None:
+    del found
+    assert "c0001" not in (world.home.results / "results.json").read_text(encoding="utf-8")
+    assert duckdb.sql(f"from '{world.home.know}/entries.parquet'").fetchone()
