@@ -26,3 +26,4 @@
 {% macro is_touched(customer_id) %}{{ customer_id }} in ('C1', 'C2'){% endmacro %}
 {% macro monday_of(date) %}cast({{ date }} as date){% endmacro %}
 {% macro month_after(date, months) %}cast({{ date }} as date){% endmacro %}
+{% macro of_the_first(column, at_place, last) %}min({{ column }}){% endmacro %}

@@ -4,7 +4,13 @@
 select pg_advisory_xact_lock(7355610)
 
 -- name: consents
-select customer_id, channel, purpose, recorded_at, granted from consent
+-- Also what was said since under the number of somebody who was merged.
+select
+    coalesce(merged.into_customer_id, consent.customer_id) as customer_id,
+    channel, purpose, consent.recorded_at, granted
+from consent
+left join person_merge as merged
+    on consent.customer_id = merged.customer_id and merged.is_in_force = 1
 
 -- name: suppressions
 select address_hash, channel, scope, cause from suppression

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
@@ -72,6 +73,11 @@ def register(ws: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     with closing(duckdb.connect(config=given)) as duck:
         duck.execute(SQL["register"].format(files=_listed(files)))
         yield duck
+
+
+def told(duck: duckdb.DuckDBPyConnection, ids: list[str]) -> list[dict[str, Any]]:
+    """What the customers last said of themselves."""
+    return duck.execute(SQL["told"], {"ids": ids}).to_arrow_table().to_pylist()
 
 
 def _prepare(duck: duckdb.DuckDBPyConnection) -> None:

@@ -202,3 +202,15 @@ select
 from judged
 where verdict <> 'never'
 order by probability desc, customer_id, into_customer_id
+
+-- name: told
+select
+    customer_id,
+    concat_ws(' ', given_name, family_name) as name,
+    birth_date::varchar as birth_date,
+    email,
+    phone,
+    concat_ws(' ', postcode, city) as address,
+    joined_at::date::varchar as joined_on
+from register
+where customer_id in (select unnest($ids))

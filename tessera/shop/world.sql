@@ -293,7 +293,8 @@ with twice as (
     select
         p.*,
         getvariable('shoppers') + shopper as again,
-        greatest(joined_day, 0) as earliest,
+        greatest(joined_day, 0)
+        + pick('again on', shopper, getvariable('days') - greatest(joined_day, 0)) as again_day,
         chance('woman', shopper) < 0.53 as is_woman,
         one_of('kind of double', shopper, ['again', 'typo', 'moved', 'married', 'swapped', 'script'])
             as drawn,
@@ -358,8 +359,8 @@ select
         else postal_code
     end as postal_code,
     home_store,
-    earliest + pick('again on', shopper, getvariable('days') - earliest) as joined_day,
-    at_time('again at', again, joined_day, 8, 13) as joined_at,
+    again_day as joined_day,
+    at_time('again at', again, again_day, 8, 13) as joined_at,
     2900000000000 + scrambled(again * 2, 9) as card_1,
     2900000000000 + scrambled(again * 2 + 1, 9) as card_2,
     null::integer as lost_day,
