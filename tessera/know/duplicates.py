@@ -69,15 +69,15 @@ def register(ws: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     files = sorted((ws.home.validated / "customers").glob("file_id=*/rows.parquet"))
     if not files:
         raise BadInput("No register of customers is there yet: land one, then 'tessera run'.")
-    given = {"threads": ws.settings.threads, "memory_limit": ws.settings.duckdb_memory}
-    with closing(duckdb.connect(config=given)) as duck:
+    given = {"threads": str(ws.settings.threads), "memory_limit": ws.settings.duckdb_memory}
+    with closing(duckdb.connect(config={**given})) as duck:
         duck.execute(SQL["register"].format(files=_listed(files)))
         yield duck
 
 
 def told(duck: duckdb.DuckDBPyConnection, ids: list[str]) -> list[dict[str, Any]]:
     """What the customers last said of themselves."""
-    return duck.execute(SQL["told"], {"ids": ids}).to_arrow_table().to_pylist()
+    return list(duck.execute(SQL["told"], {"ids": ids}).to_arrow_table().to_pylist())
 
 
 def _prepare(duck: duckdb.DuckDBPyConnection) -> None:
@@ -93,7 +93,9 @@ _AGREE = {"agrees": 2, "nearly": 1, "differs": 0}
 
 def _words(value: int) -> str:
     """SQL for the names of the fields that compare so."""
-    words = (f"case when said.{field} = {value} then '{word}' end" for field, word in FIELDS.items())
+    words = (
+        f"case when said.{field} = {value} then '{word}' end" for field, word in FIELDS.items()
+    )
     return f"concat_ws(', ', {', '.join(words)})"
 
 

@@ -88,13 +88,15 @@ ADDRESS = _comparison(
     _level("city_l <> '' and city_l = city_r", 0.10, 0.05),
     _level("ELSE", 0.15, 0.95),
 )
-BLOCKS = (
-    "l.email = r.email",
-    "l.phone = r.phone",
-    "l.birth_date = r.birth_date and list_has_any(l.initials, r.initials)",
-    "l.sound_key = r.sound_key and l.postcode = r.postcode",
+BLOCKS: list[dict[str, Any]] = [
+    {"blocking_rule": "l.email = r.email"},
+    {"blocking_rule": "l.phone = r.phone"},
+    {"blocking_rule": "l.birth_date = r.birth_date and list_has_any(l.initials, r.initials)"},
+    {"blocking_rule": "l.sound_key = r.sound_key and l.postcode = r.postcode"},
+]
+ENOUGH = (
+    1_000  # customers, of whose pairs u is learned; in a smaller register few pairs agree at all
 )
-ENOUGH = 1_000  # customers, of whose pairs u is learned; in a smaller register few pairs agree at all
 
 
 def probable(connection: DuckDBPyConnection, *, twice: float, least: float) -> str:
@@ -122,7 +124,7 @@ def _settings(prior: float) -> SettingsCreator:
         unique_id_column_name="customer_id",
         probability_two_random_records_match=prior,
         comparisons=[NAME, BIRTH, EMAIL, PHONE, ADDRESS],
-        blocking_rules_to_generate_predictions=list(BLOCKS),
+        blocking_rules_to_generate_predictions=[*BLOCKS],
         retain_matching_columns=True,
         retain_intermediate_calculation_columns=False,
     )

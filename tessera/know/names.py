@@ -29,11 +29,12 @@ _SOUNDS = (
 
 def latin(name: str) -> str:
     """In small Latin letters and nothing else: `Müller`, `MUELLER` and `Мюллер` come close."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", name.lower()) if c.isalpha() or c == " ")
+    parts = unicodedata.normalize("NFKD", name.lower())
+    plain = "".join(c if c.isalpha() else " " for c in parts if not unicodedata.combining(c))
     for pair, letters in _PAIRS.items():
         plain = plain.replace(pair, letters)
-    ascii_only = re.sub("[^a-z]", "", anyascii(plain.translate(_LETTERS)).lower())
-    return _UMLAUT.sub(r"\1", ascii_only)
+    words = anyascii(plain.translate(_LETTERS)).lower().split()
+    return "".join(_UMLAUT.sub(r"\1", re.sub("[^a-z]", "", word)) for word in words)
 
 
 def sound(latin_name: str) -> str:
@@ -45,8 +46,8 @@ def sound(latin_name: str) -> str:
 
 def script(name: str) -> str:
     """Such as LATIN or GREEK: that of the first letter."""
-    letter = next((c for c in name if c.isalpha()), "")
-    return unicodedata.name(letter, "NONE").split()[0]
+    letter = next((c for c in name if c.isalpha()), None)
+    return unicodedata.name(letter, "NONE").split()[0] if letter else "NONE"
 
 
 @cache

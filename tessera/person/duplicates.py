@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -77,7 +76,10 @@ def described(ws: Workspace, some: Iterable[Pair]) -> list[dict[str, Any]]:
         {
             "keep": row["into_customer_id"],
             "other": row["customer_id"],
-            **{name: row[name] for name in ("probability", "verdict", "agrees", "nearly", "differs")},
+            **{
+                name: row[name]
+                for name in ("probability", "verdict", "agrees", "nearly", "differs")
+            },
             "keep_is": people.get(row["into_customer_id"], {}),
             "other_is": people.get(row["customer_id"], {}),
         }
@@ -129,11 +131,11 @@ def _beyond_doubt(ws: Workspace) -> Iterator[tuple[str, str]]:
     hold others each, is left for somebody to look at."""
     merges, apart = _said(ws)
     keepers = set(merges.values())
-    joined: dict[str, datetime] = {}
+    joined: dict[str, str] = {}
     sure = [row for row in pairs(ws) if row["verdict"] == "automatic"]
     for row in sure:
-        joined[row["customer_id"]] = row["joined_at"] or datetime.min
-        joined[row["into_customer_id"]] = row["into_joined_at"] or datetime.min
+        joined[row["customer_id"]] = str(row["joined_at"] or "")
+        joined[row["into_customer_id"]] = str(row["into_joined_at"] or "")
     for group in _groups((row["customer_id"], row["into_customer_id"]) for row in sure):
         held = keepers & group
         is_split = any(set(two) <= group for two in apart)

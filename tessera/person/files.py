@@ -57,8 +57,6 @@ class Files:
             self._quarantined(feed)
         self._published()
         self._named(held.decided(self.home))
-        for path in held.learned(self.home):
-            self._named([path])
         for week in self._weeks():
             shutil.rmtree(week)
 

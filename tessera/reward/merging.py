@@ -130,7 +130,9 @@ def sweep(books: Books, duck: DuckDBPyConnection) -> int:
     if _has_cards(duck):
         duck.register("unnamed", known)
         pairs = dict(duck.execute(SQL["owners_of_cards"]).fetchall()) | pairs
-    return parted + sum(move(books, customer_id, into) for customer_id, into in sorted(pairs.items()))
+    return parted + sum(
+        move(books, customer_id, into) for customer_id, into in sorted(pairs.items())
+    )
 
 
 def _has_cards(duck: DuckDBPyConnection) -> bool:
