@@ -31,7 +31,7 @@ MARTS: dict[str, dict[str, str]] = {
     "customers": _columns(
         varchar="customer_id household_id prospect_id card_id given_name family_name email phone language timezone "
         "country home_store_id acquisition_source currency favourite_category favourite_store_id "
-        "relationship_level tier",
+        "sentiment opinion_topic relationship_level tier",
         bigint="receipts lines revenue average_basket returned_receipts recency_quintile "
         "frequency_quintile monetary_quintile days_since_last_purchase points_expiring "
         "satisfaction_score",

@@ -27,3 +27,6 @@
 {% macro monday_of(date) %}cast({{ date }} as date){% endmacro %}
 {% macro month_after(date, months) %}cast({{ date }} as date){% endmacro %}
 {% macro of_the_first(column, at_place, last) %}min({{ column }}){% endmacro %}
+{% macro words_of(relation) %}select * from {{ relation }}{% endmacro %}
+{% macro plain_text(text) %}lower({{ text }}){% endmacro %}
+{% macro month_of(date) %}cast({{ date }} as date){% endmacro %}

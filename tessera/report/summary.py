@@ -19,6 +19,7 @@ WHAT = {
     "validate": "{quarantined:,} rows in quarantine, {files_judged:,} files judged now",
     "model": "{models_built:,} models: {lines:,} lines, {baskets:,} baskets, {customers:,} customers",
     "know": "{customers:,} customers scored, {recommendations:,} recommendations",
+    "identity": "{merged:,} customers merged, {to_review:,} pairs to look at",
     "reward": "{points_posted:,} points posted",
     "decide": "{planned:,} of {candidates:,} candidates planned",
     "send": "{accepted:,} messages accepted",
@@ -71,6 +72,7 @@ def stages(summary: Summary) -> list[dict[str, Any]]:
             "seconds": summary[stage]["seconds"],
         }
         for stage, what in WHAT.items()
+        if stage in summary  # a project may not want duplicates looked for every day
     ]
 
 

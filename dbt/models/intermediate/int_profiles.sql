@@ -47,9 +47,18 @@ blocks as (
     group by into_customer_id
 ),
 
+placed as (
+    select
+        ranked.*,
+        blocks.name_place,
+        blocks.address_place
+    from ranked
+    inner join blocks on ranked.into_customer_id = blocks.into_customer_id
+),
+
 merged as (
     select
-        ranked.into_customer_id as customer_id,
+        into_customer_id as customer_id,
         {{ of_the_first("household_id") }} as household_id,
         max(case when place = name_place then given_name end) as given_name,
         max(case when place = name_place then family_name end) as family_name,
@@ -65,9 +74,8 @@ merged as (
         {{ of_the_first("acquisition_source", last=true) }} as acquisition_source,
         min(joined_at) as joined_at,
         max(file_id) as file_id
-    from ranked
-    inner join blocks on ranked.into_customer_id = blocks.into_customer_id
-    group by ranked.into_customer_id
+    from placed
+    group by into_customer_id
 )
 
 select
