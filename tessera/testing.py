@@ -58,6 +58,12 @@ MARTS: dict[str, dict[str, str]] = {
         boolean="granted",
         timestamp="recorded_at",
     ),
+    "net_promoter_scores": _columns(
+        date="month",
+        bigint="answers promoters passives detractors",
+        double="score low high change",
+        boolean="has_fallen",
+    ),
 }
 SOLD = {"line_id": "1", "product_id": "p", "quantity": 1, "discount": 0, "file_id": 1}
 

@@ -26,7 +26,7 @@ def rendered() -> str:
     """The model's text as dbt makes it for DuckDB."""
     made: list[Any] = []
     dispatch = SimpleNamespace(dispatch=lambda name, _: getattr(made[0], f"duckdb__{name}"))
-    env = jinja2.Environment()  # noqa: S701
+    env = jinja2.Environment()
     env.globals |= {"adapter": dispatch, "return": str, "ref": str}
     made.append(env.from_string((DBT / "macros/words.sql").read_text("utf-8")).module)
     model = env.from_string((DBT / "models/intermediate/int_opinions.sql").read_text("utf-8"))
@@ -102,7 +102,12 @@ def test_the_made_up_shop_s_customers_are_understood() -> None:
         ("fa", "اصلاً تمیز نبود", "negative", "shop"),
         ("el", "ΧΩΡΙΣ ΟΥΡΑ", "positive", "queue"),
         ("de", "fast alle Regale leer", "negative", "stock"),  # `fast` is praise in English only
-        ("de", "The staff was rude", "negative", "staff"),  # somebody who writes in another language
+        (
+            "de",
+            "The staff was rude",
+            "negative",
+            "staff",
+        ),  # somebody who writes in another language
         (None, "Очень дорого", "negative", "price"),
         ("en", "12345 !!! 😀", "neutral", "filed"),
     ],
