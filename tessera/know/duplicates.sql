@@ -63,7 +63,7 @@ create macro near_mail(a, b) as
     jaro_winkler_similarity(a, b) >= 0.95 and damerau_levenshtein(a, b) = 1;
 
 -- name: people
--- One row per customer with a name. The number of a telephone is its last eight digits: what goes
+-- One row per customer; a name of which a half is missing is unknown. The number of a telephone is its last eight digits: what goes
 -- before is written in many ways.
 create table people as
 with cleaned as (
@@ -89,8 +89,13 @@ select
     c.customer_id,
     {{'latin': g.latin, 'sound': g.sound, 'script': g.script, 'calls': g.calls}} as given,
     {{'latin': f.latin, 'sound': f.sound, 'script': f.script, 'calls': f.calls}} as family,
-    array_to_string(list_sort([g.latin, f.latin]), ' ') as name_key,
-    array_to_string(list_sort([g.sound, f.sound]), ' ') as sound_key,
+    case
+        when g.latin <> '' and f.latin <> ''
+            then array_to_string(list_sort([g.latin, f.latin]), ' ')
+    end as name_key,
+    case
+        when name_key is not null then array_to_string(list_sort([g.sound, f.sound]), ' ')
+    end as sound_key,
     [left(g.sound, 1), left(f.sound, 1)] as initials,
     count(*) over (partition by g.latin) as bearers,
     everybody,
@@ -102,10 +107,9 @@ select
     concat_ws(' ', c.country, nullif(post, '')) as postcode,
     coalesce(t.latin, '') as city
 from counted as c
-inner join written as g on c.given_name = g.name
-inner join written as f on c.family_name = f.name
+left join written as g on c.given_name = g.name
+left join written as f on c.family_name = f.name
 left join written as t on c.city = t.name
-where g.latin <> '' and f.latin <> ''
 
 -- name: sample
 -- Whom chances are learned from, whatever order the rows came in.
@@ -177,7 +181,7 @@ select
     probability,
     case
         when
-            (likeness <= 1 and not (likeness = 1 and coalesce(said.birth = 2, false)))
+            (likeness between 0 and 1 and not (likeness = 1 and coalesce(said.birth = 2, false)))
             or (
                 said.birth = 0
                 and abs(year(kept.birth_date) - year(other.birth_date)) >= 12

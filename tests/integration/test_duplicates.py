@@ -136,6 +136,7 @@ IN_DOUBT: dict[str, Changes] = {
     "birthday mistyped": lambda who: {"birth_date": who["birth_date"][:-1] + "8"},
     "nothing but address": lambda _: {"birth_date": None, "email": None, "phone": None},
     "nothing but birthday": lambda _: {"email": None, "phone": None, "postcode": "LV-5001"},
+    "half a name": lambda _: {"given_name": None},
     "one name more": lambda who: {
         "given_name": who["given_name"] + " Maria", "birth_date": None, "phone": None,
     },
