@@ -55,9 +55,10 @@ def markdown(ws: Workspace, summary: dict[str, Any]) -> str:
     rows = "\n".join(
         f"| {row['stage']} | {row['what']} | {row['seconds']} |" for row in stages(summary)
     )
+    alerts = "".join(f"- **{alert}**\n" for alert in summary["alerts"])
     report = (ws.home.report / "index.html").as_uri()
     docs = (ws.home.data_docs / "index.html").as_uri()
     return (
-        f"# {ws.business_date}\n\n| stage | what | seconds |\n|---|---|---:|\n{rows}\n\n"
+        f"# {ws.business_date}\n\n{alerts}\n| stage | what | seconds |\n|---|---|---:|\n{rows}\n\n"
         f"[Report]({report}) · [Data Docs]({docs})\n"
     )

@@ -12,6 +12,7 @@ from prefect import flow, tags
 from flows.artifacts import publish
 from flows.decide import decide
 from flows.hear import hear
+from flows.identity import identity
 from flows.know import know
 from flows.land import land
 from flows.model import model
@@ -21,7 +22,7 @@ from flows.runtime import note, progress, without_heartbeats
 from flows.send import send
 from flows.validate import validate
 from tessera.home import Home
-from tessera.person import resume
+from tessera.person import duplicates, resume
 from tessera.report import runs
 from tessera.report.summary import complete
 from tessera.workspace import Workspace, open_workspace
@@ -42,6 +43,8 @@ def daily(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
         run.stage("validate", validate, **day)
         run.stage("model", model, **day)
         run.stage("know", know, **day)
+        if duplicates.is_daily(ws):
+            run.stage("identity", identity, **day)
         run.stage("reward", reward, **day)
         run.stage("decide", decide, **day)
         run.stage("send", send, **day)

@@ -61,6 +61,11 @@ class Home:
         return self.root / "results"
 
     @property
+    def duplicates(self) -> Path:
+        """Pairs of customers who may be one person."""
+        return self.know / "duplicates.parquet"
+
+    @property
     def decisions(self) -> Path:
         """Append-only decisions: decisions/date=YYYY-MM-DD/<campaign>.parquet."""
         return self.root / "decisions"

@@ -31,7 +31,7 @@ MARTS: dict[str, dict[str, str]] = {
     "customers": _columns(
         varchar="customer_id household_id prospect_id card_id given_name family_name email phone language timezone "
         "country home_store_id acquisition_source currency favourite_category favourite_store_id "
-        "relationship_level tier next_tier",
+        "sentiment opinion_topic relationship_level tier next_tier",
         bigint="points_to_next_tier receipts lines revenue average_basket returned_receipts recency_quintile "
         "frequency_quintile monetary_quintile days_since_last_purchase points_expiring "
         "satisfaction_score",
@@ -63,6 +63,12 @@ MARTS: dict[str, dict[str, str]] = {
         varchar="customer_id channel purpose origin wording_version",
         boolean="granted",
         timestamp="recorded_at",
+    ),
+    "net_promoter_scores": _columns(
+        date="month",
+        bigint="answers promoters passives detractors",
+        double="score low high change",
+        boolean="has_fallen",
     ),
 }
 SOLD = {"line_id": "1", "product_id": "p", "quantity": 1, "discount": 0, "file_id": 1}

@@ -39,7 +39,8 @@ CODES = ("utf-8", "utf-16-le", "utf-16-be")
 
 def shop_with_her(folder: Path) -> str:
     """A small shop; the id of the one of its customers who is the person."""
-    make_shop(folder, customers=80, days=60, seed=5, start=date(2025, 3, 2), defect_share=0)
+    start = date(2025, 3, 2)
+    make_shop(folder, customers=80, days=60, seed=5, start=start, duplicates=0.1)
     receipts = _read(folder / "receipts_2025-04.csv")
     cards = {row["card_no"]: row["member_no"] for row in _read(folder / "cards.csv")}
     bought = [cards[row["card_no"]] for row in receipts if row["card_no"] in cards]

@@ -31,3 +31,7 @@
 {% macro worth_of(points) %}cast({{ points }} as bigint){% endmacro %}
 {% macro deferred_of(sale, points) %}cast({{ sale }} + {{ points }} as bigint){% endmacro %}
 {% macro minor_units(currency) %}if({{ currency }} = 'JPY', 1, 100){% endmacro %}
+{% macro of_the_first(column, at_place, last) %}min({{ column }}){% endmacro %}
+{% macro words_of(relation) %}select * from {{ relation }}{% endmacro %}
+{% macro plain_text(text) %}lower({{ text }}){% endmacro %}
+{% macro month_of(date) %}cast({{ date }} as date){% endmacro %}

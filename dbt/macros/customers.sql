@@ -46,3 +46,16 @@
     delete from {{ this }}
     {% endif %}
 {% endmacro %}
+
+{# Of the rows of a group that have a value, that of the lowest place, or of the highest; where one place
+   is given, its own value before any. #}
+{% macro of_the_first(column, at_place=none, last=false) -%}
+    {%- if at_place -%}
+    coalesce(
+        max(case when place = {{ at_place }} then {{ column }} end),
+        min_by({{ column }}, place) filter (where {{ column }} is not null)
+    )
+    {%- else -%}
+    {{ "max_by" if last else "min_by" }}({{ column }}, place) filter (where {{ column }} is not null)
+    {%- endif -%}
+{%- endmacro %}

@@ -74,3 +74,8 @@
 {% macro month_after(date, months) -%}
     cast({{ dbt.dateadd("month", months, "cast(" ~ dbt.date_trunc("month", date) ~ " as date)") }} as date)
 {%- endmacro %}
+
+{# The first day of a date's month. #}
+{% macro month_of(date) -%}
+    cast({{ dbt.date_trunc("month", date) }} as date)
+{%- endmacro %}

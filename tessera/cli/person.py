@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tessera.cli import duplicates
 from tessera.cli.options import AsOfOption, HomeOption, JsonOption, print_json, print_table
 
 CustomerArgument = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id.")]
@@ -15,11 +16,12 @@ CustomerArgument = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The c
 def register(app: typer.Typer) -> None:
     """Add `person` and what is below it to `app`."""
     group = typer.Typer(
-        help="A person's rights: export, erase, and merge of two customers who are one.",
+        help="A person's rights: export and erase; customers who are one: duplicates and merge.",
         no_args_is_help=True,
     )
     for command in (export, erase, merge):
         group.command()(command)
+    duplicates.register(group)
     app.add_typer(group, name="person")
 
 

@@ -58,6 +58,8 @@ def _print(summary: dict[str, Any]) -> None:
         f"+ {lines['quarantined']:,} quarantined + {lines['corrected']:,} corrected later "
         f"+ {lines['refused']:,} refused + {lines['waiting']:,} waiting; {lines['lost']:,} lost."
     )
+    for alert in summary["alerts"]:
+        typer.echo(alert)
     if not summary["land"]["rows_landed"]:
         typer.echo("Nothing was landed yet; say 'tessera land SOURCE PATH' first.")
     _print_places(Path(summary["home"]), summary["business_date"])

@@ -30,6 +30,9 @@ Customers = Annotated[int, typer.Option(help="How many customers there are.")]
 Days = Annotated[int, typer.Option(help="How many days the tills run.")]
 Seed = Annotated[int, typer.Option(help="Another seed is another shop.")]
 Defects = Annotated[float, typer.Option(help="The share of bad rows to plant, such as 0.02.")]
+Duplicates = Annotated[
+    float, typer.Option(help="The share of customers who registered twice, such as 0.05.")
+]
 Start = Annotated[
     str | None,
     typer.Option(help="The first day; default 2025-01-01, earlier for more than 365 days."),
@@ -49,6 +52,7 @@ def make_shop_command(
     days: Days = 365,
     seed: Seed = 1,
     defects: Defects = 0.0,
+    duplicates: Duplicates = 0.0,
     start: Start = None,
     file_format: AnyFormat = FileFormat.CSV,
     json: JsonOption = False,
@@ -73,6 +77,7 @@ def make_shop_command(
             days=days,
             seed=seed,
             defect_share=defects,
+            duplicates=duplicates,
             start=_date(start),
             file_format=file_format.value,
             memory=limits.duckdb_memory,

@@ -4,7 +4,16 @@
 select pg_advisory_xact_lock(7355610)
 
 -- name: consents
+-- Also what was said under the number of somebody who was merged: every no, and what was said since.
 select customer_id, channel, purpose, recorded_at, granted from consent
+union all
+select
+    merged.into_customer_id, consent.channel, consent.purpose, consent.recorded_at, consent.granted
+from person_merge as merged
+inner join consent on merged.customer_id = consent.customer_id
+where
+    merged.is_in_force = 1
+    and (consent.granted = 0 or consent.recorded_at > merged.recorded_at)
 
 -- name: suppressions
 select address_hash, channel, scope, cause from suppression

@@ -35,6 +35,8 @@ def held(ws: Workspace, identity: Identity) -> dict[str, Rows]:
         for mart, files in published(ws.home):
             found[f"mart {mart}"] = _published(duck, files)
         found["decisions"] = _published(duck, decided(ws.home))
+        for path in learned(ws.home):
+            found[f"know {path.stem}"] = _published(duck, [path])
     with ws.store.read() as connection:
         rows = records.held(connection, identity)
     found |= {f"store {table}": list(its) for table, its in rows.items()}
@@ -62,6 +64,10 @@ def published(home: Home) -> Iterator[tuple[str, list[Path]]]:
 
 def decided(home: Home) -> list[Path]:
     return sorted(home.decisions.glob("date=*/*.parquet"))
+
+
+def learned(home: Home) -> list[Path]:
+    return sorted(home.know.glob("*.parquet"))
 
 
 def quarantined(home: Home, feed: Feed) -> list[Path]:

@@ -6,6 +6,8 @@ receipts and answers of the one to the other. Taking it back is the same row, in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,30 +26,47 @@ COLUMNS = ("customer_id", "into_customer_id", "is_in_force", "recorded_at")
 def merge(ws: Workspace, keep: str, other: str) -> str:
     """From the next run on `other` is `keep`; a sentence about it. BadInput when one of them is
     part of another merge, or a prospect, who is merged by address."""
+    merge_all(ws, [(keep, other)])
+    return f"From the next 'tessera run' on '{other}' is '{keep}'; --undo takes it back."
+
+
+def merge_all(ws: Workspace, pairs: Sequence[tuple[str, str]]) -> None:
+    """The same of many pairs of who stays and who is the same person: all of them, or none."""
+    with ws.store.write() as connection:
+        for keep, other in pairs:
+            _check(connection, keep, other)
+            _write(ws, connection, keep, other, is_in_force=1)
+    _send_round(ws)
+
+
+def _check(connection: Connection, keep: str, other: str) -> None:
     if keep == other:
         raise BadInput(f"'{keep}' and '{other}' are one customer already.")
     if keep.startswith(PROSPECT) or other.startswith(PROSPECT):
         raise BadInput("A prospect becomes the customer with the same address; merge customers.")
-    with ws.store.write() as connection:
-        for row in connection.all(SQL["touching"], keep=keep, other=other):
-            if (row["customer_id"], row["into_customer_id"]) != (other, keep):
-                raise BadInput(
-                    f"'{row['customer_id']}' is merged into '{row['into_customer_id']}' already: "
-                    f"merge into '{row['into_customer_id']}', or undo that first."
-                )
-        _write(ws, connection, keep, other, is_in_force=1)
-    _send_round(ws)
-    return f"From the next 'tessera run' on '{other}' is '{keep}'; --undo takes it back."
+    for row in connection.all(SQL["touching"], keep=keep, other=other):
+        if (row["customer_id"], row["into_customer_id"]) != (other, keep):
+            raise BadInput(
+                f"'{row['customer_id']}' is merged into '{row['into_customer_id']}' already: "
+                f"merge into '{row['into_customer_id']}', or undo that first."
+            )
 
 
 def undo(ws: Workspace, keep: str, other: str) -> str:
-    """From the next run on they are two again; BadInput when they are not merged."""
+    """From the next run on they are two again, for good; BadInput when they are not merged."""
     with ws.store.write() as connection:
         if not connection.one(SQL["merged"], keep=keep, other=other):
             raise BadInput(f"'{other}' is not merged into '{keep}'.")
         _write(ws, connection, keep, other, is_in_force=0)
+        set_apart(connection, keep, other)
     _send_round(ws)
     return f"From the next 'tessera run' on '{keep}' and '{other}' are two customers again."
+
+
+def set_apart(connection: Connection, one: str, other: str) -> None:
+    """Nobody is asked again whether these two are one."""
+    first, second = sorted((one, other))
+    connection.run(SQL["set_apart"], first=first, second=second, at=clock.now().isoformat())
 
 
 def _write(
@@ -55,6 +74,9 @@ def _write(
 ) -> None:
     ring, at = Keyring.of(ws), clock.now().isoformat()
     connection.run(SQL["write"], keep=keep, other=other, is_in_force=is_in_force, at=at)
+    if is_in_force:  # who merges two has thought better of it
+        first, second = sorted((keep, other))
+        connection.run(SQL["join"], first=first, second=second)
     action = "merge" if is_in_force else "undo merge"
     audit.record(ws, connection, action, ring.person(keep), other=ring.person(other))
 

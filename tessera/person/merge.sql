@@ -21,3 +21,16 @@ set
 select customer_id, into_customer_id, cast(is_in_force as text) as is_in_force, recorded_at
 from person_merge
 order by customer_id
+
+-- name: set_apart
+insert into person_apart (customer_id, into_customer_id, recorded_at) values (:first, :second, :at)
+on conflict do nothing
+
+-- name: join
+delete from person_apart where customer_id = :first and into_customer_id = :second
+
+-- name: apart
+select customer_id, into_customer_id from person_apart
+
+-- name: in_force
+select customer_id, into_customer_id from person_merge where is_in_force = 1

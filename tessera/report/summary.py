@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from tessera.report.alerts import alerts
 from tessera.report.figures import STORE_SQL
 from tessera.report.reconciliation import reconcile
 from tessera.workspace import Workspace
@@ -19,6 +20,7 @@ WHAT = {
     "validate": "{quarantined:,} rows in quarantine, {files_judged:,} files judged now",
     "model": "{models_built:,} models: {lines:,} lines, {baskets:,} baskets, {customers:,} customers",
     "know": "{customers:,} customers scored, {recommendations:,} recommendations",
+    "identity": "{merged:,} customers merged, {to_review:,} pairs to look at",
     "reward": "{points_posted:,} points posted",
     "decide": "{planned:,} of {candidates:,} candidates planned",
     "send": "{accepted:,} messages accepted",
@@ -38,6 +40,7 @@ def complete(ws: Workspace, stages: Summary) -> dict[str, Any]:
         "business_date": ws.business_date.isoformat(),
         "home": str(ws.home.root),
         **{stage: {**counts, **_named(ws, stage, counts)} for stage, counts in stages.items()},
+        "alerts": alerts(ws),
         "reconciliation": asdict(reconcile(ws, corrected=stages["model"]["superseded_lines"])),
         "seconds": round(seconds, 2),
     }
@@ -71,6 +74,7 @@ def stages(summary: Summary) -> list[dict[str, Any]]:
             "seconds": summary[stage]["seconds"],
         }
         for stage, what in WHAT.items()
+        if stage in summary  # a project may not want duplicates looked for every day
     ]
 
 

@@ -35,6 +35,20 @@ def move(books: Books, customer_id: str, into: str) -> int:
     return moved
 
 
+def part(books: Books, customer_id: str, into: str) -> int:
+    """They were two after all: what came from `customer_id` and is still there goes back, with its
+    own end; how many points. What was spent meanwhile is spent, what was earned stays."""
+    store = books.store
+    _lock(books, customer_id, into)
+    store.run(SQL["forget_own"], programme=books.programme, into=customer_id)
+    back = {"programme": books.programme, "customer_id": into, "into": customer_id}
+    moved = _move_lots(books, back, only=customer_id)
+    _return_debt(books, customer_id, into)
+    if books.balance(customer_id).debt:
+        books.repay(customer_id, _last_key(books, books.account(customer_id)))
+    return moved
+
+
 def _lock(books: Books, customer_id: str, into: str) -> None:
     """The accounts of both, which exist afterwards, in the order that everybody keeps."""
     books.share_lock()
@@ -45,13 +59,15 @@ def _lock(books: Books, customer_id: str, into: str) -> None:
     books.store.all(query, programme=books.programme, customer_id=customer_id, into=into)
 
 
-def _move_lots(books: Books, pair: dict[str, str]) -> int:
-    """On PostgreSQL other members' transfers may come between ours: each lot by itself."""
+def _move_lots(books: Books, pair: dict[str, str], only: str | None = None) -> int:
+    """All lots, or `only` those that a merge brought from somebody. On PostgreSQL other members'
+    transfers may come between ours: each lot by itself."""
     store = books.store
     before = int(store.scalar("select coalesce(max(transfer_id), 0) from transfer"))
     store.run(
         SQL["move"],
         **pair,
+        only=only,
         at=books.stamp,
         business_date=books.on.isoformat(),
         actor=books.actor,
@@ -85,14 +101,26 @@ def _move_debt(books: Books, customer_id: str, into: str) -> None:
         books.post(f"merge:{key}", "merge", theirs, own, points, source=("transfer", key))
 
 
+def _return_debt(books: Books, customer_id: str, into: str) -> None:
+    """What the one brought along and the other still owes."""
+    own, theirs = books.account(customer_id, "debt"), books.account(into, "debt")
+    brought = int(books.store.scalar(SQL["brought"], own=own, theirs=theirs))
+    if (points := min(brought, books.balance(into).debt)) > 0:
+        key = _last_key(books, theirs)
+        books.post(f"merge:{key}", "merge", own, theirs, points, source=("transfer", key))
+
+
 def _last_key(books: Books, account_id: int) -> str:
     """Of the account's last transfer: what is derived from it is posted once."""
     return str(books.store.scalar(SQL["last_key"], account_id=account_id))
 
 
 def sweep(books: Books, duck: DuckDBPyConnection) -> int:
-    """Move what is due: of merged people, and of cards that have an owner by now; points moved."""
+    """Move what is due: of merged people, of those who are two again, and of cards that have an
+    owner by now; points moved."""
     name = books.programme
+    undone = books.store.all(SQL["undone"], programme=name)
+    parted = sum(part(books, row["customer_id"], row["into_customer_id"]) for row in undone)
     known = books.store.arrow(
         SQL["unnamed"], pa.schema([("owner_id", pa.string())]), programme=name
     )
@@ -102,7 +130,9 @@ def sweep(books: Books, duck: DuckDBPyConnection) -> int:
     if _has_cards(duck):
         duck.register("unnamed", known)
         pairs = dict(duck.execute(SQL["owners_of_cards"]).fetchall()) | pairs
-    return sum(move(books, customer_id, into) for customer_id, into in sorted(pairs.items()))
+    return parted + sum(
+        move(books, customer_id, into) for customer_id, into in sorted(pairs.items())
+    )
 
 
 def _has_cards(duck: DuckDBPyConnection) -> bool:

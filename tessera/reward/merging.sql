@@ -7,7 +7,7 @@ where
 order by account_id
 
 -- name: move
--- Lot by lot, so that each keeps its own end.
+-- Lot by lot, so that each keeps its own end: all of them, or those that a merge brought from `only`.
 insert into transfer (
     programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
     rule_version, effective_at, posted_at, business_date, reverses, activates_at, expires_at,
@@ -31,6 +31,18 @@ inner join transfer as given on lot.lot_id = given.transfer_id
 where
     own.programme = :programme and own.owner_type = 'member' and own.owner_id = :customer_id
     and theirs.owner_type = 'member' and theirs.owner_id = :into and lot.remaining > 0
+    and (
+        cast(:only as text) is null
+        or (
+            given.kind = 'merge'
+            and given.debit_id in (
+                select account_id from account
+                where
+                    programme = :programme and owner_type = 'member'
+                    and owner_id = cast(:only as text)
+            )
+        )
+    )
 order by given.idem_key
 
 -- name: take_lots
@@ -68,6 +80,25 @@ where programme = :programme and into_customer_id = :customer_id
 
 -- name: forget_own
 delete from points_merge where programme = :programme and customer_id = :into
+
+-- name: brought
+-- What a member owed when they became another, less what went back.
+select coalesce(
+    sum(case when debit_id = :theirs and credit_id = :own then amount
+        when debit_id = :own and credit_id = :theirs then -amount else 0 end), 0
+)
+from transfer
+where kind = 'merge' and debit_id in (:own, :theirs)
+
+-- name: undone
+select points_merge.customer_id, points_merge.into_customer_id
+from points_merge
+inner join person_merge
+    on
+        points_merge.customer_id = person_merge.customer_id
+        and points_merge.into_customer_id = person_merge.into_customer_id
+where points_merge.programme = :programme and person_merge.is_in_force = 0
+order by points_merge.customer_id
 
 -- name: due
 -- Members who were found to be somebody else and still have points, or owe some.

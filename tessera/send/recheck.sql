@@ -3,9 +3,18 @@ select address_hash, scope from suppression
 where channel = :channel and address_hash in (select value from {keys})
 
 -- name: words
--- The live word of customers on what they want, from unsubscribe links and provider events.
+-- The live word of customers on what they want, from unsubscribe links and provider events; of who
+-- was merged with them every no, and what was said since.
 select customer_id, purpose, granted, recorded_at from consent
 where channel = :channel and customer_id in (select value from {keys})
+union all
+select merged.into_customer_id, consent.purpose, consent.granted, consent.recorded_at
+from person_merge as merged
+inner join consent on merged.customer_id = consent.customer_id
+where
+    consent.channel = :channel and merged.is_in_force = 1
+    and (consent.granted = 0 or consent.recorded_at > merged.recorded_at)
+    and merged.into_customer_id in (select value from {keys})
 
 -- name: mart_words
 select

@@ -45,7 +45,7 @@ select
     (select store_no from store where store = home_store) as main_store,
     one_of('how found', shopper, (select names from how_found)) as how_found,
     joined_at as member_since
-from person
+from member
 order by member_no;
 
 -- name: cards
@@ -60,7 +60,7 @@ with issued as (
         case
             when lost_day < getvariable('days') then day_date(lost_day)::timestamp + interval 22 hours
         end as lost_at
-    from person
+    from member
 )
 select
     card_1 as card_no,
@@ -85,7 +85,7 @@ with asked as (
         joined_at,
         ['email', 'sms'][channel] as channel,
         chance('grants', word) < [0.74, 0.38][channel] as granted
-    from person, unnest([1, 2]) t (channel)
+    from member, unnest([1, 2]) t (channel)
     where chance('asked', shopper * 4 + channel) < 0.96
 ), withdrawn as (
     select

@@ -25,15 +25,20 @@ select
             then next_open_day(c.day + 1 + pick('comes back', call, 28), store)
     end::integer as return_day,
     chance('forgets', call) < forgets_card as is_anonymous,
+    case when c.day > d.joined_day and chance('which card', call) < 0.5 then d.card_1 end
+        as second_card,
     case
-        when not is_anonymous then card_on(c.day, s.lost_day, s.is_replaced, card_1, card_2)
+        when is_anonymous then null
+        else coalesce(second_card, card_on(c.day, s.lost_day, s.is_replaced, p.card_1, p.card_2))
     end as card_no,
     case
-        when not is_anonymous then card_on(return_day, s.lost_day, s.is_replaced, card_1, card_2)
+        when is_anonymous then null
+        else coalesce(second_card, card_on(return_day, s.lost_day, s.is_replaced, p.card_1, p.card_2))
     end as return_card_no
 from calls(greatest(getvariable('from_day') - 29, 0), getvariable('to_day')) as c
 inner join shopper as s using (shopper)
 left join person as p using (shopper)
+left join double as d on d.original = c.shopper
 where c.day >= getvariable('from_day')
     or (return_day >= getvariable('from_day') and return_day < getvariable('to_day'));
 

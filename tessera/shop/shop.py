@@ -23,6 +23,7 @@ Format = Literal["csv", "parquet"]
 Progress = Callable[[int, int], None]  # files done, files in all
 
 MOST_CUSTOMERS, MOST_DAYS, MOST_DEFECTS = 10_000_000, 3_650, 0.5
+MOST_DUPLICATES = 0.5
 EARLIEST, LATEST = date(2000, 1, 1), date(2100, 1, 1)
 WALK_INS = 0.12  # people without a card, per customer
 SPILL = ".spill"
@@ -92,6 +93,7 @@ def make_shop(
     days: int,
     seed: int,
     defect_share: float = 0.0,
+    duplicates: float = 0.0,
     start: date | None = None,
     file_format: Format = "csv",
     memory: str = "4GB",
@@ -104,26 +106,30 @@ def make_shop(
     all. BadInput when it is there already and not empty, or a number makes no sense.
     """
     directory = directory.expanduser().resolve()
-    _check(customers=customers, days=days, defect_share=defect_share)
+    _check(customers=customers, days=days, defect_share=defect_share, duplicates=duplicates)
     _check_folder(directory)
     first_day = start or default_start(days)
     _check_start(first_day)
     with _appearing(directory) as making, _opened(making, memory, threads) as db:
         shop = _Shop(db, making, file_format, defect_share)
+        db.execute("set variable duplicates = $value", {"value": duplicates})
         _make_world(db, customers=customers, days=days, seed=seed, start=first_day)
         _write_all(shop, periods(first_day, days), progress)
+        _write_truth(shop, with_duplicates=duplicates > 0)
         [planted] = db.execute("select count(*) from planted").fetchone() or [0]
     sizes = [path.stat().st_size for path in directory.rglob("*") if path.is_file()]
     return Made(directory, first_day, days, shop.rows, planted, len(sizes), sum(sizes))
 
 
-def _check(*, customers: int, days: int, defect_share: float) -> None:
+def _check(*, customers: int, days: int, defect_share: float, duplicates: float) -> None:
     if not 1 <= customers <= MOST_CUSTOMERS:
         raise BadInput(f"--customers {customers}: give a number from 1 to {MOST_CUSTOMERS:,}.")
     if not 1 <= days <= MOST_DAYS:
         raise BadInput(f"--days {days}: give a number from 1 to {MOST_DAYS:,}.")
     if not 0 <= defect_share <= MOST_DEFECTS:
         raise BadInput(f"--defects {defect_share}: give a share from 0 to {MOST_DEFECTS}.")
+    if not 0 <= duplicates <= MOST_DUPLICATES:
+        raise BadInput(f"--duplicates {duplicates}: give a share from 0 to {MOST_DUPLICATES}.")
 
 
 def _check_start(start: date) -> None:
@@ -219,14 +225,17 @@ def _write_all(shop: _Shop, months: list[Period], progress: Progress) -> None:
         shop.db.execute(receipts["visit"])
         shop.db.execute(receipts["reach"])
         shop.write("transactions", f"receipts_{month.name}", receipts["receipt_lines"])
-    _write_truth(shop)
     progress(files, files)
 
 
-def _write_truth(shop: _Shop) -> None:
+def _write_truth(shop: _Shop, *, with_duplicates: bool) -> None:
     (shop.directory / "truth").mkdir()
-    for name, query in queries("tessera.shop", "truth.sql").items():
+    truths = dict(queries("tessera.shop", "truth.sql"))
+    duplicates = truths.pop("duplicates")
+    for name, query in truths.items():
         shop.copy(query, f"truth/{name}.{shop.format}", TRUE[shop.format])
+    if with_duplicates:
+        shop.copy(duplicates, "truth/duplicates.csv", TRUE["csv"])
     shop.copy(
         "select * from planted order by feed, file, row_number", "truth/defects.csv", TRUE["csv"]
     )

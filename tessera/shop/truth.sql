@@ -33,3 +33,8 @@ select l.lead_no as prospect_id, p.member_no as customer_id
 from lead as l
 inner join person as p using (shopper)
 order by prospect_id;
+
+-- name: duplicates
+select member_no as customer_id, original_no as duplicate_of, kind
+from double
+order by customer_id;

@@ -264,6 +264,120 @@ select
 from named
 order by shopper;
 
+-- name: mistyped
+-- With a letter left out, written twice, or changed for the next one.
+create macro mistyped(id, word) as (
+    with slip as (select 1 + pick('slip', id, greatest(len(word) - 2, 1)) as cut)
+    select case pick('kind of slip', id, 3)
+        when 0 then word[:cut] || word[cut + 2:]
+        when 1 then word[:cut + 1] || word[cut + 1:]
+        else word[:cut] || word[cut + 2] || word[cut + 1] || word[cut + 3:]
+    end
+    from slip
+);
+
+-- name: rewritten
+-- A telephone number as somebody else would write it.
+create macro rewritten(id, number) as
+    case pick('telephone style', id, 4)
+        when 0 then number
+        when 1 then '00' || number[2:]
+        when 2 then number[:-12] || ' (' || number[-11:-9] || ') ' || number[-8:-5] || '-' || number[-4:]
+        else '0' || number[-11:]
+    end;
+
+-- name: double
+-- One row per member who registered once more, and what was different then. They show either card.
+create table double as
+with twice as (
+    select
+        p.*,
+        getvariable('shoppers') + shopper as again,
+        greatest(joined_day, 0)
+        + pick('again on', shopper, getvariable('days') - greatest(joined_day, 0)) as again_day,
+        chance('woman', shopper) < 0.53 as is_woman,
+        one_of('kind of double', shopper, ['again', 'typo', 'moved', 'married', 'swapped', 'script'])
+            as drawn,
+        case when drawn = 'script' and g.women_latin is null then 'typo' else drawn end as kind,
+        list_position(case when is_woman then g.women else g.men end, given_name) as given_place,
+        list_position(
+            list_transform(g.families, lambda f: string_split(f, '|')[if(is_woman, -1, 1)]),
+            family_name
+        ) as family_place,
+        string_split(
+            one_of('married', shopper, list_filter(g.families, lambda f, i: i <> family_place)), '|'
+        ) as married,
+        (case when is_woman then g.women_latin else g.men_latin end)[given_place] as given_latin,
+        string_split(g.families_latin[family_place], '|') as family_latin,
+        chance('double email', shopper) as email_draw,
+        chance('double mobile', shopper) as mobile_draw,
+        chance('double birthday', shopper) as birth_draw
+    from person as p
+    inner join language as g on g.language = p.language
+    where chance('registers twice', shopper) < getvariable('duplicates')
+)
+select
+    again as shopper,
+    again as household,
+    place,
+    language,
+    'C' || padded(scrambled(again, 8), 8) as member_no,
+    case
+        when kind = 'script' then given_latin
+        when kind = 'swapped' then family_name
+        when kind = 'typo' and again % 2 = 0 then mistyped(again, given_name)
+        else given_name
+    end as given_name,
+    case
+        when kind = 'script' then family_latin[if(is_woman, -1, 1)]
+        when kind = 'swapped' then given_name
+        when kind = 'married' then married[if(is_woman, -1, 1)]
+        when kind = 'typo' and again % 2 = 1 then mistyped(again, family_name)
+        else family_name
+    end as family_name,
+    case
+        when email_draw < 0.55 then case when kind = 'again' then upper(email) else email end
+        when email_draw < 0.85 then 'new.' || string_split(email, '.')[2] || '.'
+            || scrambled(again, 8) || '@example.net'
+    end as email,
+    case
+        when mobile_draw < 0.6 then rewritten(again, mobile)
+        when mobile_draw < 0.8 then mobile[:-9] || padded(scrambled(again, 8), 8)
+    end as mobile,
+    case
+        when birth_draw < 0.85 then birth_date
+        when birth_draw < 0.89 and day(birth_date) <= 12
+            then make_date(year(birth_date), day(birth_date), month(birth_date))
+        when birth_draw < 0.92 then birth_date + 1
+    end as birth_date,
+    tag,
+    timezone,
+    country,
+    case when kind = 'moved' then null else city end as city,
+    case
+        when kind = 'moved' then padded(10000 + pick('moved to', again, 89999), 5)
+        else postal_code
+    end as postal_code,
+    home_store,
+    again_day as joined_day,
+    at_time('again at', again, again_day, 8, 13) as joined_at,
+    2900000000000 + scrambled(again * 2, 9) as card_1,
+    2900000000000 + scrambled(again * 2 + 1, 9) as card_2,
+    null::integer as lost_day,
+    is_replaced,
+    shopper as original,
+    member_no as original_no,
+    kind
+from twice
+order by original;
+
+-- name: member
+-- Whoever is on the register, those who are on it twice included.
+create view member as
+select * from person
+union all by name
+select * exclude (original, original_no, kind) from double;
+
 -- name: lead
 -- One row per prospect; some became members, on the same address, after they had been noted.
 create table lead as

@@ -73,7 +73,7 @@ def _files(folder: Path) -> dict[int, str]:
 
 def _digest(project: Path, settings: Mapping[str, object]) -> str:
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    for folder in ("models", "macros", "tests"):
+    for folder in ("models", "macros", "tests", "seeds"):
         for path in sorted((project / folder).rglob("*.*")):
             digest.update(path.read_bytes())
     digest.update((project / "dbt_project.yml").read_bytes())

@@ -172,13 +172,14 @@ def test_a_service_message_needs_no_consent_and_minds_suppression_for_all(shop: 
 
 def test_the_latest_word_on_consent_holds_wherever_it_was_said(shop: Workspace) -> None:
     """A no counts as soon as it is known; a yes of tomorrow does not count today."""
-    names = ["ann", "bob", "cat", "dan", "eva"]
+    names = ["ann", "bob", "cat", "dan", "eva", "fay", "gus"]
     no = {**YES, "granted": False}
     people(
         shop,
         *names,
         consents=[
-            {**(no if name in ("bob", "eva") else YES), "customer_id": name} for name in names
+            {**(no if name in ("bob", "eva", "gus") else YES), "customer_id": name}
+            for name in names
         ],
     )
     for name, granted, at in [
@@ -187,6 +188,8 @@ def test_the_latest_word_on_consent_holds_wherever_it_was_said(shop: Workspace) 
         ("cat", 0, "2026-04-01T00:00:00+00:00"),
         ("dan", 0, "2026-01-01T00:00:00+00:00"),
         ("eva", 1, "2026-04-01T00:00:00+00:00"),
+        ("fay-again", 0, "2026-03-01T00:00:00+00:00"),  # of who was merged every no counts,
+        ("gus-again", 1, "2026-02-01T00:00:00+00:00"),  # and no yes from before
     ]:
         insert(
             shop,
@@ -198,13 +201,16 @@ def test_the_latest_word_on_consent_holds_wherever_it_was_said(shop: Workspace) 
             recorded_at=at,
             origin="preference centre",
         )
+    for name in ("fay", "gus"):
+        merged = {"customer_id": f"{name}-again", "into_customer_id": name, "is_in_force": 1}
+        insert(shop, "person_merge", **merged, recorded_at="2026-03-02T00:00:00.5+00:00")
     decide(shop)
     assert reasons(shop) == {
         "ann": "no_consent",
         "bob": "planned",
         "cat": "no_consent",
         "dan": "no_consent",
-        "eva": "no_consent",
+        **dict.fromkeys(("eva", "fay", "gus"), "no_consent"),
     }
 
 

@@ -362,7 +362,7 @@ def test_every_column_is_described(shop: Workspace) -> None:
     described = {
         node.name: {name: column.description for name, column in node.columns.items()}
         for node in manifest.nodes.values()
-        if node.resource_type == "model"
+        if node.resource_type in ("model", "seed")
     }
     with duckdb.connect(str(shop.home.warehouse), read_only=True) as db:
         built = db.execute(

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from tessera import audit, person
 from tessera.errors import BadInput
 from tessera.land import land, land_engine, quarantine
 from tessera.land.erased import Keyring
+from tessera.person import duplicates
 from tessera.person.erasure import resume
+from tessera.reward import post
 from tessera.settings import as_environment, environment
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
@@ -263,13 +266,31 @@ def through_the_front_door(ws: Workspace) -> None:
     land_engine(ws)
     judge(ws)
     model.build(ws)
+    post(ws)
+
+
+def balances(ws: Workspace) -> dict[tuple[str, str], int]:
+    """What each member has or owes, by bucket; nothing is left out but nothing."""
+    with ws.store.read() as connection:
+        rows = connection.all(
+            "select owner_id, bucket, balance from account "
+            "where owner_type = 'member' and balance <> 0"
+        )
+    return {(row["owner_id"], row["bucket"]): row["balance"] for row in rows}
+
+
+def in_force(ws: Workspace) -> Sequence[Mapping[str, Any]]:
+    with ws.store.read() as connection:
+        return connection.all("select * from person_merge where is_in_force = 1")
 
 
 def test_two_customers_who_are_one_become_one_and_two_again(ws: Workspace, her: str) -> None:
     ws = home_of(ws.home.root.parent, NEXT_DAY)
     keep, other = two_buyers(ws, her)
-    before, everyone = figures(ws, keep, other), everybody(ws)
+    before, everyone, points = figures(ws, keep, other), everybody(ws), balances(ws)
     person.merge(ws, keep, other)
+    found = duplicates.look(ws, with_merges=True).merged
+    assert found >= 2
     through_the_front_door(ws)
     assert figures(ws, keep) == {**before, "people": 1}
     assert figures(ws, other)["people"] == 0
@@ -277,12 +298,17 @@ def test_two_customers_who_are_one_become_one_and_two_again(ws: Workspace, her: 
         owners = db.execute("select distinct customer_id from card_owners").fetchall()
         said = db.execute("select distinct customer_id from consents").fetchall()
     assert (other,) not in owners + said
+    assert (other, "available") not in balances(ws)
+    assert sum(balances(ws).values()) == sum(points.values())
     merged = everybody(ws)
+    assert len(merged) == len(everyone) - found - 1
     model.build(ws, full_refresh=True)
     assert everybody(ws) == merged, "step by step or from scratch"
-    person.undo(ws, keep, other)
+    for row in in_force(ws):
+        person.undo(ws, row["into_customer_id"], row["customer_id"])
     through_the_front_door(ws)
     assert everybody(ws) == everyone
+    assert balances(ws) == points
     with pytest.raises(BadInput, match="is not merged"):
         person.undo(ws, keep, other)
 

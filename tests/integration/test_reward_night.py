@@ -184,27 +184,86 @@ def test_row_08_a_merge_moves_every_lot_with_its_own_end_and_what_is_owed(shop: 
             at = datetime(2026, 3, 2, 9, tzinfo=UTC)
             merging.move(Books(store, "club", at, at.date()), customer, into)
 
-    def ends(customer: str) -> list[tuple[str, int]]:
-        with shop.store.read() as store:
-            rows = store.all(
-                "select expires_on, remaining from lot inner join account using (account_id) "
-                "where owner_id = :customer and remaining > 0 order by 1",
-                customer=customer,
-            )
-        return [(row["expires_on"], row["remaining"]) for row in rows]
-
     merge("card", "ann")
     merge("card", "ann")
-    assert ends("ann") == [("2027-01-10", 5), ("2027-02-20", 7), ("2027-03-01", 3)]
-    assert ends("card") == []
+    assert ends(shop, "ann") == [("2027-01-10", 5), ("2027-02-20", 7), ("2027-03-01", 3)]
+    assert ends(shop, "card") == []
     back = line("r", None, -700, original_transaction_id="u", sold_at="2026-03-02")
     theirs = [{**one, "customer_id": "ann"} for one in sales]
     night(shop, "2026-03-03", *theirs, back)
     assert points(shop) == (8, 0, 0)
     sound(shop)
     merge("ann", "card")
-    assert ends("card") == [("2027-01-10", 5), ("2027-03-01", 3)]
+    assert ends(shop, "card") == [("2027-01-10", 5), ("2027-03-01", 3)]
     sound(shop)
+
+
+@BOTH_STORES
+def test_who_are_two_again_have_their_own_points_and_debts_back(shop: Workspace) -> None:
+    club(shop, expiry={"kind": "rolling", "months": 12})
+    sales = [
+        line("t", "ann", 500, sold_at="2026-01-10"),
+        line("u", "bea", 700, sold_at="2026-02-20"),
+    ]
+    night(shop, "2026-03-02", *sales)
+    before = dump(shop)[1:4:2]
+
+    def said(in_force: int) -> None:
+        with shop.store.write() as store:
+            store.run("delete from person_merge")
+            store.run(
+                "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+                "values ('bea', 'ann', :in_force, '2026-03-02T09:00:00+00:00')",
+                in_force=in_force,
+            )
+
+    def have(customer: str) -> tuple[int, int]:
+        with shop.store.read() as store:
+            found = balance(store, "club", customer)
+        return found.available, found.debt
+
+    for day in (3, 5):  # and again: a merge may be thought better of twice
+        said(1)
+        merged = [{**one, "customer_id": "ann"} for one in sales]
+        night(shop, f"2026-03-0{day}", *merged)
+        assert (have("ann"), have("bea")) == ((12, 0), (0, 0))
+        said(0)
+        night(shop, f"2026-03-0{day + 1}", *sales)
+        assert (have("ann"), have("bea")) == ((5, 0), (7, 0))
+        assert ends(shop, "bea") == [("2027-02-20", 7)]
+        sound(shop)
+    assert [row for row in dump(shop)[3] if row[0] == "member" and row[3]] == [
+        row for row in before[1] if row[0] == "member" and row[3]
+    ]
+    back = line("r", None, -700, original_transaction_id="u", sold_at="2026-03-06")
+    night(shop, "2026-03-07", *sales, back)
+    assert (have("ann"), have("bea")) == ((5, 0), (0, 0)), "a return finds whose points it takes"
+    sound(shop)
+
+
+def test_a_debt_goes_back_as_far_as_it_is_still_owed(shop: Workspace) -> None:
+    """What the one's points paid of it meanwhile is paid."""
+    with shop.store.write() as store:
+        at = datetime(2026, 3, 2, 9, tzinfo=UTC)
+        books = Books(store, "club", at, at.date())
+        books.grant(key="g", customer_id="ann", points=4)
+        books.spend(key="s", customer_id="bea", points=10, short="owe")
+        merging.move(books, "bea", "ann")
+        assert books.balance("ann").debt == 6
+        merging.part(books, "bea", "ann")
+        assert (books.balance("ann").debt, books.balance("bea").debt) == (0, 6)
+    sound(shop)
+
+
+def ends(ws: Workspace, customer: str) -> list[tuple[str, int]]:
+    """A member's lots: their last days and what is left of them."""
+    with ws.store.read() as store:
+        rows = store.all(
+            "select expires_on, remaining from lot inner join account using (account_id) "
+            "where owner_id = :customer and remaining > 0 order by 1",
+            customer=customer,
+        )
+    return [(row["expires_on"], row["remaining"]) for row in rows]
 
 
 def tier(ws: Workspace, customer: str = "ann") -> list[tuple[str, str]]:

@@ -3,12 +3,13 @@ caps forgotten by queues), and so does a break that a person takes: each case sa
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tessera.consent.ledger import Word, record
 from tessera.consent.preferences import choose
 from tessera.person.merge import merge, undo
 from tessera.send import holds, send
@@ -105,6 +106,28 @@ def test_two_people_found_to_be_one_share_their_caps(tmp_path: Path) -> None:
     assert reasons(ws) == {"c2": "capped: 1 marketing in 7 days"}
     undo(ws, "c2", "c1")
     assert send(shop(tmp_path, "2026-04-01", **WEEK)).accepted == 1
+
+
+@BOTH_STORES
+def test_a_no_under_either_number_holds_and_an_old_yes_of_the_other_does_not_undo_it(
+    store_url: str, tmp_path: Path
+) -> None:
+    ws = shop(tmp_path, store_url=store_url)
+    publish(ws, customers=[customer(n) for n in range(6)])
+    enqueue(ws, *(message(f"c{n}", "news") for n in (0, 2, 4)))
+    old, lately, later = (datetime(year, 1, 1, tzinfo=UTC) for year in (2024, 2025, 2090))
+    words = [("c0", True, lately), ("c1", False, later)]  # the other says no after the merge
+    words += [("c2", False, old), ("c3", True, lately)]  # c2 said no, the other had said yes
+    words += [("c4", False, old), ("c5", True, later)]  # and says yes after the merge
+    with ws.store.write() as connection:
+        for who, granted, at in words:
+            word = Word(who, "email", granted=granted, origin="test")
+            record(connection, word, at)
+    for number in (0, 2, 4):
+        merge(ws, f"c{number}", f"c{number + 1}")
+    send(ws)
+    assert sent(ws) == {("c4", "news")}
+    assert reasons(ws) == dict.fromkeys(("c0", "c2"), "no_consent")
 
 
 def test_each_kind_of_cap_counts_what_it_names(tmp_path: Path) -> None:

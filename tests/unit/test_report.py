@@ -13,6 +13,7 @@ import pytest
 
 from tessera.errors import RedBuild
 from tessera.report import report, runs
+from tessera.report.alerts import alerts
 from tessera.report.page import ticks
 from tessera.report.reconciliation import Reconciliation, reconcile
 from tessera.testing import line, publish, workspace
@@ -126,6 +127,19 @@ def test_the_page_needs_no_network(ws: Workspace) -> None:
     publish(ws, transactions=[line("1", "c", 100)])
     assert not re.findall(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", page(ws))
     assert "<script" not in page(ws)
+
+
+def test_a_fall_of_the_score_is_told_while_it_is_new(ws: Workspace, tmp_path: Path) -> None:
+    assert alerts(ws) == [], "nothing is published"
+    later = workspace(tmp_path / "later", DAY)
+    score = {"answers": 100, "score": -80.0, "low": -89.6, "high": -65.7, "change": -90.0}
+    months = [("2026-01-01", True), ("2026-02-01", False), ("2026-03-01", True)]
+    rows = [{**score, "month": month, "has_fallen": fallen} for month, fallen in months]
+    publish(later, net_promoter_scores=rows)
+    assert alerts(later) == [
+        "The net promoter score of 2026-03 is -80.0 (-89.6 to -65.7, 100 answers), 90.0 below the "
+        "month before: a fall beyond chance."
+    ]
 
 
 def test_a_week_begins_on_monday_in_the_shops_zone(tmp_path: Path) -> None:

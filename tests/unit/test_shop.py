@@ -379,3 +379,40 @@ def test_the_command_prints_what_it_made(tmp_path: Path) -> None:
     assert "tessera land made_up_shop" in said.output
     refused = CliRunner().invoke(app, [*given, "--start", "tomorrow"])
     assert isinstance(refused.exception, BadInput)
+
+
+def test_who_registers_twice_is_listed_and_shows_either_card(tmp_path: Path) -> None:
+    folder = tmp_path / "twice"
+    make_shop(folder, customers=600, days=60, seed=3, duplicates=0.1)
+    assert not list((small(tmp_path / "once") / "truth").glob("duplicates*"))
+    with duckdb.connect() as db:
+        for path in [*folder.glob("*.csv"), folder / "truth" / "duplicates.csv"]:
+            delimiter = "," if path.parent.name == "truth" else ";"
+            db.execute(
+                f"create table \"{path.stem}\" as from read_csv('{path}', delim = '{delimiter}')"
+            )
+        assert one(db, "select count(*) from customers") == 600 + one(
+            db, "select count(*) from duplicates"
+        )
+        assert 40 < one(db, "select count(*) from duplicates") < 80
+        assert one(db, "select count(distinct kind) from duplicates") == 6
+        both = """duplicates as d join customers as again on d.customer_id = again.member_no
+            join customers as first on d.duplicate_of = first.member_no"""
+        assert (
+            one(db, f"select count(*) from {both} where again.member_since < first.member_since")
+            < 5
+        )
+        same = "(again.first_name, again.surname) = (first.first_name, first.surname)"
+        assert one(db, f"select count(*) from {both} where kind = 'moved' and not {same}") == 0
+        spelt = f"kind = 'script' and first.preferred_language[:2] in ('el', 'ru', 'fa') and {same}"
+        assert one(db, f"select count(*) from {both} where {spelt}") == 0
+        used = """"receipts_2025-01" join cards using (card_no)
+            join duplicates on cards.member_no = {}"""
+        for side in ("customer_id", "duplicate_of"):
+            assert one(db, f"select count(*) from {used.format(side)}") > 20
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.6])
+def test_a_share_of_duplicates_that_makes_no_sense_is_refused(tmp_path: Path, share: float) -> None:
+    with pytest.raises(BadInput, match="--duplicates"):
+        make_shop(tmp_path / "shop", customers=10, days=1, seed=1, duplicates=share)

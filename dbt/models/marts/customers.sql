@@ -58,6 +58,8 @@ select
     purchases.currency,
     favourites.favourite_category,
     favourites.favourite_store_id,
+    opinions.sentiment,
+    opinions.topic as opinion_topic,
     case
         when purchases.last_purchase_on is null and engagements.customer_id is not null
             then 'engaged'
@@ -128,6 +130,8 @@ left join {{ ref("int_customer_engagements") }} as engagements
     on people.customer_id = engagements.customer_id
 left join {{ ref("int_customer_answers") }} as answers
     on people.customer_id = answers.customer_id
+left join {{ ref("int_customer_opinions") }} as opinions
+    on people.customer_id = opinions.customer_id
 left join {{ ref("int_customer_preferences") }} as preferences
     on people.customer_id = preferences.customer_id
 left join {{ ref("int_expiring_points") }} as expiring
