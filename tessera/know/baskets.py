@@ -67,17 +67,23 @@ def tune(baskets: Baskets) -> Taste:
 
 def recommend(baskets: Baskets, taste: Taste, top: int = TOP) -> Ints:
     """The `top` items of each customer, best first; -1 where there are no more."""
+    return scored(baskets, taste, top)[0]
+
+
+def scored(baskets: Baskets, taste: Taste, top: int) -> tuple[Ints, Floats]:
+    """The same with the items' scores."""
     weight = taste.decay ** baskets.age.astype(float)
     everybodys = taste.popularity / max(baskets.customers, 1)
     popular = np.asarray(np.bincount(baskets.item, weight, baskets.items) * everybodys, float)
     shelf = np.argsort(-popular, kind="stable")[:SHELF]
     chunks = _chunks(baskets, weight, popular, shelf, top)
-    return np.vstack([np.full((0, top), -1), *chunks])
+    items, scores = zip((np.full((0, top), -1), np.full((0, top), 0.0)), *chunks, strict=True)
+    return np.vstack(items), np.vstack(scores)
 
 
 def _chunks(
     baskets: Baskets, weight: Floats, popular: Floats, shelf: Ints, top: int
-) -> Iterator[Ints]:
+) -> Iterator[tuple[Ints, Floats]]:
     for start in range(0, baskets.customers, CHUNK):
         number = min(CHUNK, baskets.customers - start)
         low, high = np.searchsorted(baskets.customer, (start, start + number))
@@ -113,11 +119,13 @@ def _others(own: Ints, item: Ints, shelf: Ints, number: int) -> NDArray[np.bool_
     return others
 
 
-def _best(own: tuple[Ints, Floats], everybodys: tuple[Ints, Floats], top: int) -> Ints:
+def _best(
+    own: tuple[Ints, Floats], everybodys: tuple[Ints, Floats], top: int
+) -> tuple[Ints, Floats]:
     items, scores = (np.hstack(pair) for pair in zip(own, everybodys, strict=True))
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    chosen = np.take_along_axis(items, best, axis=1)
-    return np.where(np.isfinite(np.take_along_axis(scores, best, axis=1)), chosen, -1)
+    chosen, worth = (np.take_along_axis(of, best, axis=1) for of in (items, scores))
+    return np.where(np.isfinite(worth), chosen, -1), worth
 
 
 @dataclass(frozen=True)

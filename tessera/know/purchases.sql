@@ -44,37 +44,6 @@ select
     count(*) filter (customer_id is not null and amount < 0)
 from typed
 
--- name: published_days
--- The same from the marts: sales before an instant, by the shop's calendar, in minor units.
-create temp table days as
-select
-    customer_id,
-    cast(timezone($zone, timezone('UTC', sold_at)) as date) as day,
-    sum(amount) as amount
-from transactions
-where customer_id is not null and kind = 'sale' and amount >= 0 and sold_at < $as_of
-group by customer_id, day
-
--- name: baskets
--- Every product of every day, with how many of the customer's days ago (0 is the last).
-select
-    dense_rank() over (order by customer_id) - 1 as customer,
-    dense_rank() over (order by product_id) - 1 as item,
-    dense_rank() over (partition by customer_id order by day desc) - 1 as age,
-    customer_id,
-    product_id,
-    datediff('day', day, $today) as days_ago
-from (
-    select distinct
-        customer_id,
-        product_id,
-        cast(timezone($zone, timezone('UTC', sold_at)) as date) as day
-    from transactions
-    where customer_id is not null and product_id is not null
-        and kind = 'sale' and amount >= 0 and sold_at < $as_of
-)
-order by customer
-
 -- name: customers
 -- One row per customer who bought in the calibration; amounts are the mean of the repeat purchases.
 with first as (

@@ -70,3 +70,13 @@ def connect(
             resources.files("tessera.warehouse").joinpath("transactions.sql").read_text("utf-8")
         )
     return connection
+
+
+def rewrite(home: Home, connection: duckdb.DuckDBPyConnection, mart: str, query: str) -> None:
+    """Put the rows of `query` in the place of a published mart's, whole or not at all. The columns
+    must be the contract's; a snapshot that shares the file keeps its own."""
+    folder = (home.marts / current(home).marts[mart]).parent
+    path = folder / "rows.parquet"
+    beside = folder / f".rows.{os.getpid()}"
+    connection.execute(f"copy ({query}) to {literal(str(beside))} (format parquet)")
+    beside.replace(path)
