@@ -59,6 +59,8 @@ def tune(baskets: Baskets) -> Taste:
     """The taste that would have foretold everybody's last basket best, from those before it."""
     known = baskets.of_first(TUNED_ON)
     last = known.age == 0
+    if not last.any():
+        return Taste()
     wanted = Wanted(known.customer[last], known.item[last])
     earlier = known.before()
     tried = [Taste(decay, popularity) for decay in DECAYS for popularity in POPULARITIES]

@@ -3,7 +3,7 @@
 
 -- name: companion
 -- What goes with a product: of a sample's baskets that have it, the share that have the other one too,
--- where that is half as much again as chance would have it. The best three.
+-- where that is half as much again as chance would have it: the two that chance explains least.
 create temp table companion as
 with basket as (
     select customer, day, item from sold
@@ -29,7 +29,9 @@ inner join alone using (item)
 inner join alone as others on others.item = together.other
 cross join counted_baskets
 where together.number * counted_baskets.number >= 1.5 * alone.number * others.number
-qualify row_number() over (partition by together.item order by share desc, other) <= 3
+qualify row_number() over (
+    partition by together.item order by together.number / others.number desc, other
+) <= 2
 
 -- name: chosen
 -- Ten each at most, best first, six usual ones and two that go with them at most. Left out: what

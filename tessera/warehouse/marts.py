@@ -19,6 +19,9 @@ from tessera.home import Home
 from tessera.quoting import literal
 
 
+LEARNED = ("recommendations", "weeks")  # what the night learns, once it did, beside the marts
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """One published state of the marts: `marts/current.json` names it."""
@@ -65,6 +68,11 @@ def connect(
             f"create view {mart} as select * from read_parquet({path}, "
             f"hive_partitioning = {bool(partitions)}{partitions})"
         )
+    for name in LEARNED:
+        path = home.know / f"{name}.parquet"
+        if path.exists():
+            rows = f"read_parquet({literal(str(path))})"
+            connection.execute(f"create view {name} as select * from {rows}")
     if "receipt_lines" in snapshot.marts:
         connection.execute(
             resources.files("tessera.warehouse").joinpath("transactions.sql").read_text("utf-8")
