@@ -72,19 +72,21 @@ def recommend(baskets: Baskets, taste: Taste, top: int = TOP) -> Ints:
     return scored(baskets, taste, top)[0]
 
 
-def scored(baskets: Baskets, taste: Taste, top: int) -> tuple[Ints, Floats]:
-    """The same with the items' scores."""
+def scored(baskets: Baskets, taste: Taste, top: int, other: int = 0) -> tuple[Ints, Floats]:
+    """The same with the items' scores, and beside them the first `other` of everybody's favourites that
+    are not among a customer's own."""
     weight = taste.decay ** baskets.age.astype(float)
     everybodys = taste.popularity / max(baskets.customers, 1)
     popular = np.asarray(np.bincount(baskets.item, weight, baskets.items) * everybodys, float)
     shelf = np.argsort(-popular, kind="stable")[:SHELF]
-    chunks = _chunks(baskets, weight, popular, shelf, top)
-    items, scores = zip((np.full((0, top), -1), np.full((0, top), 0.0)), *chunks, strict=True)
+    wide = top + min(other, len(shelf))
+    chunks = _chunks(baskets, weight, popular, shelf, (top, wide - top))
+    items, scores = zip((np.full((0, wide), -1), np.zeros((0, wide))), *chunks, strict=True)
     return np.vstack(items), np.vstack(scores)
 
 
 def _chunks(
-    baskets: Baskets, weight: Floats, popular: Floats, shelf: Ints, top: int
+    baskets: Baskets, weight: Floats, popular: Floats, shelf: Ints, most: tuple[int, int]
 ) -> Iterator[tuple[Ints, Floats]]:
     for start in range(0, baskets.customers, CHUNK):
         number = min(CHUNK, baskets.customers - start)
@@ -94,9 +96,12 @@ def _chunks(
         keys, where = np.unique(customer * baskets.items + item, return_inverse=True)
         own, item = np.divmod(keys, baskets.items)
         score = np.bincount(where, weight[rows], len(keys)) + popular[item]
-        items, scores = _own_best(own, item, score, number, top)
-        everybodys = np.where(_others(own, item, shelf, number), popular[shelf], -np.inf)
-        yield _best((items, scores), (np.broadcast_to(shelf, everybodys.shape), everybodys), top)
+        mine = _own_best(own, item, score, number, most[0])
+        scores = np.where(_others(own, item, shelf, number), popular[shelf], -np.inf)
+        everybodys = np.broadcast_to(shelf, scores.shape), scores
+        none = np.full((number, 0), -1), np.zeros((number, 0))
+        parts = _best(mine, everybodys, most[0]), _best(none, everybodys, most[1])
+        yield tuple(np.hstack(pair) for pair in zip(*parts, strict=True))  # type: ignore[misc]
 
 
 def _own_best(own: Ints, item: Ints, score: Floats, number: int, top: int) -> tuple[Ints, Floats]:

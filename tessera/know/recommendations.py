@@ -11,7 +11,7 @@ from tessera.know.baskets import Baskets, Taste, scored, tune
 from tessera.store import queries
 
 SQL = queries("tessera.know", "recommendations.sql")
-CONSIDERED = 20  # of which the rules leave ten
+CONSIDERED, NEW = 20, 10  # of which the rules leave ten
 
 
 def choose(connection: duckdb.DuckDBPyConnection) -> tuple[pa.Table, Taste]:
@@ -36,7 +36,7 @@ def _baskets(connection: duckdb.DuckDBPyConnection) -> Baskets:
 
 
 def _candidates(baskets: Baskets, taste: Taste) -> pa.Table:
-    items, scores = scored(baskets, taste, CONSIDERED)
+    items, scores = scored(baskets, taste, CONSIDERED, NEW)
     who, place = np.nonzero(items >= 0)
     return pa.table(
         {

@@ -101,6 +101,7 @@ def test_what_goes_with_the_usual_is_told_apart_from_what_is_merely_popular(chos
 
 def test_six_usual_ones_at_most_and_ten_in_all(chosen: Chosen) -> None:
     assert [kind for _, kind in chosen["keen"]].count("replenish") == 6
+    assert [kind for _, kind in chosen["keen"]].count("new") >= 2
     assert max(map(len, chosen.values())) <= 10
 
 
