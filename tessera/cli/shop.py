@@ -34,6 +34,9 @@ Start = Annotated[
     str | None,
     typer.Option(help="The first day; default 2025-01-01, earlier for more than 365 days."),
 ]
+Trial = Annotated[
+    bool, typer.Option("--trial", help="A month before the end half of the members got a coupon, by lot.")
+]
 AnyFormat = Annotated[FileFormat, typer.Option("--format", help="The files' format.")]
 
 
@@ -50,6 +53,7 @@ def make_shop_command(
     seed: Seed = 1,
     defects: Defects = 0.0,
     start: Start = None,
+    trial: Trial = False,
     file_format: AnyFormat = FileFormat.CSV,
     json: JsonOption = False,
 ) -> None:
@@ -74,6 +78,7 @@ def make_shop_command(
             seed=seed,
             defect_share=defects,
             start=_date(start),
+            trial=trial,
             file_format=file_format.value,
             memory=limits.duckdb_memory,
             threads=limits.threads,

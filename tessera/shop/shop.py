@@ -24,6 +24,8 @@ Progress = Callable[[int, int], None]  # files done, files in all
 
 MOST_CUSTOMERS, MOST_DAYS, MOST_DEFECTS = 10_000_000, 3_650, 0.5
 EARLIEST, LATEST = date(2000, 1, 1), date(2100, 1, 1)
+TRIAL_ENDS = 30  # days before the last, on which a trial's coupons go out
+LEAST_TRIAL_DAYS = 120
 WALK_INS = 0.12  # people without a card, per customer
 SPILL = ".spill"
 EXPORTED = {
@@ -93,12 +95,14 @@ def make_shop(
     seed: int,
     defect_share: float = 0.0,
     start: date | None = None,
+    trial: bool = False,
     file_format: Format = "csv",
     memory: str = "4GB",
     threads: int = 2,
     progress: Progress = lambda _done, _all: None,
 ) -> Made:
-    """Write a shop's landing files below `directory`, and the truth about it in `truth/`.
+    """Write a shop's landing files below `directory`, and the truth about it in `truth/`; with `trial`,
+    of a shop that gave half of its members a coupon by lot, a month before the end.
 
     The same arguments but the last three give the same bytes. The folder appears whole or not at
     all. BadInput when it is there already and not empty, or a number makes no sense.
@@ -108,8 +112,11 @@ def make_shop(
     _check_folder(directory)
     first_day = start or default_start(days)
     _check_start(first_day)
+    if trial and days < LEAST_TRIAL_DAYS:
+        raise BadInput(f"--trial: give --days {LEAST_TRIAL_DAYS} or more, not {days}.")
     with _appearing(directory) as making, _opened(making, memory, threads) as db:
         shop = _Shop(db, making, file_format, defect_share)
+        db.execute(f"set variable trial_day = {days - TRIAL_ENDS if trial else -1}")
         _make_world(db, customers=customers, days=days, seed=seed, start=first_day)
         _write_all(shop, periods(first_day, days), progress)
         [planted] = db.execute("select count(*) from planted").fetchone() or [0]
@@ -219,13 +226,15 @@ def _write_all(shop: _Shop, months: list[Period], progress: Progress) -> None:
         shop.db.execute(receipts["visit"])
         shop.db.execute(receipts["reach"])
         shop.write("transactions", f"receipts_{month.name}", receipts["receipt_lines"])
-    _write_truth(shop)
+    _write_truth(shop, trial=bool(shop.db.execute("from trial limit 1").fetchall()))
     progress(files, files)
 
 
-def _write_truth(shop: _Shop) -> None:
+def _write_truth(shop: _Shop, *, trial: bool) -> None:
     (shop.directory / "truth").mkdir()
     for name, query in queries("tessera.shop", "truth.sql").items():
+        if name == "trial" and not trial:
+            continue
         shop.copy(query, f"truth/{name}.{shop.format}", TRUE[shop.format])
     shop.copy(
         "select * from planted order by feed, file, row_number", "truth/defects.csv", TRUE["csv"]

@@ -25,6 +25,43 @@ from shopper, unnest(range((getvariable('days') + 29) // 30)) t (round)
 where is_member and chance('offered', shopper * 1000 + round) < 0.1
     and first_day <= round * 30 and last_day > round * 30;
 
+-- name: is_trial_day
+-- Whether `day` lies in the fortnight in which the coupon on trial was good.
+create macro is_trial_day(day) as
+    getvariable('trial_day') >= 0
+    and day > getvariable('trial_day') and day <= getvariable('trial_day') + 14;
+
+-- name: trial
+-- Half of the members of two months or longer got the coupon on trial, by lot. It moves the thrifty, the
+-- more so the cheaper they buy, and who comes nearly every week anyway takes it for a nuisance: `moved` is
+-- the chance of one visit more, `vexed` the chance of staying away for the fortnight. What chance leaves
+-- of regular visits in a fortnight is `anyway`; all of it is 0 for who has left.
+create view trial as
+with here as (
+    select
+        *,
+        chance('trial arm', shopper) < 0.5 as is_offered,
+        (last_day >= getvariable('trial_day') + 14)::integer as is_here,
+        [1.05, 1.0, 1.05, 1.15, 1.1, 1.05, 1.0, 0.85, 1.1, 1.15, 1.2, 1.5][
+            month(day_date(getvariable('trial_day') + 7))
+        ] / 1.5 * (1 - forgets_card) as comes
+    from shopper
+    where is_member and getvariable('trial_day') >= 0 and first_day <= getvariable('trial_day') - 60
+)
+select
+    shopper,
+    is_offered,
+    is_here * case
+        when interval_days < 9 then 0
+        else least(greatest(1.2 * (0.7 - price_level) + 0.03 * bell('trial', shopper), 0), 0.5)
+    end as moved,
+    is_here * case when interval_days < 9 then 0.25 else 0 end as vexed,
+    is_here * (
+        1 - power(1 - comes, floor(14 / interval_days))
+        * (1 - comes * (14 / interval_days - floor(14 / interval_days)))
+    ) as anyway
+from here;
+
 -- name: calls
 -- Visits that happen in [from_day, to_day). The n-th visit of a shopper comes around the n-th tick of
 -- their own clock, off by their wobble; habit then moves it to their weekday. Visits of kind 1 are the
@@ -87,10 +124,28 @@ with ticks as (
 select call, shopper, day, store, false as is_offer
 from regular
 where day >= from_day and day < to_day and day >= first_day and day < last_day
+    and not (
+        is_trial_day(day) and shopper in (
+            select shopper from trial where is_offered and chance('vexed', shopper) < vexed
+        )
+    )
     and chance('season', call) * 1.5 < ([
         1.05, 1.0, 1.05, 1.15, 1.1, 1.05, 1.0, 0.85, 1.1, 1.15, 1.2, 1.5
     ])[month(day_date(day))]
 union all
 select call, shopper, day, store, true
 from moved
-where day >= from_day and day < to_day and day < last_day;
+where day >= from_day and day < to_day and day < last_day
+union all
+select 4001::bigint * getvariable('shoppers') + shopper, shopper, day, favourite_store, false
+from (
+    select
+        *,
+        next_open_day(
+            getvariable('trial_day') + 1 + pick('trial answer', shopper, 13)::integer, favourite_store
+        ) as day
+    from trial
+    inner join shopper using (shopper)
+    where is_offered and chance('trial taken', shopper) < moved
+)
+where day >= from_day and day < to_day;
