@@ -8,7 +8,8 @@ select
     product_id,
     time_bucket(interval '15 minutes', sold_at) as quarter,
     timezone,
-    amount
+    amount,
+    coalesce(discount, 0) as discount
 from transactions
 where customer_id is not null and kind = 'sale' and amount >= 0
     and sold_at < getvariable('as_of')
@@ -41,7 +42,8 @@ select
     article.item,
     moment.day,
     min(moment.hour) as hour,
-    sum(counted.amount)::bigint as amount
+    sum(counted.amount)::bigint as amount,
+    sum(counted.discount)::bigint as discount
 from counted
 inner join person using (customer_id)
 left join article using (product_id)

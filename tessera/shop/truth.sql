@@ -33,7 +33,9 @@ select
     member_no as customer_id,
     is_offered,
     anyway,
-    case when vexed > 0 then -vexed * anyway else moved * (1 - anyway) end as uplift
+    case when vexed > 0 then -vexed * anyway else moved * (1 - anyway) end as uplift,
+    anyway_next,
+    uplift_next
 from trial
 inner join person using (shopper)
 order by customer_id;

@@ -31,35 +31,55 @@ create macro is_trial_day(day) as
     getvariable('trial_day') >= 0
     and day > getvariable('trial_day') and day <= getvariable('trial_day') + 14;
 
+-- name: likely
+-- The chance of a regular visit in the fortnight after `day`: each tick of the clock falls evenly into its
+-- own stretch of days, and is kept with the chance `comes`.
+create macro likely(interval_days, phase, wobble, comes, day) as 1 - exp(list_sum(list_transform(
+    range(
+        floor((day + 1) / interval_days - phase - wobble / 2)::bigint,
+        ceil((day + 15) / interval_days - phase + wobble / 2)::bigint + 1
+    ),
+    lambda n: ln(1 - comes * greatest(
+        least(interval_days * (n + phase + wobble / 2), day + 15)
+        - greatest(interval_days * (n + phase - wobble / 2), day + 1),
+        0
+    ) / (interval_days * wobble))
+)));
+
+-- name: comes
+-- The chance that a tick becomes a visit that shows the card, by the season's share of it.
+create macro comes(day, forgets_card) as [
+    1.05, 1.0, 1.05, 1.15, 1.1, 1.05, 1.0, 0.85, 1.1, 1.15, 1.2, 1.5
+][month(day_date(day + 7))] / 1.5 * (1 - forgets_card);
+
 -- name: trial
--- Half of the members of two months or longer got the coupon on trial, by lot. It moves the thrifty, the
--- more so the cheaper they buy, and who comes nearly every week anyway takes it for a nuisance: `moved` is
--- the chance of one visit more, `vexed` the chance of staying away for the fortnight. What chance leaves
--- of regular visits in a fortnight is `anyway`; all of it is 0 for who has left.
+-- Half of the members of two months or longer got the coupon on trial, by lot. Who buys cheaply is moved
+-- by it, who buys dear takes it for a nuisance: `moved` is the chance of one visit more, `vexed` the
+-- chance of staying away for the fortnight; `anyway` is the chance of a regular visit in it, and
+-- `anyway_next` in the fortnight after the shop's last day. Who has left does nothing.
 create view trial as
 with here as (
     select
         *,
+        getvariable('trial_day') as trial_day,
         chance('trial arm', shopper) < 0.5 as is_offered,
-        (last_day >= getvariable('trial_day') + 14)::integer as is_here,
-        [1.05, 1.0, 1.05, 1.15, 1.1, 1.05, 1.0, 0.85, 1.1, 1.15, 1.2, 1.5][
-            month(day_date(getvariable('trial_day') + 7))
-        ] / 1.5 * (1 - forgets_card) as comes
+        (last_day >= trial_day + 14)::integer as was_here,
+        (leave_day >= getvariable('days'))::integer as is_here
     from shopper
     where is_member and getvariable('trial_day') >= 0 and first_day <= getvariable('trial_day') - 60
 )
 select
     shopper,
     is_offered,
-    is_here * case
-        when interval_days < 9 then 0
-        else least(greatest(1.2 * (0.7 - price_level) + 0.03 * bell('trial', shopper), 0), 0.5)
-    end as moved,
-    is_here * case when interval_days < 9 then 0.25 else 0 end as vexed,
-    is_here * (
-        1 - power(1 - comes, floor(14 / interval_days))
-        * (1 - comes * (14 / interval_days - floor(14 / interval_days)))
-    ) as anyway
+    least(greatest(8 * (0.48 - price_level) + 0.03 * bell('trial', shopper), 0), 0.75) as pull,
+    least(greatest(3 * (price_level - 0.6), 0), 0.4) as push,
+    was_here * pull as moved,
+    was_here * push as vexed,
+    was_here * likely(interval_days, phase, wobble, comes(trial_day, forgets_card), trial_day) as anyway,
+    is_here * likely(
+        interval_days, phase, wobble, comes(getvariable('days'), forgets_card), getvariable('days') - 1
+    ) as anyway_next,
+    is_here * (pull * (1 - anyway_next) - push * anyway_next) as uplift_next
 from here;
 
 -- name: calls
