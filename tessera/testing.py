@@ -55,9 +55,7 @@ MARTS: dict[str, dict[str, str]] = {
     "products": _columns(
         varchar="product_id name category subcategory brand currency", bigint="price unit_margin"
     ),
-    "trials": _columns(
-        varchar="customer_id trial", date="offered_on", boolean="is_offered"
-    ),
+    "trials": _columns(varchar="customer_id trial", date="offered_on", boolean="is_offered"),
     "stores": _columns(varchar="store_id name city country timezone", date="opened_on"),
     "consents": _columns(
         varchar="customer_id channel purpose origin wording_version",

@@ -35,7 +35,10 @@ Start = Annotated[
     typer.Option(help="The first day; default 2025-01-01, earlier for more than 365 days."),
 ]
 Trial = Annotated[
-    bool, typer.Option("--trial", help="A month before the end half of the members got a coupon, by lot.")
+    bool,
+    typer.Option(
+        "--trial", help="A month before the end half of the members got a coupon, by lot."
+    ),
 ]
 AnyFormat = Annotated[FileFormat, typer.Option("--format", help="The files' format.")]
 

@@ -8,6 +8,7 @@ The rules in their order; the first that holds decides:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -52,7 +53,7 @@ class Choices:
 
 
 def choose(
-    customers: list[str], anyway: Floats, uplift: Floats, days_since_offer: Floats, terms: Terms
+    customers: Iterable[str], anyway: Floats, uplift: Floats, days_since_offer: Floats, terms: Terms
 ) -> Choices:
     """`anyway` is the chance of buying without an offer, `uplift` what an offer adds to it."""
     gain = uplift * terms.margin - np.clip(anyway + uplift, 0, 1) * terms.cost - terms.contact

@@ -16,7 +16,7 @@ select
         where visit.customer = person.customer
             and visit.day > trials.offered_on and visit.day <= trials.offered_on + $within
     )::integer) as bought,
-    min(trials.offered_on) as day
+    datediff('day', min(trials.offered_on), $today) as ago
 from trials
 inner join person using (customer_id)
 where trials.trial = $trial and trials.offered_on = (select day from last)
@@ -48,6 +48,7 @@ with before as (
     group by sold.customer
 )
 select
+    person.customer_id,
     before.customer,
     visits,
     lately,
@@ -58,11 +59,12 @@ select
     coalesce(level, 0.5) as level,
     coalesce(discounted, 0) as discounted
 from before
+inner join person using (customer)
 left join levels using (customer)
 order by before.customer
 
 -- name: offered
-select person.customer, max(trials.offered_on) as day
+select person.customer, datediff('day', max(trials.offered_on), $today) as ago
 from trials
 inner join person using (customer_id)
 where trials.is_offered and trials.offered_on < $today

@@ -19,7 +19,9 @@ def fill(ws: Workspace, connection: duckdb.DuckDBPyConnection) -> None:
     for name in LEARNED:
         path = ws.home.know / f"{name}.parquet"
         if path.exists():
-            connection.execute(f"create temp view {name} as from read_parquet({literal(str(path))})")
+            connection.execute(
+                f"create temp view {name} as from read_parquet({literal(str(path))})"
+            )
         else:
             connection.execute(SQL[f"no_{name}"])
     marts.rewrite(ws.home, connection, "customers", SQL["customers"])

@@ -9,7 +9,18 @@ from tessera.store import queries
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.know", "sales.sql")
-TABLES = ("counted", "person", "article", "moment", "sold", "visit", "days", "owned", "shelf", "habit")
+TABLES = (
+    "counted",
+    "person",
+    "article",
+    "moment",
+    "sold",
+    "visit",
+    "days",
+    "owned",
+    "shelf",
+    "habit",
+)
 
 
 def load(connection: duckdb.DuckDBPyConnection, ws: Workspace) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tessera.know import profile, recommendations, sales
+from tessera.know import choices, profile, recommendations, sales
 from tessera.know.forecast import Question, forecast
 from tessera.know.purchases import Purchases
 from tessera.know.value import worths
@@ -46,6 +44,9 @@ def score(ws: Workspace) -> ScoreReport:
         _write(ws, "habits", sales.habits(connection))
         chosen, _ = recommendations.choose(connection)
         _write(ws, "recommendations", chosen)
+        advice = choices.advise(ws, connection)
+        if advice is not None:
+            _write(ws, "offers", advice.rows)
         try:
             scores, model = _scores(ws, Purchases(connection, ws.home.root))
             _write(ws, "scores", scores)

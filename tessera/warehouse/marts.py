@@ -18,7 +18,6 @@ from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.quoting import literal
 
-
 LEARNED = ("recommendations", "weeks")  # what the night learns, once it did, beside the marts
 
 
@@ -69,9 +68,9 @@ def connect(
             f"hive_partitioning = {bool(partitions)}{partitions})"
         )
     for name in LEARNED:
-        path = home.know / f"{name}.parquet"
-        if path.exists():
-            rows = f"read_parquet({literal(str(path))})"
+        learned = home.know / f"{name}.parquet"
+        if learned.exists():
+            rows = f"read_parquet({literal(str(learned))})"
             connection.execute(f"create view {name} as select * from {rows}")
     if "receipt_lines" in snapshot.marts:
         connection.execute(

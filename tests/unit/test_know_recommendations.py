@@ -50,7 +50,11 @@ def sold() -> list[dict[str, Any]]:
 def chosen(tmp_path_factory: pytest.TempPathFactory) -> Chosen:
     ws = workspace(tmp_path_factory.mktemp("recommendations") / "home", str(TODAY))
     teas = [product(tea, 100 * place + 100, category="Tea") for place, tea in enumerate(TEAS)]
-    others = [product("good", margin=50), product("better", margin=300), product("lossy", margin=-1)]
+    others = [
+        product("good", margin=50),
+        product("better", margin=300),
+        product("lossy", margin=-1),
+    ]
     publish(ws, transactions=sold(), products=[*teas, *others])
     with marts.connect(ws.home) as connection:
         sales.load(connection, ws)
@@ -67,7 +71,11 @@ def names(chosen: Chosen, who: str) -> list[str]:
 
 def test_what_was_bought_is_replenished_and_nothing_else(chosen: Chosen) -> None:
     kinds = dict(chosen["thrifty0"])
-    assert {name for name, kind in kinds.items() if kind == "replenish"} == {*TEAS[:3], "pasta", "sauce"}
+    assert {name for name, kind in kinds.items() if kind == "replenish"} == {
+        *TEAS[:3],
+        "pasta",
+        "sauce",
+    }
 
 
 def test_nothing_of_the_last_days_is_recommended(chosen: Chosen) -> None:
