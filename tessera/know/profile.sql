@@ -37,7 +37,7 @@ select
             when scores.alive is not null then 'high'
         end as churn_risk,
         scores.alive::decimal(9, 4) as chance_alive,
-        least(scores.expected_purchases, 9999999)::decimal(9, 2) as predicted_purchases,
+        scores.expected_purchases::decimal(9, 2) as predicted_purchases,
         scores.expected_revenue as predicted_revenue,
         offers.is_advised as is_offer_advised,
         offers.reason as offer_reason

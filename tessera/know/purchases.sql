@@ -84,3 +84,32 @@ with gaps as (
 )
 
 select coalesce(sum(ln(gap)), 0), count(gap) from gaps where gap > 0
+
+-- name: weeks
+with first as (
+    select customer_id, min(day) as first_day from days group by customer_id
+)
+
+select
+    (datediff('day', cast($end as date), day) - 1) // 7 as week,
+    count(*) as purchases,
+    sum(amount) as amount
+from days
+inner join first using (customer_id)
+where first_day <= $end and day > $end and day <= $until
+group by week
+
+-- name: people
+select count(distinct customer_id) from days
+
+-- name: thinned
+with numbered as (
+    select customer_id, row_number() over (order by customer_id) - 1 as number
+    from (select distinct customer_id from days)
+)
+
+select days.*
+from days
+inner join numbered using (customer_id)
+where number % $every = 0
+order by customer_id, day

@@ -8,9 +8,11 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from tessera.know import choices, profile, recommendations, sales
-from tessera.know.forecast import Question, forecast
+from tessera.know import cards, choices, profile, recommendations, sales, weeks
+from tessera.know.fitting import Floats
+from tessera.know.forecast import Forecast, Question, forecast
 from tessera.know.purchases import Purchases
 from tessera.know.value import worths
 from tessera.warehouse import marts
@@ -42,33 +44,54 @@ def score(ws: Workspace) -> ScoreReport:
     ) as connection:
         sales.load(connection, ws)
         _write(ws, "habits", sales.habits(connection))
-        chosen, _ = recommendations.choose(connection)
+        chosen, taste = recommendations.choose(connection)
         _write(ws, "recommendations", chosen)
         advice = choices.advise(ws, connection)
         if advice is not None:
             _write(ws, "offers", advice.rows)
+        cards.write(ws, cards.of_recommendations(ws, chosen, taste), cards.of_offers(ws, advice))
         try:
-            scores, model = _scores(ws, Purchases(connection, ws.home.root))
-            _write(ws, "scores", scores)
+            value = _value(ws, Purchases(connection, ws.home.root))
         finally:
             profile.fill(ws, connection)
-    total = float(np.sum(scores["expected_purchases"].to_numpy()))
-    return ScoreReport(model, len(scores), len(chosen), round(total, 1), HORIZON)
+    total = float(value.found.expected.sum())
+    return ScoreReport(value.found.model, len(value.ids), len(chosen), round(total, 1), HORIZON)
 
 
-def _scores(ws: Workspace, purchases: Purchases) -> tuple[pa.Table, str]:
+def _value(ws: Workspace, purchases: Purchases) -> Value:
     end = ws.business_date - timedelta(days=1)
     known = purchases.upto(end, end)
     found = forecast(Question(purchases.upto, purchases.first, end, HORIZON, WEEK), known)
     _, amounts = worths(known)
-    columns = {
-        "customer_id": known.ids.astype(str),
-        "alive": found.alive,
-        "expected_purchases": found.expected,
-        "expected_revenue": np.rint(found.expected * amounts).astype(np.int64),  # minor units
-        "horizon_days": np.full(len(known.ids), HORIZON),
-    }
-    return pa.table(columns), found.model
+    value = Value(known.ids.astype(str), found, found.expected * amounts)
+    _write(ws, "scores", value.rows())
+    bought = float(found.expected.sum())
+    worth = float(value.revenue.sum()) / bought if bought else 0.0
+    tried = weeks.tried(purchases, end, WEEK, worth)
+    ahead = weeks.ahead(found, end, HORIZON, float(value.revenue.sum()))
+    _write(ws, "weeks", weeks.table(tried, ahead))
+    cards.write(ws, cards.of_value(ws, value.found, len(value.ids), weeks.errors(tried)))
+    return value
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is expected of each customer in the next `HORIZON` days; money in minor units."""
+
+    ids: NDArray[np.str_]
+    found: Forecast
+    revenue: Floats
+
+    def rows(self) -> pa.Table:
+        return pa.table(
+            {
+                "customer_id": self.ids,
+                "alive": self.found.alive,
+                "expected_purchases": self.found.expected,
+                "expected_revenue": np.rint(self.revenue).astype(np.int64),
+                "horizon_days": np.full(len(self.ids), HORIZON),
+            }
+        )
 
 
 def _write(ws: Workspace, name: str, rows: pa.Table) -> None:

@@ -51,7 +51,9 @@ def opened(folder: Path, customers: int, seed: int = 1) -> Workspace:
         db.execute("set TimeZone = 'UTC'")
         for mart, query in MARTS.items():
             path = ws.home.marts / "by-hand" / mart / "rows.parquet"
-            columns = f"select * from read_parquet('{path}') union all by name {query.format(shop=shop)}"
+            columns = (
+                f"select * from read_parquet('{path}') union all by name {query.format(shop=shop)}"
+            )
             db.execute(f"create table {mart} as {columns}")
             db.execute(f"copy {mart} to '{path}' (format parquet)")
     return ws
