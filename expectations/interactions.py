@@ -8,7 +8,7 @@ suite = rules.suite(
     "interactions",
     rules.in_set("kind", "contact", "complaint", "review", "mention", "survey", "visit"),
     rules.in_set("channel", *rules.CHANNELS),
-    rules.in_set("status", "open", "in_progress", "resolved", "closed"),
+    rules.in_set("status", "open", "in_progress", "resolved", "closed", "offered", "withheld"),
     rules.happened("occurred_at"),
     rules.between("score", 0, 10),
     rules.between("cost", 0),

@@ -31,14 +31,17 @@ MARTS: dict[str, dict[str, str]] = {
     "customers": _columns(
         varchar="customer_id household_id prospect_id card_id given_name family_name email phone language timezone "
         "country home_store_id acquisition_source currency favourite_category favourite_store_id "
-        "sentiment opinion_topic relationship_level tier next_tier",
+        "sentiment opinion_topic relationship_level tier next_tier favourite_product_id churn_risk offer_reason",
         bigint="points_to_next_tier receipts lines revenue average_basket returned_receipts recency_quintile "
         "frequency_quintile monetary_quintile days_since_last_purchase points_expiring "
-        "satisfaction_score",
-        double="units median_days_between_purchases discount_share",
-        boolean="is_registered has_complaint_open",
+        "satisfaction_score complaints messages_received messages_opened messages_clicked "
+        "messages_unread favourite_weekday favourite_hour predicted_revenue",
+        double="units median_days_between_purchases discount_share overdue_factor price_level "
+        "chance_alive predicted_purchases",
+        boolean="is_registered has_complaint_open has_email_consent has_sms_consent "
+        "is_offer_advised",
         date="birth_date first_purchase_on last_purchase_on expected_next_purchase_on "
-        "points_expire_on paused_until",
+        "points_expire_on paused_until last_complaint_on last_read_on",
         timestamp="joined_at first_purchase_at last_purchase_at satisfaction_at",
     ),
     "transactions": {
@@ -52,6 +55,7 @@ MARTS: dict[str, dict[str, str]] = {
     "products": _columns(
         varchar="product_id name category subcategory brand currency", bigint="price unit_margin"
     ),
+    "trials": _columns(varchar="customer_id trial", date="offered_on", boolean="is_offered"),
     "stores": _columns(varchar="store_id name city country timezone", date="opened_on"),
     "target_progress": _columns(
         varchar="metric scope scope_id status",

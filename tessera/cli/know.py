@@ -104,6 +104,13 @@ def _show_value(found: Any) -> None:
         f"Revenue: expected {found.revenue['expected']:,.2f}, actual {found.revenue['actual']:,.2f}.\n"
     )
     print_table(_parameters(found))
+    if found.weekly:
+        typer.echo()
+        print_table(found.weeks)
+        typer.echo(
+            f"\nWeeks were off by {found.weekly['purchases_off']:.0%} of the purchases and "
+            f"{found.weekly['revenue_off']:.0%} of the revenue."
+        )
 
 
 def _parameters(found: Any) -> list[dict[str, object]]:

@@ -37,6 +37,12 @@ Start = Annotated[
     str | None,
     typer.Option(help="The first day; default 2025-01-01, earlier for more than 365 days."),
 ]
+Trial = Annotated[
+    bool,
+    typer.Option(
+        "--trial", help="A month before the end half of the members got a coupon, by lot."
+    ),
+]
 AnyFormat = Annotated[FileFormat, typer.Option("--format", help="The files' format.")]
 
 
@@ -54,6 +60,7 @@ def make_shop_command(
     defects: Defects = 0.0,
     duplicates: Duplicates = 0.0,
     start: Start = None,
+    trial: Trial = False,
     file_format: AnyFormat = FileFormat.CSV,
     json: JsonOption = False,
 ) -> None:
@@ -79,6 +86,7 @@ def make_shop_command(
             defect_share=defects,
             duplicates=duplicates,
             start=_date(start),
+            trial=trial,
             file_format=file_format.value,
             memory=limits.duckdb_memory,
             threads=limits.threads,

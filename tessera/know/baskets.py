@@ -59,6 +59,8 @@ def tune(baskets: Baskets) -> Taste:
     """The taste that would have foretold everybody's last basket best, from those before it."""
     known = baskets.of_first(TUNED_ON)
     last = known.age == 0
+    if not last.any():
+        return Taste()
     wanted = Wanted(known.customer[last], known.item[last])
     earlier = known.before()
     tried = [Taste(decay, popularity) for decay in DECAYS for popularity in POPULARITIES]
@@ -67,17 +69,25 @@ def tune(baskets: Baskets) -> Taste:
 
 def recommend(baskets: Baskets, taste: Taste, top: int = TOP) -> Ints:
     """The `top` items of each customer, best first; -1 where there are no more."""
+    return scored(baskets, taste, top)[0]
+
+
+def scored(baskets: Baskets, taste: Taste, top: int, other: int = 0) -> tuple[Ints, Floats]:
+    """The same with the items' scores, and beside them the first `other` of everybody's favourites that
+    are not among a customer's own."""
     weight = taste.decay ** baskets.age.astype(float)
     everybodys = taste.popularity / max(baskets.customers, 1)
     popular = np.asarray(np.bincount(baskets.item, weight, baskets.items) * everybodys, float)
     shelf = np.argsort(-popular, kind="stable")[:SHELF]
-    chunks = _chunks(baskets, weight, popular, shelf, top)
-    return np.vstack([np.full((0, top), -1), *chunks])
+    wide = top + min(other, len(shelf))
+    chunks = _chunks(baskets, weight, popular, shelf, (top, wide - top))
+    items, scores = zip((np.full((0, wide), -1), np.zeros((0, wide))), *chunks, strict=True)
+    return np.vstack(items), np.vstack(scores)
 
 
 def _chunks(
-    baskets: Baskets, weight: Floats, popular: Floats, shelf: Ints, top: int
-) -> Iterator[Ints]:
+    baskets: Baskets, weight: Floats, popular: Floats, shelf: Ints, most: tuple[int, int]
+) -> Iterator[tuple[Ints, Floats]]:
     for start in range(0, baskets.customers, CHUNK):
         number = min(CHUNK, baskets.customers - start)
         low, high = np.searchsorted(baskets.customer, (start, start + number))
@@ -86,9 +96,12 @@ def _chunks(
         keys, where = np.unique(customer * baskets.items + item, return_inverse=True)
         own, item = np.divmod(keys, baskets.items)
         score = np.bincount(where, weight[rows], len(keys)) + popular[item]
-        items, scores = _own_best(own, item, score, number, top)
-        everybodys = np.where(_others(own, item, shelf, number), popular[shelf], -np.inf)
-        yield _best((items, scores), (np.broadcast_to(shelf, everybodys.shape), everybodys), top)
+        mine = _own_best(own, item, score, number, most[0])
+        scores = np.where(_others(own, item, shelf, number), popular[shelf], -np.inf)
+        everybodys = np.broadcast_to(shelf, scores.shape), scores
+        none = np.full((number, 0), -1), np.zeros((number, 0))
+        parts = _best(mine, everybodys, most[0]), _best(none, everybodys, most[1])
+        yield tuple(np.hstack(pair) for pair in zip(*parts, strict=True))  # type: ignore[misc]
 
 
 def _own_best(own: Ints, item: Ints, score: Floats, number: int, top: int) -> tuple[Ints, Floats]:
@@ -113,11 +126,13 @@ def _others(own: Ints, item: Ints, shelf: Ints, number: int) -> NDArray[np.bool_
     return others
 
 
-def _best(own: tuple[Ints, Floats], everybodys: tuple[Ints, Floats], top: int) -> Ints:
+def _best(
+    own: tuple[Ints, Floats], everybodys: tuple[Ints, Floats], top: int
+) -> tuple[Ints, Floats]:
     items, scores = (np.hstack(pair) for pair in zip(own, everybodys, strict=True))
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    chosen = np.take_along_axis(items, best, axis=1)
-    return np.where(np.isfinite(np.take_along_axis(scores, best, axis=1)), chosen, -1)
+    chosen, worth = (np.take_along_axis(of, best, axis=1) for of in (items, scores))
+    return np.where(np.isfinite(worth), chosen, -1), worth
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class Forecast:
     fits: dict[str, Fit]
     level: float  # what the model's own numbers were multiplied by
     level_error: float  # relative, one standard deviation
+    total: Callable[[int], float]  # purchases of all customers in so many days, nearly
 
 
 def forecast(asked: Question, known: Customers) -> Forecast:
@@ -87,6 +88,7 @@ def regularity(known: Customers, unit_days: float) -> int:
 
 def _seasonal(given: Calendar, rhythm: Rhythm, days: int) -> Forecast:
     found = season.fit(given, rhythm)
+    sample = given.sample(MOST_ROWS)
     return Forecast(
         model=f"seasonal_{rhythm.name}",
         expected=found.expected(given, days)[given.inverse],
@@ -94,14 +96,20 @@ def _seasonal(given: Calendar, rhythm: Rhythm, days: int) -> Forecast:
         fits={f"first_bought_{start}_days_ago": fitted for start, fitted in found.cohorts},
         level=1.0,
         level_error=SEASON_ERROR,
+        total=lambda ahead: float(found.expected(sample, ahead) @ sample.count),
     )
 
 
 def _even(asked: Question, given: Calendar, model: Model) -> Forecast:
     """Without seasons: as much as the model says, at the level that back-tests suggest."""
     history = given.in_units(asked.unit_days)
-    fitted = model.fit(history.sample(MOST_ROWS))
+    sample = history.sample(MOST_ROWS)
+    fitted = model.fit(sample)
     level, error = _level(asked, model)
+
+    def total(days: int) -> float:
+        return float(model.expected(sample, fitted, days / asked.unit_days) @ sample.count)
+
     expected = model.expected(history, fitted, asked.days / asked.unit_days)
     return Forecast(
         model=model.name,
@@ -110,6 +118,7 @@ def _even(asked: Question, given: Calendar, model: Model) -> Forecast:
         fits={model.name: fitted},
         level=level,
         level_error=error,
+        total=total,
     )
 
 

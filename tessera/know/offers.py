@@ -8,6 +8,7 @@ The rules in their order; the first that holds decides:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -33,8 +34,9 @@ class Reason(StrEnum):
 class Terms:
     """What an offer is about, in minor units, and how careful to be with it."""
 
-    margin: float  # of a purchase, before the offer
-    cost: float  # of the offer, when it is used
+    margin: Floats | float  # of a purchase, before the offer; of each customer's, or of any
+    cost: Floats | float  # of the offer, when it is used
+    contact: float = 0  # what it costs to tell of it
     sure: float = 0.8  # the chance of buying anyway from which nobody needs an offer
     rest_days: int = 28  # between two offers, lest they become a habit
     exploration: float = 0.05
@@ -51,10 +53,10 @@ class Choices:
 
 
 def choose(
-    customers: list[str], anyway: Floats, uplift: Floats, days_since_offer: Floats, terms: Terms
+    customers: Iterable[str], anyway: Floats, uplift: Floats, days_since_offer: Floats, terms: Terms
 ) -> Choices:
     """`anyway` is the chance of buying without an offer, `uplift` what an offer adds to it."""
-    gain = uplift * terms.margin - np.clip(anyway + uplift, 0, 1) * terms.cost
+    gain = uplift * terms.margin - np.clip(anyway + uplift, 0, 1) * terms.cost - terms.contact
     lots = [_lot(terms.seed, customer) for customer in customers]
     explored = np.array([lot < terms.exploration for lot in lots], bool)
     rules = {

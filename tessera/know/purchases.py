@@ -79,6 +79,21 @@ class Purchases:
             *gaps,
         )
 
+    def by_week(self, end: date, until: date) -> dict[int, tuple[int, float]]:
+        """Purchases and money of the weeks after `end`, from 0, of who had bought by then."""
+        rows = self._connection.execute(SQL["weeks"], {"end": end, "until": until}).fetchall()
+        return {week: (number, float(amount)) for week, number, amount in rows}
+
+    def thinned(self, most: int) -> tuple[Purchases, float]:
+        """The purchases of so many customers at most, evenly spread, and how many each stands for."""
+        [people] = self._connection.sql(SQL["people"]).fetchone() or [0]
+        every = max(1, -(-people // most))
+        rows = self._connection.execute(SQL["thinned"], {"every": every}).to_arrow_table()
+        beside = duckdb.connect()
+        beside.register("given", rows)
+        beside.execute("create table days as from given")
+        return Purchases(beside, self.where), people / max(1, -(-people // every))
+
 
 def read(path: Path, columns: Columns) -> tuple[Purchases, dict[str, int]]:
     """The purchases of a file, and how many of its rows are none."""

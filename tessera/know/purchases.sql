@@ -44,37 +44,6 @@ select
     count(*) filter (customer_id is not null and amount < 0)
 from typed
 
--- name: published_days
--- The same from the marts: sales before an instant, by the shop's calendar, in minor units.
-create temp table days as
-select
-    customer_id,
-    cast(timezone($zone, timezone('UTC', sold_at)) as date) as day,
-    sum(amount) as amount
-from transactions
-where customer_id is not null and kind = 'sale' and amount >= 0 and sold_at < $as_of
-group by customer_id, day
-
--- name: baskets
--- Every product of every day, with how many of the customer's days ago (0 is the last).
-select
-    dense_rank() over (order by customer_id) - 1 as customer,
-    dense_rank() over (order by product_id) - 1 as item,
-    dense_rank() over (partition by customer_id order by day desc) - 1 as age,
-    customer_id,
-    product_id,
-    datediff('day', day, $today) as days_ago
-from (
-    select distinct
-        customer_id,
-        product_id,
-        cast(timezone($zone, timezone('UTC', sold_at)) as date) as day
-    from transactions
-    where customer_id is not null and product_id is not null
-        and kind = 'sale' and amount >= 0 and sold_at < $as_of
-)
-order by customer
-
 -- name: customers
 -- One row per customer who bought in the calibration; amounts are the mean of the repeat purchases.
 with first as (
@@ -115,3 +84,32 @@ with gaps as (
 )
 
 select coalesce(sum(ln(gap)), 0), count(gap) from gaps where gap > 0
+
+-- name: weeks
+with first as (
+    select customer_id, min(day) as first_day from days group by customer_id
+)
+
+select
+    (datediff('day', cast($end as date), day) - 1) // 7 as week,
+    count(*) as purchases,
+    sum(amount) as amount
+from days
+inner join first using (customer_id)
+where first_day <= $end and day > $end and day <= $until
+group by week
+
+-- name: people
+select count(distinct customer_id) from days
+
+-- name: thinned
+with numbered as (
+    select customer_id, row_number() over (order by customer_id) - 1 as number
+    from (select distinct customer_id from days)
+)
+
+select days.*
+from days
+inner join numbered using (customer_id)
+where number % $every = 0
+order by customer_id, day

@@ -1,28 +1,25 @@
-"""Each customer's purchases to come and what to recommend, from the published marts, as Parquet."""
+"""What a night learns of a home's customers, from the published marts, as Parquet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from tessera.know.baskets import Baskets, recommend, tune
-from tessera.know.forecast import Question, forecast
-from tessera.know.purchases import SQL, Purchases
+from tessera.know import cards, choices, profile, recommendations, sales, weeks
+from tessera.know.fitting import Floats
+from tessera.know.forecast import Forecast, Question, forecast
+from tessera.know.purchases import Purchases
 from tessera.know.value import worths
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 HORIZON = 91  # days
 WEEK = 7.0
-JUST_BOUGHT = 7  # days, in which a product is not recommended again
-RECOMMENDED = 10
-CONSIDERED = 20
 
 
 @dataclass(frozen=True)
@@ -37,72 +34,68 @@ class ScoreReport:
 
 
 def score(ws: Workspace) -> ScoreReport:
-    """Write `know/scores.parquet` and `know/recommendations.parquet` of a home; again, the same.
+    """Write what is learned below `know/`, and fill it into the `customers` mart; again, the same.
 
-    BadInput when nothing is published or too little was bought to learn from."""
-    with marts.connect(ws.home, threads=ws.settings.threads) as connection:
-        given = {"zone": ws.settings.timezone, "as_of": ws.as_of.replace(tzinfo=None)}
-        connection.execute(SQL["published_days"], given)
-        scores, model = _scores(ws, Purchases(connection, ws.home.root))
-        chosen = _recommendations(connection, given | {"today": ws.business_date})
-    _write(ws.home.know / "recommendations.parquet", chosen)
-    _write(ws.home.know / "scores.parquet", scores)
-    total = float(np.sum(scores["expected_purchases"].to_numpy()))
-    return ScoreReport(model, len(scores), len(chosen), round(total, 1), HORIZON)
+    BadInput when nothing is published or too little was bought to foretell purchases: habits and
+    recommendations are there all the same."""
+    settings = ws.settings
+    with marts.connect(
+        ws.home, memory=settings.duckdb_memory, threads=settings.threads
+    ) as connection:
+        sales.load(connection, ws)
+        _write(ws, "habits", sales.habits(connection))
+        chosen, taste = recommendations.choose(connection)
+        _write(ws, "recommendations", chosen)
+        advice = choices.advise(ws, connection)
+        if advice is not None:
+            _write(ws, "offers", advice.rows)
+        cards.write(ws, cards.of_recommendations(ws, chosen, taste), cards.of_offers(ws, advice))
+        try:
+            value = _value(ws, Purchases(connection, ws.home.root))
+        finally:
+            profile.fill(ws, connection)
+    total = float(value.found.expected.sum())
+    return ScoreReport(value.found.model, len(value.ids), len(chosen), round(total, 1), HORIZON)
 
 
-def _scores(ws: Workspace, purchases: Purchases) -> tuple[pa.Table, str]:
+def _value(ws: Workspace, purchases: Purchases) -> Value:
     end = ws.business_date - timedelta(days=1)
     known = purchases.upto(end, end)
     found = forecast(Question(purchases.upto, purchases.first, end, HORIZON, WEEK), known)
     _, amounts = worths(known)
-    columns = {
-        "customer_id": known.ids.astype(str),
-        "alive": found.alive,
-        "expected_purchases": found.expected,
-        "expected_revenue": np.rint(found.expected * amounts).astype(np.int64),  # minor units
-        "horizon_days": np.full(len(known.ids), HORIZON),
-    }
-    return pa.table(columns), found.model
+    value = Value(known.ids.astype(str), found, found.expected * amounts)
+    _write(ws, "scores", value.rows())
+    bought = float(found.expected.sum())
+    worth = float(value.revenue.sum()) / bought if bought else 0.0
+    tried = weeks.tried(purchases, end, WEEK, worth)
+    ahead = weeks.ahead(found, end, HORIZON, float(value.revenue.sum()))
+    _write(ws, "weeks", weeks.table(tried, ahead))
+    cards.write(ws, cards.of_value(ws, value.found, len(value.ids), weeks.errors(tried)))
+    return value
 
 
-def _recommendations(connection: duckdb.DuckDBPyConnection, given: dict[str, object]) -> pa.Table:
-    """Ten products each at most, none of the last days': `replenish` if ever bought, else `new`."""
-    rows = connection.execute(SQL["baskets"], given).to_arrow_table()
-    customer, item, age, ago = (
-        rows[name].to_numpy() for name in ("customer", "item", "age", "days_ago")
-    )
-    number, kinds = int(customer.max(initial=-1)) + 1, int(item.max(initial=-1)) + 1
-    baskets = Baskets(customer, item, age, number, kinds)
-    found = recommend(baskets, tune(baskets), CONSIDERED)
-    bought = customer * kinds + item
-    asked = np.arange(number)[:, None] * kinds + found
-    fit = (found >= 0) & ~np.isin(asked, bought[ago < JUST_BOUGHT])
-    rank = np.cumsum(fit, axis=1)
-    who, place = np.nonzero(fit & (rank <= RECOMMENDED))
-    names = {column: _names(rows, code, column) for code, column in _CODES}
-    own = np.isin(asked[who, place], bought)
-    return pa.table(
-        {
-            "customer_id": names["customer_id"][who],
-            "rank": rank[who, place],
-            "product_id": names["product_id"][found[who, place]],
-            "kind": np.where(own, "replenish", "new"),
-        }
-    )
+@dataclass(frozen=True)
+class Value:
+    """What is expected of each customer in the next `HORIZON` days; money in minor units."""
+
+    ids: NDArray[np.str_]
+    found: Forecast
+    revenue: Floats
+
+    def rows(self) -> pa.Table:
+        return pa.table(
+            {
+                "customer_id": self.ids,
+                "alive": self.found.alive,
+                "expected_purchases": self.found.expected,
+                "expected_revenue": np.rint(self.revenue).astype(np.int64),
+                "horizon_days": np.full(len(self.ids), HORIZON),
+            }
+        )
 
 
-_CODES = (("customer", "customer_id"), ("item", "product_id"))
-
-
-def _names(rows: pa.Table, code: str, column: str) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
-    """The names behind the numbers, in their order."""
-    numbers, first = np.unique(rows[code].to_numpy(), return_index=True)
-    del numbers
-    return np.asarray(rows[column].take(first).to_pylist(), dtype=str)
-
-
-def _write(path: Path, rows: pa.Table) -> None:
+def _write(ws: Workspace, name: str, rows: pa.Table) -> None:
+    path = ws.home.know / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
     pq.write_table(rows, beside)

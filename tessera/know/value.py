@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tessera.errors import BadInput
-from tessera.know import spend
+from tessera.know import spend, weeks
 from tessera.know.fitting import Fit, Floats, Z
 from tessera.know.forecast import MOST_ROWS, Forecast, Question, forecast
 from tessera.know.purchases import Columns, Customers, Purchases, read
@@ -40,6 +40,8 @@ class ValueReport:
     level: float
     time_unit: str
     left_out: dict[str, int]  # rows
+    weeks: list[dict[str, Any]]  # of the holdout, expected and actual
+    weekly: dict[str, float]  # how far the weeks were off, as shares of what happened
 
 
 def evaluate(
@@ -58,7 +60,7 @@ def evaluate(
         UNITS[time_unit],
     )
     known = purchases.upto(calibration_end, holdout_end)
-    return _report(asked, known, (holdout_end, time_unit), left_out)
+    return _report(asked, purchases, known, (holdout_end, time_unit, left_out))
 
 
 def _refuse_outside(purchases: Purchases, end: date) -> None:
@@ -70,12 +72,18 @@ def _refuse_outside(purchases: Purchases, end: date) -> None:
 
 
 def _report(
-    asked: Question, known: Customers, told: tuple[date, str], left_out: dict[str, int]
+    asked: Question,
+    purchases: Purchases,
+    known: Customers,
+    told: tuple[date, str, dict[str, int]],
 ) -> ValueReport:
-    until, time_unit = told
+    until, time_unit, left_out = told
     found = forecast(asked, known)
     plain, usual = _plain(asked, known)
     worth, amounts = worths(known)
+    revenue = float((found.expected * amounts).sum())
+    ahead = weeks.ahead(found, asked.end, asked.days, revenue)
+    tried = weeks.compared(ahead, purchases, asked.end)
     fits = {"bg_nbd": plain, **found.fits} | ({"gamma_gamma": worth} if worth else {})
     return ValueReport(
         model=found.model,
@@ -93,6 +101,8 @@ def _report(
         level=found.level,
         time_unit=time_unit,
         left_out=left_out,
+        weeks=[vars(week) for week in tried],
+        weekly=weeks.errors(tried),
     )
 
 

@@ -43,20 +43,31 @@ class Customers:
         connection = marts.connect(
             self.ws.home, memory=settings.duckdb_memory, threads=settings.threads
         )
-        connection.execute(SQL["no_stores"])
+        for missing in ("no_stores", "no_products", "no_recommendations"):
+            connection.execute(SQL[missing])
         return connection
 
     def read(self, ids: Sequence[str]) -> dict[str, Customer]:
         """Those of `ids` whom the marts know."""
         rows = self.query(SQL["customers"], ids)
-        points = self._points(ids)
-        return {row["customer_id"]: _customer(row, points) for row in rows}
+        points, products = self._points(ids), self._products(ids)
+        return {
+            row["customer_id"]: _customer({**row, **products.get(row["customer_id"], {})}, points)
+            for row in rows
+        }
 
     def query(self, sql: str, ids: Sequence[str], **values: str) -> list[dict[str, Any]]:
         """Rows of the marts for the customers `$ids`."""
         found = self.connection.execute(sql, {"ids": list(ids), **values}).to_arrow_table()
         rows: list[dict[str, Any]] = found.to_pylist()
         return rows
+
+    def _products(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The names of what each is recommended."""
+        if not ids:
+            return {}
+        rows = self.query(SQL["recommended"], ids, least=min(ids), most=max(ids))
+        return {row.pop("customer_id"): row for row in rows}
 
     def _points(self, ids: Sequence[str]) -> dict[str, int]:
         with self.ws.store.read() as connection:

@@ -3,6 +3,20 @@
 create view if not exists stores as
 select null::varchar as store_id, null::varchar as name where false
 
+-- name: no_products
+create view if not exists products as
+select null::varchar as product_id, null::varchar as name where false
+
+-- name: no_recommendations
+-- Before the first night nobody is recommended anything.
+create view if not exists recommendations as
+select
+    null::varchar as customer_id,
+    null::bigint as rank,
+    null::varchar as product_id,
+    null::varchar as kind
+where false
+
 -- name: customers
 select
     c.customer_id,
@@ -23,6 +37,18 @@ select
 from customers as c
 left join stores as s on s.store_id = c.favourite_store_id
 where c.customer_id in (select unnest($ids))
+
+-- name: recommended
+-- The file is in the order of its customers, so the bounds spare reading most of it.
+select
+    r.customer_id,
+    (list(p.name order by r.rank) filter (r.kind = 'replenish'))[:3] as usual_products,
+    (list(p.name order by r.rank) filter (r.kind <> 'replenish'))[:3] as suggested_products
+from recommendations as r
+inner join products as p on p.product_id = r.product_id
+where r.customer_id between $least and $most
+    and r.customer_id in (select unnest($ids)) and p.name is not null
+group by r.customer_id
 
 -- name: balances
 select owner_id as customer_id, sum(balance) as points

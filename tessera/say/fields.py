@@ -20,6 +20,8 @@ CUSTOMER = {
     "favourite_category": "Coffee & Tea",
     "favourite_store": "Harbour Street",
     "last_purchase_on": date(2026, 1, 14),
+    "usual_products": ("Ground coffee 500 g", "Oat drink 1 l"),
+    "suggested_products": ("Dark chocolate 100 g", "Ginger biscuits 200 g"),
 }
 # Always there: the message's own surroundings.
 GROUPS = {
@@ -68,6 +70,8 @@ def _some(group: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _clean(value: Any) -> Any:
     """Text without control characters and stray spaces; None when nothing is left."""
+    if isinstance(value, (list, tuple)):
+        return [kept for kept in map(_clean, value) if kept] or None
     if not isinstance(value, str):
         return value
     kept = "".join(c if c.isprintable() or c in JOINERS else " " for c in value)

@@ -170,6 +170,22 @@ with members as (
         85 as cost
     from offer
     inner join members using (shopper)
+), tried as (
+    select
+        shopper,
+        'V',
+        member_no,
+        null,
+        'contact',
+        'email',
+        at_time('tried', shopper, getvariable('trial_day'), 9, 1),
+        'coupon trial',
+        null,
+        null,
+        case when is_offered then 'offered' else 'withheld' end,
+        0
+    from trial
+    inner join person using (shopper)
 ), called as (
     select
         lead,
@@ -230,6 +246,7 @@ with members as (
     from heard
 ), everything as (
     select * from posted
+    union all select * from tried
     union all select * from called
     union all select * from complained
     union all select * from judged

@@ -18,6 +18,8 @@ select
     least(1 + floor(more_lines + chance('basket end', call)), 30)::integer as basket,
     case
         when is_offer then 'POST10'
+        when is_trial_day(c.day) and shopper in (select shopper from trial where is_offered)
+            then 'TRIAL5'
         when chance('coupon', call) < 0.25 * discount_affinity then 'SAVE5'
     end as coupon,
     case
@@ -102,7 +104,7 @@ with lines as (
         case
             when chance('promotion', promotion) < 0.08 then 10 + 5 * pick('promotion rate', promotion, 5)
             else 0
-        end + case coupon when 'POST10' then 10 when 'SAVE5' then 5 else 0 end as percent_off
+        end + case coupon when 'POST10' then 10 when 'TRIAL5' then 5 when 'SAVE5' then 5 else 0 end as percent_off
     from weighed
 )
 select *, (gross * percent_off // 100)::integer as saved from priced;

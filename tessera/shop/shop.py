@@ -25,6 +25,8 @@ Progress = Callable[[int, int], None]  # files done, files in all
 MOST_CUSTOMERS, MOST_DAYS, MOST_DEFECTS = 10_000_000, 3_650, 0.5
 MOST_DUPLICATES = 0.5
 EARLIEST, LATEST = date(2000, 1, 1), date(2100, 1, 1)
+TRIAL_ENDS = 30  # days before the last, on which a trial's coupons go out
+LEAST_TRIAL_DAYS = 120
 WALK_INS = 0.12  # people without a card, per customer
 SPILL = ".spill"
 EXPORTED = {
@@ -95,12 +97,14 @@ def make_shop(
     defect_share: float = 0.0,
     duplicates: float = 0.0,
     start: date | None = None,
+    trial: bool = False,
     file_format: Format = "csv",
     memory: str = "4GB",
     threads: int = 2,
     progress: Progress = lambda _done, _all: None,
 ) -> Made:
-    """Write a shop's landing files below `directory`, and the truth about it in `truth/`.
+    """Write a shop's landing files below `directory`, and the truth about it in `truth/`; with `trial`,
+    of a shop that gave half of its members a coupon by lot, a month before the end.
 
     The same arguments but the last three give the same bytes. The folder appears whole or not at
     all. BadInput when it is there already and not empty, or a number makes no sense.
@@ -110,9 +114,12 @@ def make_shop(
     _check_folder(directory)
     first_day = start or default_start(days)
     _check_start(first_day)
+    if trial and days < LEAST_TRIAL_DAYS:
+        raise BadInput(f"--trial: give --days {LEAST_TRIAL_DAYS} or more, not {days}.")
     with _appearing(directory) as making, _opened(making, memory, threads) as db:
         shop = _Shop(db, making, file_format, defect_share)
         db.execute("set variable duplicates = $value", {"value": duplicates})
+        db.execute(f"set variable trial_day = {days - TRIAL_ENDS if trial else -1}")
         _make_world(db, customers=customers, days=days, seed=seed, start=first_day)
         _write_all(shop, periods(first_day, days), progress)
         _write_truth(shop, with_duplicates=duplicates > 0)
@@ -232,6 +239,8 @@ def _write_truth(shop: _Shop, *, with_duplicates: bool) -> None:
     (shop.directory / "truth").mkdir()
     truths = dict(queries("tessera.shop", "truth.sql"))
     duplicates = truths.pop("duplicates")
+    if not shop.db.execute("from trial limit 1").fetchall():
+        truths.pop("trial")
     for name, query in truths.items():
         shop.copy(query, f"truth/{name}.{shop.format}", TRUE[shop.format])
     if with_duplicates:

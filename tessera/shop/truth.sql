@@ -28,6 +28,18 @@ from offer
 inner join person using (shopper)
 order by customer_id, offered_on;
 
+-- name: trial
+select
+    member_no as customer_id,
+    is_offered,
+    anyway,
+    case when vexed > 0 then -vexed * anyway else moved * (1 - anyway) end as uplift,
+    anyway_next,
+    uplift_next
+from trial
+inner join person using (shopper)
+order by customer_id;
+
 -- name: won_prospects
 select l.lead_no as prospect_id, p.member_no as customer_id
 from lead as l

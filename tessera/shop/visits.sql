@@ -25,6 +25,63 @@ from shopper, unnest(range((getvariable('days') + 29) // 30)) t (round)
 where is_member and chance('offered', shopper * 1000 + round) < 0.1
     and first_day <= round * 30 and last_day > round * 30;
 
+-- name: is_trial_day
+-- Whether `day` lies in the fortnight in which the coupon on trial was good.
+create macro is_trial_day(day) as
+    getvariable('trial_day') >= 0
+    and day > getvariable('trial_day') and day <= getvariable('trial_day') + 14;
+
+-- name: likely
+-- The chance of a regular visit in the fortnight after `day`: each tick of the clock falls evenly into its
+-- own stretch of days, and is kept with the chance `comes`.
+create macro likely(interval_days, phase, wobble, comes, day) as 1 - exp(list_sum(list_transform(
+    range(
+        floor((day + 1) / interval_days - phase - wobble / 2)::bigint,
+        ceil((day + 15) / interval_days - phase + wobble / 2)::bigint + 1
+    ),
+    lambda n: ln(1 - comes * greatest(
+        least(interval_days * (n + phase + wobble / 2), day + 15)
+        - greatest(interval_days * (n + phase - wobble / 2), day + 1),
+        0
+    ) / (interval_days * wobble))
+)));
+
+-- name: comes
+-- The chance that a tick becomes a visit that shows the card, by the season's share of it.
+create macro comes(day, forgets_card) as [
+    1.05, 1.0, 1.05, 1.15, 1.1, 1.05, 1.0, 0.85, 1.1, 1.15, 1.2, 1.5
+][month(day_date(day + 7))] / 1.5 * (1 - forgets_card);
+
+-- name: trial
+-- Half of the members of two months or longer got the coupon on trial, by lot. Who buys cheaply is moved
+-- by it, who buys dear takes it for a nuisance: `moved` is the chance of one visit more, `vexed` the
+-- chance of staying away for the fortnight; `anyway` is the chance of a regular visit in it, and
+-- `anyway_next` in the fortnight after the shop's last day. Who has left does nothing.
+create view trial as
+with here as (
+    select
+        *,
+        getvariable('trial_day') as trial_day,
+        chance('trial arm', shopper) < 0.5 as is_offered,
+        (last_day >= trial_day + 14)::integer as was_here,
+        (leave_day >= getvariable('days'))::integer as is_here
+    from shopper
+    where is_member and getvariable('trial_day') >= 0 and first_day <= getvariable('trial_day') - 60
+)
+select
+    shopper,
+    is_offered,
+    least(greatest(8 * (0.48 - price_level) + 0.03 * bell('trial', shopper), 0), 0.75) as pull,
+    least(greatest(3 * (price_level - 0.6), 0), 0.4) as push,
+    was_here * pull as moved,
+    was_here * push as vexed,
+    was_here * likely(interval_days, phase, wobble, comes(trial_day, forgets_card), trial_day) as anyway,
+    is_here * likely(
+        interval_days, phase, wobble, comes(getvariable('days'), forgets_card), getvariable('days') - 1
+    ) as anyway_next,
+    is_here * (pull * (1 - anyway_next) - push * anyway_next) as uplift_next
+from here;
+
 -- name: calls
 -- Visits that happen in [from_day, to_day). The n-th visit of a shopper comes around the n-th tick of
 -- their own clock, off by their wobble; habit then moves it to their weekday. Visits of kind 1 are the
@@ -87,10 +144,28 @@ with ticks as (
 select call, shopper, day, store, false as is_offer
 from regular
 where day >= from_day and day < to_day and day >= first_day and day < last_day
+    and not (
+        is_trial_day(day) and shopper in (
+            select shopper from trial where is_offered and chance('vexed', shopper) < vexed
+        )
+    )
     and chance('season', call) * 1.5 < ([
         1.05, 1.0, 1.05, 1.15, 1.1, 1.05, 1.0, 0.85, 1.1, 1.15, 1.2, 1.5
     ])[month(day_date(day))]
 union all
 select call, shopper, day, store, true
 from moved
-where day >= from_day and day < to_day and day < last_day;
+where day >= from_day and day < to_day and day < last_day
+union all
+select 4001::bigint * getvariable('shoppers') + shopper, shopper, day, favourite_store, false
+from (
+    select
+        *,
+        next_open_day(
+            getvariable('trial_day') + 1 + pick('trial answer', shopper, 13)::integer, favourite_store
+        ) as day
+    from trial
+    inner join shopper using (shopper)
+    where is_offered and chance('trial taken', shopper) < moved
+)
+where day >= from_day and day < to_day;

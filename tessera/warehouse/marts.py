@@ -18,6 +18,8 @@ from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.quoting import literal
 
+LEARNED = ("recommendations", "weeks")  # what the night learns, once it did, beside the marts
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -65,8 +67,23 @@ def connect(
             f"create view {mart} as select * from read_parquet({path}, "
             f"hive_partitioning = {bool(partitions)}{partitions})"
         )
+    for name in LEARNED:
+        learned = home.know / f"{name}.parquet"
+        if learned.exists():
+            rows = f"read_parquet({literal(str(learned))})"
+            connection.execute(f"create view {name} as select * from {rows}")
     if "receipt_lines" in snapshot.marts:
         connection.execute(
             resources.files("tessera.warehouse").joinpath("transactions.sql").read_text("utf-8")
         )
     return connection
+
+
+def rewrite(home: Home, connection: duckdb.DuckDBPyConnection, mart: str, query: str) -> None:
+    """Put the rows of `query` in the place of a published mart's, whole or not at all. The columns
+    must be the contract's; a snapshot that shares the file keeps its own."""
+    folder = (home.marts / current(home).marts[mart]).parent
+    path = folder / "rows.parquet"
+    beside = folder / f".rows.{os.getpid()}"
+    connection.execute(f"copy ({query}) to {literal(str(beside))} (format parquet)")
+    beside.replace(path)

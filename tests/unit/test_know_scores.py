@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from tessera.errors import BadInput
 from tessera.know.scores import score
 from tessera.testing import line, publish, workspace
+from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 FIRST = date(2025, 10, 1)
@@ -36,7 +37,8 @@ def bought(number: int = 120, days: int = 180) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     ws = workspace(tmp_path_factory.mktemp("scores") / "home")
-    publish(ws, transactions=bought())
+    people = [{"customer_id": f"c{who}", "given_name": "Ana"} for who in range(120)]
+    publish(ws, transactions=bought(), customers=[*people, {"customer_id": "nobody"}])
     score(ws)
     return ws
 
@@ -68,14 +70,82 @@ def test_nothing_just_bought_is_recommended(scored: Workspace) -> None:
 
 
 def test_again_writes_the_same_bytes(scored: Workspace) -> None:
-    paths = sorted(scored.home.know.iterdir())
+    folders = (scored.home.know, scored.home.marts)
+    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
     before = [path.read_bytes() for path in paths]
     score(scored)
     assert [path.read_bytes() for path in paths] == before
 
 
+def test_what_is_learned_stands_in_the_customers_mart(scored: Workspace) -> None:
+    with marts.connect(scored.home) as connection:
+        (bought,) = (
+            connection.execute(
+                "select * exclude (customer_id) from customers where customer_id = 'c0'"
+            )
+            .to_arrow_table()
+            .to_pylist()
+        )
+        (unknown,) = connection.execute(
+            "select predicted_purchases, predicted_revenue, churn_risk, favourite_product_id, price_level "
+            "from customers where customer_id = 'nobody'"
+        ).fetchall()
+        (alive,) = connection.execute(
+            f"select alive from '{scored.home.know / 'scores.parquet'}' where customer_id = 'c0'"
+        ).fetchall()
+    assert bought["given_name"] == "Ana"  # what the build wrote is left alone
+    own = [row for row in bought_by("c0") if row["sold_at"] < "2026-03-31"]
+    days = Counter(date.fromisoformat(row["sold_at"]).isoweekday() for row in own)
+    assert bought["favourite_weekday"] == min(days, key=lambda day: (-days[day], day))
+    products = Counter(row["product_id"] for row in own)
+    assert bought["favourite_product_id"] == min(products, key=lambda name: (-products[name], name))
+    assert bought["favourite_hour"] == 0
+    assert float(bought["chance_alive"]) == pytest.approx(alive[0], abs=1e-4)
+    risk = "low" if alive[0] >= 2 / 3 else "medium" if alive[0] >= 1 / 3 else "high"
+    assert bought["churn_risk"] == risk
+    assert bought["predicted_revenue"] > 0
+    assert unknown == (None,) * 5
+
+
+def bought_by(who: str) -> list[dict[str, Any]]:
+    return [row for row in bought() if row["customer_id"] == who]
+
+
+def test_weeks_are_foretold_and_tried_on_the_past(scored: Workspace) -> None:
+    with marts.connect(scored.home) as connection:
+        rows = connection.sql("from weeks").to_arrow_table().to_pylist()
+        (expected,) = connection.sql("select sum(predicted_purchases) from customers").fetchall()
+    forecast = [row for row in rows if row["kind"] == "forecast"]
+    assert [row["begins_on"] for row in forecast[:2]] == [date(2026, 3, 31), date(2026, 4, 7)]
+    assert sum(row["expected_purchases"] for row in forecast) == pytest.approx(
+        float(expected[0]), rel=0.02
+    )
+    tried = [row for row in rows if row["kind"] == "back_test"]
+    actual = [date(2026, 2, 3) <= date.fromisoformat(row["sold_at"]) for row in bought()]
+    assert sum(row["actual_purchases"] for row in tried) <= sum(actual)
+    assert sum(row["actual_purchases"] for row in tried) > 0.8 * sum(
+        actual
+    )  # newcomers are left out
+    assert all(row["low"] <= row["expected_purchases"] <= row["high"] for row in rows)
+
+
+def test_each_model_has_a_card_that_says_how_good_it_is_and_where_it_ends(
+    scored: Workspace,
+) -> None:
+    texts = {path.stem: path.read_text() for path in (scored.home.know / "cards").glob("*.md")}
+    assert set(texts) == {"value", "recommendations"}  # nothing was tried, so no card for offers
+    for text in texts.values():
+        assert "2026-03-31" in text
+        assert "**How good.**" in text
+        assert "**Limits.**" in text
+    assert "were off by" in texts["value"]
+
+
 def test_too_few_purchases_are_one_sentence(tmp_path: Path) -> None:
     ws = workspace(tmp_path / "home")
-    publish(ws, transactions=[line("t", "c", 900)])
+    publish(ws, transactions=[line("t", "c", 900)], customers=[{"customer_id": "c"}])
     with pytest.raises(BadInput, match="too few to learn from"):
         score(ws)
+    with marts.connect(ws.home) as connection:
+        habits = connection.sql("select favourite_product_id from customers").fetchall()
+    assert habits == [("p",)]  # they need no model

@@ -26,11 +26,25 @@ people as (
 ),
 
 complaints as (
-    select distinct customer_id from {{ ref("int_interactions") }}
-    where
-        kind = 'complaint'
-        and coalesce(status, 'open') not in ('closed', 'resolved')
-        and occurred_at < {{ as_of() }}
+    select
+        customer_id,
+        count(*) as complaints,
+        max(case when coalesce(status, 'open') not in ('closed', 'resolved') then 1 end) = 1
+            as is_open,
+        {{ local_date("max(occurred_at)") }} as last_complaint_on
+    from {{ ref("int_interactions") }}
+    where kind = 'complaint' and occurred_at < {{ as_of() }}
+    group by customer_id
+),
+
+wishes as (
+    select
+        customer_id,
+        max(case when channel = 'email' then granted end) as is_email_granted,
+        max(case when channel = 'sms' then granted end) as is_sms_granted
+    from {{ ref("consents") }}
+    where purpose = 'marketing'
+    group by customer_id
 )
 
 select
@@ -76,6 +90,10 @@ select
         when tiers.customer_id is not null then tiers.next_tier
         when prospects.customer_id is null then {{ next_tier("'basic'") }}
     end as next_tier,
+    -- What `know` learns of people is filled in after the build (docs/know.md), here and below.
+    cast(null as varchar) as favourite_product_id,
+    cast(null as varchar) as churn_risk,
+    cast(null as varchar) as offer_reason,
 
     ---------- numbers
     coalesce(purchases.receipts, 0) as receipts,
@@ -97,10 +115,28 @@ select
         when prospects.customer_id is null then {{ least_of_next_tier("'basic'") }}
     end as points_to_next_tier,
     answers.score as satisfaction_score,
+    cast(
+        {{ days_between("purchases.last_purchase_on", business_date()) }}
+        / nullif(rhythms.median_days_between_purchases, 0) as decimal(9, 2)
+    ) as overdue_factor,
+    coalesce(complaints.complaints, 0) as complaints,
+    coalesce(attention.messages_received, 0) as messages_received,
+    coalesce(attention.messages_opened, 0) as messages_opened,
+    coalesce(attention.messages_clicked, 0) as messages_clicked,
+    coalesce(attention.messages_unread, 0) as messages_unread,
+    cast(null as bigint) as favourite_weekday,
+    cast(null as bigint) as favourite_hour,
+    cast(null as decimal(9, 4)) as price_level,
+    cast(null as decimal(9, 4)) as chance_alive,
+    cast(null as decimal(9, 2)) as predicted_purchases,
+    cast(null as bigint) as predicted_revenue,
 
     ---------- booleans
     registered.customer_id is not null as is_registered,
-    complaints.customer_id is not null as has_complaint_open,
+    coalesce(complaints.is_open, false) as has_complaint_open,
+    coalesce(wishes.is_email_granted, false) as has_email_consent,
+    coalesce(wishes.is_sms_granted, false) as has_sms_consent,
+    cast(null as boolean) as is_offer_advised,
 
     ---------- dates
     registered.birth_date,
@@ -111,6 +147,8 @@ select
         as expected_next_purchase_on,
     expiring.expire_on as points_expire_on,
     preferences.paused_until,
+    complaints.last_complaint_on,
+    attention.last_read_on,
 
     ---------- timestamps
     registered.joined_at,
@@ -137,5 +175,8 @@ left join {{ ref("int_customer_preferences") }} as preferences
 left join {{ ref("int_expiring_points") }} as expiring
     on people.customer_id = expiring.customer_id
 left join {{ ref("int_customer_tiers") }} as tiers on people.customer_id = tiers.customer_id
+left join {{ ref("int_customer_attention") }} as attention
+    on people.customer_id = attention.customer_id
 left join prospects on people.customer_id = prospects.customer_id
 left join complaints on people.customer_id = complaints.customer_id
+left join wishes on people.customer_id = wishes.customer_id

@@ -1,0 +1,133 @@
+"""Purchases and revenue week by week, of those who have bought already: foretold, and tried on the past."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tessera.know.fitting import Floats, Z
+from tessera.know.forecast import Forecast, Question, forecast
+from tessera.know.purchases import Purchases
+
+WEEK = 7
+TRIED_WEEKS = 8
+TRIED_ON = 20_000  # customers
+LEAST_DAYS = 91  # of history before the weeks that are tried
+
+
+@dataclass(frozen=True)
+class Week:
+    """One week; money in the unit of the purchases' amounts. What is not over has nothing actual."""
+
+    begins_on: date
+    expected_purchases: float
+    low: float  # 95 %
+    high: float
+    expected_revenue: float
+    actual_purchases: int | None = None
+    actual_revenue: float | None = None
+
+
+def ahead(found: Forecast, end: date, days: int, revenue: float) -> list[Week]:
+    """The whole weeks of the `days` after `end`; `revenue` is expected of all the days together."""
+    number = days // WEEK
+    if not number:
+        return []
+    upto = np.array([found.total(WEEK * week) for week in range(1, number + 1)])
+    total = max(found.total(days), 1e-9)
+    share = np.diff(upto, prepend=0) / total
+    expected = share * float(found.expected.sum())
+    width = Z * np.sqrt(expected + (2 * found.level_error * expected) ** 2)
+    return [_week(end, week, expected, width, share * revenue) for week in range(number)]
+
+
+def _week(end: date, week: int, expected: Floats, width: Floats, revenue: Floats) -> Week:
+    return Week(
+        end + timedelta(days=1 + WEEK * week),
+        round(float(expected[week]), 1),
+        round(float(max(expected[week] - width[week], 0)), 1),
+        round(float(expected[week] + width[week]), 1),
+        round(float(revenue[week]), 2),
+    )
+
+
+def compared(weeks: list[Week], purchases: Purchases, end: date) -> list[Week]:
+    """The same weeks with what happened."""
+    actual = purchases.by_week(end, end + timedelta(days=WEEK * len(weeks)))
+    nothing = (0, 0.0)
+    return [
+        Week(**{**asdict(week), **_happened(*actual.get(number, nothing))})
+        for number, week in enumerate(weeks)
+    ]
+
+
+def _happened(purchases: int, revenue: float) -> dict[str, Any]:
+    return {"actual_purchases": purchases, "actual_revenue": round(revenue, 2)}
+
+
+def tried(purchases: Purchases, end: date, unit_days: float, worth: float) -> list[Week]:
+    """The last eight weeks as they would have been foretold before them, from a part of the customers;
+    none when there is too little before. `worth` is a purchase's usual amount."""
+    origin = end - timedelta(days=WEEK * TRIED_WEEKS)
+    if (origin - purchases.first).days < LEAST_DAYS:
+        return []
+    part, scale = purchases.thinned(TRIED_ON)
+    days = WEEK * TRIED_WEEKS
+    known = part.upto(origin, end)
+    found = forecast(Question(part.upto, part.first, origin, days, unit_days), known)
+    weeks = ahead(found, origin, days, float(found.expected.sum()) * worth)
+    return [_scaled(week, scale) for week in compared(weeks, part, origin)]
+
+
+def _scaled(week: Week, scale: float) -> Week:
+    numbers = {k: v for k, v in asdict(week).items() if k != "begins_on" and v is not None}
+    return Week(
+        week.begins_on, **{name: round(value * scale, 2) for name, value in numbers.items()}
+    )
+
+
+def errors(weeks: list[Week]) -> dict[str, float]:
+    """How far weeks were off, as shares of what happened, and how often the interval held it."""
+    known = [week for week in weeks if week.actual_purchases is not None]
+    bought = sum(week.actual_purchases or 0 for week in known)
+    money = sum(week.actual_revenue or 0 for week in known)
+    if not bought or not money:
+        return {}
+    off = sum(abs(week.expected_purchases - (week.actual_purchases or 0)) for week in known)
+    off_money = sum(abs(week.expected_revenue - (week.actual_revenue or 0)) for week in known)
+    held = [week.low <= (week.actual_purchases or 0) <= week.high for week in known]
+    return {
+        "purchases_off": round(off / bought, 4),
+        "revenue_off": round(off_money / money, 4),
+        "within_interval": round(sum(held) / len(held), 4),
+    }
+
+
+def table(backwards: list[Week], forwards: list[Week]) -> pa.Table:
+    """One row per week, the tried ones first."""
+    kinds = [("back_test", week) for week in backwards] + [("forecast", week) for week in forwards]
+    return pa.table(
+        {
+            "kind": [kind for kind, _ in kinds],
+            "begins_on": pa.array([week.begins_on for _, week in kinds], pa.date32()),
+            **{name: _column(kinds, name) for name in NUMBERS},
+        }
+    )
+
+
+NUMBERS = (
+    "expected_purchases",
+    "low",
+    "high",
+    "expected_revenue",
+    "actual_purchases",
+    "actual_revenue",
+)
+
+
+def _column(kinds: list[tuple[str, Week]], name: str) -> pa.Array:
+    return pa.array([getattr(week, name) for _, week in kinds], pa.float64())

@@ -1,0 +1,138 @@
+"""Who needs an offer: learned from a made-up shop's trial, judged by the truth about it."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from tessera import documents
+from tessera.know import choices, sales
+from tessera.know.scores import score
+from tessera.shop import make_shop
+from tessera.testing import publish, workspace
+from tessera.warehouse import marts
+from tessera.workspace import Workspace
+
+MARTS = {
+    "transactions": """
+        select receipt_no::varchar as transaction_id, line_no::varchar as line_id,
+            card_no::varchar as card_id, store_no as store_id,
+            timezone('UTC', timezone(tz, till_time)) as sold_at, tz as timezone,
+            article_no::varchar as product_id, qty::decimal(18, 3) as quantity,
+            (paid * 100)::bigint as amount, (saved * 100)::bigint as discount,
+            coupon as coupon_code, 'sale' as kind, ccy as currency, member_no as customer_id
+        from '{shop}/receipts_*.parquet' inner join '{shop}/cards.parquet' using (card_no)
+        where type = 'S'""",
+    "products": """
+        select article_no::varchar as product_id, department as category, ccy as currency,
+            (shelf_price * 100)::bigint as price, (margin * 100)::bigint as unit_margin
+        from '{shop}/products.parquet'""",
+    "trials": """
+        select member_no as customer_id, subject as trial, at_time::date as offered_on,
+            state = 'offered' as is_offered
+        from '{shop}/interactions.parquet' where state in ('offered', 'withheld')""",
+    "customers": "select member_no as customer_id, 1::bigint as receipts from '{shop}/customers.parquet'",
+}
+
+
+def opened(folder: Path, customers: int, seed: int = 1) -> Workspace:
+    """A home with the marts of a shop that tried a coupon a month before the end of June."""
+    shop = folder / "shop"
+    given = {"customers": customers, "seed": seed, "trial": True}
+    make_shop(shop, days=181, start=date(2025, 1, 1), file_format="parquet", **given)  # type: ignore[arg-type]
+    ws = workspace(folder / "home", "2025-07-01", timezone="Europe/Athens")
+    publish(ws)
+    with duckdb.connect() as db:
+        db.execute("set TimeZone = 'UTC'")
+        for mart, query in MARTS.items():
+            path = ws.home.marts / "by-hand" / mart / "rows.parquet"
+            columns = (
+                f"select * from read_parquet('{path}') union all by name {query.format(shop=shop)}"
+            )
+            db.execute(f"create table {mart} as {columns}")
+            db.execute(f"copy {mart} to '{path}' (format parquet)")
+    return ws
+
+
+def worth(ws: Workspace, folder: Path, **careful: Any) -> dict[str, float]:
+    """The margin that is truly expected of the policy, of the oracle, and of offers for all: what each
+    person's offer adds, at the terms of the shipped file."""
+    with marts.connect(ws.home) as connection:
+        sales.load(connection, ws)
+        its = documents.load(ws.project / choices.FILE, choices.Offering, project=ws.project)
+        its = its.model_copy(update=careful)
+        trial = choices._trial(connection, its, ws.business_date)
+        assert trial is not None
+        people = choices._people(connection, ws.business_date)
+        since = choices._since_offer(connection, ws.business_date, people)
+        found = choices.Learned.from_trial(trial).choose(people, since, its)
+        truth = connection.execute(
+            f"from '{folder / 'shop' / 'truth' / 'trial.parquet'}'"
+        ).fetchnumpy()
+    here = {name: place for place, name in enumerate(people.ids)}
+    known = [place for place, name in enumerate(truth["customer_id"]) if name in here]
+    rows = np.array([here[name] for name in truth["customer_id"][known]])
+    anyway, uplift = truth["anyway_next"][known], truth["uplift_next"][known]
+    terms = its.terms(people.basket[rows])
+    gain = uplift * terms.margin - (anyway + uplift) * terms.cost - terms.contact
+    return {
+        "policy": gain[found.offered[rows]].sum(),
+        "oracle": gain[gain > 0].sum(),
+        "everybody": gain.sum(),
+        "nobody": 0.0,
+    }
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
+    folder = tmp_path_factory.mktemp("choices")
+    return opened(folder, 3000), folder
+
+
+def test_the_policy_earns_more_than_offers_for_all_and_for_none(
+    small: tuple[Workspace, Path],
+) -> None:
+    found = worth(*small)  # a share that explores and the guard of the habit cost something
+    assert found["policy"] > max(found["everybody"], found["nobody"])
+    assert found["policy"] > 0.6 * found["oracle"]
+
+
+def test_the_choice_and_its_reason_stand_in_the_customers_mart(
+    small: tuple[Workspace, Path],
+) -> None:
+    ws, _ = small
+    score(ws)
+    with marts.connect(ws.home) as connection:
+        rows = connection.sql(
+            "select offer_reason, is_offer_advised, count(*) from customers where offer_reason is not null group by all"
+        ).fetchall()
+    reasons = {reason for reason, _, _ in rows}
+    assert {"sure_buyer", "annoyed", "not_worth_it", "offer", "explored"} <= reasons
+    advised = {(reason, offered) for reason, offered, _ in rows if reason != "explored"}
+    assert advised == {(reason, reason == "offer") for reason in reasons - {"explored"}}
+
+
+def test_who_had_the_offer_lately_is_left_alone(small: tuple[Workspace, Path]) -> None:
+    ws, folder = small
+    assert worth(ws, folder, rest="60d")["policy"] < worth(ws, folder)["policy"]
+
+
+def test_nothing_tried_teaches_nothing(tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "home")
+    publish(ws)
+    with marts.connect(ws.home) as connection:
+        sales.load(connection, ws)
+        assert choices.advise(ws, connection) is None
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_policy_is_within_a_tenth_of_the_oracle(tmp_path: Path, seed: int) -> None:
+    found = worth(opened(tmp_path, 20_000, seed), tmp_path, exploration=0.0)
+    assert found["policy"] >= 0.9 * found["oracle"]
+    assert found["policy"] > max(found["everybody"], found["nobody"])
