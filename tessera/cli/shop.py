@@ -79,19 +79,10 @@ def make_shop_command(
     limits = settings.load()
     with _progress() as progress:
         made = make_shop(
-            directory,
-            customers=customers,
-            days=days,
-            seed=seed,
-            defect_share=defects,
-            duplicates=duplicates,
-            start=_date(start),
-            trial=trial,
-            file_format=file_format.value,
-            memory=limits.duckdb_memory,
-            threads=limits.threads,
-            progress=progress,
-        )
+            directory, customers=customers, days=days, seed=seed, defect_share=defects,
+            duplicates=duplicates, start=_date(start), trial=trial, file_format=file_format.value,
+            memory=limits.duckdb_memory, threads=limits.threads, progress=progress,
+        )  # fmt: skip
     print_json(made) if json else _print(made)
 
 
