@@ -85,8 +85,8 @@ def _move_lots(books: Books, pair: dict[str, str], only: str | None = None) -> i
     )
     for row in found:
         bounds = {"first": row["transfer_id"], "last": row["transfer_id"]}
-        store.run(POINTS["move"], account_id=row["debit_id"], points=-row["amount"])
-        store.run(POINTS["move"], account_id=row["credit_id"], points=row["amount"])
+        sides = {"debit_id": row["debit_id"], "credit_id": row["credit_id"]}
+        store.run(POINTS["move"], **sides, points=row["amount"])
         store.run(SQL["take_lots"], **bounds)
         store.run(SQL["give_lots"], **bounds)
         store.run(lots.SQL["apply"], **bounds)
