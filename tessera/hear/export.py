@@ -62,13 +62,31 @@ def export(ws: Workspace) -> ExportReport:
     rows = dict.fromkeys((*BY_INSTANT, *BY_DATE), 0)
     files = 0
     _forget_unconfirmed(ws)
+    through = _reopen_late_days(ws)
     for feed in rows:
         for day in days(ws, feed):
             path = ws.home.engine / feed / f"{day.isoformat()}.parquet"
             if not path.exists():
                 rows[feed] += _write(ws, feed, day, path)
                 files += 1
+    with ws.store.write() as connection:
+        connection.run(SQL["export_through"], through=through)
     return ExportReport(files, **rows)
+
+
+def _reopen_late_days(ws: Workspace) -> int:
+    """Days of the ledger that were posted to after they were exported are exported anew, and so are
+    the balances since; the number of the last transfer looked at."""
+    with ws.store.read() as connection:
+        last = int(connection.scalar(SQL["last_transfer"]))
+        through = connection.scalar(SQL["exported_through"])
+        values = {"through": last if through is None else through, "today": f"{ws.business_date}"}
+        late = [row["business_date"] for row in connection.all(SQL["late_days"], **values)]
+    for path in ws.home.engine.glob("*/*.parquet") if late else ():
+        is_since = path.parent.name == "point_balances" and path.stem >= late[0]
+        if is_since or (path.parent.name in BY_DATE and path.stem in late):
+            path.unlink()
+    return last
 
 
 def _forget_unconfirmed(ws: Workspace) -> None:

@@ -166,6 +166,22 @@ inner join account as credit on transfer.credit_id = credit.account_id
 where transfer.business_date >= :start and transfer.business_date < :until
 order by transfer.programme, transfer.idem_key
 
+-- name: last_transfer
+select coalesce(max(transfer_id), 0) from transfer
+
+-- name: exported_through
+select through_id from ledger_export where what = 'transfer'
+
+-- name: late_days
+-- Closed days that were posted to since: a night that is run again posts to its own date.
+select distinct business_date from transfer
+where transfer_id > :through and business_date < :today
+order by business_date
+
+-- name: export_through
+insert into ledger_export (what, through_id) values ('transfer', :through)
+on conflict (what) do update set through_id = excluded.through_id
+
 -- name: next_lots
 -- One look into an index for each, which the database stops after.
 select min(day) from (

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tessera.reward import keys, once
+from tessera.reward import cards, keys, once
 from tessera.reward.refusal import Refusal
 from tessera.reward.till import Spend, Till
 from tessera.testing import publish
@@ -65,6 +65,32 @@ def test_a_card_tells_a_first_name_a_level_and_points_and_no_more(
     }  # fmt: skip
     assert codes.is_good(codes.tidy(answer["referral_code"]))
     assert kind(till.post("/cards/lookup", {"card": "K99"})) == "unknown-card"
+
+
+@BOTH_STORES
+def test_a_household_spends_together_and_a_refusal_moves_nothing(
+    tmp_path: Path, store_url: str
+) -> None:
+    ws = shop(tmp_path, store_url)
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text() + "pool: household\n")
+    publish(ws, customers=[member(n, household_id="h" if n < 2 else None) for n in range(3)])
+    cards.refresh(ws)
+    for customer_id, points in (("c0", 100), ("c1", 250), ("c2", 900)):
+        give(ws, customer_id, points)
+    with served(ws) as client:
+        till = Counter(ws, client)
+        told = till.post("/cards/lookup", {"card": "K0"}).json()["points"]
+        quote = till.post("/quotes", {"basket": basket(1000), "card": "K0"}).json()
+        refused = till.reserve(card="K0", points=351, basket=basket(1000))
+        assert (balance(ws, "c0")["available"], balance(ws, "c1")["available"]) == (100, 250)
+        held = till.reserve(card="K0", points=300, basket=basket(1000)).json()
+        assert (balance(ws, "c0")["held"], balance(ws, "c1")["available"]) == (300, 50)
+        till.settle(held["redemption"], "void")
+    assert (told["available"], told["household"], quote["points_usable"]) == (100, 250, 350)
+    assert kind(refused) == "not-enough-points"
+    assert (balance(ws, "c0")["available"], balance(ws, "c1")["available"]) == (300, 50)
+    ws.store.close()
 
 
 @SQLITE

@@ -440,6 +440,31 @@ def test_every_closed_day_is_exported_once_in_the_feeds_own_columns(
     assert export(on(ws, "2026-04-01")).files == 0
 
 
+@BOTH_STORES
+def test_a_day_that_was_posted_to_again_is_exported_again_with_the_balances_since(
+    ws: Workspace,
+) -> None:
+    account(ws, "issuance", "issuance", "system")
+    account(ws, "c1", "available")
+    transfer(ws, "t1", "2026-03-31")
+    transfer(ws, "t2", "2026-04-01")
+    export(on(ws, "2026-04-02"))
+    with ws.store.write() as connection:
+        connection.run("update account set balance = 15 where owner_id = 'c1'")
+    transfer(ws, "t3", "2026-03-31")
+    assert export(on(ws, "2026-04-02")).files == 3
+
+    def exported(feed: str, day: str, column: str) -> list[object]:
+        table = pq.read_table(ws.home.engine / feed / f"{day}.parquet")
+        return list(table[column].to_pylist())
+
+    assert exported("point_transfers", "2026-03-31", "idem_key") == ["t1", "t3"]
+    assert exported("point_transfers", "2026-04-01", "idem_key") == ["t2"]
+    assert exported("point_balances", "2026-03-31", "balance") == [10]
+    assert exported("point_balances", "2026-04-01", "balance") == [15]
+    assert export(on(ws, "2026-04-02")).files == 0
+
+
 @SQLITE
 def test_a_day_exported_anew_has_the_same_bytes(ws: Workspace) -> None:
     enqueue(ws, *(outbox_row(f"c{n}") for n in range(50)))

@@ -1,4 +1,5 @@
-"""Reward: when a lot's end was last moved, so that a day exports what it changed; who lives with whom.
+"""Reward: when a lot's end was last moved, so that a day exports what it changed, and up to where days were; who
+lives with whom.
 
 Revision ID: 0014
 """
@@ -26,5 +27,11 @@ INDEXES = (
 def upgrade() -> None:
     op.add_column("lot", sa.Column("redated_on", sa.Text))  # business date; null: as it was given
     op.add_column("member", sa.Column("household_id", sa.Text))
+    op.create_table(
+        # Up to which transfer days were exported: a night that is run again may post to one of them.
+        "ledger_export",
+        sa.Column("what", sa.Text, primary_key=True),
+        sa.Column("through_id", sa.BigInteger, nullable=False),
+    )
     for statement in INDEXES:
         op.execute(statement)
