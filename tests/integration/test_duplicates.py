@@ -40,6 +40,7 @@ GIVEN = [
     "Mona",
     "Norbert",
     "Otto",
+    "Paula",
 ]
 FAMILY = [
     "Quillfeather",
@@ -57,6 +58,7 @@ FAMILY = [
     "Dornbirn",
     "Esterhazy",
     "Falkenrath",
+    "Grunewald",
 ]
 
 
@@ -119,6 +121,9 @@ BEYOND_DOUBT: dict[str, Changes] = {
     "typed wrong": lambda who: {"family_name": who["family_name"][:-2] + who["family_name"][-1]},
     "moved": lambda _: {"postcode": "LV-5001", "city": "Cēsis", "phone": None},
     "married": lambda _: {"family_name": "Stone"},
+    "postcode written otherwise": lambda who: {
+        "postcode": who["postcode"].removeprefix("LV-"), "email": None, "phone": None,
+    },
     "swapped": lambda who: {"given_name": who["family_name"], "family_name": who["given_name"]},
     "telephone written otherwise": lambda who: {
         "phone": who["phone"].replace("+371 ", "00371-(0)"), "email": None,
@@ -164,6 +169,8 @@ def test_who_live_together_or_share_a_name_are_not_one_person(tmp_path: Path) ->
     father = somebody(1, birth_date="1951-03-04")
     born = {"birth_date": "1979-11-20", "joined_at": "2021-01-01 09:00:00"}
     twin = somebody(2, given_name="Jan")
+    stranger = {"email": "stranger@mail.example", "phone": "+371 22222222"}
+    nowhere = somebody(0, postcode=None, city=None)
     shop_s = {"email": "till@shop.example", "phone": "+371 67000000", "birth_date": "1900-01-01"}
     pairs = found(
         home(
@@ -173,6 +180,8 @@ def test_who_live_together_or_share_a_name_are_not_one_person(tmp_path: Path) ->
             {**father, **born, "customer_id": "grandson", "birth_date": None},
             {**father, "customer_id": "wife", "given_name": "Clara", "birth_date": "1953-08-30"},
             twin,
+            nowhere,  # of one name and one birthday, in one country
+            {**nowhere, **stranger, "customer_id": "nowhere"},
             {**twin, "customer_id": "twin", "given_name": "Jana"},
             {**twin, "customer_id": "third twin", "given_name": "Otto"},
             *(somebody(n, **shop_s) for n in range(3, 15)),  # as the till typed them in
