@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from flows.identity import identity
 from flows.validate import judge
 from tessera import audit, person
 from tessera.cli.app import app
@@ -310,6 +311,21 @@ def test_the_list_is_worked_off_by_command(tmp_path: Path) -> None:
     }
     tessera("refuse", "s2", "s2-again")
     assert tessera("list") == []
+
+
+def test_a_day_merges_where_the_project_wants_it_and_goes_on_without_a_register(
+    tmp_path: Path,
+) -> None:
+    ws = home(tmp_path, somebody(1), again(somebody(1)))
+    assert not duplicates.is_daily(ws)
+    rules = tmp_path / "deployments" / "identity.yml"
+    rules.parent.mkdir()
+    rules.write_text("every_day: true\n", encoding="utf-8")
+    assert duplicates.is_daily(ws)
+    done = identity.fn(as_of="2026-03-01", home=str(ws.home.root))
+    assert done == {"customers": 122, "merged": 1, "to_review": 0, "skipped": None}
+    skipped = identity.fn(as_of="2026-03-01", home=str(tmp_path / "empty"))
+    assert (skipped["merged"], "No register" in skipped["skipped"]) == (0, True)
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
