@@ -23,6 +23,7 @@ from tessera.shop import make_shop
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 from tests.integration.model_home import validated
+from tests.landed import stored
 
 Row = dict[str, Any]
 GIVEN = [
@@ -324,6 +325,9 @@ def test_a_day_merges_where_the_project_wants_it_and_goes_on_without_a_register(
     assert duplicates.is_daily(ws)
     done = identity.fn(as_of="2026-03-01", home=str(ws.home.root))
     assert done == {"customers": 122, "merged": 1, "to_review": 0, "skipped": None}
+    assert [row["customer_id"] for row in stored(ws.home.validated, "person_merges")] == [
+        "s1-again"
+    ]
     skipped = identity.fn(as_of="2026-03-01", home=str(tmp_path / "empty"))
     assert (skipped["merged"], "No register" in skipped["skipped"]) == (0, True)
 
