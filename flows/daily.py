@@ -41,10 +41,10 @@ def daily(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
         run.stage("hear", hear, **day)
         run.stage("land", engine_rows, **day)
         run.stage("validate", validate, **day)
-        run.stage("model", model, **day)
-        run.stage("know", know, **day)
         if duplicates.is_daily(ws):
             run.stage("identity", identity, **day)
+        run.stage("model", model, **day)
+        run.stage("know", know, **day)
         run.stage("reward", reward, **day)
         run.stage("decide", decide, **day)
         run.stage("send", send, **day)

@@ -63,15 +63,15 @@ create macro near_mail(a, b) as
     jaro_winkler_similarity(a, b) >= 0.95 and damerau_levenshtein(a, b) = 1;
 
 -- name: people
--- One row per customer; a name of which a half is missing is unknown. The number of a telephone is its last eight digits: what goes
--- before is written in many ways.
+-- One row per customer; a name of which a half is missing is unknown. A telephone's number is its last
+-- eight digits, a postcode's country is left out: what goes before is written in many ways.
 create table people as
 with cleaned as (
     select
         *,
-        regexp_replace(lower(trim(email)), '\+[^@]*@', '@') as mail,
+        nullif(regexp_replace(lower(trim(email)), '\+[^@]*@', '@'), '') as mail,
         regexp_replace(phone, '[^0-9]', '', 'g') as digits,
-        upper(regexp_replace(postcode, '[^A-Za-z0-9]', '', 'g')) as post
+        nullif(upper(regexp_replace(postcode, '[^A-Za-z0-9]', '', 'g')), '') as post
     from register
 ),
 
@@ -104,7 +104,7 @@ select
     split_part(known(c.mail, mail_sharers, {shared}), '@', 1) as mailbox,
     case when length(digits) >= 7 then known(right(digits, 8), phone_sharers, {shared}) end as phone,
     known(c.birth_date, birth_sharers, greatest({shared}, everybody // 500)) as birth_date,
-    concat_ws(' ', c.country, nullif(post, '')) as postcode,
+    regexp_replace(post, '^[A-Z]{{1,2}}([0-9]{{4,5}})$', '\1') as postcode,
     coalesce(t.latin, '') as city
 from counted as c
 left join written as g on c.given_name = g.name

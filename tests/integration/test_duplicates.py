@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from flows.identity import identity
 from flows.validate import judge
 from tessera import audit, person
 from tessera.cli.app import app
@@ -22,6 +23,7 @@ from tessera.shop import make_shop
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 from tests.integration.model_home import validated
+from tests.landed import stored
 
 Row = dict[str, Any]
 GIVEN = [
@@ -40,6 +42,7 @@ GIVEN = [
     "Mona",
     "Norbert",
     "Otto",
+    "Paula",
 ]
 FAMILY = [
     "Quillfeather",
@@ -57,6 +60,7 @@ FAMILY = [
     "Dornbirn",
     "Esterhazy",
     "Falkenrath",
+    "Grunewald",
 ]
 
 
@@ -119,6 +123,9 @@ BEYOND_DOUBT: dict[str, Changes] = {
     "typed wrong": lambda who: {"family_name": who["family_name"][:-2] + who["family_name"][-1]},
     "moved": lambda _: {"postcode": "LV-5001", "city": "Cēsis", "phone": None},
     "married": lambda _: {"family_name": "Stone"},
+    "postcode written otherwise": lambda who: {
+        "postcode": who["postcode"].removeprefix("LV-"), "email": None, "phone": None,
+    },
     "swapped": lambda who: {"given_name": who["family_name"], "family_name": who["given_name"]},
     "telephone written otherwise": lambda who: {
         "phone": who["phone"].replace("+371 ", "00371-(0)"), "email": None,
@@ -164,6 +171,8 @@ def test_who_live_together_or_share_a_name_are_not_one_person(tmp_path: Path) ->
     father = somebody(1, birth_date="1951-03-04")
     born = {"birth_date": "1979-11-20", "joined_at": "2021-01-01 09:00:00"}
     twin = somebody(2, given_name="Jan")
+    stranger = {"email": "stranger@mail.example", "phone": "+371 22222222"}
+    nowhere = somebody(0, postcode=None, city=None)
     shop_s = {"email": "till@shop.example", "phone": "+371 67000000", "birth_date": "1900-01-01"}
     pairs = found(
         home(
@@ -173,6 +182,8 @@ def test_who_live_together_or_share_a_name_are_not_one_person(tmp_path: Path) ->
             {**father, **born, "customer_id": "grandson", "birth_date": None},
             {**father, "customer_id": "wife", "given_name": "Clara", "birth_date": "1953-08-30"},
             twin,
+            nowhere,  # of one name and one birthday, in one country
+            {**nowhere, **stranger, "customer_id": "nowhere"},
             {**twin, "customer_id": "twin", "given_name": "Jana"},
             {**twin, "customer_id": "third twin", "given_name": "Otto"},
             *(somebody(n, **shop_s) for n in range(3, 15)),  # as the till typed them in
@@ -301,6 +312,24 @@ def test_the_list_is_worked_off_by_command(tmp_path: Path) -> None:
     }
     tessera("refuse", "s2", "s2-again")
     assert tessera("list") == []
+
+
+def test_a_day_merges_where_the_project_wants_it_and_goes_on_without_a_register(
+    tmp_path: Path,
+) -> None:
+    ws = home(tmp_path, somebody(1), again(somebody(1)))
+    assert not duplicates.is_daily(ws)
+    rules = tmp_path / "deployments" / "identity.yml"
+    rules.parent.mkdir()
+    rules.write_text("every_day: true\n", encoding="utf-8")
+    assert duplicates.is_daily(ws)
+    done = identity.fn(as_of="2026-03-01", home=str(ws.home.root))
+    assert done == {"customers": 122, "merged": 1, "to_review": 0, "skipped": None}
+    assert [row["customer_id"] for row in stored(ws.home.validated, "person_merges")] == [
+        "s1-again"
+    ]
+    skipped = identity.fn(as_of="2026-03-01", home=str(tmp_path / "empty"))
+    assert (skipped["merged"], "No register" in skipped["skipped"]) == (0, True)
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
