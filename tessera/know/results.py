@@ -59,7 +59,7 @@ class Measure:
     variance_reduction: float  # by the spending before
     in_total: float  # over the treated people
     total_interval: lift.Interval
-    per_recipient: float | None  # the total, shared by those who were sent something
+    per_recipient: float | None  # the total, shared by those who were written to
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Span:
     days: int | None  # from each person's entry; None: up to now
     people: int
     control: int
+    recipients: int  # of the people, to whom a message was planned
     measures: list[Measure]
 
 
@@ -90,7 +91,7 @@ class Result:
     campaign: str  # '*': the whole programme
     basis: str  # control group, too few, none, nobody
     says: str
-    recipients: int
+    recipients: int  # people who were sent something, so far
     first: Span | None = None  # the goal's days after the entry
     to_date: Span | None = None
     variants: list[Variants] = field(default_factory=list)
@@ -218,32 +219,14 @@ class _Judge:
         rows = self._ask("people", campaign, days)
         arms = dict(_by_arm(rows, "net"))
         people, control = (len(arms.get(arm, ([],))[0]) for arm in ("treated", "control"))
+        recipients = int(rows["is_recipient"].to_numpy(zero_copy_only=False).sum())
         if min(people, control) < lift.FEWEST:
-            return Span(days, people, control, [])
-        measures = [self._measure(campaign, rows, name) for name in self._names()]
-        return Span(days, people, control, measures)
+            return Span(days, people, control, recipients, [])
+        measures = [_measure(rows, name, recipients) for name in self._names()]
+        return Span(days, people, control, recipients, measures)
 
     def _names(self) -> Iterator[str]:
         return (name for name in MEASURES if name != "margin" or self.has_margin)
-
-    def _measure(self, campaign: str, rows: pa.Table, name: str) -> Measure:
-        arms = dict(_by_arm(rows, name))
-        found = lift.compare("treated", "control", arms)
-        recipients = self.recipients.get(campaign, 0)
-        low, high = found.interval
-        return Measure(
-            name,
-            float(arms["treated"][0].mean()),
-            float(arms["control"][0].mean()),
-            found.difference,
-            found.interval,
-            found.always,
-            found.p,
-            found.variance_reduction,
-            found.in_total,
-            (low * found.people, high * found.people),
-            found.in_total / recipients if recipients else None,
-        )
 
     def _variants(self, campaign: str, days: int) -> Iterator[Variants]:
         rows = self._ask("variants", campaign, days)
@@ -264,6 +247,25 @@ class _Judge:
         given = {"campaign": campaign, "last": last, "before": BEFORE, "days": days or FOR_EVER}
         outcomes = SQL["outcomes"]
         return self.duck.execute(SQL[query].format(outcomes=outcomes), given).to_arrow_table()
+
+
+def _measure(rows: pa.Table, name: str, recipients: int) -> Measure:
+    arms = dict(_by_arm(rows, name))
+    found = lift.compare("treated", "control", arms)
+    low, high = found.interval
+    return Measure(
+        name,
+        float(arms["treated"][0].mean()),
+        float(arms["control"][0].mean()),
+        found.difference,
+        found.interval,
+        found.always,
+        found.p,
+        found.variance_reduction,
+        found.in_total,
+        (low * found.people, high * found.people),
+        found.in_total / recipients if recipients else None,
+    )
 
 
 def _by_arm(rows: pa.Table, measure: str) -> Iterator[tuple[str, tuple[Floats, Floats]]]:
