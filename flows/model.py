@@ -112,7 +112,9 @@ def _build(
         "tests": counts["test"],
         **_totals(ws),
     }
-    new = Green(name, inputs, (known.made if known else {}) | made, _marts(manifest, tested), report)
+    new = Green(
+        name, inputs, (known.made if known else {}) | made, _marts(manifest, tested), report
+    )
     new.save(ws.home)
     red.forget(ws.home)
     return new
