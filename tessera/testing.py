@@ -53,16 +53,35 @@ MARTS: dict[str, dict[str, str]] = {
         varchar="product_id name category subcategory brand currency", bigint="price unit_margin"
     ),
     "stores": _columns(varchar="store_id name city country timezone", date="opened_on"),
+    "consents": _columns(
+        varchar="customer_id channel purpose origin wording_version",
+        boolean="granted",
+        timestamp="recorded_at",
+    ),
+}
+# What only the report and the results read; published where it is given.
+REPORTING: dict[str, dict[str, str]] = {
+    "customer_points": _columns(varchar="customer_id", date="posted_on", bigint="points"),
     "target_progress": _columns(
         varchar="metric scope scope_id status",
         date="period_start period_end",
         double="target actual projected",
     ),
-    "customer_points": _columns(varchar="customer_id", date="posted_on", bigint="points"),
-    "consents": _columns(
-        varchar="customer_id channel purpose origin wording_version",
-        boolean="granted",
-        timestamp="recorded_at",
+    "funnel": _columns(
+        varchar="level",
+        bigint="place people people_ever went_on average_revenue",
+        double="conversion median_days",
+    ),
+    "level_moves": _columns(varchar="previous_level level", date="week_on", bigint="moves"),
+    "cohorts": _columns(date="cohort_on", bigint="months_since customers active"),
+    "sources": _columns(
+        varchar="acquisition_source currency",
+        bigint="people prospects customers cost cost_per_customer revenue margin profit place",
+    ),
+    "performance": _columns(
+        varchar="scope scope_id name currency",
+        bigint="receipts revenue margin revenue_before",
+        double="units",
     ),
 }
 SOLD = {"line_id": "1", "product_id": "p", "quantity": 1, "discount": 0, "file_id": 1}
@@ -84,7 +103,11 @@ def publish(ws: Workspace, **marts: Rows) -> None:
     """
     names = list(MARTS | marts)
     for mart in names:
-        _write(ws.home.marts / "by-hand" / mart, MARTS.get(mart, AUDIENCE), marts.get(mart, ()))
+        _write(
+            ws.home.marts / "by-hand" / mart,
+            (MARTS | REPORTING).get(mart, AUDIENCE),
+            marts.get(mart, ()),
+        )
     current = {
         "name": "by-hand",
         "as_of": ws.as_of.isoformat(),

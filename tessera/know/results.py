@@ -34,6 +34,8 @@ BEFORE = 56  # days of spending before the entry that narrow the intervals
 WITHIN = 14  # days counted where a campaign names no goal
 FOR_EVER = 36_500  # days: all there are
 PROGRAMME = "*"
+
+Masks = dict[str, np.ndarray]
 VOUCHER = pa.schema(
     [
         ("customer_id", pa.string()),
@@ -217,12 +219,12 @@ class _Judge:
 
     def _span(self, campaign: str, days: int | None) -> Span:
         rows = self._ask("people", campaign, days)
-        arms = dict(_by_arm(rows, "net"))
-        people, control = (len(arms.get(arm, ([],))[0]) for arm in ("treated", "control"))
+        masks = _masks(rows)
+        people, control = (int(np.sum(masks.get(arm, False))) for arm in ("treated", "control"))
         recipients = int(rows["is_recipient"].to_numpy(zero_copy_only=False).sum())
         if min(people, control) < lift.FEWEST:
             return Span(days, people, control, recipients, [])
-        measures = [_measure(rows, name, recipients) for name in self._names()]
+        measures = [_measure(name, _arms(rows, masks, name), recipients) for name in self._names()]
         return Span(days, people, control, recipients, measures)
 
     def _names(self) -> Iterator[str]:
@@ -232,7 +234,8 @@ class _Judge:
         rows = self._ask("variants", campaign, days)
         steps = np.asarray(rows["step"].to_pylist(), dtype=str)
         for step in np.unique(steps):
-            arms = dict(_by_arm(rows.filter(pa.array(steps == step)), "net"))
+            its = rows.filter(pa.array(steps == step))
+            arms = _arms(its, _masks(its), "net")
             big = {name: arm for name, arm in arms.items() if len(arm[0]) >= lift.FEWEST}
             if len(big.keys() - {"control"}) < 2:  # noqa: PLR2004 -- nothing to choose between
                 continue
@@ -249,8 +252,7 @@ class _Judge:
         return self.duck.execute(SQL[query].format(outcomes=outcomes), given).to_arrow_table()
 
 
-def _measure(rows: pa.Table, name: str, recipients: int) -> Measure:
-    arms = dict(_by_arm(rows, name))
+def _measure(name: str, arms: dict[str, tuple[Floats, Floats]], recipients: int) -> Measure:
     found = lift.compare("treated", "control", arms)
     low, high = found.interval
     return Measure(
@@ -268,11 +270,15 @@ def _measure(rows: pa.Table, name: str, recipients: int) -> Measure:
     )
 
 
-def _by_arm(rows: pa.Table, measure: str) -> Iterator[tuple[str, tuple[Floats, Floats]]]:
+def _masks(rows: pa.Table) -> Masks:
+    """Which rows are of each arm."""
     arm = np.asarray(rows["arm"].to_pylist(), dtype=str)
+    return {str(name): arm == name for name in np.unique(arm)}
+
+
+def _arms(rows: pa.Table, masks: Masks, measure: str) -> dict[str, tuple[Floats, Floats]]:
     y, before = rows[measure].to_numpy(), rows["before"].to_numpy()
-    for name in np.unique(arm):
-        yield str(name), (y[arm == name], before[arm == name])
+    return {name: (y[mask], before[mask]) for name, mask in masks.items()}
 
 
 def _too_few(span: Span) -> str:
