@@ -57,16 +57,35 @@ MARTS: dict[str, dict[str, str]] = {
     ),
     "trials": _columns(varchar="customer_id trial", date="offered_on", boolean="is_offered"),
     "stores": _columns(varchar="store_id name city country timezone", date="opened_on"),
+    "consents": _columns(
+        varchar="customer_id channel purpose origin wording_version",
+        boolean="granted",
+        timestamp="recorded_at",
+    ),
+}
+# What only the report and the results read; published where it is given.
+REPORTING: dict[str, dict[str, str]] = {
+    "customer_points": _columns(varchar="customer_id", date="posted_on", bigint="points"),
     "target_progress": _columns(
         varchar="metric scope scope_id status",
         date="period_start period_end",
         double="target actual projected",
     ),
-    "customer_points": _columns(varchar="customer_id", date="posted_on", bigint="points"),
-    "consents": _columns(
-        varchar="customer_id channel purpose origin wording_version",
-        boolean="granted",
-        timestamp="recorded_at",
+    "funnel": _columns(
+        varchar="level",
+        bigint="place people people_ever went_on average_revenue",
+        double="conversion median_days",
+    ),
+    "level_moves": _columns(varchar="previous_level level", date="week_on", bigint="moves"),
+    "cohorts": _columns(date="cohort_on", bigint="months_since customers active"),
+    "sources": _columns(
+        varchar="acquisition_source currency",
+        bigint="people prospects customers cost cost_per_customer revenue margin profit place",
+    ),
+    "performance": _columns(
+        varchar="scope scope_id name currency",
+        bigint="receipts revenue margin revenue_before",
+        double="units",
     ),
     "net_promoter_scores": _columns(
         date="month",
@@ -94,7 +113,11 @@ def publish(ws: Workspace, **marts: Rows) -> None:
     """
     names = list(MARTS | marts)
     for mart in names:
-        _write(ws.home.marts / "by-hand" / mart, MARTS.get(mart, AUDIENCE), marts.get(mart, ()))
+        _write(
+            ws.home.marts / "by-hand" / mart,
+            (MARTS | REPORTING).get(mart, AUDIENCE),
+            marts.get(mart, ()),
+        )
     current = {
         "name": "by-hand",
         "as_of": ws.as_of.isoformat(),

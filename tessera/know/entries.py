@@ -18,7 +18,7 @@ from tessera.store import queries
 
 SQL = queries("tessera.know", "results.sql")
 
-Stamps = dict[str, str]  # file -> size and time
+Stamps = dict[str, str]  # file below the decisions -> size and time
 
 
 def load(duck: duckdb.DuckDBPyConnection, home: Home, today: date) -> bool:
@@ -29,7 +29,7 @@ def load(duck: duckdb.DuckDBPyConnection, home: Home, today: date) -> bool:
     known = _known(home)
     if any(files.get(path) != stamp for path, stamp in known.items()):
         known = {}
-    new = [path for path in files if path not in known]
+    new = [str(home.decisions / path) for path in files if path not in known]
     parts = [f"from read_parquet({literal(str(_kept(home)))})"] if known else []
     if new:
         duck.execute(f"create temp table news as {SQL['decided']}", {"files": new})
@@ -46,14 +46,16 @@ def _files(home: Home, today: date) -> Stamps:
     for path in sorted(home.decisions.glob("date=*/*.parquet")):
         if path.parent.name < f"date={today}" and not path.name.startswith("."):
             state = path.stat()
-            found[str(path)] = f"{state.st_size}-{state.st_mtime_ns}"
+            found[f"{path.parent.name}/{path.name}"] = f"{state.st_size}-{state.st_mtime_ns}"
     return found
 
 
 def _known(home: Home) -> Stamps:
     """The files that the kept entries were made of; none when there are none, or torn ones."""
+    if not _kept(home).exists():
+        return {}
     try:
-        return dict(json.loads(_list(home).read_text(encoding="utf-8"))) if _kept(home) else {}
+        return dict(json.loads(_list(home).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):
         return {}
 

@@ -34,6 +34,8 @@ BEFORE = 56  # days of spending before the entry that narrow the intervals
 WITHIN = 14  # days counted where a campaign names no goal
 FOR_EVER = 36_500  # days: all there are
 PROGRAMME = "*"
+
+Masks = dict[str, np.ndarray]
 VOUCHER = pa.schema(
     [
         ("customer_id", pa.string()),
@@ -59,7 +61,7 @@ class Measure:
     variance_reduction: float  # by the spending before
     in_total: float  # over the treated people
     total_interval: lift.Interval
-    per_recipient: float | None  # the total, shared by those who were sent something
+    per_recipient: float | None  # the total, shared by those who were written to
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Span:
     days: int | None  # from each person's entry; None: up to now
     people: int
     control: int
+    recipients: int  # of the people, to whom a message was planned
     measures: list[Measure]
 
 
@@ -90,7 +93,7 @@ class Result:
     campaign: str  # '*': the whole programme
     basis: str  # control group, too few, none, nobody
     says: str
-    recipients: int
+    recipients: int  # people who were sent something, so far
     first: Span | None = None  # the goal's days after the entry
     to_date: Span | None = None
     variants: list[Variants] = field(default_factory=list)
@@ -216,40 +219,23 @@ class _Judge:
 
     def _span(self, campaign: str, days: int | None) -> Span:
         rows = self._ask("people", campaign, days)
-        arms = dict(_by_arm(rows, "net"))
-        people, control = (len(arms.get(arm, ([],))[0]) for arm in ("treated", "control"))
+        masks = _masks(rows)
+        people, control = (int(np.sum(masks.get(arm, False))) for arm in ("treated", "control"))
+        recipients = int(rows["is_recipient"].to_numpy(zero_copy_only=False).sum())
         if min(people, control) < lift.FEWEST:
-            return Span(days, people, control, [])
-        measures = [self._measure(campaign, rows, name) for name in self._names()]
-        return Span(days, people, control, measures)
+            return Span(days, people, control, recipients, [])
+        measures = [_measure(name, _arms(rows, masks, name), recipients) for name in self._names()]
+        return Span(days, people, control, recipients, measures)
 
     def _names(self) -> Iterator[str]:
         return (name for name in MEASURES if name != "margin" or self.has_margin)
-
-    def _measure(self, campaign: str, rows: pa.Table, name: str) -> Measure:
-        arms = dict(_by_arm(rows, name))
-        found = lift.compare("treated", "control", arms)
-        recipients = self.recipients.get(campaign, 0)
-        low, high = found.interval
-        return Measure(
-            name,
-            float(arms["treated"][0].mean()),
-            float(arms["control"][0].mean()),
-            found.difference,
-            found.interval,
-            found.always,
-            found.p,
-            found.variance_reduction,
-            found.in_total,
-            (low * found.people, high * found.people),
-            found.in_total / recipients if recipients else None,
-        )
 
     def _variants(self, campaign: str, days: int) -> Iterator[Variants]:
         rows = self._ask("variants", campaign, days)
         steps = np.asarray(rows["step"].to_pylist(), dtype=str)
         for step in np.unique(steps):
-            arms = dict(_by_arm(rows.filter(pa.array(steps == step)), "net"))
+            its = rows.filter(pa.array(steps == step))
+            arms = _arms(its, _masks(its), "net")
             big = {name: arm for name, arm in arms.items() if len(arm[0]) >= lift.FEWEST}
             if len(big.keys() - {"control"}) < 2:  # noqa: PLR2004 -- nothing to choose between
                 continue
@@ -266,11 +252,33 @@ class _Judge:
         return self.duck.execute(SQL[query].format(outcomes=outcomes), given).to_arrow_table()
 
 
-def _by_arm(rows: pa.Table, measure: str) -> Iterator[tuple[str, tuple[Floats, Floats]]]:
+def _measure(name: str, arms: dict[str, tuple[Floats, Floats]], recipients: int) -> Measure:
+    found = lift.compare("treated", "control", arms)
+    low, high = found.interval
+    return Measure(
+        name,
+        float(arms["treated"][0].mean()),
+        float(arms["control"][0].mean()),
+        found.difference,
+        found.interval,
+        found.always,
+        found.p,
+        found.variance_reduction,
+        found.in_total,
+        (low * found.people, high * found.people),
+        found.in_total / recipients if recipients else None,
+    )
+
+
+def _masks(rows: pa.Table) -> Masks:
+    """Which rows are of each arm."""
     arm = np.asarray(rows["arm"].to_pylist(), dtype=str)
+    return {str(name): arm == name for name in np.unique(arm)}
+
+
+def _arms(rows: pa.Table, masks: Masks, measure: str) -> dict[str, tuple[Floats, Floats]]:
     y, before = rows[measure].to_numpy(), rows["before"].to_numpy()
-    for name in np.unique(arm):
-        yield str(name), (y[arm == name], before[arm == name])
+    return {name: (y[mask], before[mask]) for name, mask in masks.items()}
 
 
 def _too_few(span: Span) -> str:

@@ -139,7 +139,7 @@ where
 -- name: people
 -- A row per person: what was bought from the day of entry on for so many days, and in the days before.
 with who as (
-    select customer_id, arm, eligible_on
+    select customer_id, arm, eligible_on, is_written and arm = 'treated' as is_recipient
     from entrant
     where campaign = $campaign and arm in ('treated', 'control') and eligible_on <= $last
 )
@@ -147,6 +147,7 @@ with who as (
 select
     who.customer_id,
     who.arm,
+    who.is_recipient,
     {outcomes}
 from who
 left join sold
@@ -154,7 +155,7 @@ left join sold
         who.customer_id = sold.customer_id
         and sold.day >= who.eligible_on - cast($before as integer)
         and sold.day < who.eligible_on + cast($days as integer)
-group by who.customer_id, who.arm
+group by who.customer_id, who.arm, who.is_recipient
 order by who.customer_id
 
 -- name: variants

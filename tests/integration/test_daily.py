@@ -142,6 +142,8 @@ def test_a_day_leaves_its_report_and_its_record(first: tuple[Day, dict[str, Any]
     day, summary = first
     page = (day.home / "report" / "index.html").read_text(encoding="utf-8")
     assert f"of {summary['decide']['candidates']} candidates" in page
+    for section in ("Customers: the funnel", "Cohorts", "Sources", "prospects contacted", "Stores"):
+        assert section in page
     ((state, kept),) = day.runs()
     assert state == "finished"
     assert json.loads(kept) == summary
@@ -162,7 +164,8 @@ def test_prefect_shows_the_day_and_nobodys_data(first: tuple[Day, dict[str, Any]
         artifacts = dict(prefect.execute("select key, data from artifact"))
         names = [name for (name,) in prefect.execute("select name from flow")]
         parameters = "".join(str(row) for row in prefect.execute("select parameters from flow_run"))
-    assert {"day", "day-stages", "day-reasons"} <= artifacts.keys()
+    assert {"day", "day-stages", "day-reasons", "report"} <= artifacts.keys()
+    assert "## Plan against actual" in artifacts["report"].replace("\\n", "\n")
     assert "data_docs/index.html" in artifacts["day"]
     assert STAGES - {"land"} <= set(names)
     assert "@" not in "".join(artifacts.values()) + parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tessera.report import report
 from tessera.testing import line, publish, workspace
 from tessera.workspace import Workspace
+from tests.unit.test_report import campaign, judged, past
 
 DAYS = [f"2026-{month:02}-{day:02}" for month in (1, 2, 3) for day in (3, 14, 28)]
 
@@ -17,8 +19,28 @@ DAYS = [f"2026-{month:02}-{day:02}" for month in (1, 2, 3) for day in (3, 14, 28
 def shown(tmp_path: Any) -> Workspace:
     ws = workspace(tmp_path / "home")
     lines = [line(f"t{n}", "c", 100 * n, sold_at=day) for n, day in enumerate(DAYS, 1)]
-    publish(ws, transactions=lines, customers=[{"customer_id": "c"}])
+    publish(ws, transactions=lines, customers=[{"customer_id": "c"}], **reporting())
+    judged(ws, campaigns=[campaign()], past=[past()])
     return ws
+
+
+def reporting() -> dict[str, Any]:
+    """A row or more for every section."""
+    target = {"metric": "new_customers", "scope": "category", "scope_id": "Fruit and vegetables"}
+    ends = {"period_start": date(2026, 3, 1), "period_end": date(2026, 3, 31)}
+    aim = {"target": 90, "actual": 20, "projected": 41, "status": "out of reach"}
+    money = {"currency": "EUR", "revenue": 1_234_567, "margin": 456_789}
+    return {
+        "target_progress": [target | ends | aim],
+        "funnel": [{"place": 4, "level": "active", "people": 9, "people_ever": 12}],
+        "level_moves": [{"week_on": date(2026, 3, 23), "level": "new", "moves": 3}],
+        "cohorts": [
+            {"cohort_on": date(2025, 4, 1), "months_since": n, "customers": 9, "active": 9 - n}
+            for n in range(9)
+        ],
+        "sources": [money | {"acquisition_source": "leaflet", "people": 1, "customers": 1}],
+        "performance": [money | {"scope": "store", "scope_id": "S1", "revenue_before": 999}],
+    }
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light")])
@@ -32,5 +54,7 @@ def test_the_page_is_whole(browser: Any, shown: Workspace, width: int, scheme: s
     tab.goto(page)
     assert told == [page]
     assert tab.locator("svg rect").count() >= len(DAYS)
+    assert tab.locator(".interval .mean").count() == tab.locator(".plan .ends").count() == 1
+    assert "This is selection" in tab.inner_text("main")
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     tab.close()

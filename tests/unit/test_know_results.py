@@ -128,6 +128,8 @@ def test_everybody_the_lot_did_not_leave_alone_is_treated_capped_or_not(found: R
     first = of(found, "winback").first
     assert first is not None
     assert (first.people, first.control, first.days) == (600, 300, 14)
+    assert first.recipients == 500  # a sixth of the treated was capped
+    assert first.measures[-1].per_recipient == pytest.approx(first.measures[-1].in_total / 500)
 
 
 def test_returns_are_taken_off_and_rewards_are_paid(found: Results) -> None:

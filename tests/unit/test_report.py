@@ -7,6 +7,7 @@ import re
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -285,48 +286,21 @@ def span(net: float, low: float, high: float) -> dict[str, object]:
     return {"days": 14, "people": 900, "control": 100, "measures": [its]}
 
 
-def judged(ws: Workspace, **found: object) -> None:
-    ws.home.results.mkdir(parents=True, exist_ok=True)
-    path = ws.home.results / "results.json"
-    path.write_text(json.dumps(RESULTS | found), encoding="utf-8")
+def campaign() -> dict[str, Any]:
+    return {
+        "campaign": "winback",
+        "basis": "control group",
+        "says": "It probably brought more than it cost.",
+        "recipients": 5,
+        "first": span(150, 20, 280),
+        "to_date": span(150, 20, 280),
+        "variants": [],
+        "observed": None,
+    }
 
 
-def test_a_campaign_is_shown_with_its_interval_and_one_without_control_with_no_number(
-    ws: Workspace,
-) -> None:
-    before = {"says": "Selection: the exposed spent more before it began already.", "days": 28}
-    spent = {"exposed_before": 2667.0, "unexposed_before": 1268.0}
-    same = {"recipients": 5, "variants": [], "to_date": None, "observed": None}
-    judged(
-        ws,
-        campaigns=[
-            {
-                **same,
-                "campaign": "winback",
-                "basis": "control group",
-                "says": "It probably brought more than it cost.",
-                "first": span(150, 20, 280),
-            },
-            {
-                **same,
-                "campaign": "weekly_offers",
-                "basis": "none",
-                "says": "There is no control group, so what it caused cannot be known.",
-                "first": None,
-                "observed": before | spent,
-            },
-        ],
-    )
-    said = words(ws)
-    assert "winback It probably brought more than it cost. 900 100 +€1.50 +€0.20 to +€2.80" in said
-    assert "+€1,350 +€180.00 to +€2,520" in said
-    assert "Nothing can be said of what these caused." in said
-    assert "weekly offers: Selection: the exposed spent more" in said
-    assert "those written to had spent €26.67, the others €12.68" in said
-
-
-def test_the_gap_between_exposed_and_others_is_called_selection(ws: Workspace) -> None:
-    past = {
+def past() -> dict[str, Any]:
+    return {
         "campaign": "*",
         "starts_on": None,
         "days": 28,
@@ -344,7 +318,37 @@ def test_the_gap_between_exposed_and_others_is_called_selection(ws: Workspace) -
         "is_selection": True,
         "says": "Selection.",
     }
-    judged(ws, past=[past])
+
+
+def judged(ws: Workspace, **found: object) -> None:
+    ws.home.results.mkdir(parents=True, exist_ok=True)
+    path = ws.home.results / "results.json"
+    path.write_text(json.dumps(RESULTS | found), encoding="utf-8")
+
+
+def test_a_campaign_is_shown_with_its_interval_and_one_without_control_with_no_number(
+    ws: Workspace,
+) -> None:
+    before = {"says": "Selection: the exposed spent more before it began already.", "days": 28}
+    spent = {"exposed_before": 2667.0, "unexposed_before": 1268.0}
+    without = {
+        "campaign": "weekly_offers",
+        "basis": "none",
+        "says": "There is no control group, so what it caused cannot be known.",
+        "first": None,
+        "observed": before | spent,
+    }
+    judged(ws, campaigns=[campaign(), campaign() | without])
+    said = words(ws)
+    assert "winback It probably brought more than it cost. +€1.50 +€0.20 to +€2.80" in said
+    assert "+€1,350 +€180.00 to +€2,520 900 100" in said
+    assert "Nothing can be said of what these caused." in said
+    assert "weekly offers: Selection: the exposed spent more" in said
+    assert "those written to had spent €26.67, the others €12.68" in said
+
+
+def test_the_gap_between_exposed_and_others_is_called_selection(ws: Workspace) -> None:
+    judged(ws, past=[past()])
     said = words(ws)
     assert (
         "This is selection. In the 28 days after a campaign began, exposed customers spent" in said
