@@ -68,7 +68,7 @@ def _value(ws: Workspace, purchases: Purchases) -> Value:
     bought = float(found.expected.sum())
     worth = float(value.revenue.sum()) / bought if bought else 0.0
     tried = weeks.tried(purchases, end, WEEK, worth)
-    ahead = weeks.ahead(found, end, HORIZON, float(value.revenue.sum()))
+    ahead = weeks.ahead(found, known, end, HORIZON, float(value.revenue.sum()))
     _write(ws, "weeks", weeks.table(tried, ahead))
     cards.write(ws, cards.of_value(ws, value.found, len(value.ids), weeks.errors(tried)))
     return value

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tessera import documents
+from tessera.decide.filters import Filter, condition
 from tessera.know import choices, sales
 from tessera.know.scores import score
 from tessera.shop import make_shop
@@ -115,6 +116,20 @@ def test_the_choice_and_its_reason_stand_in_the_customers_mart(
     assert {"sure_buyer", "annoyed", "not_worth_it", "offer", "explored"} <= reasons
     advised = {(reason, offered) for reason, offered, _ in rows if reason != "explored"}
     assert advised == {(reason, reason == "offer") for reason in reasons - {"explored"}}
+
+
+def test_a_campaign_can_be_for_those_with_an_offer_advised(small: tuple[Workspace, Path]) -> None:
+    narrowed, values = condition([Filter(field="is_offer_advised", eq=True)])
+    with marts.connect(small[0].home) as connection:
+        found = connection.execute(
+            f"select count(*) from customers where {narrowed}", values
+        ).fetchall()
+        chosen = connection.sql(
+            f"select count(*) from '{small[0].home.know / 'offers.parquet'}' "
+            "inner join customers using (customer_id) where is_advised"
+        ).fetchall()
+    assert found == chosen != [(0,)]
+    assert (small[0].home.know / "cards" / "offers.md").read_text().count("policy") == 1
 
 
 def test_who_had_the_offer_lately_is_left_alone(small: tuple[Workspace, Path]) -> None:
