@@ -12,6 +12,7 @@ import pytest
 
 from tessera import documents
 from tessera.decide.filters import Filter, condition
+from tessera.errors import BadInput
 from tessera.know import choices, sales
 from tessera.know.scores import score
 from tessera.shop import make_shop
@@ -143,6 +144,13 @@ def test_nothing_tried_teaches_nothing(tmp_path: Path) -> None:
     with marts.connect(ws.home) as connection:
         sales.load(connection, ws)
         assert choices.advise(ws, connection) is None
+
+
+def test_a_mistake_in_the_file_is_told_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "offers.yml"
+    path.write_text("trial: tenth\nmargin_share: 35\ncost_share: 0.1\n")
+    with pytest.raises(BadInput, match=r"offers.yml:2: .*1"):
+        documents.load(path, choices.Offering, project=tmp_path)
 
 
 @pytest.mark.proof
