@@ -1,9 +1,11 @@
-"""What is known of a million made-up customers: their purchases of the last fifth foretold from the days before (fitted, levelled and scored), and ten items recommended to each from some twenty million bought, tuned and scored. Each is a process of its own, of which the highest memory is told."""
+"""What is known of a million made-up customers: their purchases of the last fifth foretold from the days before (fitted, levelled and scored), and what they bought, some twenty million lines, read from published marts and summed up (`sales`), and, that included, ten products recommended to each, tuned, scored and chosen by the shop's rules. Each is a process of its own, of which the highest memory is told."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,14 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 from benchmarks._steps import measured, tell
+from tessera.testing import publish, workspace
 
 CUSTOMERS = 1_000_000
 DAYS = 500
+ITEMS = 20_000
 END = 425
 FIRST = date(2024, 1, 1)
 
@@ -51,36 +56,74 @@ def value(home: Path) -> dict[str, Any]:
     }
 
 
-def recommendations(_home: Path) -> dict[str, Any]:
-    from tessera.know.baskets import recommend, tune
+def recommendations(home: Path) -> dict[str, Any]:
+    from tessera.know.recommendations import choose
 
-    baskets = made_baskets()
-    taste = tune(baskets)
-    found = recommend(baskets, taste)
-    return {"customers": len(found), "result": f"{len(baskets.item):,} bought, {taste}"}
+    with _sold(home) as connection:
+        chosen, taste = choose(connection)
+        (lines,) = connection.execute("select count(*) from sold").fetchone() or (0,)
+    found = len(pa.compute.unique(chosen["customer_id"]))
+    return {"customers": found, "result": f"{len(chosen):,} from {lines:,} bought, {taste}"}
 
 
-def made_baskets() -> Any:
+def sales(home: Path) -> dict[str, Any]:
+    with _sold(home) as connection:
+        (people,) = connection.execute("select count(*) from person").fetchone() or (0,)
+    return {"customers": people, "result": "read, numbered and summed up, with habits"}
+
+
+@contextmanager
+def _sold(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    from tessera.know.sales import load
+    from tessera.warehouse import marts
+
+    ws = workspace(home / "home", str(FIRST + timedelta(days=DAYS)))
+    with marts.connect(ws.home, threads=2) as connection:
+        load(connection, ws)
+        yield connection
+
+
+def made_marts(home: Path) -> None:
     """Twenty items each, from a few of their own and from what everybody buys, in up to ten baskets."""
-    from tessera.know.baskets import Baskets
+    ws = workspace(home / "home", str(FIRST + timedelta(days=DAYS)))
+    publish(ws)
+    folder = ws.home.marts / "by-hand"
+    with duckdb.connect() as db:
+        db.execute(
+            f"""copy (
+                select
+                    'C' || customer as customer_id,
+                    'P' || case
+                        when hash(row, 1) % 10 < 6 then hash(customer * 5 + hash(row, 2) % 5, 3) % {ITEMS}
+                        else floor({ITEMS} * power((hash(row, 4) % 1000003) / 1000003, 4))::integer
+                    end as product_id,
+                    timestamp '{FIRST}' + to_days((400 - 40 * (row % 20 // 2) + hash(customer) % 90)::integer)
+                        + to_hours((8 + hash(row, 5) % 12)::integer) as sold_at,
+                    'Europe/Athens' as timezone, 'sale' as kind, 500::bigint as amount, 0::bigint as discount
+                from (
+                    select customer, customer * 20 + line as row
+                    from range({CUSTOMERS}) t (customer), range(20) u (line)
+                )
+            ) to '{folder}/transactions/rows.parquet'"""
+        )
+        db.execute(
+            f"""copy (
+                select 'P' || n as product_id, 'c' || n % 12 as category, 'EUR' as currency,
+                    (100 + hash(n) % 900)::bigint as price, (20 + hash(n, 1) % 80)::bigint as unit_margin
+                from range({ITEMS}) t (n)
+            ) to '{folder}/products/rows.parquet'"""
+        )
 
-    rng = np.random.default_rng(2)
-    customer = np.repeat(np.arange(CUSTOMERS), 20)
-    own = rng.integers(0, 20_000, (CUSTOMERS, 5))[customer, rng.integers(0, 5, len(customer))]
-    everybodys = (20_000 * rng.random(len(customer)) ** 4).astype(np.int64)
-    item = np.where(rng.random(len(customer)) < 0.6, own, everybodys)
-    age = np.tile(np.repeat(np.arange(10), 2), CUSTOMERS)
-    return Baskets(customer, item, age, CUSTOMERS, 20_000)
 
-
-STEPS = {"value": value, "recommendations": recommendations}
+STEPS = {"value": value, "sales": sales, "recommendations": recommendations}
 
 
 def main() -> list[dict[str, object]]:
-    """Both steps, in rows."""
+    """All steps, in rows."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         made_purchases(home)
+        made_marts(home)
         return [_row(step, measured("knowing", step, home)) for step in STEPS]
 
 

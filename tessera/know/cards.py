@@ -41,15 +41,14 @@ class Card:
         return SUMMARY.format(title=self.title, facts=facts, good=self.good, limits=self.limits)
 
 
-def write(ws: Workspace, *cards: Card | None) -> None:
+def write(ws: Workspace, *cards: Card) -> None:
     """Write each card as `know/cards/<name>.md`; whole, or as it was."""
     folder = ws.home.know / "cards"
     folder.mkdir(parents=True, exist_ok=True)
     for card in cards:
-        if card is not None:
-            beside = folder / f".{card.name}"
-            beside.write_text(str(card), encoding="utf-8")
-            beside.replace(folder / f"{card.name}.md")
+        beside = folder / f".{card.name}"
+        beside.write_text(str(card), encoding="utf-8")
+        beside.replace(folder / f"{card.name}.md")
 
 
 def of_value(ws: Workspace, found: Forecast, people: int, errors: Mapping[str, float]) -> Card:
@@ -101,9 +100,7 @@ RECOMMENDATION_LIMITS = (
 )
 
 
-def of_offers(ws: Workspace, advice: Advice | None) -> Card | None:
-    if advice is None:
-        return None
+def of_offers(ws: Workspace, advice: Advice) -> Card:
     reasons: list[dict[str, Any]] = advice.rows["reason"].value_counts().to_pylist()
     facts = {
         **_common(ws, f"{advice.people:,} people of the trial of {advice.day}"),

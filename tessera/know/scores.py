@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,16 +47,21 @@ def score(ws: Workspace) -> ScoreReport:
         _write(ws, "habits", sales.habits(connection))
         chosen, taste = recommendations.choose(connection)
         _write(ws, "recommendations", chosen)
-        advice = choices.advise(ws, connection)
-        if advice is not None:
-            _write(ws, "offers", advice.rows)
-        cards.write(ws, cards.of_recommendations(ws, chosen, taste), cards.of_offers(ws, advice))
+        cards.write(ws, cards.of_recommendations(ws, chosen, taste))
         try:
             value = _value(ws, Purchases(connection, ws.home.root))
+            _advise(ws, connection)
         finally:
             profile.fill(ws, connection)
     total = float(value.found.expected.sum())
     return ScoreReport(value.found.model, len(value.ids), len(chosen), round(total, 1), HORIZON)
+
+
+def _advise(ws: Workspace, connection: duckdb.DuckDBPyConnection) -> None:
+    advice = choices.advise(ws, connection)
+    if advice is not None:
+        _write(ws, "offers", advice.rows)
+        cards.write(ws, cards.of_offers(ws, advice))
 
 
 def _value(ws: Workspace, purchases: Purchases) -> Value:
@@ -68,7 +74,7 @@ def _value(ws: Workspace, purchases: Purchases) -> Value:
     bought = float(found.expected.sum())
     worth = float(value.revenue.sum()) / bought if bought else 0.0
     tried = weeks.tried(purchases, end, WEEK, worth)
-    ahead = weeks.ahead(found, end, HORIZON, float(value.revenue.sum()))
+    ahead = weeks.ahead(found, known, end, HORIZON, float(value.revenue.sum()))
     _write(ws, "weeks", weeks.table(tried, ahead))
     cards.write(ws, cards.of_value(ws, value.found, len(value.ids), weeks.errors(tried)))
     return value

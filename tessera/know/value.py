@@ -82,7 +82,7 @@ def _report(
     plain, usual = _plain(asked, known)
     worth, amounts = worths(known)
     revenue = float((found.expected * amounts).sum())
-    ahead = weeks.ahead(found, asked.end, asked.days, revenue)
+    ahead = weeks.ahead(found, known, asked.end, asked.days, revenue)
     tried = weeks.compared(ahead, purchases, asked.end)
     fits = {"bg_nbd": plain, **found.fits} | ({"gamma_gamma": worth} if worth else {})
     return ValueReport(

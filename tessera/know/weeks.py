@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from tessera.know.fitting import Floats, Z
 from tessera.know.forecast import Forecast, Question, forecast
-from tessera.know.purchases import Purchases
+from tessera.know.purchases import Customers, Purchases
 
 WEEK = 7
 TRIED_WEEKS = 8
+MOST_WEEKS = 26  # looked back upon for how restless weeks are
 TRIED_ON = 20_000  # customers
 LEAST_DAYS = 91  # of history before the weeks that are tried
 
@@ -32,8 +33,9 @@ class Week:
     actual_revenue: float | None = None
 
 
-def ahead(found: Forecast, end: date, days: int, revenue: float) -> list[Week]:
-    """The whole weeks of the `days` after `end`; `revenue` is expected of all the days together."""
+def ahead(found: Forecast, known: Customers, end: date, days: int, revenue: float) -> list[Week]:
+    """The whole weeks of the `days` after `end`; `revenue` is expected of all the days together. The
+    interval is of chance, of the level, and of how much weeks differed so far from those beside them."""
     number = days // WEEK
     if not number:
         return []
@@ -41,8 +43,22 @@ def ahead(found: Forecast, end: date, days: int, revenue: float) -> list[Week]:
     total = max(found.total(days), 1e-9)
     share = np.diff(upto, prepend=0) / total
     expected = share * float(found.expected.sum())
-    width = Z * np.sqrt(expected + (2 * found.level_error * expected) ** 2)
+    unsure = np.hypot(2 * found.level_error, _unrest(known))
+    width = Z * np.sqrt(expected + (unsure * expected) ** 2)
     return [_week(end, week, expected, width, share * revenue) for week in range(number)]
+
+
+def _unrest(known: Customers) -> float:
+    """The spread of a week's purchases around the mean of its neighbours, over the last half year,
+    relative, beyond what chance does."""
+    ago = known.calendar.repeats_ago
+    whole = min(len(ago) // WEEK, MOST_WEEKS)
+    bought = ago[: whole * WEEK].reshape(whole, WEEK).sum(axis=1)
+    if whole < 3 or bought.min(initial=1) <= 0:  # noqa: PLR2004
+        return 0.0
+    beside = (bought[:-2] + bought[2:]) / 2
+    spread = float(np.mean((bought[1:-1] / beside - 1) ** 2)) / 1.5  # the neighbours' own is in it
+    return float(np.sqrt(max(spread - float(np.mean(1 / bought)), 0)))
 
 
 def _week(end: date, week: int, expected: Floats, width: Floats, revenue: Floats) -> Week:
@@ -79,7 +95,7 @@ def tried(purchases: Purchases, end: date, unit_days: float, worth: float) -> li
     days = WEEK * TRIED_WEEKS
     known = part.upto(origin, end)
     found = forecast(Question(part.upto, part.first, origin, days, unit_days), known)
-    weeks = ahead(found, origin, days, float(found.expected.sum()) * worth)
+    weeks = ahead(found, known, origin, days, float(found.expected.sum()) * worth)
     return [_scaled(week, scale) for week in compared(weeks, part, origin)]
 
 

@@ -141,7 +141,24 @@ def plant(ws: Workspace) -> None:
             {"interaction_id": "I1", "customer_id": "K1", "kind": "complaint", "status": "open", "occurred_at": "2026-02-01"},
             {"interaction_id": "I2", "customer_id": "K2", "kind": "complaint", "status": "resolved", "occurred_at": "2026-02-01"},
             {"interaction_id": "I3", "customer_id": "K3", "kind": "complaint", "occurred_at": "2026-04-01"},
+            {"interaction_id": "I4", "customer_id": "K1", "kind": "contact", "topic": "tenth", "status": "withheld", "occurred_at": "2026-01-05 23:00:00"},
         ],
+    )  # fmt: skip
+    letters = {"customer_id": "K1", "purpose": "marketing", "state": "accepted"}
+    sent = [
+        ("m1", "2025-11-01"),
+        ("m2", "2026-01-03"),
+        ("m3", "2026-02-01"),
+        ("m4", "2026-02-20"),
+        ("m5", "2026-03-05"),
+    ]
+    validated(
+        home, "messages", 18, [{**letters, "send_key": key, "send_at": at} for key, at in sent]
+    )
+    read = [("e1", "m1", "open"), ("e2", "m2", "open"), ("e3", "m2", "click")]
+    validated(
+        home, "message_events", 19,
+        [{"event_key": key, "send_key": of, "event": event, "occurred_at": "2026-01-03 23:00:00"} for key, of, event in read],
     )  # fmt: skip
     validated(
         home,
@@ -297,6 +314,40 @@ def test_what_a_customer_did_not_say_is_the_shops(db: duckdb.DuckDBPyConnection)
         "en",
         "Europe/Athens",
     )
+
+
+def test_how_late_a_customer_is_goes_by_their_own_gaps(db: duckdb.DuckDBPyConnection) -> None:
+    assert customer(db, "K1")["overdue_factor"] == Decimal("3.55")  # 39 days of silence, gaps of 11
+    assert customer(db, "K2")["overdue_factor"] is None
+
+
+def test_the_profile_says_what_became_of_the_letters_of_90_days(
+    db: duckdb.DuckDBPyConnection,
+) -> None:
+    ana = customer(db, "K1")  # one letter is older, one is yet to come
+    counts = [ana[f"messages_{name}"] for name in ("received", "opened", "clicked", "unread")]
+    assert counts == [3, 1, 1, 2]
+    assert ana["last_read_on"] == date(2026, 1, 4)
+    assert customer(db, "K2")["messages_received"] == 0
+
+
+def test_the_profile_has_complaints_and_the_last_word_on_marketing(
+    db: duckdb.DuckDBPyConnection,
+) -> None:
+    ana, ben = customer(db, "K1"), customer(db, "K2")
+    assert (ana["complaints"], ana["last_complaint_on"]) == (1, date(2026, 2, 1))
+    assert (ben["complaints"], ben["has_complaint_open"]) == (1, False)
+    assert (ana["has_email_consent"], ana["has_sms_consent"]) == (False, False)
+    assert rows(db, "select count(*) from customers where has_email_consent is null") == [(0,)]
+
+
+def test_who_was_left_without_an_offer_to_compare_is_known(db: duckdb.DuckDBPyConnection) -> None:
+    assert rows(db, "from trials") == [("K1", "tenth", date(2026, 1, 6), False)]
+
+
+def test_what_is_not_learned_yet_is_null(db: duckdb.DuckDBPyConnection) -> None:
+    learned = "predicted_revenue, chance_alive, churn_risk, price_level, is_offer_advised"
+    assert rows(db, f"select distinct {learned} from customers") == [(None,) * 5]
 
 
 def test_only_complaints_that_are_open_by_now_count(db: duckdb.DuckDBPyConnection) -> None:

@@ -257,7 +257,9 @@ def test_who_lapsed_hears_three_times_unless_they_come_or_look(opened: Opened) -
     silent, reader, back, once = (
         shop.person(receipts=receipts, last_purchase_at=noon(-60)) for receipts in (5, 5, 5, 1)
     )
-    for name in (silent, reader, back, once):
+    coming = shop.person(receipts=5, last_purchase_at=noon(-60), churn_risk="low")
+    shop.customers[silent]["churn_risk"] = "high"  # of the others nothing is known
+    for name in (silent, reader, back, once, coming):
         shop.joins(name, occurrence="2026-01-30")
     assert shop.at(0) == dict.fromkeys((silent, reader, back), "reminder")
     shop.reads(reader, "reminder", "click")

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from tessera import documents
+from tessera.decide.filters import Filter, condition
+from tessera.errors import BadInput
 from tessera.know import choices, sales
 from tessera.know.scores import score
 from tessera.shop import make_shop
@@ -117,6 +119,20 @@ def test_the_choice_and_its_reason_stand_in_the_customers_mart(
     assert advised == {(reason, reason == "offer") for reason in reasons - {"explored"}}
 
 
+def test_a_campaign_can_be_for_those_with_an_offer_advised(small: tuple[Workspace, Path]) -> None:
+    narrowed, values = condition([Filter(field="is_offer_advised", eq=True)])
+    with marts.connect(small[0].home) as connection:
+        found = connection.execute(
+            f"select count(*) from customers where {narrowed}", values
+        ).fetchall()
+        chosen = connection.sql(
+            f"select count(*) from '{small[0].home.know / 'offers.parquet'}' "
+            "inner join customers using (customer_id) where is_advised"
+        ).fetchall()
+    assert found == chosen != [(0,)]
+    assert (small[0].home.know / "cards" / "offers.md").read_text().count("policy") == 1
+
+
 def test_who_had_the_offer_lately_is_left_alone(small: tuple[Workspace, Path]) -> None:
     ws, folder = small
     assert worth(ws, folder, rest="60d")["policy"] < worth(ws, folder)["policy"]
@@ -128,6 +144,13 @@ def test_nothing_tried_teaches_nothing(tmp_path: Path) -> None:
     with marts.connect(ws.home) as connection:
         sales.load(connection, ws)
         assert choices.advise(ws, connection) is None
+
+
+def test_a_mistake_in_the_file_is_told_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "offers.yml"
+    path.write_text("trial: tenth\nmargin_share: 35\ncost_share: 0.1\n")
+    with pytest.raises(BadInput, match=r"offers.yml:2: .*1"):
+        documents.load(path, choices.Offering, project=tmp_path)
 
 
 @pytest.mark.proof

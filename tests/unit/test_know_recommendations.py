@@ -6,15 +6,20 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+from tessera import say
 from tessera.know import recommendations, sales
 from tessera.say.customers import Customers
+from tessera.say.fields import sample
+from tessera.settings import CHECKOUT
 from tessera.testing import line, publish, workspace
 from tessera.warehouse import marts
 
 TODAY = date(2026, 3, 31)
 TEAS = [f"tea{number}" for number in range(10)]  # from cheap to dear
+shown: dict[str, Any] = {}  # what a template may show of them
 Chosen = dict[str, list[tuple[str, str]]]  # customer -> product and kind, best first
 
 
@@ -55,10 +60,15 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> Chosen:
         product("better", margin=300),
         product("lossy", margin=-1),
     ]
-    publish(ws, transactions=sold(), products=[*teas, *others])
+    named = [product("pasta"), product("sauce")]
+    products = [*teas, *others, *[{**row, "price": None, "unit_margin": None} for row in named]]
+    publish(ws, transactions=sold(), products=products, customers=[{"customer_id": "cook"}])
     with marts.connect(ws.home) as connection:
         sales.load(connection, ws)
         rows, _ = recommendations.choose(connection)
+    ws.home.know.mkdir()
+    pq.write_table(rows, ws.home.know / "recommendations.parquet")
+    shown["cook"] = Customers(ws).read(["cook"])["cook"].fields
     found: Chosen = {}
     for row in sorted(rows.to_pylist(), key=lambda row: (row["customer_id"], row["rank"])):
         found.setdefault(row["customer_id"], []).append((row["product_id"], row["kind"]))
@@ -111,6 +121,32 @@ def test_six_usual_ones_at_most_and_ten_in_all(chosen: Chosen) -> None:
     assert [kind for _, kind in chosen["keen"]].count("replenish") == 6
     assert [kind for _, kind in chosen["keen"]].count("new") >= 2
     assert max(map(len, chosen.values())) <= 10
+
+
+def test_a_letter_names_what_is_usual_and_what_is_not(chosen: Chosen) -> None:
+    assert list(shown["cook"]["usual_products"]) == ["Pasta"]
+    others = [name.title() for name, kind in chosen["cook"] if kind != "replenish"]
+    named = [name for name in others if name.startswith(("Tea", "Sauce"))]  # the rest have no name
+    assert list(shown["cook"]["suggested_products"]) == named[:3]
+
+
+@pytest.mark.parametrize("language", ["en", "fa"])
+def test_without_recommendations_the_letter_is_as_it_was(language: str) -> None:
+    known, unknown = sample(full=True), sample(full=False)
+    for template in (
+        "replenishment/due",
+        "weekly_offers/picks",
+        "weekly_offers/shelf",
+        "winback/news",
+    ):
+        with_them = say.render(CHECKOUT, template, language, known)
+        without = say.render(CHECKOUT, template, language, unknown)
+        assert all(name in with_them.html for name in known["suggested_products"])
+        assert all(name in with_them.text for name in known["suggested_products"])
+        assert without.text
+        assert not [
+            name for name in known["suggested_products"] if name in without.html + without.text
+        ]
 
 
 def test_a_shop_that_sold_nothing_recommends_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from tessera.errors import BadInput
 from tessera.know.scores import score
+from tessera.person.held import held
+from tessera.person.identity import find
 from tessera.testing import line, publish, workspace
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
@@ -139,6 +141,13 @@ def test_each_model_has_a_card_that_says_how_good_it_is_and_where_it_ends(
         assert "**How good.**" in text
         assert "**Limits.**" in text
     assert "were off by" in texts["value"]
+
+
+def test_who_asks_is_told_what_was_learned_of_them(scored: Workspace) -> None:
+    found = held(scored, find(scored, "c1"))
+    assert {"learned habits", "learned scores", "learned recommendations"} <= set(found)
+    assert "learned weeks" not in found  # they name nobody
+    assert {row["customer_id"] for row in found["learned scores"]} == {"c1"}
 
 
 def test_too_few_purchases_are_one_sentence(tmp_path: Path) -> None:
