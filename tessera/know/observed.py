@@ -177,7 +177,5 @@ def kept(home: Home) -> list[Observed]:
 
 def _read(rows: Sequence[dict[str, Any]]) -> Iterator[Observed]:
     for row in rows:
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
-        yield Observed(**values)
         its: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
         yield Observed(**its)

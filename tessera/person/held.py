@@ -36,8 +36,6 @@ def held(ws: Workspace, identity: Identity) -> dict[str, Rows]:
             found[f"mart {mart}"] = _published(duck, files)
         found["decisions"] = _published(duck, decided(ws.home))
         for path in learned(ws.home):
-            found[f"know {path.stem}"] = _published(duck, [path])
-        for path in sorted(ws.home.know.glob("*.parquet")):
             found[f"learned {path.stem}"] = _published(duck, [path])
     with ws.store.read() as connection:
         rows = records.held(connection, identity)
