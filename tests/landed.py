@@ -142,7 +142,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "business_date": "2026-03-30",
         "position": 0,
         "tier": "silver",
-        "previous_tier": "",
+        "previous_tier": "basic",
         "reason": "reached",
         "qualifying": 300,
         "until": "2027-03-30",

@@ -295,8 +295,12 @@ order by account.programme, account.owner_id, account.bucket
 select business_date from tier_move where business_date >= :start order by business_date limit 1
 
 -- name: tier_moves
+-- No tier has a name too: nothing that lands is an empty text.
 select
-    programme, customer_id, business_date, position, tier, previous_tier, reason, qualifying, until
+    programme, customer_id, business_date, position,
+    case when tier = '' then 'basic' else tier end as tier,
+    case when coalesce(previous_tier, '') = '' then 'basic' else previous_tier end as previous_tier,
+    reason, qualifying, until
 from tier_move
 where business_date >= :start and business_date < :until
 order by programme, customer_id, business_date, position

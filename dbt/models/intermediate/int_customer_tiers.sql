@@ -60,7 +60,7 @@ last_moves as (
 standing as (
     select
         coalesce(points.customer_id, moves.customer_id) as customer_id,
-        coalesce(nullif(moves.tier, ''), 'basic') as tier,
+        coalesce(moves.tier, 'basic') as tier,
         moves.until,
         coalesce(points.qualifying, 0) as qualifying
     from points

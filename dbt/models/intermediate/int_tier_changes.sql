@@ -13,8 +13,8 @@ with moves as (
 
 select
     customer_id,
-    coalesce(nullif(tier, ''), 'basic') as tier,
-    coalesce(nullif(previous_tier, ''), 'basic') as previous_tier,
+    tier,
+    previous_tier,
     reason = 'reached' as is_raised,
     business_date as changed_on
 from moves
