@@ -41,10 +41,10 @@ def find(home: Path) -> dict[str, Any]:
     ws = workspace(home / "home", "2026-01-01")
     report = look(ws)
     pairs = f"""(
-        select found.verdict, true.kind from '{ws.home.duplicates}' as found
-        left join '{home}/shop/truth/duplicates.csv' as true on
-            (found.customer_id, found.into_customer_id) = (true.customer_id, true.duplicate_of)
-            or (found.into_customer_id, found.customer_id) = (true.customer_id, true.duplicate_of)
+        select found.verdict, truth.kind from '{ws.home.duplicates}' as found
+        left join '{home}/shop/truth/duplicates.csv' as truth on
+            (found.customer_id, found.into_customer_id) = (truth.customer_id, truth.duplicate_of)
+            or (found.into_customer_id, found.customer_id) = (truth.customer_id, truth.duplicate_of)
     )"""
     planted = f"(select count(*) from '{home}/shop/truth/duplicates.csv')"
     right, recall = duckdb.execute(

@@ -57,7 +57,7 @@ def test_only_clock_asks_for_the_time() -> None:
 def test_importing_tessera_is_light() -> None:
     code = (
         "import sys, tessera, tessera.cli.app\n"
-        "heavy = {'prefect', 'dbt', 'great_expectations', 'duckdb', 'pyarrow', 'pandas', 'sqlalchemy'}\n"
+        "heavy = {'prefect', 'dbt', 'great_expectations', 'duckdb', 'pyarrow', 'pandas', 'sqlalchemy', 'splink'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
     )
     found = subprocess.run(

@@ -25,6 +25,7 @@ HEAVY = {
     "pyarrow",
     "pandas",
     "sqlalchemy",
+    "splink",
     "jinja2",
 }
 ON_FILES = {f"know evaluate {what}" for what in ("value", "recommend", "uplift", "lift")}
