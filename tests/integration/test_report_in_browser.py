@@ -64,6 +64,8 @@ def test_no_table_is_cut_off_on_paper(browser: Any, shown: Workspace) -> None:
     tab = browser.new_page(viewport={"width": 700, "height": 1000})  # A4 between its margins
     tab.emulate_media(media="print")
     tab.goto(f"file://{report(shown).page}")
-    fits = "[...document.querySelectorAll('.wide')].every(it => it.scrollWidth <= it.clientWidth + 1)"
+    fits = (
+        "[...document.querySelectorAll('.wide')].every(it => it.scrollWidth <= it.clientWidth + 1)"
+    )
     assert tab.evaluate(fits)
     tab.close()
