@@ -1,10 +1,12 @@
 -- What the reporting marts say to the morning report; a mart of an earlier version may be missing.
 
 -- name: target_progress
-select * from target_progress
-where period_end >= $today - interval 1 day or status in ('met', 'missed')
-order by
-    period_end < $today, scope <> 'shop', scope, period_start, metric, scope_id
+-- Those that ended yesterday are still looked at today.
+select
+    *,
+    period_start < $today and period_end >= $today - interval 1 day as is_current
+from target_progress
+order by is_current desc, scope <> 'shop', scope, period_start, metric, scope_id
 
 -- name: funnel
 select * from funnel order by place
