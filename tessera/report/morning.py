@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
-from math import sqrt
 from typing import Any
 
 import duckdb
@@ -17,7 +15,6 @@ from tessera.workspace import Workspace
 Rows = Sequence[Mapping[str, Any]]
 
 SQL = queries("tessera.report", "morning.sql")
-NEEDS = {"satisfaction": "customers"}  # the mart behind a query of another name
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,8 @@ class Morning:
     sources: Rows
     performance: Rows
     touches: Rows
-    satisfaction: Rows  # month, answers, nps, low, high
+    scores: Rows  # month, answers, score, low, high, has_fallen
+    opinions: Rows  # topic, opinions, positive, negative
     results: Mapping[str, Any] | None
 
     @property
@@ -44,6 +42,11 @@ class Morning:
     def alarms(self) -> list[str]:
         """Targets under way that drift out of reach, a sentence each; the shop's own first."""
         return [_alarm(row) for row in self.targets if row["status"] == "out of reach"]
+
+    @property
+    def fallen(self) -> Rows:
+        """The last month with answers, if fewer would recommend the shop, beyond chance."""
+        return [row for row in self.scores[:1] if row["has_fallen"]]
 
 
 def _alarm(row: Mapping[str, Any]) -> str:
@@ -58,16 +61,14 @@ def _alarm(row: Mapping[str, Any]) -> str:
 def morning(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Morning:
     """The morning as of `ws.as_of`; `duck` has the published marts, if there are any."""
     views = {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
-    given = {"today": ws.business_date, "as_of": ws.as_of.astimezone(UTC).replace(tzinfo=None)}
-    found = {
-        name: _ask(duck, query, given) if NEEDS.get(name, name) in views else ()
-        for name, query in SQL.items()
-    }
+    given = {"today": ws.business_date}
+    found = {name: _ask(duck, query, given) if name in views else () for name, query in SQL.items()}
     return Morning(
         targets=found["target_progress"],
         moves=found["level_moves"],
         touches=found["campaign_results"],
-        satisfaction=[_nps(row) for row in found["satisfaction"]],
+        scores=found["net_promoter_scores"],
+        opinions=found["opinions"],
         results=_results(ws),
         **{name: found[name] for name in ("funnel", "cohorts", "retention")},
         **{name: found[name] for name in ("sources", "performance")},
@@ -80,22 +81,6 @@ def _ask(duck: duckdb.DuckDBPyConnection, query: str, given: Mapping[str, object
     )
     names = [column[0] for column in found.description or []]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-
-def _nps(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Promoters less detractors per hundred answers, with a 95 % interval."""
-    n = row["answers"]
-    up, down = row["promoters"] / n, row["detractors"] / n
-    error = 1.96 * sqrt(max(up + down - (up - down) ** 2, 0) / n)
-    nps = up - down
-    low, high = max(nps - error, -1), min(nps + error, 1)
-    return {
-        "month": row["month"],
-        "answers": n,
-        "nps": 100 * nps,
-        "low": 100 * low,
-        "high": 100 * high,
-    }
 
 
 def _results(ws: Workspace) -> Mapping[str, Any] | None:

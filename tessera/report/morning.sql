@@ -1,10 +1,12 @@
 -- What the reporting marts say to the morning report; a mart of an earlier version may be missing.
 
 -- name: target_progress
-select * from target_progress
-where period_end >= $today - interval 1 day or status in ('met', 'missed')
-order by
-    period_end < $today, scope <> 'shop', scope, period_start, metric, scope_id
+-- Those that ended yesterday are still looked at today.
+select
+    *,
+    period_start < $today and period_end >= $today - interval 1 day as is_current
+from target_progress
+order by is_current desc, scope <> 'shop', scope, period_start, metric, scope_id
 
 -- name: funnel
 select * from funnel order by place
@@ -54,15 +56,18 @@ group by campaign
 having sum(sent) > 0
 order by revenue desc, campaign
 
--- name: satisfaction
--- By the month of each customer's last answer: promoters gave 9 or 10, detractors 6 or less.
+-- name: net_promoter_scores
+select * from net_promoter_scores order by month desc limit 12
+
+-- name: opinions
+-- What was spoken of most in this month and the last.
 select
-    strftime(satisfaction_at, '%Y-%m') as month,
-    count(*) as answers,
-    count(*) filter (satisfaction_score >= 9) as promoters,
-    count(*) filter (satisfaction_score <= 6) as detractors
-from customers
-where satisfaction_score is not null and satisfaction_at < $as_of
-group by month
-order by month desc
-limit 12
+    topic,
+    sum(opinions)::bigint as opinions,
+    sum(positive)::bigint as positive,
+    sum(negative)::bigint as negative
+from opinions
+where month >= date_trunc('month', $today) - interval 1 month
+group by topic
+order by opinions desc, topic
+limit 8

@@ -8,11 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-NAMES = [
-    name
-    for name in ("satisfaction", "liability")
-    if (Path(__file__).parent / f"{name}.py").exists()
-]
+NAMES = [name for name in ("liability",) if (Path(__file__).parent / f"{name}.py").exists()]
 
 
 def sections(duck: duckdb.DuckDBPyConnection, currency: str) -> dict[str, str]:

@@ -58,3 +58,14 @@ def test_the_page_is_whole(browser: Any, shown: Workspace, width: int, scheme: s
     assert "This is selection" in tab.inner_text("main")
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     tab.close()
+
+
+def test_no_table_is_cut_off_on_paper(browser: Any, shown: Workspace) -> None:
+    tab = browser.new_page(viewport={"width": 700, "height": 1000})  # A4 between its margins
+    tab.emulate_media(media="print")
+    tab.goto(f"file://{report(shown).page}")
+    fits = (
+        "[...document.querySelectorAll('.wide')].every(it => it.scrollWidth <= it.clientWidth + 1)"
+    )
+    assert tab.evaluate(fits)
+    tab.close()
