@@ -144,7 +144,13 @@ def plant(ws: Workspace) -> None:
             {"interaction_id": "I4", "customer_id": "K1", "kind": "contact", "topic": "tenth", "status": "withheld", "occurred_at": "2026-01-05 23:00:00"},
         ],
     )  # fmt: skip
-    letters = {"customer_id": "K1", "campaign": "news", "step": "first", "purpose": "marketing", "state": "accepted"}
+    letters = {
+        "customer_id": "K1",
+        "campaign": "news",
+        "step": "first",
+        "purpose": "marketing",
+        "state": "accepted",
+    }
     sent = [
         ("m1", "2025-11-01"),
         ("m2", "2026-01-03"),
