@@ -25,6 +25,7 @@ from tessera.workspace import Workspace
 
 SQL = queries("tessera.know", "offers.sql")
 FILE = Path("deployments/offers.yml")
+MOST = 100_000  # people that are learned from
 COUNTS = ("lately", "of_late", "silent", "known", "basket")
 
 Days = Annotated[str, Field(pattern=r"^[0-9]{1,3}d$")]
@@ -137,7 +138,8 @@ def _trial(connection: duckdb.DuckDBPyConnection, its: Offering, today: date) ->
     people = _people(connection, day)
     tried = np.asarray(rows["customer"], np.int64)
     _, here, there = np.intersect1d(people.customer, tried, return_indices=True)
-    return Trial(people.rows(here), treated[there], bought[there], day)
+    trial = Trial(people.rows(here), treated[there], bought[there], day)
+    return trial.rows(np.arange(0, len(here), max(1, len(here) // MOST)))
 
 
 def _people(connection: duckdb.DuckDBPyConnection, day: date) -> People:

@@ -21,6 +21,7 @@ from tessera.workspace import Workspace
 
 HORIZON = 91  # days
 WEEK = 7.0
+GROUP = 100_000  # rows that are read together: few people's are looked for by the thousand
 
 
 @dataclass(frozen=True)
@@ -104,5 +105,5 @@ def _write(ws: Workspace, name: str, rows: pa.Table) -> None:
     path = ws.home.know / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
-    pq.write_table(rows, beside)
+    pq.write_table(rows, beside, row_group_size=GROUP)
     beside.replace(path)

@@ -144,7 +144,13 @@ def plant(ws: Workspace) -> None:
             {"interaction_id": "I4", "customer_id": "K1", "kind": "contact", "topic": "tenth", "status": "withheld", "occurred_at": "2026-01-05 23:00:00"},
         ],
     )  # fmt: skip
-    letters = {"customer_id": "K1", "purpose": "marketing", "state": "accepted"}
+    letters = {
+        "customer_id": "K1",
+        "campaign": "news",
+        "step": "first",
+        "purpose": "marketing",
+        "state": "accepted",
+    }
     sent = [
         ("m1", "2025-11-01"),
         ("m2", "2026-01-03"),
@@ -158,7 +164,7 @@ def plant(ws: Workspace) -> None:
     read = [("e1", "m1", "open"), ("e2", "m2", "open"), ("e3", "m2", "click")]
     validated(
         home, "message_events", 19,
-        [{"event_key": key, "send_key": of, "event": event, "occurred_at": "2026-01-03 23:00:00"} for key, of, event in read],
+        [{"event_key": key, "send_key": of, "event": event, "occurred_at": "2026-01-12 23:00:00"} for key, of, event in read],
     )  # fmt: skip
     validated(
         home,
@@ -327,7 +333,7 @@ def test_the_profile_says_what_became_of_the_letters_of_90_days(
     ana = customer(db, "K1")  # one letter is older, one is yet to come
     counts = [ana[f"messages_{name}"] for name in ("received", "opened", "clicked", "unread")]
     assert counts == [3, 1, 1, 2]
-    assert ana["last_read_on"] == date(2026, 1, 4)
+    assert ana["last_read_on"] == date(2026, 1, 13)
     assert customer(db, "K2")["messages_received"] == 0
 
 
