@@ -71,9 +71,6 @@ REPORTING: dict[str, dict[str, str]] = {
         date="period_start period_end",
         double="target actual projected",
     ),
-    "net_promoter_scores": _columns(
-        date="month", bigint="answers", double="score low high", boolean="has_fallen"
-    ),
     "funnel": _columns(
         varchar="level",
         bigint="place people people_ever went_on average_revenue",
