@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from tessera.cli.app import app
 from tessera.errors import BadInput
 from tessera.know import past
-from tessera.know.results import Result, Results, results
+from tessera.know.results import Result, Results, are_current, results
 from tessera.testing import line, publish, workspace
 from tessera.workspace import Workspace
 
@@ -169,6 +169,13 @@ def test_the_better_content_wins(found: Results) -> None:
     (variants,) = of(found, "winback").variants
     assert variants.winner == "b"
     assert variants.people == {"a": 300, "b": 300, "control": 300}
+
+
+def test_results_are_of_a_day_and_its_marts(world: Workspace, found: Results) -> None:
+    assert found.snapshot == "by-hand"
+    results(world, Fraction(1))
+    assert are_current(world)
+    assert not are_current(replace(world, as_of=world.as_of + timedelta(days=1)))
 
 
 def test_closed_days_are_read_once_and_give_the_same(world: Workspace, found: Results) -> None:
