@@ -240,6 +240,15 @@ def test_the_programme_is_judged_by_those_whom_no_campaign_may_write_to(tmp_path
     assert found.programme.says.startswith("It brought more")
 
 
+def test_where_nobody_could_be_written_to_nothing_is_judged(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, "2026-03-16")
+    publish(ws, transactions=[line("t", "c", 100)])
+    decide(ws, ENTRY, "w", [{"customer_id": "c", "reason": "no_address"}])
+    found = results(ws, None)
+    assert found.programme is not None
+    assert [one.basis for one in [*found.campaigns, found.programme]] == ["nobody", "nobody"]
+
+
 def test_command_tells_all_and_one(world: Workspace) -> None:
     words = ["results", "--home", str(world.home.root), "--as-of", "2026-03-16"]
     told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
