@@ -29,11 +29,14 @@ def report(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
 
 
 def judge(ws: Workspace) -> None:
-    """Judge the campaigns anew. A page goes out without: yesterday's results stay on it."""
-    from tessera.know.results import results
+    """Judge the campaigns, once for a day and its marts. A page goes out without: yesterday's results
+    stay on it."""
+    from tessera.know.results import are_current, results
     from tessera.reward.programme import load
 
     try:
+        if are_current(ws):
+            return
         worth = load(ws.project).worth
         results(ws, Fraction(worth.pays, worth.points) if worth else None)
     except BadInput:  # nothing is published yet

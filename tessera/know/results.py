@@ -12,14 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from tessera.errors import BadInput
 from tessera.know import entries, lift, observed
 from tessera.know.fitting import Floats
 from tessera.store import queries
@@ -105,6 +102,8 @@ class Results:
     """All campaigns with decisions before the business date; `past` are other systems'."""
 
     as_of: str
+    business_date: str
+    snapshot: str  # of the marts they were made of
     currency: str | None
     has_margin: bool
     campaigns: list[Result]
@@ -129,11 +128,22 @@ def results(ws: Workspace, point_worth: Fraction | None) -> Results:
     return found
 
 
+def are_current(ws: Workspace) -> bool:
+    """Whether the results as last written are of this day and of the marts in force."""
+    try:
+        kept = json.loads((ws.home.results / "results.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    now = (ws.business_date.isoformat(), marts.current(ws.home).name)
+    return (kept.get("business_date"), kept.get("snapshot")) == now
+
+
 def _judge(ws: Workspace, duck: duckdb.DuckDBPyConnection, point_worth: Fraction | None) -> Results:
     currency = (duck.execute(SQL["currency"]).fetchone() or [None])[0]
-    past, as_of = observed.kept(ws.home), ws.as_of.isoformat()
+    past = observed.kept(ws.home)
+    made_of = (ws.as_of.isoformat(), ws.business_date.isoformat(), marts.current(ws.home).name)
     if currency is None or not entries.load(duck, ws.home, ws.business_date):
-        return Results(as_of, currency, False, [], None, past)
+        return Results(*made_of, currency, False, [], None, past)
     duck.execute(SQL["entrant"])
     spending(ws, duck, "entrant", currency)
     _rewards(ws, duck, point_worth)
@@ -141,7 +151,7 @@ def _judge(ws: Workspace, duck: duckdb.DuckDBPyConnection, point_worth: Fraction
     judge = _Judge(ws, duck, bool(known), *_facts(ws))
     found = {name: judge.result(name) for (name,) in duck.execute(NAMES).fetchall()}
     programme = found.pop(PROGRAMME, None)
-    return Results(as_of, currency, bool(known), list(found.values()), programme, past)
+    return Results(*made_of, currency, bool(known), list(found.values()), programme, past)
 
 
 NAMES = "select distinct campaign from entrant order by campaign"
@@ -299,11 +309,3 @@ def _says(span: Span) -> str:
         way = "brought more than it cost" if net.difference > 0 else "cost more than it brought"
         return f"It probably {way}; who looks every day should wait for the wider interval."
     return "It cannot be told from nothing yet."
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The results as last written; BadInput when they were not."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no results yet; say 'tessera results'.") from None

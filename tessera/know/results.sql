@@ -62,7 +62,9 @@ select
     customer_id,
     min(candidate_on),
     min(eligible_on),
-    if(arg_min(arm, eligible_on) = 'global', 'control', 'treated'),
+    case arg_min(arm, eligible_on)
+        when 'global' then 'control' when 'control' then 'treated' else arg_min(arm, eligible_on)
+    end,
     bool_or(is_written)
 from entry
 where purpose = 'marketing'

@@ -32,3 +32,19 @@ def test_a_fault_is_told_without_its_words(
     monkeypatch.setattr("flows.know.score", broken)
     assert told(tmp_path / "home")["skipped"] == "failed: ZeroDivisionError"
     assert capsys.readouterr().err == "know: ZeroDivisionError\n"
+
+
+def test_a_fault_in_judging_campaigns_is_told_without_its_words_and_stops_no_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows.report import judge
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("customer c000017")
+
+    ws = workspace(tmp_path / "home")
+    judge(ws)  # nothing is published yet, which is no fault
+    publish(ws, transactions=[line("t", "c", 900)])
+    monkeypatch.setattr("tessera.know.results.results", broken)
+    judge(ws)
+    assert capsys.readouterr().err == "results: ZeroDivisionError\n"

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from tessera.cli.app import app
 from tessera.errors import BadInput
 from tessera.know import past
-from tessera.know.results import Result, Results, results
+from tessera.know.results import Result, Results, are_current, results
 from tessera.testing import line, publish, workspace
 from tessera.workspace import Workspace
 
@@ -171,6 +171,13 @@ def test_the_better_content_wins(found: Results) -> None:
     assert variants.people == {"a": 300, "b": 300, "control": 300}
 
 
+def test_results_are_of_a_day_and_its_marts(world: Workspace, found: Results) -> None:
+    assert found.snapshot == "by-hand"
+    results(world, Fraction(1))
+    assert are_current(world)
+    assert not are_current(replace(world, as_of=world.as_of + timedelta(days=1)))
+
+
 def test_closed_days_are_read_once_and_give_the_same(world: Workspace, found: Results) -> None:
     kept = world.home.know / "entries.parquet"
     before = kept.stat().st_mtime_ns
@@ -231,6 +238,15 @@ def test_the_programme_is_judged_by_those_whom_no_campaign_may_write_to(tmp_path
     revenue = found.programme.first.measures[1]
     assert revenue.interval[0] < 400 < revenue.interval[1]
     assert found.programme.says.startswith("It brought more")
+
+
+def test_where_nobody_could_be_written_to_nothing_is_judged(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, "2026-03-16")
+    publish(ws, transactions=[line("t", "c", 100)])
+    decide(ws, ENTRY, "w", [{"customer_id": "c", "reason": "no_address"}])
+    found = results(ws, None)
+    assert found.programme is not None
+    assert [one.basis for one in [*found.campaigns, found.programme]] == ["nobody", "nobody"]
 
 
 def test_command_tells_all_and_one(world: Workspace) -> None:
