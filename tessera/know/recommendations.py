@@ -17,9 +17,8 @@ CONSIDERED, NEW = 20, 10  # of which the rules leave ten
 def choose(connection: duckdb.DuckDBPyConnection) -> tuple[pa.Table, Taste]:
     """Up to ten products per customer with rank and kind, from the tables of `sales`; and the taste
     that they were found with."""
-    baskets = _baskets(connection)
-    taste = tune(baskets)
-    connection.register("found", _candidates(baskets, taste))
+    candidates, taste = _candidates(_baskets(connection))
+    connection.register("found", candidates)
     connection.execute(SQL["companion"])
     chosen = connection.execute(SQL["chosen"]).to_arrow_table()
     connection.unregister("found")
@@ -35,10 +34,11 @@ def _baskets(connection: duckdb.DuckDBPyConnection) -> Baskets:
     return Baskets(customer, item, age, people, items)
 
 
-def _candidates(baskets: Baskets, taste: Taste) -> pa.Table:
+def _candidates(baskets: Baskets) -> tuple[pa.Table, Taste]:
+    taste = tune(baskets)
     items, scores = scored(baskets, taste, CONSIDERED, NEW)
     who, place = np.nonzero(items >= 0)
-    return pa.table(
+    candidates = pa.table(
         {
             "customer": who.astype(np.int32),
             "item": items[who, place].astype(np.int32),
@@ -46,3 +46,4 @@ def _candidates(baskets: Baskets, taste: Taste) -> pa.Table:
             "place": place.astype(np.int32),
         }
     )
+    return candidates, taste
