@@ -22,6 +22,7 @@ POPULARITIES = (0.01, 1.0, 3.0, 10.0, 30.0)
 TUNED_ON = 20_000  # customers
 
 Ints = NDArray[np.int64]
+Scored = tuple[Ints, Floats]  # items and their scores, a row per customer
 
 
 @dataclass(frozen=True)
@@ -69,25 +70,26 @@ def tune(baskets: Baskets) -> Taste:
 
 def recommend(baskets: Baskets, taste: Taste, top: int = TOP) -> Ints:
     """The `top` items of each customer, best first; -1 where there are no more."""
-    return scored(baskets, taste, top)[0]
+    found = [_best(own, other, top)[0] for own, other in _chunks(baskets, taste, top)]
+    return np.vstack([np.full((0, top), -1), *found])
 
 
-def scored(baskets: Baskets, taste: Taste, top: int, other: int = 0) -> tuple[Ints, Floats]:
-    """The same with the items' scores, and beside them the first `other` of everybody's favourites that
-    are not among a customer's own."""
+def candidates(baskets: Baskets, taste: Taste, own: int, other: int) -> Scored:
+    """Each customer's `own` best items and then, from column `own` on, the first `other` of everybody's
+    that are not among them."""
+    none = np.full((0, own + other), -1), np.zeros((0, own + other))
+    found = [_beside(mine, _first(others, other)) for mine, others in _chunks(baskets, taste, own)]
+    items, scores = zip(none, *found, strict=True)
+    return np.vstack(items), np.vstack(scores)
+
+
+def _chunks(baskets: Baskets, taste: Taste, top: int) -> Iterator[tuple[Scored, Scored]]:
+    """The `top` own items of some customers, and everybody's favourites, each with its score; -inf where
+    it is an own one."""
     weight = taste.decay ** baskets.age.astype(float)
     everybodys = taste.popularity / max(baskets.customers, 1)
     popular = np.asarray(np.bincount(baskets.item, weight, baskets.items) * everybodys, float)
     shelf = np.argsort(-popular, kind="stable")[:SHELF]
-    wide = top + min(other, len(shelf))
-    chunks = _chunks(baskets, weight, popular, shelf, (top, wide - top))
-    items, scores = zip((np.full((0, wide), -1), np.zeros((0, wide))), *chunks, strict=True)
-    return np.vstack(items), np.vstack(scores)
-
-
-def _chunks(
-    baskets: Baskets, weight: Floats, popular: Floats, shelf: Ints, most: tuple[int, int]
-) -> Iterator[tuple[Ints, Floats]]:
     for start in range(0, baskets.customers, CHUNK):
         number = min(CHUNK, baskets.customers - start)
         low, high = np.searchsorted(baskets.customer, (start, start + number))
@@ -96,12 +98,27 @@ def _chunks(
         keys, where = np.unique(customer * baskets.items + item, return_inverse=True)
         own, item = np.divmod(keys, baskets.items)
         score = np.bincount(where, weight[rows], len(keys)) + popular[item]
-        mine = _own_best(own, item, score, number, most[0])
-        scores = np.where(_others(own, item, shelf, number), popular[shelf], -np.inf)
-        everybodys = np.broadcast_to(shelf, scores.shape), scores
-        none = np.full((number, 0), -1), np.zeros((number, 0))
-        parts = _best(mine, everybodys, most[0]), _best(none, everybodys, most[1])
-        yield tuple(np.hstack(pair) for pair in zip(*parts, strict=True))  # type: ignore[misc]
+        others = np.where(_others(own, item, shelf, number), popular[shelf], -np.inf)
+        yield (
+            _own_best(own, item, score, number, top),
+            (np.broadcast_to(shelf, others.shape), others),
+        )
+
+
+def _first(found: Scored, number: int) -> Scored:
+    """The first `number` that are there, -1 for the rest; they are in order already."""
+    items, scores = found
+    there = np.isfinite(scores)
+    place = np.cumsum(there, axis=1) - 1
+    who, where = np.nonzero(there & (place < number))
+    kept, worth = np.full((len(items), number), -1), np.full((len(items), number), -np.inf)
+    kept[who, place[who, where]] = items[who, where]
+    worth[who, place[who, where]] = scores[who, where]
+    return kept, worth
+
+
+def _beside(one: Scored, other: Scored) -> Scored:
+    return np.hstack([one[0], other[0]]), np.hstack([one[1], other[1]])
 
 
 def _own_best(own: Ints, item: Ints, score: Floats, number: int, top: int) -> tuple[Ints, Floats]:
@@ -126,13 +143,11 @@ def _others(own: Ints, item: Ints, shelf: Ints, number: int) -> NDArray[np.bool_
     return others
 
 
-def _best(
-    own: tuple[Ints, Floats], everybodys: tuple[Ints, Floats], top: int
-) -> tuple[Ints, Floats]:
-    items, scores = (np.hstack(pair) for pair in zip(own, everybodys, strict=True))
+def _best(own: Scored, other: Scored, top: int) -> Scored:
+    items, scores = _beside(own, other)
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     chosen, worth = (np.take_along_axis(of, best, axis=1) for of in (items, scores))
-    return np.where(np.isfinite(worth), chosen, -1), worth
+    return np.where(np.isfinite(worth), chosen, -1), np.asarray(worth, float)
 
 
 @dataclass(frozen=True)

@@ -113,3 +113,6 @@ from days
 inner join numbered using (customer_id)
 where number % $every = 0
 order by customer_id, day
+
+-- name: usual_amount
+select avg(amount) from days where day <= ?

@@ -7,19 +7,18 @@ import numpy as np
 import pyarrow as pa
 
 from tessera.know import sales
-from tessera.know.baskets import Baskets, Taste, scored, tune
+from tessera.know.baskets import Baskets, Taste, candidates, tune
 from tessera.store import queries
 
 SQL = queries("tessera.know", "recommendations.sql")
-CONSIDERED, NEW = 20, 10  # of which the rules leave ten
+OWN, OTHER = 14, 10  # of which the rules leave ten
 
 
 def choose(connection: duckdb.DuckDBPyConnection) -> tuple[pa.Table, Taste]:
     """Up to ten products per customer with rank and kind, from the tables of `sales`; and the taste
     that they were found with."""
-    baskets = _baskets(connection)
-    taste = tune(baskets)
-    connection.register("found", _candidates(baskets, taste))
+    found, taste = _candidates(_baskets(connection))
+    connection.register("found", found)
     connection.execute(SQL["companion"])
     chosen = connection.execute(SQL["chosen"]).to_arrow_table()
     connection.unregister("found")
@@ -35,14 +34,17 @@ def _baskets(connection: duckdb.DuckDBPyConnection) -> Baskets:
     return Baskets(customer, item, age, people, items)
 
 
-def _candidates(baskets: Baskets, taste: Taste) -> pa.Table:
-    items, scores = scored(baskets, taste, CONSIDERED, NEW)
+def _candidates(baskets: Baskets) -> tuple[pa.Table, Taste]:
+    taste = tune(baskets)
+    items, scores = candidates(baskets, taste, OWN, OTHER)
     who, place = np.nonzero(items >= 0)
-    return pa.table(
+    found = pa.table(
         {
             "customer": who.astype(np.int32),
             "item": items[who, place].astype(np.int32),
             "score": scores[who, place],
             "place": place.astype(np.int32),
+            "is_own": place < OWN,
         }
     )
+    return found, taste

@@ -1,4 +1,4 @@
--- What each customer is recommended: candidates in `found` (customer, item, score, place; from 0), beside
+-- What each customer is recommended: candidates in `found` (customer, item, score, place from 0, is_own), beside
 -- the tables of sales.sql.
 
 -- name: companion
@@ -36,32 +36,29 @@ qualify row_number() over (
 -- name: chosen
 -- Ten each at most, best first, six usual ones and two that go with them at most. Left out: what
 -- was just bought, is gone, or loses money; and, of what is not usual, what is out of the price range.
-with known as (
-    select found.customer, found.item, found.score, found.place, owned.last_on
+with usual as (
+    select found.customer, found.item, found.score, 'replenish' as kind
     from found
-    left join owned using (customer, item)
+    inner join owned using (customer, item)
+    where found.is_own and datediff('day', owned.last_on, getvariable('today')) >= 7
 ), companions as (
-    select known.customer, companion.other as item, max(known.score * companion.share) as score
-    from known
+    select found.customer, companion.other as item, found.score * companion.share as score
+    from found
     inner join companion using (item)
-    where known.last_on is not null and known.place < 3
-    group by all
-), candidates as (
-    select
-        customer,
-        item,
-        score,
-        last_on,
-        case when last_on is null then 'new' else 'replenish' end as kind
-    from known
-    union all
-    select customer, item, score, null, 'goes_with'
-    from companions
-    anti join owned using (customer, item)
-), together as (
-    select customer, item, max(score) as score, any_value(last_on) as last_on, min(kind) as kind
-    from candidates
+    anti join owned on owned.customer = found.customer and owned.item = companion.other
+    where found.is_own and found.place < 3
+), others as (
+    select customer, item, max(score) as score, min(kind) as kind
+    from (
+        select customer, item, score, 'goes_with' as kind from companions
+        union all
+        select customer, item, score, 'new' from found where not is_own
+    )
     group by customer, item
+), together as (
+    select * from usual
+    union all
+    select * from others
 ), fit as (
     select
         together.customer,
@@ -76,10 +73,6 @@ with known as (
     inner join shelf using (item)
     inner join habit using (customer)
     where shelf.is_in_stock and shelf.is_profitable
-        and (
-            together.last_on is null
-            or datediff('day', together.last_on, getvariable('today')) >= 7
-        )
         and (
             together.kind = 'replenish'
             or coalesce(abs(shelf.price_rank / 10000 - habit.price_level) <= 0.3, true)

@@ -41,9 +41,8 @@ def score(ws: Workspace) -> ScoreReport:
     BadInput when nothing is published or too little was bought to foretell purchases: habits and
     recommendations are there all the same."""
     settings = ws.settings
-    with marts.connect(
-        ws.home, memory=settings.duckdb_memory, threads=settings.threads
-    ) as connection:
+    given = {"memory": settings.duckdb_memory, "threads": settings.threads}
+    with marts.undisturbed(ws.home), marts.connect(ws.home, **given) as connection:  # type: ignore[arg-type]
         sales.load(connection, ws)
         _write(ws, "habits", sales.habits(connection))
         chosen, taste = recommendations.choose(connection)
@@ -72,9 +71,7 @@ def _value(ws: Workspace, purchases: Purchases) -> Value:
     _, amounts = worths(known)
     value = Value(known.ids.astype(str), found, found.expected * amounts)
     _write(ws, "scores", value.rows())
-    bought = float(found.expected.sum())
-    worth = float(value.revenue.sum()) / bought if bought else 0.0
-    tried = weeks.tried(purchases, end, WEEK, worth)
+    tried = weeks.tried(purchases, end, WEEK)
     ahead = weeks.ahead(found, known, end, HORIZON, float(value.revenue.sum()))
     _write(ws, "weeks", weeks.table(tried, ahead))
     cards.write(ws, cards.of_value(ws, value.found, len(value.ids), weeks.errors(tried)))

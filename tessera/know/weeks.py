@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tessera.errors import BadInput
 from tessera.know.fitting import Floats, Z
 from tessera.know.forecast import Forecast, Question, forecast
 from tessera.know.purchases import Customers, Purchases
@@ -85,17 +86,21 @@ def _happened(purchases: int, revenue: float) -> dict[str, Any]:
     return {"actual_purchases": purchases, "actual_revenue": round(revenue, 2)}
 
 
-def tried(purchases: Purchases, end: date, unit_days: float, worth: float) -> list[Week]:
+def tried(purchases: Purchases, end: date, unit_days: float) -> list[Week]:
     """The last eight weeks as they would have been foretold before them, from a part of the customers;
-    none when there is too little before. `worth` is a purchase's usual amount."""
+    none when there is too little before."""
     origin = end - timedelta(days=WEEK * TRIED_WEEKS)
     if (origin - purchases.first).days < LEAST_DAYS:
         return []
     part, scale = purchases.thinned(TRIED_ON)
     days = WEEK * TRIED_WEEKS
     known = part.upto(origin, end)
-    found = forecast(Question(part.upto, part.first, origin, days, unit_days), known)
-    weeks = ahead(found, known, origin, days, float(found.expected.sum()) * worth)
+    try:
+        found = forecast(Question(part.upto, part.first, origin, days, unit_days), known)
+    except BadInput:
+        return []
+    worth = float(found.expected.sum()) * part.usual_amount(origin)
+    weeks = ahead(found, known, origin, days, worth)
     return [_scaled(week, scale) for week in compared(weeks, part, origin)]
 
 

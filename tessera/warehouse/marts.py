@@ -6,8 +6,11 @@ together here.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
@@ -79,11 +82,19 @@ def connect(
     return connection
 
 
+@contextmanager
+def undisturbed(home: Home) -> Iterator[None]:
+    """Nobody builds, fills or erases meanwhile."""
+    home.dbt.mkdir(parents=True, exist_ok=True)
+    with (home.dbt / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def rewrite(home: Home, connection: duckdb.DuckDBPyConnection, mart: str, query: str) -> None:
     """Put the rows of `query` in the place of a published mart's, whole or not at all. The columns
     must be the contract's; a snapshot that shares the file keeps its own."""
-    folder = (home.marts / current(home).marts[mart]).parent
-    path = folder / "rows.parquet"
-    beside = folder / f".rows.{os.getpid()}"
+    path = (home.marts / current(home).marts[mart]).parent / "rows.parquet"
+    beside = home.root / "tmp" / f"{mart}-{os.getpid()}.parquet"  # which an erasure empties
     connection.execute(f"copy ({query}) to {literal(str(beside))} (format parquet)")
     beside.replace(path)

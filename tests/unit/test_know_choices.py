@@ -138,6 +138,35 @@ def test_who_had_the_offer_lately_is_left_alone(small: tuple[Workspace, Path]) -
     assert worth(ws, folder, rest="60d")["policy"] < worth(ws, folder)["policy"]
 
 
+@pytest.mark.parametrize("offered", [True, False])
+def test_what_the_shop_calls_true_is_what_happens(
+    small: tuple[Workspace, Path], offered: bool
+) -> None:
+    ws, folder = small
+    with marts.connect(ws.home) as connection:
+        happened, expected = connection.execute(
+            f"""
+            select
+                avg(exists (
+                    select 1 from transactions as sold
+                    where sold.customer_id = truth.customer_id and sold.sold_at::date - trials.offered_on between 1 and 14
+                )::integer),
+                avg(anyway + case when truth.is_offered then uplift else 0 end)
+            from '{folder / "shop" / "truth" / "trial.parquet"}' as truth
+            inner join trials using (customer_id)
+            where truth.is_offered = ? and trials.is_offered = truth.is_offered
+            """,
+            [offered],
+        ).fetchall()[0]
+    assert happened == pytest.approx(expected, abs=0.04)
+
+
+def test_a_trial_needs_a_past(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="--days 120 or more, not 60"):
+        make_shop(tmp_path / "shop", customers=10, days=60, seed=1, trial=True)
+    assert not (tmp_path / "shop").exists()
+
+
 def test_nothing_tried_teaches_nothing(tmp_path: Path) -> None:
     ws = workspace(tmp_path / "home")
     publish(ws)
