@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from sqlalchemy.exc import DatabaseError
 
 from tessera import clock
@@ -20,7 +21,9 @@ from tessera.feeds import FEEDS
 from tessera.hear import export, hear, hearing
 from tessera.hear.answers import latest, promotion
 from tessera.hear.events import parse, read
+from tessera.hear.export import BY_DATE, BY_INSTANT
 from tessera.hear.hearing import take_in
+from tessera.settings import CHECKOUT
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
@@ -438,6 +441,14 @@ def test_every_closed_day_is_exported_once_in_the_feeds_own_columns(
     assert points[0]["credit"] == "member:c1:available"
     assert (points[0]["customer_id"], points[0]["amount"]) == ("c1", 5)
     assert export(on(ws, "2026-04-01")).files == 0
+
+
+def test_whatever_is_exported_has_a_way_back_in() -> None:
+    text = (CHECKOUT / "deployments/sources/engine.yml").read_text(encoding="utf-8")
+    mapped = yaml.safe_load(text)["feeds"]
+    for feed in (*BY_INSTANT, *BY_DATE):
+        columns = set(mapped[feed][0]["columns"])
+        assert set(FEEDS[feed].required) <= columns <= set(FEEDS[feed].columns), feed
 
 
 @BOTH_STORES
