@@ -35,7 +35,7 @@ from tessera.provider.events import (
 from tessera.provider.substitute import Filler, one_by_one
 from tests.sending import VALIDATOR
 
-NOW = datetime.now(UTC).timestamp()
+NOW = datetime(2026, 3, 31, 12, tzinfo=UTC).timestamp()
 
 
 def good() -> dict[str, Any]:
