@@ -197,8 +197,7 @@ def test_an_erasure_may_be_killed_at_each_of_its_changes(
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
         begun = resume(ws)
-        assert begun or nth < 3
-        if begun:
+        if begun or nth > 2:  # until then nothing is written down; after its last change it is done
             assert places(ws.home.root) == []
         ws.store.close()
         shutil.rmtree(folder)
