@@ -304,7 +304,7 @@ def test_the_list_is_worked_off_by_command(tmp_path: Path) -> None:
     assert len(listed) == 1
     assert (listed[0]["agrees"], listed[0]["differs"]) == ("name, e-mail, phone, address", "")
     assert listed[0]["keep_is"]["name"] == listed[0]["other_is"]["name"]
-    assert person.held.held(ws, person.identity.find(ws, "s1"))["know duplicates"]
+    assert person.held.held(ws, person.identity.find(ws, "s1"))["learned duplicates"]
     assert tessera("accept", "s1-again", "s1") == {
         "keep": "s1",
         "other": "s1-again",
