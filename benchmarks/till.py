@@ -27,6 +27,7 @@ from tessera.reward import keys, once
 from tessera.reward.programme import load
 from tessera.reward.till import Spend, Till
 from tessera.settings import environment
+from tessera.store import checkpoints
 from tessera.testing import workspace
 from tessera.vouchers.spending import Basket
 from tessera.vouchers.terms import Line
@@ -171,10 +172,9 @@ def main(seconds: int = SECONDS, rate: int = RATE) -> list[dict[str, object]]:
             fill(ws)
             act = in_process(ws, "warm")
             open_loop(act, 1, 1, 100)
-            threads = THREADS
-            found.append(
-                _row(f"{database}, in process", in_process(ws, "a"), threads, seconds, rate)
-            )
+            with checkpoints.beside(ws.store):
+                act = in_process(ws, "a")
+                found.append(_row(f"{database}, in process", act, THREADS, seconds, rate))
             with over_http(ws, "h") as act:
                 found.append(_row(f"{database}, over HTTP", act, CALLERS, seconds, rate))
             ws.store.close()

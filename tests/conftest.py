@@ -35,9 +35,12 @@ def migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     def copy(engine: Engine) -> None:
         if engine.dialect.name == "sqlite" and not migrate._current(engine):
-            with suppress(sqlite3.Error), closing(engine.raw_connection()) as new:
-                with closing(sqlite3.connect(path)) as empty:
-                    empty.backup(new.driver_connection)
+            with (
+                suppress(sqlite3.Error),
+                closing(engine.raw_connection()) as new,
+                closing(sqlite3.connect(path)) as empty,
+            ):
+                empty.backup(new.driver_connection)
         migrating(engine)  # what could not be copied fails as it does without
 
     with pytest.MonkeyPatch.context() as patch:

@@ -281,6 +281,7 @@ def _tune_sqlite(engine: Engine) -> None:
         connection.execute("pragma busy_timeout = 60000")
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
+        connection.execute("pragma wal_autocheckpoint = 4000")  # pages; see `checkpoints`
         connection.execute("pragma foreign_keys = on")
 
     @event.listens_for(engine, "begin")

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from tessera import clock
 from tessera.errors import BadInput
+from tessera.store import checkpoints
 from tessera.web.app import make_app
 from tessera.workspace import Workspace
 
@@ -26,7 +27,7 @@ def serve(
     """
     app = make_app(ws, (lambda: ws.as_of) if frozen else clock.now)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    with listen(host, port) as listener:
+    with listen(host, port) as listener, checkpoints.beside(ws.store):
         at, number = listener.getsockname()[:2]
         say(f"Serving {ws.settings.public_url} on http://{at}:{number}; Ctrl-C stops it.")
         make_server(app, proxies=ws.settings.web_proxies).run(sockets=[listener])

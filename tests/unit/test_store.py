@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from tessera.errors import BadInput
-from tessera.store import Store, migrate
+from tessera.store import Store, checkpoints, migrate
 from tests.conftest import BOTH_STORES
 
 ROW = {"address_hash": "a", "channel": "email", "scope": "all", "cause": "x", "since": "t"}
@@ -143,6 +144,20 @@ def test_what_a_database_refuses_is_told_without_the_values(store: Store) -> Non
     with pytest.raises(DBAPIError) as caught, store.write() as connection:
         connection.run("insert into suppression (address_hash) values (:who)", who="ann@x.example")
     assert "ann@" not in str(caught.value)
+
+
+def test_the_log_is_copied_beside_the_work_and_not_by_who_commits(tmp_path: Path) -> None:
+    store, file = Store.open(f"sqlite:///{tmp_path}/store.sqlite"), tmp_path / "store.sqlite"
+    with store.write() as connection:
+        connection.insert_new("suppression", pa.Table.from_pylist([{**ROW, "cause": "a mark"}]))
+    assert b"a mark" not in file.read_bytes()
+    with checkpoints.beside(store):
+        until = time.monotonic() + 20
+        while b"a mark" not in file.read_bytes() and time.monotonic() < until:
+            time.sleep(0.02)
+    assert b"a mark" in file.read_bytes()
+    assert not any(thread.name.startswith("checkpoints") for thread in threading.enumerate())
+    store.close()
 
 
 @pytest.mark.parametrize("url", ["my store", "mysql://me:secret@host/shop", "sqlite", "http://x:y"])
