@@ -506,7 +506,8 @@ def test_four_passes_at_once_neither_break_a_cap_nor_plan_twice(shop: Workspace)
     ]
     write(shop.project, None, *campaigns)
     people(shop, *(f"p{i}" for i in range(200)))
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     gate = context.Barrier(4)
     url = shop.settings.store_url
     processes = [

@@ -343,7 +343,8 @@ def test_four_postings_at_once_post_once(shop: Workspace) -> None:
     lines = [line(f"t{i}", f"c{i % 7}", 100 + i) for i in range(300)]
     returns = [line(f"r{i}", None, -50, original_transaction_id=f"t{i}") for i in range(100)]
     publish(shop, transactions=lines + returns)
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     gate = context.Barrier(4)
     where = (str(shop.home.root), str(shop.project), shop.settings.store_url, gate)
     processes = [context.Process(target=_post_in_a_process, args=where) for _ in range(4)]
