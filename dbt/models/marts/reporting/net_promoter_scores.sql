@@ -6,23 +6,23 @@
 -- counts. A fall is one that the answers of both months, so reckoned, leave no doubt of.
 with answers as (
     select
-        interactions.score,
-        {{ month_of(local_date("interactions.occurred_at")) }} as month,
+        interaction_id,
+        coalesce(customer_id, interaction_id) as person,
+        score,
+        occurred_at,
+        {{ month_of(local_date("occurred_at")) }} as month
+    from {{ ref("int_survey_answers") }}
+    where occurred_at < {{ as_of() }}
+),
+
+ranked as (
+    select
+        *,
         row_number() over (
-            partition by
-                coalesce(
-                    interactions.customer_id, prospects.customer_id, interactions.interaction_id
-                ),
-                {{ month_of(local_date("interactions.occurred_at")) }}
-            order by interactions.occurred_at desc, interactions.interaction_id desc
+            partition by person, month
+            order by occurred_at desc, interaction_id desc
         ) as place
-    from {{ ref("int_interactions") }} as interactions
-    left join {{ ref("int_prospects") }} as prospects
-        on interactions.prospect_id = prospects.prospect_id
-    where
-        interactions.kind = 'survey'
-        and interactions.score is not null
-        and interactions.occurred_at < {{ as_of() }}
+    from answers
 ),
 
 counted as (
@@ -31,7 +31,7 @@ counted as (
         count(*) as answers,
         sum(case when score >= 9 then 1 else 0 end) as promoters,
         sum(case when score <= 6 then 1 else 0 end) as detractors
-    from answers
+    from ranked
     where place = 1
     group by month
 ),
