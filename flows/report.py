@@ -22,8 +22,8 @@ def report(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     ws = open_workspace(as_of, home=home)
     judge(ws)
     written = write(ws)
-    for alarm in written.out_of_reach:
-        note(f"target out of reach: {alarm}")
+    for alert in written.alerts:
+        note(str(alert))
     publish_page(ws)
     return asdict(written)
 

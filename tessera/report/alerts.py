@@ -1,30 +1,77 @@
-"""What somebody should look at today, a sentence each."""
+"""What somebody should look at today, a sentence each: the page, the run and the staff's mail say the
+same."""
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
 
-from tessera.errors import BadInput
-from tessera.store import queries
-from tessera.warehouse import marts
-from tessera.workspace import Workspace
+from tessera.report.figures import Figures
 
-SQL = queries("tessera.report", "alerts.sql")
-SCORES = "net_promoter_scores"
+GUARD = {"stopped": "Marketing is stopped", "alert": "Marketing will be stopped if this goes on"}
+TARGETS_MAX = 5  # told one by one; the rest stand in the plan
 
 
-def alerts(ws: Workspace) -> list[str]:
-    """Of this month and the last; none before anything was published."""
-    try:
-        is_there = SCORES in marts.current(ws.home).marts
-    except BadInput:
-        return []
-    if not is_there:
-        return []
-    with closing(marts.connect(ws.home)) as connection:
-        fallen = connection.execute(SQL["fallen"], {"today": ws.business_date}).fetchall()
-    return [
-        f"The net promoter score of {month:%Y-%m} is {score} ({low} to {high}, {answers} answers), "
-        f"{-change} below the month before: a fall beyond chance."
-        for month, score, low, high, answers, change in fallen
-    ]
+@dataclass(frozen=True)
+class Alert:
+    """`about` names what it is about, and is the same for as long as it lasts."""
+
+    about: str
+    says: str
+
+    def __str__(self) -> str:
+        return self.says
+
+
+def alerts(found: Figures) -> list[Alert]:
+    """Of the day of `found`, the gravest first."""
+    return [*_complaints(found), *_refused(found), *_fallen(found), *_targets(found)]
+
+
+def _complaints(found: Figures) -> Iterator[Alert]:
+    if found.guard.state in GUARD:
+        says = f"{GUARD[found.guard.state]}: {found.guard}."
+        yield Alert(f"guard {found.guard.state}", says)
+
+
+def _refused(found: Figures) -> Iterator[Alert]:
+    for file in found.refused:
+        name = f"{file['file']} ({file['feed']}, {file['rows']:,} rows)"
+        yield Alert(f"file {file['file_id']}", f"{name} was refused: {file['reason']}")
+
+
+def _fallen(found: Figures) -> Iterator[Alert]:
+    """Of this month and the last; earlier ones are history."""
+    last_month = (found.business_date.replace(day=1) - timedelta(days=1)).replace(day=1)
+    for row in found.morning.scores:
+        if row["has_fallen"] and row["month"] >= last_month:
+            yield Alert(f"score {row['month']}", _fall(**row))
+
+
+def _fall(month: date, score: float, low: float, high: float, **its: Any) -> str:
+    return (
+        f"Fewer would recommend the shop in {month:%B %Y}, beyond chance: {score:+.0f} of 100 "
+        f"({low:+.0f} to {high:+.0f}, {its['answers']:,} answers), {-its['change']:.0f} below the "
+        f"month before."
+    )
+
+
+def _targets(found: Figures) -> Iterator[Alert]:
+    """Those under way that drift out of reach; the shop's own first."""
+    drifting = [row for row in found.morning.targets if row["status"] == "out of reach"]
+    for row in drifting[:TARGETS_MAX]:
+        about = " ".join(str(row[name]) for name in ("metric", "scope", "scope_id", "period_end"))
+        yield Alert(f"target {about}", f"Out of reach: {_drift(row)}.")
+    if more := len(drifting[TARGETS_MAX:]):
+        yield Alert("targets", f"Out of reach: {more} more targets; see the report.")
+
+
+def _drift(row: Mapping[str, Any]) -> str:
+    what = row["metric"].replace("_", " ")
+    of = "" if row["scope"] == "shop" else f" of {row['scope']} {row['scope_id']}"
+    return (
+        f"{what}{of} until {row['period_end']}: {row['actual']:,.0f} of {row['target']:,.0f} so far, "
+        f"{row['projected']:,.0f} if it goes on like this"
+    )

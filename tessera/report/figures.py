@@ -54,7 +54,7 @@ class Figures:
     balances: Rows  # bucket, members, points
     assertions: Rows  # programme, expected, actual
     files: Rows  # feed, files, landed, good, quarantined, refused, waiting
-    refused: Rows  # feed, file, rows, reason
+    refused: Rows  # file_id, feed, file, rows, reason
     quarantine: Rows  # feed, column, rule, found
     stages: Rows  # stage, seconds
     morning: Morning

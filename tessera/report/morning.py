@@ -38,25 +38,6 @@ class Morning:
         """Of the money in the marts; empty when nothing was sold."""
         return str(self.sources[0]["currency"] or "") if self.sources else ""
 
-    @property
-    def alarms(self) -> list[str]:
-        """Targets under way that drift out of reach, a sentence each; the shop's own first."""
-        return [_alarm(row) for row in self.targets if row["status"] == "out of reach"]
-
-    @property
-    def fallen(self) -> Rows:
-        """The last month with answers, if fewer would recommend the shop, beyond chance."""
-        return [row for row in self.scores[:1] if row["has_fallen"]]
-
-
-def _alarm(row: Mapping[str, Any]) -> str:
-    what = row["metric"].replace("_", " ")
-    of = "" if row["scope"] == "shop" else f" of {row['scope']} {row['scope_id']}"
-    return (
-        f"{what}{of} until {row['period_end']}: {row['actual']:,.0f} of {row['target']:,.0f} so far, "
-        f"{row['projected']:,.0f} if it goes on like this"
-    )
-
 
 def morning(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Morning:
     """The morning as of `ws.as_of`; `duck` has the published marts, if there are any."""

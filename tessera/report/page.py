@@ -23,6 +23,7 @@ from babel.numbers import (
 )
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from tessera.report.alerts import Alert, alerts
 from tessera.report.figures import Figures, figures
 from tessera.report.morning import Rows
 from tessera.units import format_money, to_major
@@ -41,7 +42,7 @@ class ReportReport:
     campaigns: int
     candidates: int
     quarantined: int
-    out_of_reach: list[str]  # targets, a sentence each
+    alerts: list[Alert]
 
 
 def report(ws: Workspace) -> ReportReport:
@@ -58,7 +59,7 @@ def report(ws: Workspace) -> ReportReport:
         campaigns=len({row["campaign"] for row in found.decisions}),
         candidates=sum(row["candidates"] for row in found.decisions),
         quarantined=sum(row["quarantined"] for row in found.files),
-        out_of_reach=found.morning.alarms,
+        alerts=alerts(found),
     )
 
 
@@ -68,7 +69,11 @@ def render(found: Figures, template: str = "page.html") -> str:
     return (
         _environment()
         .get_template(template)
-        .render(f=found, show_money=lambda amount: _compact_money(amount, currency))
+        .render(
+            f=found,
+            alerts=alerts(found),
+            show_money=lambda amount: _compact_money(amount, currency),
+        )
     )
 
 

@@ -90,7 +90,7 @@ group by feed
 order by feed
 
 -- name: refused
-select feed, name as file, rows, verdict_reason as reason
+select file_id, feed, name as file, rows, verdict_reason as reason
 from landed_file
 where verdict = 'refused'
 order by file_id

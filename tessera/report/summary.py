@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tessera.report.alerts import alerts
 from tessera.report.figures import STORE_SQL
 from tessera.report.reconciliation import reconcile
 from tessera.workspace import Workspace
@@ -40,7 +39,7 @@ def complete(ws: Workspace, stages: Summary) -> dict[str, Any]:
         "business_date": ws.business_date.isoformat(),
         "home": str(ws.home.root),
         **{stage: {**counts, **_named(ws, stage, counts)} for stage, counts in stages.items()},
-        "alerts": alerts(ws),
+        "alerts": [alert["says"] for alert in stages["report"]["alerts"]],
         "reconciliation": asdict(reconcile(ws, corrected=stages["model"]["superseded_lines"])),
         "seconds": round(seconds, 2),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 import duckdb
 import pytest
 
+from tessera.consent import Guard
 from tessera.errors import RedBuild
 from tessera.report import report, runs
 from tessera.report.alerts import alerts
+from tessera.report.figures import figures
 from tessera.report.page import ticks
 from tessera.report.reconciliation import Reconciliation, reconcile
 from tessera.testing import line, publish, workspace
@@ -128,19 +131,6 @@ def test_the_page_needs_no_network(ws: Workspace) -> None:
     publish(ws, transactions=[line("1", "c", 100)])
     assert not re.findall(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", page(ws))
     assert "<script" not in page(ws)
-
-
-def test_a_fall_of_the_score_is_told_while_it_is_new(ws: Workspace, tmp_path: Path) -> None:
-    assert alerts(ws) == [], "nothing is published"
-    later = workspace(tmp_path / "later", DAY)
-    score = {"answers": 100, "score": -80.0, "low": -89.6, "high": -65.7, "change": -90.0}
-    months = [("2026-01-01", True), ("2026-02-01", False), ("2026-03-01", True)]
-    rows = [{**score, "month": month, "has_fallen": fallen} for month, fallen in months]
-    publish(later, net_promoter_scores=rows)
-    assert alerts(later) == [
-        "The net promoter score of 2026-03 is -80.0 (-89.6 to -65.7, 100 answers), 90.0 below the "
-        "month before: a fall beyond chance."
-    ]
 
 
 def test_a_week_begins_on_monday_in_the_shops_zone(tmp_path: Path) -> None:
@@ -373,18 +363,43 @@ def test_a_target_that_drifts_out_of_reach_needs_attention(ws: Workspace) -> Non
     publish(ws, target_progress=targets)
     said = words(ws)
     alarm = "new customers until 2026-04-30: 20 of 90 so far, 41 if it goes on like this"
-    assert f"Needs attention A target drifts out of reach: {alarm}" in said
+    assert f"Needs attention Out of reach: {alarm}." in said
     assert "Of 1 targets of stores, categories and the like 1 are met or on track" in said
     short = (ws.home.report / "index.md").read_text(encoding="utf-8")
     assert alarm in short
     assert "| new customers | 2026-04-30 | 20 | 90 | 41 | out of reach |" in short
 
 
-def test_satisfaction_is_told_with_its_interval_and_a_fall_needs_attention(ws: Workspace) -> None:
-    same = {"answers": 100, "low": 24, "high": 56}
-    march = {"month": date(2026, 3, 1), "score": 40, "has_fallen": True}
-    february = {"month": date(2026, 2, 1), "score": 71, "has_fallen": False}
-    publish(ws, net_promoter_scores=[same | february, same | march])
+def test_satisfaction_is_told_with_its_interval_and_a_fall_while_it_is_new(ws: Workspace) -> None:
+    its = {"answers": 100, "low": 24, "high": 56, "score": 40, "change": -31.2, "has_fallen": True}
+    months = {date(2026, 1, 1): its, date(2026, 2, 1): its | {"score": 71, "has_fallen": False}}
+    months[date(2026, 3, 1)] = its
+    publish(ws, net_promoter_scores=[{"month": month} | row for month, row in months.items()])
     said = words(ws)
     assert "March 2026 100 +40 +24 to +56 February 2026 100 +71" in said
-    assert "Fewer would recommend the shop in March, beyond chance: +40 of 100" in said
+    fall = (
+        "Fewer would recommend the shop in March 2026, beyond chance: +40 of 100 (+24 to +56, "
+        "100 answers), 31 below the month before."
+    )
+    assert f"Needs attention {fall} What campaigns" in said, "and not of January"
+    assert fall in (ws.home.report / "index.md").read_text(encoding="utf-8")
+
+
+def test_complaints_need_attention_before_they_stop_marketing(ws: Workspace) -> None:
+    day = figures(ws)
+    found = [alerts(replace(day, guard=Guard(1000, complaints, "", ""))) for complaints in range(3)]
+    assert [[alert.about for alert in one] for one in found] == [
+        [],
+        ["guard alert"],
+        ["guard stopped"],
+    ]
+
+
+def test_few_of_many_targets_that_drift_are_told_one_by_one(ws: Workspace) -> None:
+    its = {"metric": "revenue", "scope": "store", "target": 90.0, "actual": 2.0, "projected": 4.0}
+    ends = {"period_start": date(2026, 3, 1), "period_end": date(2026, 4, 30)}
+    its |= ends | {"status": "out of reach"}
+    publish(ws, target_progress=[its | {"scope_id": f"S{n}"} for n in range(7)])
+    told = [str(alert) for alert in report(ws).alerts]
+    assert told[0].startswith("Out of reach: revenue of store S0 until 2026-04-30: 2 of 90 so far")
+    assert told[5:] == ["Out of reach: 2 more targets; see the report."]
