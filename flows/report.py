@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
@@ -11,6 +12,9 @@ from prefect import flow
 from flows.artifacts import publish_page
 from flows.runtime import note
 from tessera.errors import BadInput
+from tessera.report import told
+from tessera.report.alerts import Alert
+from tessera.send import staff
 from tessera.workspace import Workspace, open_workspace
 
 
@@ -25,7 +29,19 @@ def report(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     for alert in written.alerts:
         note(str(alert))
     publish_page(ws)
+    tell(ws, written.alerts)
     return asdict(written)
+
+
+def tell(ws: Workspace, alerts: Sequence[Alert]) -> None:
+    """Write to the staff of what is new; killed in between, rather twice than never."""
+    if new := told.news(ws.home, alerts):
+        subject = f"{ws.business_date}: {len(new)} to look at"
+        lines = [*map(str, new), "The report of the day says more."]
+        key = told.key(ws.business_date, new)
+        if not staff.write(ws, staff.Note(key, "report", subject, lines), ws.as_of):
+            return
+    told.remember(ws.home, alerts)
 
 
 def judge(ws: Workspace) -> None:

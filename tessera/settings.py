@@ -105,7 +105,8 @@ class Settings(BaseSettings):
     )
     web_port: int = Field(8800, ge=0, le=65535, description="where the pages listen")
     staff_email: str | None = Field(
-        None, description="who is written to when somebody answers below 7; default nobody"
+        None,
+        description="who is written to of answers below 7 and of the day's alerts; default nobody",
     )
     web_proxies: str = Field(
         "127.0.0.1", description="proxies whose X-Forwarded-For tells who asks, by commas"

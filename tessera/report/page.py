@@ -7,12 +7,10 @@ reader's light or dark, is read out by screen readers, and the same figures give
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from babel.numbers import (
@@ -27,6 +25,7 @@ from tessera.report.alerts import Alert, alerts
 from tessera.report.figures import Figures, figures
 from tessera.report.morning import Rows
 from tessera.units import format_money, to_major
+from tessera.warehouse.inputs import replace_text
 from tessera.workspace import Workspace
 
 LARGE = 1_000  # of a currency's major unit
@@ -51,8 +50,9 @@ def report(ws: Workspace) -> ReportReport:
     found = figures(ws)
     text = render(found)
     page = ws.home.report / "index.html"
-    _replace(page, text)
-    _replace(ws.home.report / "index.md", render(found, "page.md"))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(page, text)
+    replace_text(page.with_name("index.md"), render(found, "page.md"))
     return ReportReport(
         page=str(page),
         bytes=len(text.encode()),
@@ -191,14 +191,6 @@ def _by(rows: Rows, column: str) -> dict[str, Rows]:
     for row in rows:
         groups.setdefault(row[column], []).append(row)
     return groups  # type: ignore[return-value]
-
-
-def _replace(page: Path, text: str) -> None:
-    """Write beside, then rename: a reader never sees half a page."""
-    page.parent.mkdir(parents=True, exist_ok=True)
-    beside = page.with_name(f".{page.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(page)
 
 
 FILTERS: Mapping[str, Callable[..., str]] = {

@@ -13,10 +13,11 @@ from typing import Any
 import duckdb
 import pytest
 
+from flows.report import tell
 from tessera.consent import Guard
 from tessera.errors import RedBuild
 from tessera.report import report, runs
-from tessera.report.alerts import alerts
+from tessera.report.alerts import Alert, alerts
 from tessera.report.figures import figures
 from tessera.report.page import ticks
 from tessera.report.reconciliation import Reconciliation, reconcile
@@ -393,6 +394,30 @@ def test_complaints_need_attention_before_they_stop_marketing(ws: Workspace) -> 
         ["guard alert"],
         ["guard stopped"],
     ]
+
+
+def test_staff_is_written_to_of_what_is_new_and_again_when_it_comes_back(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, DAY, staff_email="staff@shop.example")
+    asleep = workspace(tmp_path, DAY, staff_email="staff@shop.example", messenger="smtp",
+                       smtp_url="smtp://127.0.0.1:1")  # fmt: skip
+    ws.home.report.mkdir()
+    first, second = Alert("file 1", "One was <refused>."), Alert("file 2", "Two was refused.")
+    mails: list[int] = []
+    for at, told in [
+        (workspace(tmp_path, DAY), [first]),  # nobody wants mail
+        (asleep, [first]),  # nobody can be told
+        (ws, [first]),
+        (ws, [first]),
+        (ws, [first, second]),
+        (ws, []),
+        (workspace(tmp_path, "2026-04-01", staff_email="staff@shop.example"), [second]),
+    ]:
+        tell(at, told)
+        mails.append(len(list(ws.home.mail.rglob("*.eml"))))
+    assert mails == [0, 0, 1, 1, 2, 2, 3]
+    texts = [path.read_text(encoding="utf-8") for path in ws.home.mail.glob(f"{DAY}/*.eml")]
+    assert sorted("One was <refused>." in text for text in texts) == [False, True]
+    assert sorted("Two was refused." in text for text in texts) == [False, True]
 
 
 def test_few_of_many_targets_that_drift_are_told_one_by_one(ws: Workspace) -> None:
