@@ -47,7 +47,7 @@ def show(as_of: AsOfOption = None, home: HomeOption = None, as_json: JsonOption 
 
 @campaign.command()
 def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Point at every mistake in campaign files, contact policy and templates, by file and line.
+    """Point at every mistake in campaign files, contact policy, templates and offers, by file and line.
 
     Example: tessera campaign check
     """
@@ -55,9 +55,11 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     from tessera.decide import campaigns
     from tessera.errors import BadInput
+    from tessera.know import offering
     from tessera.workspace import open_workspace
 
-    problems = campaigns.check(open_workspace(home=home).project)
+    project = open_workspace(home=home).project
+    problems = [*campaigns.check(project), *offering.check(project)]
     if as_json:
         print_json({"ok": not problems, "problems": [asdict(problem) for problem in problems]})
     else:

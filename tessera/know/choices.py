@@ -5,54 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import Field
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from tessera import documents
 from tessera.know import learners
 from tessera.know.fitting import Floats
-from tessera.know.offers import Choices, Terms, choose
+from tessera.know.offering import Offering
+from tessera.know.offers import Choices, choose
 from tessera.know.people import FEWEST
 from tessera.store import queries
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.know", "offers.sql")
-FILE = Path("deployments/offers.yml")
 MOST = 100_000  # people that are learned from
 COUNTS = ("lately", "of_late", "silent", "known", "basket")
-
-Days = Annotated[str, Field(pattern=r"^[0-9]{1,3}d$")]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Offering(documents.Document):
-    """`deployments/offers.yml`: what was tried, what it earns and costs, and how careful to be."""
-
-    trial: str
-    within: Days = "14d"
-    margin_share: Share
-    cost_share: Share
-    contact_cost: float = Field(0, ge=0)
-    sure: Share = 0.8
-    rest: Days = "28d"
-    exploration: Share = 0.05
-
-    def terms(self, basket: Floats) -> Terms:
-        return Terms(
-            margin=basket * self.margin_share,
-            cost=basket * self.cost_share,
-            contact=self.contact_cost,
-            sure=self.sure,
-            rest_days=int(self.rest[:-1]),
-            exploration=self.exploration,
-        )
 
 
 @dataclass(frozen=True)
@@ -113,10 +84,9 @@ class Advice:
 def advise(ws: Workspace, connection: duckdb.DuckDBPyConnection) -> Advice | None:
     """The choice for everybody who has bought, from the tables of `sales`; None when nothing was tried,
     or with fewer than 200 people in an arm."""
-    path = ws.project / FILE
-    if not path.exists():
+    its = Offering.of(ws.project)
+    if its is None:
         return None
-    its = documents.load(path, Offering, project=ws.project)
     trial = _trial(connection, its, ws.business_date)
     if trial is None:
         return None

@@ -118,6 +118,13 @@ def test_campaign_check_tells_every_problem_and_fails(home: Path, tmp_path: Path
     assert {problem["key"] for problem in found["problems"]} == {"audience", "steps.0.template"}
     text = run("campaign", "check", "--home", str(home), code=BadInput.exit_code)
     assert "campaigns/hello.yml:1: dbt has no model audience_all" in text
+    offers = tmp_path / "project" / "deployments" / "offers.yml"
+    offers.write_text("trial: t\nmargin_shar: 0.3\ncost_share: 0.1\n", encoding="utf-8")
+    text = run("campaign", "check", "--home", str(home), code=BadInput.exit_code)
+    wrong = (
+        "deployments/offers.yml:2: 'margin_shar' is not a key here. Did you mean 'margin_share'?"
+    )
+    assert wrong in text
 
 
 def test_preview_writes_a_page_of_the_shipped_campaign(

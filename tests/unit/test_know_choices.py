@@ -10,10 +10,10 @@ import duckdb
 import numpy as np
 import pytest
 
-from tessera import documents
 from tessera.decide.filters import Filter, condition
 from tessera.errors import BadInput
-from tessera.know import choices, sales
+from tessera.know import choices, offering, sales
+from tessera.know.offering import Offering
 from tessera.know.scores import score
 from tessera.shop import make_shop
 from tessera.testing import publish, workspace
@@ -66,7 +66,8 @@ def worth(ws: Workspace, folder: Path, **careful: Any) -> dict[str, float]:
     person's offer adds, at the terms of the shipped file."""
     with marts.connect(ws.home) as connection:
         sales.load(connection, ws)
-        its = documents.load(ws.project / choices.FILE, choices.Offering, project=ws.project)
+        its = Offering.of(ws.project)
+        assert its is not None
         its = its.model_copy(update=careful)
         trial = choices._trial(connection, its, ws.business_date)
         assert trial is not None
@@ -175,11 +176,17 @@ def test_nothing_tried_teaches_nothing(tmp_path: Path) -> None:
         assert choices.advise(ws, connection) is None
 
 
-def test_a_mistake_in_the_file_is_told_by_its_line(tmp_path: Path) -> None:
-    path = tmp_path / "offers.yml"
-    path.write_text("trial: tenth\nmargin_share: 35\ncost_share: 0.1\n")
-    with pytest.raises(BadInput, match=r"offers.yml:2: .*1"):
-        documents.load(path, choices.Offering, project=tmp_path)
+def test_a_mistake_in_the_file_is_told_by_its_line_and_key(tmp_path: Path) -> None:
+    assert offering.check(tmp_path) == [], "a project may do without"
+    assert Offering.of(tmp_path) is None
+    path = tmp_path / offering.FILE
+    path.parent.mkdir()
+    path.write_text("trial: tenth\nmargin_share: 35\ncost_share: 0.1\nexplorations: 0.1\n")
+    said = {(one.line, one.key): one.message for one in offering.check(tmp_path)}
+    assert said[2, "margin_share"].startswith("'margin_share' cannot be 35")
+    assert said[4, "explorations"].endswith("Did you mean 'exploration'?")
+    with pytest.raises(BadInput, match=r"offers.yml:2: .*35"):
+        Offering.of(tmp_path)
 
 
 @pytest.mark.proof
