@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tessera.reward import cards, keys, once
+from tessera.reward.ledger import audit
+from tessera.reward.programme import load
 from tessera.reward.refusal import Refusal
 from tessera.reward.till import Spend, Till
 from tessera.testing import publish
@@ -399,8 +401,6 @@ def test_a_key_is_needed_for_what_changes_something(ws: Workspace, till: Counter
 def _spend_one(url: str, home: str, key: str, body: dict[str, Any], start: Any) -> str:
     """In a process of its own: one redemption with its own connection to the store."""
     ws = later(shop_again(url, home), "2026-03-31T12:00:00+00:00")
-    from tessera.reward.programme import load
-
     start.wait()
     wish = Spend(
         Basket("EUR", (Line(product="p", amount=10_000),)),
@@ -452,6 +452,47 @@ def test_eight_processes_on_one_code_and_on_one_balance_have_one_success_each(
         assert pool.starmap(_spend_one, asked, chunksize=1) == ["done"] * 8
     assert balance(ws, "c0")["available"] == 0
     assert balance(ws, "c1")["available"] == 200
+
+
+@BOTH_STORES
+def test_eight_processes_of_one_household_spend_exactly_what_it_has(
+    tmp_path: Path, store_url: str
+) -> None:
+    """Who lives together shops at several tills at one instant."""
+    ws = shop(tmp_path, store_url, members=4)
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text() + "pool: household\n")
+    publish(ws, customers=[member(number, household_id="h") for number in range(4)])
+    cards.refresh(ws)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    rounds = [  # what each has (who has nothing has no account yet), what each of eight asks for
+        ((90, 80, 130, 0), 60),
+        ((0, 0, 300, 0), 300),
+        ((1, 2, 3, 4), 3),
+        ((200, 0, 99, 1), 100),
+    ]
+    with context.Manager() as manager, context.Pool(8) as pool:
+        had = 0
+        for number, (given, asked) in enumerate(rounds):
+            for one, points in enumerate(given):
+                if points:
+                    give(ws, f"c{one}", points)
+            had += sum(given)
+            start = manager.Barrier(8)
+            body = [{"card": f"K{one % 4}", "points": asked} for one in range(8)]
+            races = [(f"h{number}-{one}", wish, start) for one, wish in enumerate(body)]
+            told = pool.starmap(
+                _spend_one, [(store_url, str(tmp_path), *race) for race in races], chunksize=1
+            )
+            done = min(8, had // asked)
+            assert sorted(told) == ["done"] * done + ["not-enough-points"] * (8 - done)
+            had -= done * asked
+            found = [balance(ws, f"c{one}") for one in range(4)]
+            assert sum(one["available"] for one in found) == had
+            assert min(min(one.values()) for one in found) == 0
+    assert audit(ws.store, load(ws.project)).differences == []
+    ws.store.close()
 
 
 # ---------- who may not
