@@ -1,4 +1,4 @@
-"""Reward: post what yesterday's receipts earned and took back; bring the tills up to date; friends."""
+"""Reward: post what yesterday's receipts earned and took back; friends; bring the tills up to date."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect import flow
 
-from tessera.reward import cards, post, referrals
+from tessera.reward import cards, once, post, referrals
 from tessera.workspace import open_workspace
 
 
@@ -17,4 +17,9 @@ def reward(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     ws = open_workspace(as_of, home=home)
     counts = asdict(post(ws))
     friends = asdict(referrals.settle(ws))
-    return {**counts, "cards": cards.refresh(ws), **{f"friends_{k}": v for k, v in friends.items()}}
+    return {
+        **counts,
+        **{f"friends_{k}": v for k, v in friends.items()},
+        "cards": cards.refresh(ws),
+        "answers_forgotten": once.forget(ws),
+    }

@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     web_proxies: str = Field(
         "127.0.0.1", description="proxies whose X-Forwarded-For tells who asks, by commas"
     )
+    till_requests_kept_days: int = Field(
+        400, ge=30, description="how long a till that asks again gets the same answer"
+    )
     snapshots_kept_days: int = Field(7, ge=0, description="how long old marts snapshots stay")
     duckdb_memory: str = Field("4GB", description="DuckDB's memory limit")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="cores")

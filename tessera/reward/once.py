@@ -10,14 +10,16 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tessera.reward.refusal import Refusal
 from tessera.store import Connection, Store, queries
+from tessera.workspace import Workspace
 
 SQL = queries("tessera.reward", "till.sql")
 KEPT = 200
+FORGOTTEN_AT_ONCE = 20_000  # tills wait meanwhile
 Answer = Mapping[str, Any]
 
 
@@ -47,6 +49,23 @@ def once(store: Store, request: Request, act: Callable[[Connection], Answer]) ->
     if isinstance(answer, Refusal):
         raise answer
     return answer
+
+
+def forget(ws: Workspace) -> int:
+    """Drop the answers that are older than the settings keep them; how many. What was done stays done:
+    a redemption is named after its key, and cards and reservations know what became of them."""
+    before = (ws.as_of - timedelta(days=ws.settings.till_requests_kept_days)).isoformat(
+        timespec="seconds"
+    )
+    gone = 0
+    while True:
+        with ws.store.read() as connection:
+            old = connection.all(SQL["old_requests"], before=before, most=FORGOTTEN_AT_ONCE)
+        if not old:
+            return gone
+        with ws.store.write() as connection:
+            connection.run_many(SQL["forget_request"], old)
+        gone += len(old)
 
 
 def _once(

@@ -6,6 +6,7 @@ insert into redemption (
     :redemption_id, :store_id, :state, :held_until, :points, :points_back, :paid, :discount,
     :basket, :receipt_id, :at
 )
+on conflict do nothing
 
 -- name: level
 select tier from tier_move
@@ -53,6 +54,12 @@ where store_id = :store_id and idem_key = :idem_key
 -- name: answer
 update till_request set status = :status, answer = :answer
 where store_id = :store_id and idem_key = :idem_key
+
+-- name: old_requests
+select store_id, idem_key from till_request where at < :before limit :most
+
+-- name: forget_request
+delete from till_request where store_id = :store_id and idem_key = :idem_key
 
 -- name: wait
 insert into till_waiting (store_id, idem_key, body, at) values (:store_id, :idem_key, :body, :at)

@@ -395,6 +395,44 @@ def test_a_key_is_needed_for_what_changes_something(ws: Workspace, till: Counter
     assert (answer.status_code, kind(answer)) == (400, "key-missing")
 
 
+# ---------- what is kept of it
+
+
+@BOTH_STORES
+def test_answers_are_kept_for_their_time_and_nothing_is_done_twice_after_it(
+    tmp_path: Path, store_url: str
+) -> None:
+    ws = shop(tmp_path, store_url, till_requests_kept_days=30)
+    give(ws, "c0", 1000)
+    with served(ws) as client:
+        _forgets(ws, Counter(ws, client))
+    ws.store.close()
+
+
+def _forgets(ws: Workspace, till: Counter) -> None:
+    wish = {"card": "K0", "points": 100}
+    redeemed = {
+        "kind": "redeem",
+        "key": "o",
+        "at": "2026-03-31T11:00:00Z",
+        "basket": basket(10_000),
+    }
+    told = till.take("old", **wish).json()
+    held = till.reserve("held", **wish).json()["redemption"]
+    assert till.batch(redeemed | wish)[0]["status"] == "done"
+    for day, gone in (("2026-04-30T12:00", 0), ("2026-04-30T12:01", 3)):
+        kept = later(ws, f"{day}:00+00:00")
+        assert once.forget(kept) == gone
+        assert once.forget(kept) == 0
+        if not gone:
+            assert till.take("old", **wish).json() == told
+    before = balance(ws, "c0")
+    assert kind(till.take("old", **wish)) == kind(till.reserve("held", **wish)) == "key-reused"
+    assert till.batch(redeemed | wish)[0]["problem"] == "key-reused"
+    assert balance(ws, "c0") == before == {"available": 700, "pending": 0, "held": 100, "debt": 0}
+    assert till.settle(held).json()["state"] == "used"
+
+
 # ---------- at once
 
 
