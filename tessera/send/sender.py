@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tessera.addresses import mailbox
+from tessera.consent import complaint_guard
 from tessera.errors import BadInput
 from tessera.say.customers import Customer, Customers
 from tessera.send import policy
@@ -21,7 +22,7 @@ from tessera.send.outbox import Lease, Outbox, channels
 from tessera.send.pace import Pace
 from tessera.send.recall import ProviderBatches
 from tessera.send.recheck import Recheck
-from tessera.send.room import Room
+from tessera.send.room import MARKETING, Room
 from tessera.send.writing import Batches, Letter, Writer, address
 from tessera.workspace import Workspace
 
@@ -190,6 +191,8 @@ class Sender:
         waiting = self.outbox.due()
         if not waiting:
             return
+        with self.ws.store.read() as connection:
+            self.guard = complaint_guard(connection, self.ws.as_of)
         batches = ProviderBatches(self.ws, self.messenger)
         self.writer = Writer(self.ws, self.messenger.channel, batches.of)
         for row in waiting:
@@ -220,10 +223,18 @@ class Sender:
         self.outbox.drop(lease, "cancelled", refusals)
         self.counts["cancelled"] += len(refusals)
         wanted = [row for row in lease.rows if row["message_id"] not in refusals]
-        rows = self._put_off(lease, wanted, self.room.full(wanted))
+        rows = self._put_off(lease, wanted, self._stopped(wanted))
+        rows = self._put_off(lease, rows, self.room.full(rows))
         addresses = {key: address(one, self.messenger.channel) or "" for key, one in people.items()}
         beyond = self.pace.beyond(rows, addresses)
         return self._put_off(lease, rows, {row["message_id"]: "warm_up" for row in beyond})
+
+    def _stopped(self, rows: Sequence[Row]) -> Mapping[int, str]:
+        """Marketing, when so many have complained by now that it has to stop."""
+        if not self.guard.stopped:
+            return {}
+        said = f"suppressed: {self.guard}"
+        return {row["message_id"]: said for row in rows if row["purpose"] == MARKETING}
 
     def _put_off(
         self, lease: Lease, rows: Sequence[Row], reasons: Mapping[int, str]

@@ -11,6 +11,7 @@ import yaml
 
 from tessera.consent.ledger import Word, record
 from tessera.consent.preferences import choose
+from tessera.hear.hearing import take_in
 from tessera.person.merge import merge, undo
 from tessera.send import holds, send
 from tessera.settings import CHECKOUT
@@ -195,6 +196,35 @@ def test_a_break_and_a_declined_topic_hold_from_the_moment_they_are_chosen(
         "c0": "suppressed: paused until 2026-04-05",
         "c1": "no_consent: topic offers declined",
     }
+
+
+@BOTH_STORES
+def test_marketing_waits_while_too_many_complain_and_service_does_not(
+    store_url: str, tmp_path: Path
+) -> None:
+    ws = shop(tmp_path, store_url=store_url)
+    publish(ws, customers=[customer(1)])
+    before = [message(f"x{n}", "past", "2026-03-30", state="accepted") for n in range(1000)]
+    keys = enqueue(ws, *before)
+    moment = int(datetime(2026, 3, 30, 12, tzinfo=UTC).timestamp())
+    heard = [("delivered", key) for key in keys] + [("spamreport", key) for key in keys[:2]]
+    take_in(
+        ws.store,
+        [{"event": event, "send_key": key, "timestamp": moment} for event, key in heard],
+        ws.as_of,
+    )
+    today = {"not_after": "2026-03-31T18:00:00+00:00"}
+    enqueue(ws, message("c1", "news"), message("c1", "sale", **today),
+            message("c1", "receipt", purpose="service"))  # fmt: skip
+    assert (send(ws).accepted, send(ws).claimed) == (1, 0)
+    waits = {row["campaign"]: (row["state"], row["reason"]) for row in holds.unsent(ws)}
+    said = (
+        "suppressed: 2 complaints of 1,000 marketing messages delivered in 7 days (0.200%): stopped"
+    )
+    assert waits == {"news": ("ready", said), "sale": ("cancelled", said)}
+    for day, left in ((2, 0), (7, 1)):
+        later = shop(tmp_path, f"2026-04-{day:02}", store_url=store_url)
+        assert send(later).accepted == left, day
 
 
 def test_who_chose_once_a_week_hears_once_a_week(tmp_path: Path) -> None:
