@@ -35,3 +35,4 @@
 {% macro words_of(relation) %}select * from {{ relation }}{% endmacro %}
 {% macro plain_text(text) %}lower({{ text }}){% endmacro %}
 {% macro month_of(date) %}cast({{ date }} as date){% endmacro %}
+{% macro kinds_that_count() %}'earn', 'adjust'{% endmacro %}

@@ -37,3 +37,8 @@
     {% set names = ["basic"] + (var("tiers").levels | map(attribute="tier") | list) %}
     {{ return(zip(names, var("tiers").levels) | list) }}
 {% endmacro %}
+
+{# The kinds of transfers that count for a tier. #}
+{% macro kinds_that_count() -%}
+    '{{ var("tiers").kinds | join("', '") }}'
+{%- endmacro %}

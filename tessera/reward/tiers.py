@@ -8,11 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from tessera.quoting import literal
 from tessera.reward.programme import Programme, Tiers
 from tessera.reward.terms import add_months, day_starts
 from tessera.store import Connection, queries
 
 SQL = queries("tessera.reward", "tiers.sql")
+COUNT = ("earn", "adjust", "clawback")  # the kinds of transfers that count for a tier
+WORTH = SQL["worth"].format(kinds=", ".join(map(literal, COUNT)))
 TEXT, WHOLE = pa.string(), pa.int64()
 MOVE = pa.schema(
     [(name, TEXT) for name in ("programme", "customer_id", "business_date")]
@@ -41,14 +44,14 @@ def until(tiers: Tiers, on: date) -> date:
 
 
 def told(programme: Programme | None, on: date, zone: str) -> dict[str, Any]:
-    """What the models must know to say how far it is to the next tier: the levels, lowest first, and
-    the instant since when points count on the morning of `on`."""
-    name = programme.programme if programme else "none"
+    """What the models must know to say how far it is to the next tier: the levels, lowest first, which
+    transfers count, and the instant since when they do on the morning of `on`."""
+    known = {"programme": programme.programme if programme else "none", "kinds": list(COUNT)}
     if programme is None or programme.tiers is None:
-        return {"programme": name, "since": "1970-01-01 00:00:00", "levels": []}
+        return {**known, "since": "1970-01-01 00:00:00", "levels": []}
     since = datetime.fromisoformat(day_starts(add_months(on, -programme.tiers.months), zone))
     levels = [{"tier": one.tier, "least": one.least} for one in programme.tiers.levels]
-    return {"programme": name, "since": f"{since:%Y-%m-%d %H:%M:%S}", "levels": levels}
+    return {**known, "since": f"{since:%Y-%m-%d %H:%M:%S}", "levels": levels}
 
 
 def review(
@@ -70,7 +73,7 @@ def review(
     else:
         store.run(SQL["risen"], **values, after=after)
     since = day_starts(add_months(on, -tiers.months), zone)
-    found = store.all(SQL["worth"], **values, since=since, until=at)
+    found = store.all(WORTH, **values, since=since, until=at)
     moves = [move for row in found if (move := _move(tiers, row, on, is_ending=after is None))]
     store.insert_new("tier_move", pa.Table.from_pylist([values | one for one in moves], MOVE))
     for table in ("reviewed", "tier_now"):

@@ -63,7 +63,7 @@ earned as (
     select customer_id, cast(sum(points) as bigint) as points
     from leg
     where
-        kind in ('earn', 'adjust', 'clawback')
+        kind in ({kinds})
         and effective_at >= :since and effective_at < :until
     group by customer_id
 )

@@ -132,7 +132,7 @@ def test_what_counts_for_a_tier_is_the_nights_own_reckoning(shop: Workspace) -> 
         store.run("create temporary table reviewed as select 'ann' as customer_id")
         store.run(tiers.SQL["current"], programme="club")
         (row,) = store.all(
-            tiers.SQL["worth"], programme="club",
+            tiers.WORTH, programme="club",
             since=f"{told['since'].replace(' ', 'T')}+00:00", until=f"{LAST}T00:00:00+00:00",
         )  # fmt: skip
     assert row["qualifying"] == 23

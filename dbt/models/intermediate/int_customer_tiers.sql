@@ -23,7 +23,7 @@ earned as (
         sum(case when credit like 'member:%' then amount else -amount end) as points
     from {{ ref("stg_engine__point_transfers") }}
     where
-        kind in ('earn', 'adjust', 'clawback')
+        kind in ({{ kinds_that_count() }})
         and business_date < {{ business_date() }}
         and effective_at < {{ as_of() }}
         and programme = '{{ tiers.programme }}'
