@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SQL = queries("tessera.reward", "earning.sql")
-NEVER = datetime(1, 1, 1, tzinfo=UTC)
+NEVER, AT_LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+IN_SCOPE = ("points", "local_day", "no_products", "line", "touched", "scope", "receipt")
+JUDGED = ("counted", "rule_basis", "first_purchase", "birthday", "due")
 TEXT, WHOLE = pa.string(), pa.int64()
 POSTED = pa.schema(
     [
@@ -77,10 +79,28 @@ def find_receipts(
 ) -> pa.Table:
     """The receipts sold before `as_of` that no run has looked at, with what hangs together with
     them, into temporary tables; the ids (`source_id`) whose transfers the ledger must tell."""
+    _tell_rules(duck, programme, as_of=as_of, since=since or NEVER, zone=zone)
+    duck.register("seen_file", seen_files)
+    for step in (*IN_SCOPE, "return_line"):
+        duck.execute(SQL[step])
+    return duck.execute(SQL["wanted"]).to_arrow_table()
+
+
+def make_views(duck: DuckDBPyConnection, programme: Programme, zone: str) -> None:
+    """The rules as views, `due` the last, of what `transactions` and the other tables hold when they are
+    asked: for who asks of one receipt after the other, all of them new since the year 2."""
+    _tell_rules(duck, programme, as_of=AT_LAST, since=NEVER.replace(year=2), zone=zone)
+    for step in (*IN_SCOPE, *JUDGED):
+        duck.execute(SQL[step].replace("create temp table", "create temp view"))
+
+
+def _tell_rules(
+    duck: DuckDBPyConnection, programme: Programme, *, as_of: datetime, since: datetime, zone: str
+) -> None:
     _set(
         duck,
         as_of=as_of.replace(tzinfo=None),
-        since=(since or NEVER).replace(tzinfo=None),
+        since=since.replace(tzinfo=None),
         currency=programme.currency,
         zone=zone,
         pending_days=programme.pending_days,
@@ -90,11 +110,6 @@ def find_receipts(
     rules = [rule.row(position) for position, rule in enumerate(programme.earn_rules)]
     duck.register("rule", pa.Table.from_pylist(rules, RULE))
     duck.register("rate", pa.Table.from_pylist(programme.rates(), RATE))
-    duck.register("seen_file", seen_files)
-    for step in ("points", "local_day", "no_products", "line", "touched", "scope", "receipt"):
-        duck.execute(SQL[step])
-    duck.execute(SQL["return_line"])
-    return duck.execute(SQL["wanted"]).to_arrow_table()
 
 
 def _set(duck: DuckDBPyConnection, **variables: object) -> None:
@@ -113,7 +128,7 @@ def find_events(duck: DuckDBPyConnection, posted: pa.Table, known: dict[str, pa.
     duck.register("posted", posted)
     for name, schema in KNOWN.items():
         duck.register(name, known.get(name, schema.empty_table()))
-    for step in ("counted", "rule_basis", "first_purchase", "birthday", "due", "event"):
+    for step in (*JUDGED, "event"):
         duck.execute(SQL[step])
     for step in ("first_earn", "corrected", "adjust_earn", "earned", "owed_back"):
         duck.execute(SQL[step])

@@ -62,6 +62,18 @@ class EarnRule(Document):
     def version(self) -> str:
         return _version(self)
 
+    @property
+    def pays_some_lines(self) -> bool:
+        """Whether it hangs on how much each line costs, not on their sum alone."""
+        only = self.only
+        return self.basis == "currency" and bool(only.products or only.categories or only.brands)
+
+    @property
+    def hangs_on_others(self) -> bool:
+        """Whether what else is bought until the night decides too."""
+        cap = self.cap
+        return bool(self.only.first_purchase or cap.day or cap.member or cap.budget)
+
     def row(self, position: int) -> dict[str, Any]:
         """The rule as a row of the earning step's table `rule`."""
         said = self.only.model_dump()

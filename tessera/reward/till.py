@@ -17,7 +17,7 @@ from typing import Any
 
 from tessera.reward import cards, pooling
 from tessera.reward.points import Balance, Books, Posted, Refused, balance
-from tessera.reward.preview import earns
+from tessera.reward.preview import Preview, Sale
 from tessera.reward.programme import Programme
 from tessera.reward.refusal import Refusal
 from tessera.store import Connection, queries
@@ -66,6 +66,7 @@ class Till:
     at: datetime
     on: date
     timezone: str = "UTC"
+    preview: Preview | None = None
 
     @property
     def stamp(self) -> str:
@@ -115,10 +116,19 @@ class Till:
         has = self.balance(customer_id).available + self.shared(customer_id) if customer_id else 0
         usable = min(needed, has)
         paid = self._paid(wish.points or usable, left) if worth else 0
-        return Quote(
-            wish.basket.total, off, judged, needed, usable, paid, left - paid,
-            earns(self.programme, left - paid, wish.basket.currency),
-        )  # fmt: skip
+        earned = self._earns(wish.basket, left - paid, customer_id)
+        return Quote(wish.basket.total, off, judged, needed, usable, paid, left - paid, earned)
+
+    def validate(self, wish: Spend) -> Sequence[Judged]:
+        """Whether its vouchers may be used; changes nothing."""
+        customer_id = cards.owner(self.store, wish.card) if wish.card else None
+        return self._judge(wish, customer_id, lock=False)
+
+    def _earns(self, basket: Basket, paid: int, customer_id: str | None) -> int | None:
+        if self.preview is None:
+            return None
+        tier = self.level(customer_id, None) if customer_id else None
+        return self.preview.earns(Sale(basket, paid, self.store_id, self.at, customer_id, tier))
 
     # ---------- spending
 

@@ -18,6 +18,7 @@ class Line(Document):
     product: str = Field(min_length=1, max_length=100)
     category: str | None = Field(None, max_length=100)
     amount: NonNegativeInt = Field(le=10**12, strict=True)
+    quantity: int | None = Field(None, ge=0, le=10**9, strict=True)  # pieces, where that is known
 
 
 class Terms(Document):

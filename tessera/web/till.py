@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from tessera import clock
 from tessera.reward import cards, keys, offline, once, referrals
+from tessera.reward.preview import Preview
 from tessera.reward.programme import Programme, load
 from tessera.reward.refusal import SENTENCES, Refusal
 from tessera.reward.till import Spend, Till
@@ -74,6 +75,11 @@ class Counter:
         return load(self.site.ws.project)
 
     @cached_property
+    def preview(self) -> Preview:
+        ws = self.site.ws
+        return Preview(self.programme, ws.home, self.programme.zone(ws.settings.timezone))
+
+    @cached_property
     def secret(self) -> bytes:
         return secret_of(self.site.ws)
 
@@ -91,7 +97,7 @@ class Counter:
         ws, at = self.site.ws, self.site.now().replace(microsecond=0)
         zone = ws.settings.timezone
         on = clock.business_date(at, zone)
-        return Till(connection, self.programme, self.secret, store_id, at, on, zone)
+        return Till(connection, self.programme, self.secret, store_id, at, on, zone, self.preview)
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,7 @@ def quote(ask: Ask) -> Answer:
 def validate(ask: Ask) -> Answer:
     def act(till: Till) -> Answer:
         wish = Spend(_basket(ask.body.basket), ask.body.card, vouchers=[ask.body.code])
-        (judged,) = till.quote(wish).vouchers
+        (judged,) = till.validate(wish)
         if judged.why == "unknown-voucher":
             raise Refusal(judged.why, about=judged.code)
         return _voucher(judged)
@@ -242,7 +248,8 @@ def _points(till: Till, customer_id: str) -> Answer:
 
 def _basket(body: said.Basket) -> Basket:
     lines = (
-        Line(product=one.product, category=one.category, amount=one.amount) for one in body.lines
+        Line(product=one.product, category=one.category, amount=one.amount, quantity=one.quantity)
+        for one in body.lines
     )
     return Basket(body.currency, tuple(lines))
 

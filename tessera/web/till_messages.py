@@ -35,6 +35,7 @@ def _utc(at: datetime) -> datetime:
 
 
 Whole = Annotated[int, Field(strict=True, ge=0, le=MOST), BeforeValidator(_whole)]
+Pieces = Annotated[int, Field(strict=True, ge=0, le=10**9), BeforeValidator(_whole)]
 Card = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._:/-]{0,63}$", examples=["K000017"])]
 Code = Annotated[str, Field(pattern=r"^[0-9A-Za-z -]{1,80}$", examples=["7KQW-3H2M-9TZ4X"])]
 Product = Annotated[str, Field(pattern="^[!-~][ -~]{0,99}$", examples=["4006381333931"])]
@@ -49,11 +50,14 @@ Instant = Annotated[
 
 
 class Line(Document):
-    """One product in a basket; `amount` is what the whole line costs, in minor units."""
+    """One product in a basket; `amount` is what the whole line costs, in minor units. `quantity`, in
+    pieces, matters to rules that count them."""
 
     product: Product
     category: Category | None = None
     amount: Whole
+    # Unsaid it is no part of a request, so that one from before there was such a thing is the same.
+    quantity: Pieces | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class Basket(Document):

@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 import random
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from tessera.testing import publish
 from tessera.vouchers import codes
 from tessera.vouchers.spending import Basket
 from tessera.vouchers.terms import Line
+from tessera.web.till_messages import SpendQuestion
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.serving import served
@@ -113,6 +115,59 @@ def test_the_level_is_the_programmes_own_where_it_has_tiers(tmp_path: Path, stor
     assert told == ["silver", None]
     assert quote["points_earned"] == 2  # no tier multiplies, so a till can know
     ws.store.close()
+
+
+RULES = """
+tiers: {levels: [{tier: silver, least: 300, multiplier: 3/2}]}
+earn_rules:
+  - {rule: purchase, points: 1, per: 100}
+  - {rule: tea, points: 10, per: 1, basis: item, only: {categories: [tea]}}
+  - {rule: welcome, points: 50, per: 1, basis: order, only: {first_purchase: true, stores: [S1]}}
+"""
+
+
+@SQLITE
+def test_a_quote_tells_what_will_be_earned_or_nothing_where_only_the_night_knows(
+    tmp_path: Path, store_url: str
+) -> None:
+    ws = shop(tmp_path, store_url)
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(re.sub(r"\nearn_rules: .*\n", RULES, file.read_text()))
+    known = [member(0, first_purchase_at=datetime(2025, 1, 1)), member(1)]  # noqa: DTZ001
+    publish(ws, customers=known, products=[{"product_id": "p0", "category": "tea"}])
+    move = (
+        "insert into tier_move (programme, customer_id, business_date, position, tier, reason, "
+        "qualifying) values ('club', 'c0', '2026-03-30', 1, 'silver', 'reached', 300)"
+    )
+    with ws.store.write() as store:
+        store.run(move)
+    give(ws, "c0", 100)
+    tea, other = basket(1000, quantity=2), basket(1000, 500, quantity=1)
+    with served(ws) as client:
+        tills = {name: Counter(ws, client, name) for name in ("S1", "S2")}
+
+        def earned(store: str, goods: Any, **wish: Any) -> Any:
+            quote = tills[store].post("/quotes", {"basket": goods, "points": 1, **wish}).json()
+            return quote["to_pay"], quote["points_earned"]
+
+        assert earned("S1", tea, card="K0") == (1000, 15 + 30)
+        assert earned("S1", tea) == (1000, None), "whose tier?"
+        assert earned("S1", basket(1000), card="K0") == (1000, None), "how many?"
+        assert earned("S1", other, card="K0") == (1500, None), "p1 is new: is it tea?"
+        assert earned("S2", tea, card="K1") == (1000, 10 + 20)
+        assert earned("S1", tea, card="K1") == (1000, None), "was there a purchase this morning?"
+        assert earned("S1", tea, card="K0", points=100) == (950, 14 + 30)
+    ws.store.close()
+
+
+def test_a_request_that_says_no_quantity_is_the_one_it_was_before_there_were_any() -> None:
+    """Its key is known by a hash of what was asked."""
+    wish = SpendQuestion.model_validate({"basket": basket(100)})
+    assert set(wish.model_dump(mode="json")["basket"]["lines"][0]) == {
+        "product",
+        "category",
+        "amount",
+    }
 
 
 @SQLITE
