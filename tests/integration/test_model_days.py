@@ -48,7 +48,7 @@ class Landings:
         if self.chance.random() < 0.7:
             self.land("cards", [self.card(card) for card in self.chance.sample(CARDS, 3)])
         if self.chance.random() < 0.5:
-            self.land("products", [{"product_id": p, "category": pick("AB")} for p in ("P1", "P2")])
+            self.land("products", [self.product(name) for name in ("P1", "P2")])
         if self.chance.random() < 0.5:
             self.land(
                 "customers", [{"customer_id": pick(PEOPLE), "email": pick(["a@b.example", None])}]
@@ -56,6 +56,8 @@ class Landings:
         if self.chance.random() < 0.7:
             self.land("prospects", [self.prospect(name) for name in ("L1", "L2")])
             self.land("interactions", [self.interaction(len(self.told))])
+        if self.chance.random() < 0.5:
+            self.land("targets", [self.target("revenue"), self.target("active_customers")])
 
     def line(self, transaction_id: str, line_id: str = "1") -> dict[str, Any]:
         pick = self.chance.choice
@@ -68,8 +70,20 @@ class Landings:
             product_id=pick(["P1", "P2", "P3"]),
             amount=pick([100, 200, 300, -100]),
             discount=pick([0, 10]),
+            salesperson_id=pick(["A1", "A2", None]),
             currency=pick(["EUR", "EUR", "EUR", "GBP"]),
         )
+
+    def product(self, product_id: str) -> dict[str, Any]:
+        pick = self.chance.choice
+        sold_at = {"price": pick([100, 200, None]), "currency": "EUR", "unit_margin": pick([0, 30])}
+        return {"product_id": product_id, "category": pick("AB"), **sold_at}
+
+    def target(self, metric: str) -> dict[str, Any]:
+        began = self.chance.choice(DAYS)
+        ends = str(date.fromisoformat(began) + timedelta(days=self.chance.choice([8, 90])))
+        whole = {"scope": "shop", "scope_id": "all", "target": self.chance.choice([1, 9])}
+        return {"metric": metric, "period_start": began, "period_end": ends, **whole}
 
     def corrected(self, old: dict[str, Any]) -> dict[str, Any]:
         """The same line told again with another content, or another line of the same receipt."""
@@ -123,4 +137,5 @@ def test_days_in_any_order_are_as_one_build_from_scratch(tmp_path: Path, seed: i
     assert by_days == state(ws)
     assert len(by_days["customers"]) >= len(PEOPLE)
     assert len(by_days["superseded_lines"]) > 2
+    assert len(by_days["performance"]) > 5 and by_days["target_progress"]
     assert {level for _, level, *_ in by_days["relationship_transitions"]} >= {"new", "lapsed"}

@@ -32,6 +32,7 @@ by_currency as (
         customer_id,
         currency,
         count(*) as known_parts,
+        sum(is_counted) as counted_parts,
         sum(case when kind = 'sale' then 1 else 0 end) as known_receipts,
         count(is_sale) as receipts,
         count(is_return) as returned_receipts,
@@ -51,7 +52,10 @@ by_currency as (
 ranked as (
     select
         *,
-        row_number() over (partition by customer_id order by receipts desc, currency asc) as place
+        -- Of currencies with as many, and of none, one that anything was paid or returned in by now.
+        row_number() over (
+            partition by customer_id order by receipts desc, counted_parts desc, currency asc
+        ) as place
     from by_currency
 )
 

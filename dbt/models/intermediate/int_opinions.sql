@@ -112,24 +112,32 @@ heard as (
     where heard_in.place = 1
 ),
 
-weighed as (
+turns as (
+    -- How many words turn each word about: up to two before it, in Persian behind it.
     select
+        weighty.interaction_id,
+        weighty.place,
+        count(*) as turns
+    from (select distinct interaction_id, place from heard where weight is not null) as weighty
+    inner join heard as turning on weighty.interaction_id = turning.interaction_id
+    where
+        turning.weight is null
+        and case
+            when turning.language = 'fa' then turning.place - weighty.place
+            else weighty.place - turning.place
+        end between 1 and 2
+    group by weighty.interaction_id, weighty.place
+),
+
+weighed as (
+    select distinct
         heard.interaction_id,
         heard.place,
         heard.topic,
-        heard.weight
-        * case when count(turning.place) % 2 = 1 then -1 else 1 end as weight
+        heard.weight * case when coalesce(turns.turns, 0) % 2 = 1 then -1 else 1 end as weight
     from heard
-    left join heard as turning
-        on
-            heard.interaction_id = turning.interaction_id
-            and turning.weight is null
-            and (
-                (turning.language <> 'fa' and heard.place - turning.place between 1 and 2)
-                or (turning.language = 'fa' and turning.place - heard.place between 1 and 2)
-            )
+    left join turns on heard.interaction_id = turns.interaction_id and heard.place = turns.place
     where heard.weight is not null
-    group by heard.interaction_id, heard.place, heard.topic, heard.weight
 ),
 
 scores as (

@@ -1,17 +1,16 @@
-{{ config(tags=["daily", "report"]) }}
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="append",
+        pre_hook="{{ forget_days() }}",
+        tags=["daily", "report"],
+    )
+}}
 
--- What was sold per day, shop-wide and by store, category, product and salesperson: of the last 92
--- days, and of the days that targets under way or just over ask for.
-with span as (
-    select
-        least(
-            {{ days_after(business_date(), -92) }},
-            coalesce(min(period_start), {{ business_date() }})
-        ) as first_on
-    from {{ ref("stg_shop__targets") }}
-    where
-        period_start < {{ business_date() }}
-        and period_end >= {{ days_after(business_date(), -62) }}
+-- What was sold per day, shop-wide and by store, category, product and salesperson.
+-- depends_on: {{ ref("int_changed_days") }}, {{ ref("int_recent_days") }}
+with looked_at as (
+    select first_on from {{ ref("int_recent_days") }}
 ),
 
 products as (
@@ -25,52 +24,159 @@ products as (
 
 lines as (
     select
+        transaction_id,
+        store_id,
+        product_id,
+        salesperson_id,
+        currency,
+        quantity,
+        amount,
+        {{ quarter_hour("sold_at") }} as quarter
+    from {{ ref("stg_shop__transactions") }}
+    where
+        sold_at < {{ as_of() }}
+        and {{ is_in_known_file("transactions") }}
+        and sold_at >= {{ first_moment() }}
+),
+
+quarters as (
+    select distinct quarter from lines
+),
+
+clock as (
+    select
+        quarter,
+        {{ local_date("quarter") }} as sold_on
+    from quarters
+),
+
+recent as (
+    select
         lines.transaction_id,
         lines.store_id,
         lines.product_id,
         lines.salesperson_id,
         lines.currency,
-        lines.quantity,
-        lines.amount,
+        clock.sold_on,
         products.category,
+        lines.quantity as units,
+        lines.amount as revenue,
         -- What is left of the price when the goods are paid: they cost the shelf price less the
         -- product's margin.
         case
             when coalesce(products.currency, lines.currency) = lines.currency
                 then lines.amount - lines.quantity * products.cost
         end as margin,
-        {{ local_date("lines.sold_at") }} as sold_on
-    from {{ ref("stg_shop__transactions") }} as lines
+        case
+            when
+                coalesce(products.currency, lines.currency) = lines.currency
+                and lines.quantity * products.cost is not null
+                then lines.amount
+        end as revenue_of_known_margin
+    from lines
+    inner join clock on lines.quarter = clock.quarter
     left join products on lines.product_id = products.product_id
     where
-        lines.sold_at < {{ as_of() }}
-        and {{ is_in_known_file("transactions") }}
-        and lines.sold_at >= (select {{ instant_days_after("span.first_on", -1) }} from span)
+        clock.sold_on >= (select looked_at.first_on from looked_at)
+        {% if is_partial_by_day() %}
+        and clock.sold_on in (select changed.sold_on from {{ ref("int_changed_days") }} as changed)
+        {% endif %}
 ),
 
-recent as (
-    select * from lines
-    where sold_on >= (select span.first_on from span)
+receipts as (
+    -- Mostly one row each: quicker to tell apart below than lines.
+    select distinct
+        transaction_id,
+        sold_on,
+        currency,
+        store_id,
+        salesperson_id
+    from recent
+),
+
+{% set sums %}
+        sum(units) as units,
+        sum(revenue) as revenue,
+        sum(margin) as margin,
+        sum(revenue_of_known_margin) as revenue_of_known_margin
+{% endset %}
+places as (
+    select
+        sold_on,
+        currency,
+        store_id,
+        salesperson_id,
+        {{ sums }}
+    from recent
+    group by sold_on, currency, store_id, salesperson_id
+),
+
+goods as (
+    select
+        sold_on,
+        currency,
+        product_id,
+        category,
+        {{ sums }}
+    from recent
+    group by sold_on, currency, product_id, category
+),
+
+{% set ids = {
+    "shop": "'all'", "store": "store_id", "salesperson": "salesperson_id",
+    "category": "category", "product": "product_id",
+} %}
+summed as (
+    {% for scope, its_id in ids.items() %}
+    select
+        sold_on,
+        '{{ scope }}' as scope,
+        {{ its_id }} as scope_id,
+        currency,
+        {{ sums }}
+    from {{ "goods" if scope in ("category", "product") else "places" }}
+    group by sold_on, currency{{ ", " ~ its_id if scope != "shop" }}
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+),
+
+counted as (
+    {% for scope in ("shop", "store", "salesperson") %}
+    select
+        sold_on,
+        scope,
+        scope_id,
+        currency,
+        count(*) as receipts
+    from (
+        select distinct
+            transaction_id,
+            sold_on,
+            '{{ scope }}' as scope,
+            {{ ids[scope] }} as scope_id,
+            currency
+        from receipts
+    ) as its
+    group by sold_on, scope, scope_id, currency
+    {{ "union all" if not loop.last }}
+    {% endfor %}
 )
 
-{% set scopes = {
-    "shop": "'all'", "store": "store_id", "category": "category", "product": "product_id",
-    "salesperson": "salesperson_id",
-} %}
-{% for scope, its_id in scopes.items() %}
-{% set counted = "null" if scope in ("category", "product") else "count(distinct transaction_id)" %}
 select
-    sold_on,
-    '{{ scope }}' as scope,
-    {{ its_id }} as scope_id,
-    currency,
-    cast({{ counted }} as bigint) as receipts,
-    cast(sum(quantity) as decimal(18, 3)) as units,
-    cast(sum(amount) as bigint) as revenue,
-    cast(sum(margin) as bigint) as margin,
-    cast(sum(case when margin is not null then amount end) as bigint) as revenue_of_known_margin
-from recent
-{% if its_id != "'all'" %}where {{ its_id }} is not null{% endif %}
-group by sold_on, {% if its_id != "'all'" %}{{ its_id }}, {% endif %}currency
-{{ "union all" if not loop.last }}
-{% endfor %}
+    summed.sold_on,
+    summed.scope,
+    summed.scope_id,
+    summed.currency,
+    cast(counted.receipts as bigint) as receipts,
+    cast(summed.units as decimal(18, 3)) as units,
+    cast(summed.revenue as bigint) as revenue,
+    cast(summed.margin as bigint) as margin,
+    cast(summed.revenue_of_known_margin as bigint) as revenue_of_known_margin
+from summed
+left join counted
+    on
+        summed.sold_on = counted.sold_on
+        and summed.scope = counted.scope
+        and summed.scope_id = counted.scope_id
+        and summed.currency = counted.currency
+where summed.scope_id is not null

@@ -3,23 +3,33 @@
 -- Of those who first bought in a month, how many bought in each month after it. The month under way
 -- is left out: it would look like leaving.
 with visits as (
+    -- The first of each month is enough.
     select
         customer_id,
-        {{ month_after("visited_on", 0) }} as month_on,
-        {{ month_after("min(visited_on) over (partition by customer_id)", 0) }} as cohort_on
+        {{ month_of("visited_on") }} as month_on
     from {{ ref("int_customer_visits") }}
+    where
+        previously_on is null
+        or {{ month_of("previously_on") }} < {{ month_of("visited_on") }}
+),
+
+firsts as (
+    select
+        customer_id,
+        {{ month_of("visited_on") }} as cohort_on
+    from {{ ref("int_customer_visits") }}
+    where visit = 1 and visited_on >= {{ month_after(business_date(), -12) }}
 ),
 
 counted as (
     select
-        cohort_on,
-        month_on,
-        count(distinct customer_id) as active
+        firsts.cohort_on,
+        visits.month_on,
+        count(*) as active
     from visits
-    where
-        month_on < {{ month_after(business_date(), 0) }}
-        and cohort_on >= {{ month_after(business_date(), -12) }}
-    group by cohort_on, month_on
+    inner join firsts on visits.customer_id = firsts.customer_id
+    where visits.month_on < {{ month_of(business_date()) }}
+    group by firsts.cohort_on, visits.month_on
 )
 
 select

@@ -118,31 +118,27 @@ summed as (
     group by targets.metric, targets.scope, targets.scope_id, targets.period_start
 ),
 
-levels as (
+moves as (
     select
-        targets.period_start,
-        transitions.customer_id,
-        transitions.level,
-        row_number() over (
-            partition by targets.period_start, transitions.customer_id
-            order by
-                transitions.changed_on desc,
-                case when transitions.level = 'lapsed' then 1 else 0 end asc
-        ) as place
-    from targets
-    inner join {{ ref("relationship_transitions") }} as transitions
-        on targets.counted_until > transitions.changed_on
-    where targets.metric = 'active_customers'
+        changed_on,
+        sum(case when level = 'active' then 1 else 0 end) as came,
+        sum(case when previous_level = 'active' then 1 else 0 end) as went
+    from {{ ref("relationship_transitions") }}
+    group by changed_on
 ),
 
 active as (
-    -- A state, not a sum: who is active when the period ends, or now.
+    -- A state, not a sum: who is active when the period ends, or now. Every move begins at the level
+    -- that the one before it led to.
     select
-        period_start,
-        count(*) as actual
-    from levels
-    where place = 1 and level = 'active'
-    group by period_start
+        targets.scope,
+        targets.scope_id,
+        targets.period_start,
+        sum(moves.came - moves.went) as actual
+    from targets
+    inner join moves on targets.counted_until > moves.changed_on
+    where targets.metric = 'active_customers'
+    group by targets.scope, targets.scope_id, targets.period_start
 ),
 
 figures as (
@@ -168,7 +164,11 @@ figures as (
             and targets.scope = summed.scope
             and targets.scope_id = summed.scope_id
             and targets.period_start = summed.period_start
-    left join active on targets.period_start = active.period_start
+    left join active
+        on
+            targets.scope = active.scope
+            and targets.scope_id = active.scope_id
+            and targets.period_start = active.period_start
 )
 
 select

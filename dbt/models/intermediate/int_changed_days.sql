@@ -1,0 +1,26 @@
+{{ config(tags=["daily", "report"]) }}
+
+-- The shop's dates whose sales may differ from the last green build's: those of new lines, of lines
+-- told again, and of lines that as_of has passed in either direction.
+with retold as (
+    select distinct transaction_id from {{ ref("base_shop__transactions") }}
+    where {{ is_in_new_file("transactions") }}
+),
+
+moments as (
+    select {{ quarter_hour("sold_at") }} as quarter
+    from {{ ref("base_shop__transactions") }}
+    where {{ is_in_new_file("transactions") }}
+    union
+    select {{ quarter_hour("sold_at") }} as quarter
+    from {{ ref("base_shop__transactions") }}
+    where sold_at < {{ turned_until() }} and sold_at >= {{ turned_from() }}
+    union
+    select {{ quarter_hour("repeated.sold_at") }} as quarter
+    from {{ ref("base_shop__repeated_lines") }} as repeated
+    inner join retold on repeated.transaction_id = retold.transaction_id
+)
+
+select distinct {{ local_date("quarter") }} as sold_on
+from moments
+where {{ is_known() }}
