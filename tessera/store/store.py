@@ -208,7 +208,9 @@ class Store:
         parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, hide_parameters=True)  # errors are logged, people are not
+        # Errors are logged, people are not. A connection that was opened is kept: PostgreSQL starts a
+        # process for each.
+        engine = create_engine(parsed, hide_parameters=True, pool_size=15, max_overflow=0)
         if engine.dialect.name == "sqlite":
             _tune_sqlite(engine)
         try:
