@@ -9,6 +9,8 @@ from __future__ import annotations
 from tessera.store import Connection, queries
 
 SQL = queries("tessera.reward", "lots.sql")
+# Of a single transfer: a planner who is not told the bounds believes them far apart.
+ONE = {name: text.replace("between :first and :last", "= :first") for name, text in SQL.items()}
 STEPS = {"give": "lot", "take_own": "lot_move", "take": "lot_move", "apply": "lot"}
 
 

@@ -224,9 +224,9 @@ class Till:
             "basket": _json(wish.basket), "receipt_id": wish.receipt,
         }  # fmt: skip
         at = (wish.happened_at or self.at).isoformat(timespec="seconds")
-        self.store.run(SQL["open"], **row, store_id=self.store_id, at=at)
+        self.store.soon(SQL["open"], **row, store_id=self.store_id, at=at)
         if customer_id:
-            self.store.run(SQL["whose"], redemption_id=redemption_id, customer_id=customer_id)
+            self.store.soon(SQL["whose"], redemption_id=redemption_id, customer_id=customer_id)
         spending.use(self.store, redemption_id, judged)
         return row, customer_id
 
