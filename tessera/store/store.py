@@ -122,24 +122,36 @@ class Connection:
         SQLite takes them through executemany, PostgreSQL through COPY into a temporary table:
         the fastest road of each that stays inside this transaction.
         """
+        return self._insert(table, rows, is_new=False)
+
+    def insert(self, table: str, rows: pa.Table) -> int:
+        """Insert Arrow rows; an error when one is there. PostgreSQL need not write them twice."""
+        return self._insert(table, rows, is_new=True)
+
+    def _insert(self, table: str, rows: pa.Table, *, is_new: bool) -> int:
         if rows.num_rows == 0:
             return 0
         columns = ", ".join(rows.column_names)
-        sqlite = self.dialect == "sqlite"
-        insert = self._insert_sqlite if sqlite else self._insert_postgresql
         self.catch_up()
         try:
-            return insert(table, columns, rows)
+            if self.dialect == "sqlite":
+                inserted = self._insert_sqlite(table, columns, rows, is_new)
+            elif is_new:
+                inserted = self._copy(table, columns, rows)
+            else:
+                inserted = self._insert_postgresql(table, columns, rows)
         except self._dbapi.Error as error:
             raise self._told(error, f"insert into {table} ({columns})") from None
+        self.count_anew(table, inserted)
+        return inserted
 
-    def _insert_sqlite(self, table: str, columns: str, rows: pa.Table) -> int:
+    def _insert_sqlite(self, table: str, columns: str, rows: pa.Table, is_new: bool) -> int:
         marks = ", ".join("?" * rows.num_columns)
-        cursor = self._driver().cursor()
         # OR IGNORE would also swallow broken CHECK and NOT NULL constraints.
+        unless = "" if is_new else " on conflict do nothing"
+        cursor = self._driver().cursor()
         cursor.executemany(
-            f"insert into {table} ({columns}) values ({marks}) on conflict do nothing",
-            _tuples(rows),
+            f"insert into {table} ({columns}) values ({marks}){unless}", _tuples(rows)
         )
         return int(cursor.rowcount)
 
@@ -149,18 +161,22 @@ class Connection:
             f"create temporary table incoming on commit drop as select {columns} from {table} "
             "with no data"
         )
-        with cursor.copy(f"copy incoming ({columns}) from stdin (format csv)") as copy:
-            for batch in rows.to_batches(max_chunksize=50_000):
-                lines = io.BytesIO()  # texts in quotes, so that an empty one is no null
-                csv.write_csv(batch, lines, csv.WriteOptions(include_header=False))
-                copy.write(lines.getvalue())
+        self._copy("incoming", columns, rows)
         cursor.execute(
             f"insert into {table} ({columns}) select {columns} from incoming on conflict do nothing"
         )
         inserted = int(cursor.rowcount)
         cursor.execute("drop table incoming")
-        self.count_anew(table, inserted)
         return inserted
+
+    def _copy(self, table: str, columns: str, rows: pa.Table) -> int:
+        cursor = self._driver().cursor()
+        with cursor.copy(f"copy {table} ({columns}) from stdin (format csv)") as copy:
+            for batch in rows.to_batches(max_chunksize=50_000):
+                lines = io.BytesIO()  # texts in quotes, so that an empty one is no null
+                csv.write_csv(batch, lines, csv.WriteOptions(include_header=False))
+                copy.write(lines.getvalue())
+        return int(cursor.rowcount)
 
     def count_anew(self, table: str, new: int) -> None:
         """Tell PostgreSQL's planner how large `table` is, now that `new` rows came at once. It would

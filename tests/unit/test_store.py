@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tessera.errors import BadInput
-from tessera.store import Connection, Store, checkpoints, migrate
+from tessera.store import Connection, Store, bulk, checkpoints, migrate
 from tests.conftest import BOTH_STORES
 
 ROW = {"address_hash": "a", "channel": "email", "scope": "all", "cause": "x", "since": "t"}
@@ -70,6 +70,36 @@ def test_after_a_bulk_the_planner_knows_how_large_a_table_is(store: Store) -> No
 def test_bulk_insert_still_refuses_what_breaks_a_constraint(store: Store) -> None:
     with pytest.raises(Exception, match=r"(?i)not.null"), store.write() as connection:
         connection.insert_new("suppression", pa.Table.from_pylist([{**ROW, "cause": None}]))
+
+
+@BOTH_STORES
+@pytest.mark.parametrize("wrong", ["twice", "nobody"])
+def test_a_bulk_insert_holds_to_keys_and_to_rows_of_other_tables(store: Store, wrong: str) -> None:
+    names = ("kind", "source_type", "source_id", "rule", "rule_version", "effective_at", "posted_at", "business_date")  # fmt: skip
+    row = {"programme": "p", "idem_key": "k", "amount": 5} | dict.fromkeys(names, "x")
+    with store.write() as connection:
+        account(connection, "a")
+        account(connection, "b")
+        one, two = (r["account_id"] for r in connection.all("select account_id from account"))
+    rows = [{**row, "debit_id": one, "credit_id": two}]
+    rows += [
+        {
+            **rows[0],
+            "idem_key": "k" if wrong == "twice" else "other",
+            "credit_id": two + (wrong == "nobody"),
+        }
+    ]
+    with (
+        pytest.raises(IntegrityError),
+        store.write() as connection,
+        bulk.anew(connection, "transfer"),
+    ):
+        connection.insert("transfer", pa.Table.from_pylist(rows))
+    with store.write() as connection:
+        assert connection.scalar("select count(*) from transfer") == 0
+        connection.insert("transfer", pa.Table.from_pylist(rows[:1]))
+    with pytest.raises(IntegrityError), store.write() as connection:
+        connection.insert("transfer", pa.Table.from_pylist(rows[:1]))
 
 
 @BOTH_STORES
