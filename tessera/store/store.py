@@ -181,8 +181,12 @@ class Connection:
     def count_anew(self, table: str, new: int) -> None:
         """Tell PostgreSQL's planner how large `table` is, now that `new` rows came at once. It would
         believe it as small as it was, and walk it once for every row of another, until its own
-        housekeeping comes by: after this transaction, and to a temporary table never."""
-        if new >= BULK and self.dialect == "postgresql":
+        housekeeping comes by: after this transaction, and to a temporary table never. Where they are
+        few beside those it knows of, its plans stay good."""
+        if new < BULK or self.dialect != "postgresql":
+            return
+        known = "select reltuples from pg_class where oid = cast(:table as regclass)"
+        if new > self.scalar(known, table=table) / 10:
             self.run(f"analyze {table}")
 
     def catch_up(self) -> None:
