@@ -111,8 +111,9 @@ def known(store: Connection, programme: Programme, customers: pa.Table) -> dict[
 def _for_ids(
     store: Connection, ids: pa.Table, query: str, schema: pa.Schema, programme: str, **more: str
 ) -> pa.Table:
+    """What `query` tells of `ids`, each of which is there once."""
     store.run(SQL["want"])
-    store.insert_new("wanted", ids.rename_columns(["id"]))
+    store.insert("wanted", ids.rename_columns(["id"]))
     found = store.arrow(query, schema, programme=programme, **more)
     store.run(SQL["drop_wanted"])
     return found

@@ -2,7 +2,7 @@
 -- begin with the few ids wanted rather than walk the ledger.
 
 -- name: want
-create temporary table wanted (id text primary key)
+create temporary table wanted (id text)
 
 -- name: drop_wanted
 drop table wanted
