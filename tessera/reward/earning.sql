@@ -111,9 +111,18 @@ where
     and customer_id in (select customer_id from receipt)
 
 -- name: due
--- What each receipt is worth by each rule in force, its conditions and multiplier considered.
+-- What each receipt is worth by each rule in force, its conditions and multiplier considered. Of
+-- rules that do not add up the best counts: only those that have another beside them are compared.
 create temp table due as
-with seen as (
+with rival as (
+    select list(rule) as rules
+    from (
+        select rule from rule where stacking <> 'add'
+        qualify count(*) over (partition by stacking) > 1
+    )
+),
+
+seen as (
     select
         receipt.*,
         local_day(receipt.sold_at) as sold_on,
@@ -132,46 +141,49 @@ with seen as (
     left join birthday using (customer_id)
     left join first_purchase using (customer_id, transaction_id)
     where receipt.customer_id is not null
+),
+
+worth as (
+    select
+        seen.transaction_id,
+        seen.customer_id,
+        seen.sold_at,
+        seen.sold_on,
+        rule.rule,
+        rate.version,
+        rule_basis.basis,
+        rule.stacking,
+        rule.position,
+        least(
+            points(rule_basis.basis, rate.numerator, rate.denominator, rule.rounding),
+            coalesce(rule.cap_transaction, 1e15::bigint)
+        ) as points
+    from seen
+    inner join rule_basis using (transaction_id)
+    inner join rule using (rule)
+    inner join rate on rule.rule = rate.rule and seen.tier = rate.tier
+    where
+        (rule.stores is null or list_contains(rule.stores, seen.store_id))
+        and (
+            rule.weekdays is null
+            or list_contains(rule.weekdays, lower(strftime(seen.sold_on, '%a')))
+        )
+        and (rule.tiers is null or list_contains(rule.tiers, seen.tier))
+        and (rule.first_purchase is null or seen.is_first)
+        and (rule.birthday is null or case rule.birthday
+            when 'day' then strftime(seen.sold_on, '%m-%d') = seen.birthday
+            else month(seen.sold_on) = month(seen.birth_date)
+        end)
+        and (rule.least_amount is null or seen.amount >= rule.least_amount)
+        and (rule.since is null or seen.sold_on >= rule.since)
+        and (rule.until is null or seen.sold_on <= rule.until)
 )
 
-select
-    seen.transaction_id,
-    seen.customer_id,
-    seen.sold_at,
-    seen.sold_on,
-    rule.rule,
-    rate.version,
-    rule_basis.basis,
-    rule.stacking,
-    rule.position,
-    least(
-        points(rule_basis.basis, rate.numerator, rate.denominator, rule.rounding),
-        coalesce(rule.cap_transaction, 1e15::bigint)
-    ) as points
-from seen
-inner join rule_basis using (transaction_id)
-inner join rule using (rule)
-inner join rate on rule.rule = rate.rule and seen.tier = rate.tier
-where
-    (rule.stores is null or list_contains(rule.stores, seen.store_id))
-    and (
-        rule.weekdays is null
-        or list_contains(rule.weekdays, lower(strftime(seen.sold_on, '%a')))
-    )
-    and (rule.tiers is null or list_contains(rule.tiers, seen.tier))
-    and (rule.first_purchase is null or seen.is_first)
-    and (rule.birthday is null or case rule.birthday
-        when 'day' then strftime(seen.sold_on, '%m-%d') = seen.birthday
-        else month(seen.sold_on) = month(seen.birth_date)
-    end)
-    and (rule.least_amount is null or seen.amount >= rule.least_amount)
-    and (rule.since is null or seen.sold_on >= rule.since)
-    and (rule.until is null or seen.sold_on <= rule.until)
+select * from worth where list_contains((select rules from rival), rule) is not true
+union all
+select * from worth where list_contains((select rules from rival), rule)
 qualify
-    rule.stacking = 'add'
-    or row_number() over (
-        partition by seen.transaction_id, rule.stacking order by points desc, rule.position
-    ) = 1
+    row_number() over (partition by transaction_id, stacking order by points desc, position) = 1
 
 -- name: return_line
 -- A return is judged together with all others of its original; one that names none, with the
@@ -206,13 +218,22 @@ create temp table event (
 
 -- name: first_earn
 -- A receipt the ledger knows nothing of earns by the rules in force, up to their caps; what the
--- ledger gave before counts against them.
+-- ledger gave before counts against them. Rules without caps need no walk through what came before.
 insert into event
-with fresh as (
-    select * from due
-    where
-        points > 0
-        and transaction_id not in (select source_id from posted where source_type = 'receipt')
+with eligible as (
+    select due.*
+    from due anti join (
+        select source_id as transaction_id from posted where source_type = 'receipt'
+    ) as known using (transaction_id)
+    where points > 0
+),
+
+capped as (
+    select list(rule) as rules from rule where coalesce(cap_day, cap_member, cap_budget) is not null
+),
+
+fresh as (
+    select * from eligible where list_contains((select rules from capped), rule)
 ),
 
 by_day as (
@@ -284,7 +305,11 @@ select
     basis,
     sold_at,
     transaction_id
-from by_budget
+from (
+    select * from by_budget
+    union all by name
+    select * from eligible where list_contains((select rules from capped), rule) is not true
+)
 where points > 0
 
 -- name: corrected
