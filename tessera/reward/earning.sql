@@ -209,11 +209,12 @@ union
 select transaction_id from return_line
 
 -- name: event
--- One row per transfer to post; points are signed. `origin` is the receipt whose points are moved.
+-- One row per transfer to post; points are signed. `origin` is the receipt whose points are moved,
+-- `earned_on` the day of `effective_at` in the programme's zone, where it was asked for before.
 create temp table event (
     customer_id varchar, idem_key varchar, kind varchar, source_type varchar, source_id varchar,
     source_line varchar, rule varchar, rule_version varchar, points bigint, basis bigint,
-    effective_at timestamp, origin varchar
+    effective_at timestamp, origin varchar, earned_on date
 )
 
 -- name: first_earn
@@ -304,7 +305,8 @@ select
     points,
     basis,
     sold_at,
-    transaction_id
+    transaction_id,
+    sold_on
 from (
     select * from by_budget
     union all by name
@@ -390,7 +392,8 @@ select
     change,
     coalesce(rule_basis.basis, 0),
     corrected.sold_at,
-    numbered.transaction_id
+    numbered.transaction_id,
+    null
 from numbered
 inner join corrected using (transaction_id)
 left join rule_basis using (transaction_id, rule)
@@ -541,7 +544,8 @@ select
     ) - total as points,
     amount,
     sold_at,
-    if(is_named, group_id, null)
+    if(is_named, group_id, null),
+    null
 from due
 qualify points < 0
 
@@ -623,7 +627,8 @@ select
     change,
     returned,
     sold_at,
-    if(is_named, group_id, null)
+    if(is_named, group_id, null),
+    null
 from difference
 where change <> 0
 
@@ -636,8 +641,8 @@ select distinct customer_id from event where points < 0
 create or replace temp table event as
 with placed as (
     select
-        event.*,
-        local_day(effective_at) + getvariable('pending_days')::integer as first_day
+        event.* exclude (earned_on),
+        coalesce(earned_on, local_day(effective_at)) + getvariable('pending_days')::integer as first_day
     from event
 ),
 
@@ -769,6 +774,17 @@ where
 -- What a balance cannot pay is borrowed from `debt`; what comes in later pays that back first.
 -- One transfer per member and run, keyed after the member's last event.
 create temp table debt as
+with changed as (
+    select
+        customer_id,
+        greatest(-(any_value(coalesce(net, 0)) + sum(points)), 0)
+        - any_value(coalesce(member.debt, 0)) as change
+    from event left join member using (customer_id)
+    where event.bucket = 'available'
+    group by customer_id
+    having change <> 0
+)
+
 select
     customer_id,
     concat(if(change > 0, 'owe:', 'repay:'), last_key) as idem_key,
@@ -777,27 +793,30 @@ select
     last_type as source_type,
     abs(change)::bigint as amount,
     effective_at
-from (
+from changed
+inner join (
     select
         customer_id,
-        greatest(-(any_value(coalesce(net, 0)) + sum(points)), 0)
-        - any_value(coalesce(member.debt, 0)) as change,
         arg_max(idem_key, (effective_at, idem_key)) as last_key,
         arg_max(source_id, (effective_at, idem_key)) as last_source,
         arg_max(source_type, (effective_at, idem_key)) as last_type,
         max(effective_at) as effective_at
-    from event left join member using (customer_id)
-    where event.bucket = 'available'
+    from event
+    where bucket = 'available' and customer_id in (select customer_id from changed)
     group by customer_id
-)
-where change <> 0
+) as last using (customer_id)
 
 -- name: owner
-select customer_id as owner_id, bucket from event
-union
-select customer_id, 'available' from debt
-union
-select customer_id, 'debt' from debt
+-- The accounts that are missing.
+(
+    select customer_id as owner_id, bucket from event
+    union
+    select customer_id, 'available' from debt
+    union
+    select customer_id, 'debt' from debt
+)
+except
+select owner_id, bucket from known_account
 
 -- name: first_days
 -- The days on which points of this run can first be spent, and, where it matters, of whom.

@@ -119,8 +119,11 @@ def _for_ids(
     return found
 
 
-def open_accounts(store: Connection, programme: str, owners: pa.Table) -> int:
-    """Make the accounts of `owners` (owner and bucket) that are missing; the issuance account."""
+def open_accounts(
+    store: Connection, programme: str, owners: pa.Table, *, are_new: bool = False
+) -> int:
+    """Make the accounts of `owners` (owner and bucket) that are missing, or all of them where they
+    `are_new`; the issuance account."""
     count = owners.num_rows
     rows = {
         "programme": pa.repeat(programme, count),
@@ -129,7 +132,11 @@ def open_accounts(store: Connection, programme: str, owners: pa.Table) -> int:
         "bucket": owners["bucket"],
         "balance": pa.repeat(0, count),
     }
-    store.insert_new("account", pa.table(rows))
+    if are_new and bulk.is_worth_it(count, int(store.scalar(SQL["last_account"]))):
+        with bulk.anew(store, "account"):
+            store.insert("account", pa.table(rows))
+    else:
+        store.insert_new("account", pa.table(rows))
     store.run(SQL["open_issuance"], programme=programme)
     return int(store.scalar(SQL["issuance"], programme=programme))
 

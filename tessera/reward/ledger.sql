@@ -156,6 +156,9 @@ where programme = :programme and owner_type = 'system' and bucket = 'issuance'
 -- name: last_transfer
 select coalesce(max(transfer_id), 0) from transfer
 
+-- name: last_account
+select coalesce(max(account_id), 0) from account
+
 -- name: move_balances
 -- Exactly what the transfers since `after` moved. `debt` counts what a member owes, so it grows
 -- by debits; every other bucket by credits.
