@@ -120,6 +120,7 @@ def ending(ws: Workspace, on: str) -> dict[str, object]:
     """What ends until this day, of what is there by then."""
     later = replace(ws, as_of=datetime.fromisoformat(on).replace(tzinfo=UTC))
     object.__setattr__(later, "store", ws.store)
+    rest(ws)
     among = _count(ws, "select count(*) from lot where remaining > 0")
     before = _count(ws, EXPIRED)
     started, used = time.perf_counter(), time.process_time()
@@ -135,6 +136,14 @@ def ending(ws: Workspace, on: str) -> dict[str, object]:
         "processor seconds": f"{processor:.1f}",
         "of the bare insert's": "",
     }
+
+
+def rest(ws: Workspace) -> None:
+    """PostgreSQL's housekeeping, which by itself comes by between two nights."""
+    if ws.store.engine.dialect.name == "postgresql":
+        engine = ws.store.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql("vacuum analyze")
 
 
 def _count(ws: Workspace, query: str) -> int:
