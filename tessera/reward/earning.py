@@ -150,7 +150,7 @@ def settle(
     issued: pa.Table,
     pending: pa.Table,
 ) -> pa.Table:
-    """Apply the return policy to members' balances; the accounts (owner and bucket) it takes."""
+    """Apply the return policy to members' balances; the accounts (owner and bucket) it lacks."""
     duck.register("known_account", accounts)
     duck.register("issued", issued)
     duck.register("known_pending", pending)

@@ -111,9 +111,18 @@ where
     and customer_id in (select customer_id from receipt)
 
 -- name: due
--- What each receipt is worth by each rule in force, its conditions and multiplier considered.
+-- What each receipt is worth by each rule in force, its conditions and multiplier considered. Of
+-- rules that do not add up the best counts: only those that have another beside them are compared.
 create temp table due as
-with seen as (
+with rival as (
+    select list(rule) as rules
+    from (
+        select rule from rule where stacking <> 'add'
+        qualify count(*) over (partition by stacking) > 1
+    )
+),
+
+seen as (
     select
         receipt.*,
         local_day(receipt.sold_at) as sold_on,
@@ -132,46 +141,49 @@ with seen as (
     left join birthday using (customer_id)
     left join first_purchase using (customer_id, transaction_id)
     where receipt.customer_id is not null
+),
+
+worth as (
+    select
+        seen.transaction_id,
+        seen.customer_id,
+        seen.sold_at,
+        seen.sold_on,
+        rule.rule,
+        rate.version,
+        rule_basis.basis,
+        rule.stacking,
+        rule.position,
+        least(
+            points(rule_basis.basis, rate.numerator, rate.denominator, rule.rounding),
+            coalesce(rule.cap_transaction, 1e15::bigint)
+        ) as points
+    from seen
+    inner join rule_basis using (transaction_id)
+    inner join rule using (rule)
+    inner join rate on rule.rule = rate.rule and seen.tier = rate.tier
+    where
+        (rule.stores is null or list_contains(rule.stores, seen.store_id))
+        and (
+            rule.weekdays is null
+            or list_contains(rule.weekdays, lower(strftime(seen.sold_on, '%a')))
+        )
+        and (rule.tiers is null or list_contains(rule.tiers, seen.tier))
+        and (rule.first_purchase is null or seen.is_first)
+        and (rule.birthday is null or case rule.birthday
+            when 'day' then strftime(seen.sold_on, '%m-%d') = seen.birthday
+            else month(seen.sold_on) = month(seen.birth_date)
+        end)
+        and (rule.least_amount is null or seen.amount >= rule.least_amount)
+        and (rule.since is null or seen.sold_on >= rule.since)
+        and (rule.until is null or seen.sold_on <= rule.until)
 )
 
-select
-    seen.transaction_id,
-    seen.customer_id,
-    seen.sold_at,
-    seen.sold_on,
-    rule.rule,
-    rate.version,
-    rule_basis.basis,
-    rule.stacking,
-    rule.position,
-    least(
-        points(rule_basis.basis, rate.numerator, rate.denominator, rule.rounding),
-        coalesce(rule.cap_transaction, 1e15::bigint)
-    ) as points
-from seen
-inner join rule_basis using (transaction_id)
-inner join rule using (rule)
-inner join rate on rule.rule = rate.rule and seen.tier = rate.tier
-where
-    (rule.stores is null or list_contains(rule.stores, seen.store_id))
-    and (
-        rule.weekdays is null
-        or list_contains(rule.weekdays, lower(strftime(seen.sold_on, '%a')))
-    )
-    and (rule.tiers is null or list_contains(rule.tiers, seen.tier))
-    and (rule.first_purchase is null or seen.is_first)
-    and (rule.birthday is null or case rule.birthday
-        when 'day' then strftime(seen.sold_on, '%m-%d') = seen.birthday
-        else month(seen.sold_on) = month(seen.birth_date)
-    end)
-    and (rule.least_amount is null or seen.amount >= rule.least_amount)
-    and (rule.since is null or seen.sold_on >= rule.since)
-    and (rule.until is null or seen.sold_on <= rule.until)
+select * from worth where list_contains((select rules from rival), rule) is not true
+union all
+select * from worth where list_contains((select rules from rival), rule)
 qualify
-    rule.stacking = 'add'
-    or row_number() over (
-        partition by seen.transaction_id, rule.stacking order by points desc, rule.position
-    ) = 1
+    row_number() over (partition by transaction_id, stacking order by points desc, position) = 1
 
 -- name: return_line
 -- A return is judged together with all others of its original; one that names none, with the
@@ -197,22 +209,32 @@ union
 select transaction_id from return_line
 
 -- name: event
--- One row per transfer to post; points are signed. `origin` is the receipt whose points are moved.
+-- One row per transfer to post; points are signed. `origin` is the receipt whose points are moved,
+-- `earned_on` the day of `effective_at` in the programme's zone, where it was asked for before.
 create temp table event (
     customer_id varchar, idem_key varchar, kind varchar, source_type varchar, source_id varchar,
     source_line varchar, rule varchar, rule_version varchar, points bigint, basis bigint,
-    effective_at timestamp, origin varchar
+    effective_at timestamp, origin varchar, earned_on date
 )
 
 -- name: first_earn
 -- A receipt the ledger knows nothing of earns by the rules in force, up to their caps; what the
--- ledger gave before counts against them.
+-- ledger gave before counts against them. Rules without caps need no walk through what came before.
 insert into event
-with fresh as (
-    select * from due
-    where
-        points > 0
-        and transaction_id not in (select source_id from posted where source_type = 'receipt')
+with eligible as (
+    select due.*
+    from due anti join (
+        select source_id as transaction_id from posted where source_type = 'receipt'
+    ) as known using (transaction_id)
+    where points > 0
+),
+
+capped as (
+    select list(rule) as rules from rule where coalesce(cap_day, cap_member, cap_budget) is not null
+),
+
+fresh as (
+    select * from eligible where list_contains((select rules from capped), rule)
 ),
 
 by_day as (
@@ -283,8 +305,13 @@ select
     points,
     basis,
     sold_at,
-    transaction_id
-from by_budget
+    transaction_id,
+    sold_on
+from (
+    select * from by_budget
+    union all by name
+    select * from eligible where list_contains((select rules from capped), rule) is not true
+)
 where points > 0
 
 -- name: corrected
@@ -365,7 +392,8 @@ select
     change,
     coalesce(rule_basis.basis, 0),
     corrected.sold_at,
-    numbered.transaction_id
+    numbered.transaction_id,
+    null
 from numbered
 inner join corrected using (transaction_id)
 left join rule_basis using (transaction_id, rule)
@@ -516,7 +544,8 @@ select
     ) - total as points,
     amount,
     sold_at,
-    if(is_named, group_id, null)
+    if(is_named, group_id, null),
+    null
 from due
 qualify points < 0
 
@@ -598,7 +627,8 @@ select
     change,
     returned,
     sold_at,
-    if(is_named, group_id, null)
+    if(is_named, group_id, null),
+    null
 from difference
 where change <> 0
 
@@ -611,8 +641,8 @@ select distinct customer_id from event where points < 0
 create or replace temp table event as
 with placed as (
     select
-        event.*,
-        local_day(effective_at) + getvariable('pending_days')::integer as first_day
+        event.* exclude (earned_on),
+        coalesce(earned_on, local_day(effective_at)) + getvariable('pending_days')::integer as first_day
     from event
 ),
 
@@ -744,6 +774,17 @@ where
 -- What a balance cannot pay is borrowed from `debt`; what comes in later pays that back first.
 -- One transfer per member and run, keyed after the member's last event.
 create temp table debt as
+with changed as (
+    select
+        customer_id,
+        greatest(-(any_value(coalesce(net, 0)) + sum(points)), 0)
+        - any_value(coalesce(member.debt, 0)) as change
+    from event left join member using (customer_id)
+    where event.bucket = 'available'
+    group by customer_id
+    having change <> 0
+)
+
 select
     customer_id,
     concat(if(change > 0, 'owe:', 'repay:'), last_key) as idem_key,
@@ -752,27 +793,30 @@ select
     last_type as source_type,
     abs(change)::bigint as amount,
     effective_at
-from (
+from changed
+inner join (
     select
         customer_id,
-        greatest(-(any_value(coalesce(net, 0)) + sum(points)), 0)
-        - any_value(coalesce(member.debt, 0)) as change,
         arg_max(idem_key, (effective_at, idem_key)) as last_key,
         arg_max(source_id, (effective_at, idem_key)) as last_source,
         arg_max(source_type, (effective_at, idem_key)) as last_type,
         max(effective_at) as effective_at
-    from event left join member using (customer_id)
-    where event.bucket = 'available'
+    from event
+    where bucket = 'available' and customer_id in (select customer_id from changed)
     group by customer_id
-)
-where change <> 0
+) as last using (customer_id)
 
 -- name: owner
-select customer_id as owner_id, bucket from event
-union
-select customer_id, 'available' from debt
-union
-select customer_id, 'debt' from debt
+-- The accounts that are missing.
+(
+    select customer_id as owner_id, bucket from event
+    union
+    select customer_id, 'available' from debt
+    union
+    select customer_id, 'debt' from debt
+)
+except
+select owner_id, bucket from known_account
 
 -- name: first_days
 -- The days on which points of this run can first be spent, and, where it matters, of whom.

@@ -7,8 +7,10 @@ not pay. Each transfer debits one account and credits another; it is never chang
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +21,7 @@ from tessera.reward.earning import ISSUED, KNOWN, MEMBERS, PENDING, POSTED
 from tessera.reward.points import LOCK
 from tessera.reward.programme import EarnRule, Programme
 from tessera.reward.rules import Cap
-from tessera.store import Connection, Store, queries
+from tessera.store import Connection, Store, bulk, queries
 
 SQL = queries("tessera.reward", "ledger.sql")
 LOTS = queries("tessera.reward", "night.sql")
@@ -109,15 +111,19 @@ def known(store: Connection, programme: Programme, customers: pa.Table) -> dict[
 def _for_ids(
     store: Connection, ids: pa.Table, query: str, schema: pa.Schema, programme: str, **more: str
 ) -> pa.Table:
+    """What `query` tells of `ids`, each of which is there once."""
     store.run(SQL["want"])
-    store.insert_new("wanted", ids.rename_columns(["id"]))
+    store.insert("wanted", ids.rename_columns(["id"]))
     found = store.arrow(query, schema, programme=programme, **more)
     store.run(SQL["drop_wanted"])
     return found
 
 
-def open_accounts(store: Connection, programme: str, owners: pa.Table) -> int:
-    """Make the accounts of `owners` (owner and bucket) that are missing; the issuance account."""
+def open_accounts(
+    store: Connection, programme: str, owners: pa.Table, *, are_new: bool = False
+) -> int:
+    """Make the accounts of `owners` (owner and bucket) that are missing, or all of them where they
+    `are_new`; the issuance account."""
     count = owners.num_rows
     rows = {
         "programme": pa.repeat(programme, count),
@@ -126,18 +132,32 @@ def open_accounts(store: Connection, programme: str, owners: pa.Table) -> int:
         "bucket": owners["bucket"],
         "balance": pa.repeat(0, count),
     }
-    store.insert_new("account", pa.table(rows))
+    if are_new and bulk.is_worth_it(count, int(store.scalar(SQL["last_account"]))):
+        with bulk.anew(store, "account"):
+            store.insert("account", pa.table(rows))
+    else:
+        store.insert_new("account", pa.table(rows))
     store.run(SQL["open_issuance"], programme=programme)
     return int(store.scalar(SQL["issuance"], programme=programme))
 
 
 def insert(store: Connection, rows: pa.RecordBatchReader) -> int:
     """Post transfers and move the balances by exactly those that are new; how many were."""
-    last = store.scalar(SQL["last_transfer"])
-    new = sum(store.insert_new("transfer", pa.Table.from_batches([batch])) for batch in rows)
-    if new:
+    last = int(store.scalar(SQL["last_transfer"]))
+    first = next(iter(rows), None)
+    if first is None:
+        return 0
+    if new := _insert(store, chain([first], rows), bulk.is_worth_it(first.num_rows, last)):
         settle(store, last)
     return new
+
+
+def _insert(store: Connection, batches: Iterable[pa.RecordBatch], in_bulk: bool) -> int:
+    tables = (pa.Table.from_batches([batch]) for batch in batches)
+    if not in_bulk:
+        return sum(store.insert_new("transfer", table) for table in tables)
+    with bulk.anew(store, "transfer"):
+        return sum(store.insert("transfer", table) for table in tables)
 
 
 def settle(store: Connection, after: int) -> None:

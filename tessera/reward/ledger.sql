@@ -2,7 +2,7 @@
 -- begin with the few ids wanted rather than walk the ledger.
 
 -- name: want
-create temporary table wanted (id text primary key)
+create temporary table wanted (id text)
 
 -- name: drop_wanted
 drop table wanted
@@ -155,6 +155,9 @@ where programme = :programme and owner_type = 'system' and bucket = 'issuance'
 
 -- name: last_transfer
 select coalesce(max(transfer_id), 0) from transfer
+
+-- name: last_account
+select coalesce(max(account_id), 0) from account
 
 -- name: move_balances
 -- Exactly what the transfers since `after` moved. `debt` counts what a member owes, so it grows

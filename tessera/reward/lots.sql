@@ -65,7 +65,8 @@ inner join supply
         and supply.upto - supply.remaining < due.upto
 
 -- name: take
--- The rest goes by what ends first: SQLite would sort the lots that never do before all others.
+-- The rest goes by what ends first: SQLite would sort the lots that never do before all others. The
+-- kinds that only give are named, so that a night's millions are not looked at.
 insert into lot_move (transfer_id, lot_id, delta)
 with debit as (
     select
@@ -79,7 +80,9 @@ with debit as (
     where
         transfer.transfer_id between :first and :last
         and account.owner_type = 'member' and account.bucket in ('available', 'pending')
-        and transfer.kind not in ('activate', 'expire', 'merge', 'unmerge', 'pool')
+        and transfer.kind not in (
+            'earn', 'grant', 'owe', 'activate', 'expire', 'merge', 'unmerge', 'pool'
+        )
 ),
 
 due as (

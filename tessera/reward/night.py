@@ -31,6 +31,7 @@ SQL = queries("tessera.reward", "night.sql")
 CHUNK = 50_000  # lots of one transaction
 Counts = dict[str, int]
 Step = Callable[["Night"], Counts]
+Chunk = Callable[["Night", Connection, str], tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -128,23 +129,25 @@ def expire(night: Night) -> Counts:
     return {"points_expired": _in_chunks(night, _expire)}
 
 
-def _in_chunks(night: Night, step: Callable[[Night, Connection], int]) -> int:
-    moved = 0
+def _in_chunks(night: Night, step: Chunk) -> int:
+    """So many at a time, the earliest first; each chunk begins where the last one ended, for PostgreSQL
+    keeps what was due until its housekeeping, and would walk through it again and again."""
+    moved, since = 0, ""
     while True:
         with night.ws.store.write() as store:
             ledger.lock(store)
-            found = step(night, store)
+            found, since = step(night, store, since)
         moved += found
         if not found:
             return moved
 
 
-def _activate(night: Night, store: Connection) -> int:
+def _activate(night: Night, store: Connection, since: str) -> tuple[int, str]:
     store.run(SQL["open_due"], **night.due)
-    first, last = _insert(store, "activate", night.due)
+    first, last = _insert(store, "activate", {**night.due, "since": since})
     if last < first:
         store.run(SQL["forget_activation"], **night.due)
-        return 0
+        return 0, since
     bounds = {"first": first, "last": last}
     store.run(SQL["activate_lots"], **bounds)
     store.run(ledger.SQL["move_balances"], after=first - 1)
@@ -154,12 +157,12 @@ def _activate(night: Night, store: Connection) -> int:
     return _sum(store, bounds)
 
 
-def _expire(night: Night, store: Connection) -> int:
+def _expire(night: Night, store: Connection, since: str) -> tuple[int, str]:
     store.run(SQL["open_breakage"], programme=night.name, cutoff=night.at)
     breakage = store.scalar(SQL["breakage"], programme=night.name)
-    first, last = _insert(store, "expire", {**night.due, "breakage": breakage})
+    first, last = _insert(store, "expire", {**night.due, "since": since, "breakage": breakage})
     if last < first:
-        return 0
+        return 0, since
     bounds = {"first": first, "last": last}
     store.run(SQL["expire_lots"], **bounds)
     store.run(lots.SQL["apply"], **bounds)
@@ -174,9 +177,11 @@ def _insert(store: Connection, step: str, values: dict[str, object]) -> tuple[in
     return before + 1, int(store.scalar(ledger.SQL["last_transfer"]))
 
 
-def _sum(store: Connection, bounds: dict[str, int]) -> int:
+def _sum(store: Connection, bounds: dict[str, int]) -> tuple[int, str]:
+    """What a chunk moved, and when the last of it was due: it was posted in that order."""
     query = "select sum(amount) from transfer where transfer_id between :first and :last"
-    return int(store.scalar(query, **bounds))
+    last = "select effective_at from transfer where transfer_id = :last"
+    return int(store.scalar(query, **bounds)), str(store.scalar(last, last=bounds["last"]))
 
 
 def _date_endless(night: Night, store: Connection) -> None:

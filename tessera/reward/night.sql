@@ -29,7 +29,8 @@ inner join account as available
 inner join transfer as given on lot.lot_id = given.transfer_id
 where
     lot.account_id = pending.account_id
-    and pending.programme = :programme and lot.activates_at <= :cutoff and lot.remaining > 0
+    and pending.programme = :programme and lot.activates_at between :since and :cutoff
+    and lot.remaining > 0
 order by lot.activates_at, lot.lot_id
 limit :most
 
@@ -112,7 +113,8 @@ select
 from lot cross join account
 inner join transfer as given on lot.lot_id = given.transfer_id
 where
-    lot.account_id = account.account_id and lot.expires_at <= :cutoff and lot.remaining > 0
+    lot.account_id = account.account_id and lot.expires_at between :since and :cutoff
+    and lot.remaining > 0
     and account.programme = :programme and account.bucket = 'available'
 order by lot.expires_at, lot.lot_id
 limit :most

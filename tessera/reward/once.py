@@ -101,4 +101,4 @@ def _said(known: Mapping[str, Any], request: Request) -> Answer | Refusal:
 
 def _keep(connection: Connection, request: Request, status: int, answer: Answer) -> None:
     text = json.dumps(answer, default=str)
-    connection.run(SQL["answer"], **request.named, status=status, answer=text)
+    connection.soon(SQL["answer"], **request.named, status=status, answer=text)

@@ -19,7 +19,7 @@ from tessera.errors import TesseraError
 from tessera.reward import lots
 from tessera.reward.terms import NO_TERMS, Terms, day_after
 from tessera.store import Connection, queries
-from tessera.store.store import Row
+from tessera.store.store import Row, Soon
 
 SQL = queries("tessera.reward", "points.sql")
 LOCK = 7355609
@@ -88,6 +88,30 @@ def balance(store: Connection, programme: str, customer_id: str) -> Balance:
 
 
 @dataclass(frozen=True)
+class Member:
+    """A member whose accounts are locked, as a request under `key` finds them."""
+
+    customer_id: str
+    key: str
+    accounts: dict[str, Row]  # by bucket
+    known: Row | None  # the transfer under the key
+    due: list[Row]  # lots that have ended
+
+    @property
+    def available(self) -> Row:
+        return self.accounts["available"]
+
+    def posted(self, kind: str, points: int | None, of: str | None = None) -> Row | None:
+        """What the same request did before; KeyConflict if the key is another request's."""
+        if (found := self.known) is None:
+            return None
+        is_same = points in (None, found["amount"]) and found["reverses"] == of
+        if (found["kind"], found["customer_id"]) != (kind, self.customer_id) or not is_same:
+            raise KeyConflict(self.key)
+        return found
+
+
+@dataclass(frozen=True)
 class Books:
     """The ledger of one programme at one instant, inside one write transaction."""
 
@@ -103,12 +127,12 @@ class Books:
         self, *, key: str, customer_id: str, points: int, expires_at: datetime
     ) -> Hold | Refused:
         """Set `points` aside until `expires_at`."""
-        accounts = self._lock(customer_id)
-        if found := self._known(key, "hold", customer_id, points):
+        member = self._lock(customer_id, key)
+        if found := member.posted("hold", points):
             return _hold(found)
-        if self._spendable(accounts) < points or points <= 0:
+        if self._spendable(member) < points or points <= 0:
             return Refused("no_points")
-        available, held = accounts["available"]["account_id"], self.account(customer_id, "held")
+        available, held = member.available["account_id"], self.account(customer_id, "held")
         terms = Terms(expires_at=_text(expires_at))
         found = self.post(key, "hold", available, held, points, terms=terms)
         return _hold({**found, "customer_id": customer_id})
@@ -157,13 +181,14 @@ class Books:
         self, *, key: str, customer_id: str, points: int, short: Literal["refuse", "owe"] = "refuse"
     ) -> Posted | Refused:
         """Spend without a hold; `owe` what is lacking, for a till that could not ask."""
-        accounts = self._lock(customer_id)
-        if found := self._known(key, "redeem", customer_id, points):
+        asked = self._ask_for("system", "programme", "redeemed")
+        member = self._lock(customer_id, key)
+        if found := member.posted("redeem", points):
             return _posted(found)
-        lacking = points - self._spendable(accounts)
+        lacking = points - self._spendable(member)
         if points <= 0 or (lacking > 0 and short == "refuse"):
             return Refused("no_points")
-        available, redeemed = accounts["available"]["account_id"], self._system("redeemed")
+        available, redeemed = member.available["account_id"], self._system("redeemed", asked)
         if lacking > 0:
             debt = self.account(customer_id, "debt")
             self.post(f"owe:{key}", "owe", debt, available, lacking, source=("transfer", key))
@@ -175,8 +200,7 @@ class Books:
         rule_version: str = "-", reason: str | None = None, terms: Terms = NO_TERMS,
     ) -> Posted | Refused:  # fmt: skip
         """Give points that no receipt earned: for a referral, a birthday, as a favour."""
-        self._lock(customer_id)
-        if found := self._known(key, "grant", customer_id, points):
+        if found := self._lock(customer_id, key).posted("grant", points):
             return _posted(found)
         if points <= 0:
             return Refused("no_points")
@@ -199,8 +223,7 @@ class Books:
             return Refused("unknown")
         if spent["kind"] != "redeem":
             return Refused("not_reversible")
-        self._lock(spent["customer_id"])
-        if found := self._known(key, "reverse", spent["customer_id"], points, of):
+        if found := self._lock(spent["customer_id"], key).posted("reverse", points, of):
             return _posted(found)
         before = int(self.store.scalar(SQL["given_back"], programme=self.programme, key=of))
         left = spent["amount"] - before
@@ -232,35 +255,39 @@ class Books:
     def share_lock(self) -> None:
         """Have a night's step, which takes the whole ledger, wait for this operation."""
         if self.store.dialect == "postgresql":
-            self.store.scalar(f"select pg_advisory_xact_lock_shared({LOCK})")
+            self.store.soon(f"select pg_advisory_xact_lock_shared({LOCK})")
 
-    def _lock(self, customer_id: str) -> dict[str, Row]:
-        """The member's accounts by bucket, which nobody else changes until we are done."""
+    def _lock(self, customer_id: str, key: str = "") -> Member:
+        """The member's accounts, which nobody else changes until we are done; what a request under
+        `key` did before, and which points have ended."""
         self.share_lock()
+        values = {"programme": self.programme, "customer_id": customer_id}
         query = SQL["lock_member"]
         if self.store.dialect == "postgresql":
             query += " for update"
-        values = {"programme": self.programme, "customer_id": customer_id}
-        found = {row["bucket"]: row for row in self.store.all(query, **values)}
-        if "available" not in found:  # a row to lock: two may come at once
+        locked = self.store.soon(query, **values)
+        known = self.store.soon(SQL["transfer"], programme=self.programme, key=key)
+        due = self.store.soon(SQL["due"], **values, at=self.stamp)
+        accounts = {row["bucket"]: row for row in locked.all()}
+        if "available" not in accounts:  # a row to lock: two may come at once
             self.account(customer_id, "available")
-            found = {row["bucket"]: row for row in self.store.all(query, **values)}
-        return found
+            return self._lock(customer_id, key)
+        return Member(customer_id, key, accounts, known.one(), due.all())
 
-    def _spendable(self, accounts: dict[str, Row]) -> int:
+    def _spendable(self, member: Member) -> int:
         """What is available now: points whose last day is over are gone, though the night that
         takes them all has not come yet."""
-        account = accounts["available"]["account_id"]
-        if not (due := self.store.all(SQL["due"], account_id=account, at=self.stamp)):
-            return int(accounts["available"]["balance"])
-        for row in due:
+        if not member.due:
+            return int(member.available["balance"])
+        for row in member.due:
             key = f"expire:{row['idem_key']}:{row['expires_on']}"
             source = ("transfer", row["idem_key"])
             self.post(
-                key, "expire", account, self._system("breakage"), row["remaining"], source=source,
-                rule=(row["rule"], row["rule_version"]), at=row["expires_at"], lot_id=row["lot_id"],
+                key, "expire", member.available["account_id"], self._system("breakage"),
+                row["remaining"], source=source, rule=(row["rule"], row["rule_version"]),
+                at=row["expires_at"], lot_id=row["lot_id"],
             )  # fmt: skip
-        return self.balance(accounts["available"]["owner_id"]).available
+        return self.balance(member.customer_id).available
 
     def _find(self, key: str) -> Row | None:
         return self.store.one(SQL["transfer"], programme=self.programme, key=key)
@@ -269,18 +296,6 @@ class Books:
         key = "select idem_key from transfer where transfer_id = :transfer_id"
         found = self._find(self.store.scalar(key, transfer_id=transfer_id))
         assert found is not None  # noqa: S101 - a foreign key leads here
-        return found
-
-    def _known(
-        self, key: str, kind: str, customer_id: str, points: int | None, of: str | None = None
-    ) -> Row | None:
-        """The transfer under `key`, if it is there; KeyConflict if it is of another request."""
-        found = self._find(key)
-        if found is None:
-            return None
-        is_same = points in (None, found["amount"]) and found["reverses"] == of
-        if (found["kind"], found["customer_id"]) != (kind, customer_id) or not is_same:
-            raise KeyConflict(key)
         return found
 
     def _held(self, key: str) -> Row | Refused:
@@ -298,18 +313,24 @@ class Books:
         """The member's account, opened if need be."""
         return self._account("member", customer_id, bucket, 0)
 
-    def _system(self, bucket: str) -> int:
-        return self._account("system", "programme", bucket, None)
+    def _system(self, bucket: str, asked: Soon | None = None) -> int:
+        return self._account("system", "programme", bucket, None, asked)
 
-    def _account(self, owner_type: str, owner_id: str, bucket: str, opening: int | None) -> int:
-        names = {"programme": self.programme, "owner_type": owner_type}
-        names |= {"owner_id": owner_id, "bucket": bucket}
-        found = self.store.one(SQL["account"], **names)
+    def _account(
+        self, owner_type: str, owner_id: str, bucket: str, opening: int | None,
+        asked: Soon | None = None,
+    ) -> int:  # fmt: skip
+        found = (asked or self._ask_for(owner_type, owner_id, bucket)).one()
         if found is None:
-            self.store.run(SQL["open_account"], **names, balance=opening)
-            found = self.store.one(SQL["account"], **names)
+            names = {"owner_type": owner_type, "owner_id": owner_id, "bucket": bucket}
+            self.store.run(SQL["open_account"], programme=self.programme, **names, balance=opening)
+            found = self._ask_for(owner_type, owner_id, bucket).one()
         assert found is not None  # noqa: S101 - it was opened in this transaction
         return int(found["account_id"])
+
+    def _ask_for(self, owner_type: str, owner_id: str, bucket: str) -> Soon:
+        names = {"owner_type": owner_type, "owner_id": owner_id, "bucket": bucket}
+        return self.store.soon(SQL["account"], programme=self.programme, **names)
 
     def _give_back(
         self,
@@ -338,7 +359,7 @@ class Books:
             spent_key=spent_key, payer_key=payer["idem_key"], transfer_id=transfer_id,
             points=done["amount"],
         )  # fmt: skip
-        self.store.run(lots.SQL["apply"], first=transfer_id, last=transfer_id)
+        self.store.soon(lots.ONE["apply"], first=transfer_id)
         until = self.on + timedelta(days=self.grace_days)
         self.store.run(
             lots.SQL["spare"], at=_text(self.at), transfer_id=transfer_id,
@@ -369,12 +390,14 @@ class Books:
         number = self.store.scalar(SQL["post"], **row)
         if number is None:  # another member's request took the key meanwhile
             raise KeyConflict(key)
-        self.store.run(SQL["move"], debit_id=debit_id, credit_id=credit_id, points=amount)
+        self.store.soon(SQL["move"], debit_id=debit_id, credit_id=credit_id, points=amount)
         if kind == "expire":
-            self.store.run(SQL["take_lot"], transfer_id=number, lot_id=row["lot_id"], points=amount)
+            self.store.soon(
+                SQL["take_lot"], transfer_id=number, lot_id=row["lot_id"], points=amount
+            )
         steps = () if row["pending_id"] else LOTS.get(kind, ())
         for step in steps:
-            self.store.run(lots.SQL[step], first=number, last=number)
+            self.store.soon(lots.ONE[step], first=number)
         return {**row, "transfer_id": number, "idem_key": key}
 
 

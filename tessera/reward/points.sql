@@ -73,12 +73,17 @@ select bucket, balance from account
 where programme = :programme and owner_type = 'member' and owner_id = :customer_id
 
 -- name: due
--- Lots of one account that have ended.
+-- A member's lots that have ended.
 select
     lot.lot_id, lot.remaining, lot.expires_at, lot.expires_on, given.idem_key, given.rule,
     given.rule_version
-from lot inner join transfer as given on lot.lot_id = given.transfer_id
-where lot.account_id = :account_id and lot.remaining > 0 and lot.expires_at <= :at
+from account
+inner join lot on account.account_id = lot.account_id
+inner join transfer as given on lot.lot_id = given.transfer_id
+where
+    account.programme = :programme and account.owner_type = 'member'
+    and account.owner_id = :customer_id and account.bucket = 'available'
+    and lot.remaining > 0 and lot.expires_at <= :at
 order by lot.expires_at, given.idem_key
 
 -- name: take_lot

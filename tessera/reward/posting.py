@@ -130,7 +130,7 @@ def _write(duck: DuckDBPyConnection, store: Connection, programme: Programme, ws
         pending=ledger.pending(store, name, losers),
     )
     earning.set_terms(duck, programme, programme.zone(ws.settings.timezone))
-    issuance = ledger.open_accounts(store, name, owners)
+    issuance = ledger.open_accounts(store, name, owners, are_new=True)
     rows = earning.transfers(
         duck,
         ledger.accounts(store, name, members),

@@ -218,14 +218,17 @@ class Till:
         offline = wish.happened_at is not None
         if not wish.points and not wish.vouchers:
             raise Refusal("nothing-to-spend")
+        redemption_id = self.name(key)
+        known = self.store.soon(SQL["known"], redemption_id=redemption_id)
         customer_id = cards.owner(self.store, wish.card, replaced=offline) if wish.card else None
+        if known.scalar():
+            raise Refusal("key-reused")  # so long ago that its answer is not kept any more
         if wish.points and customer_id is None:
             raise Refusal("card-needed")
         judged = self._judge(wish, customer_id)
         if bad := next((one for one in judged if one.why), None):
             raise Refusal(bad.why or "", about=bad.code)
         discount = sum(one.discount for one in judged)
-        redemption_id = self.name(key)
         row = {
             "redemption_id": redemption_id, "state": state,
             "held_until": until.isoformat(timespec="seconds") if until else None,
@@ -234,10 +237,9 @@ class Till:
             "basket": _json(wish.basket), "receipt_id": wish.receipt,
         }  # fmt: skip
         at = (wish.happened_at or self.at).isoformat(timespec="seconds")
-        if not self.store.run(SQL["open"], **row, store_id=self.store_id, at=at):
-            raise Refusal("key-reused")  # so long ago that its answer is not kept any more
+        self.store.soon(SQL["open"], **row, store_id=self.store_id, at=at)
         if customer_id:
-            self.store.run(SQL["whose"], redemption_id=redemption_id, customer_id=customer_id)
+            self.store.soon(SQL["whose"], redemption_id=redemption_id, customer_id=customer_id)
         spending.use(self.store, redemption_id, judged)
         return row, customer_id
 

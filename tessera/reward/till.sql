@@ -6,7 +6,9 @@ insert into redemption (
     :redemption_id, :store_id, :state, :held_until, :points, :points_back, :paid, :discount,
     :basket, :receipt_id, :at
 )
-on conflict do nothing
+
+-- name: known
+select 1 from redemption where redemption_id = :redemption_id
 
 -- name: level
 select tier from tier_move

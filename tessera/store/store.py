@@ -39,6 +39,7 @@ class Connection:
     """One transaction. Queries are text with `:name` parameters, the same on both databases."""
 
     sql: SqlConnection
+    _line: list[Soon] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def dialect(self) -> str:
@@ -46,20 +47,25 @@ class Connection:
         return self.sql.dialect.name
 
     def all(self, query: str, **params: object) -> list[Row]:
-        found = self._ask(query, params)
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        return _named(found := self._ask(query, params), found.fetchall())
 
     def one(self, query: str, **params: object) -> Row | None:
-        found = self._ask(query, params)
-        row = found.fetchone()
-        if row is None:
-            return None
-        return {column[0]: value for column, value in zip(found.description, row, strict=True)}
+        row = (found := self._ask(query, params)).fetchone()
+        return None if row is None else _named(found, [row])[0]
 
     def scalar(self, query: str, **params: object) -> Any:
         row = self._ask(query, params).fetchone()
         return None if row is None else row[0]
+
+    def soon(self, query: str, **params: object) -> Soon:
+        """Execute before whatever is asked next; on PostgreSQL in one trip to the server with that,
+        so that an error of it shows there."""
+        if self.dialect == "sqlite":  # a call, not a trip
+            found = self._ask(query, params)
+            return Soon(self, found, query, params, found.fetchall() if found.description else [])
+        asked = Soon(self, self._driver().cursor(), query, params)
+        self._line.append(asked)
+        return asked
 
     def run(self, query: str, **params: object) -> int:
         """Execute; how many rows it touched."""
@@ -72,14 +78,14 @@ class Connection:
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """What is done inside is undone when it fails; what came before it stays."""
-        self.run("savepoint attempt")
+        self.soon("savepoint attempt")
         try:
             yield
         except Exception:
             self.run("rollback to savepoint attempt")
             raise
         finally:
-            self.run("release savepoint attempt")
+            self.soon("release savepoint attempt")
 
     def listed(self, name: str) -> str:
         """A table with a column `value`: the members of the JSON array `:name`, however many."""
@@ -116,23 +122,36 @@ class Connection:
         SQLite takes them through executemany, PostgreSQL through COPY into a temporary table:
         the fastest road of each that stays inside this transaction.
         """
+        return self._insert(table, rows, is_new=False)
+
+    def insert(self, table: str, rows: pa.Table) -> int:
+        """Insert Arrow rows; an error when one is there. PostgreSQL need not write them twice."""
+        return self._insert(table, rows, is_new=True)
+
+    def _insert(self, table: str, rows: pa.Table, *, is_new: bool) -> int:
         if rows.num_rows == 0:
             return 0
         columns = ", ".join(rows.column_names)
-        sqlite = self.dialect == "sqlite"
-        insert = self._insert_sqlite if sqlite else self._insert_postgresql
+        self.catch_up()
         try:
-            return insert(table, columns, rows)
+            if self.dialect == "sqlite":
+                inserted = self._insert_sqlite(table, columns, rows, is_new)
+            elif is_new:
+                inserted = self._copy(table, columns, rows)
+            else:
+                inserted = self._insert_postgresql(table, columns, rows)
         except self._dbapi.Error as error:
             raise self._told(error, f"insert into {table} ({columns})") from None
+        self.count_anew(table, inserted)
+        return inserted
 
-    def _insert_sqlite(self, table: str, columns: str, rows: pa.Table) -> int:
+    def _insert_sqlite(self, table: str, columns: str, rows: pa.Table, is_new: bool) -> int:
         marks = ", ".join("?" * rows.num_columns)
-        cursor = self._driver().cursor()
         # OR IGNORE would also swallow broken CHECK and NOT NULL constraints.
+        unless = "" if is_new else " on conflict do nothing"
+        cursor = self._driver().cursor()
         cursor.executemany(
-            f"insert into {table} ({columns}) values ({marks}) on conflict do nothing",
-            _tuples(rows),
+            f"insert into {table} ({columns}) values ({marks}){unless}", _tuples(rows)
         )
         return int(cursor.rowcount)
 
@@ -142,34 +161,60 @@ class Connection:
             f"create temporary table incoming on commit drop as select {columns} from {table} "
             "with no data"
         )
-        with cursor.copy(f"copy incoming ({columns}) from stdin (format csv)") as copy:
-            for batch in rows.to_batches(max_chunksize=50_000):
-                lines = io.BytesIO()  # texts in quotes, so that an empty one is no null
-                csv.write_csv(batch, lines, csv.WriteOptions(include_header=False))
-                copy.write(lines.getvalue())
+        self._copy("incoming", columns, rows)
         cursor.execute(
             f"insert into {table} ({columns}) select {columns} from incoming on conflict do nothing"
         )
         inserted = int(cursor.rowcount)
         cursor.execute("drop table incoming")
-        self.count_anew(table, inserted)
         return inserted
+
+    def _copy(self, table: str, columns: str, rows: pa.Table) -> int:
+        cursor = self._driver().cursor()
+        with cursor.copy(f"copy {table} ({columns}) from stdin (format csv)") as copy:
+            for batch in rows.to_batches(max_chunksize=50_000):
+                lines = io.BytesIO()  # texts in quotes, so that an empty one is no null
+                csv.write_csv(batch, lines, csv.WriteOptions(include_header=False))
+                copy.write(lines.getvalue())
+        return int(cursor.rowcount)
 
     def count_anew(self, table: str, new: int) -> None:
         """Tell PostgreSQL's planner how large `table` is, now that `new` rows came at once. It would
         believe it as small as it was, and walk it once for every row of another, until its own
-        housekeeping comes by: after this transaction, and to a temporary table never."""
-        if new >= BULK and self.dialect == "postgresql":
+        housekeeping comes by: after this transaction, and to a temporary table never. Where they are
+        few beside those it knows of, its plans stay good."""
+        if new < BULK or self.dialect != "postgresql":
+            return
+        known = "select reltuples from pg_class where oid = cast(:table as regclass)"
+        if new > self.scalar(known, table=table) / 10:
             self.run(f"analyze {table}")
+
+    def catch_up(self) -> None:
+        """Have all done that was to be done soon."""
+        line = list(self._line)
+        self._line.clear()
+        try:
+            if len(line) == 1:
+                line[0].send()
+            elif line:
+                with self._driver().pipeline():
+                    for asked in line:
+                        asked.send()
+        except self._dbapi.Error as error:
+            failed = next((one for one in line if not one.is_done), line[-1])
+            raise self._told(_first(error), failed.query) from None
 
     def _ask(self, query: str, params: Mapping[str, object] | Sequence[Row]) -> Any:
         """The driver's cursor after `query`: SQLAlchemy's own road to it costs several times what
         most of these statements do."""
         cursor = self._driver().cursor()
-        spelled = psycopg_style(query) if self.dialect == "postgresql" else query
+        if self.dialect == "postgresql":
+            self._line.append(Soon(self, cursor, query, params))
+            self.catch_up()
+            return cursor
         run = cursor.executemany if isinstance(params, list) else cursor.execute
         try:
-            run(spelled, params)
+            run(query, params)
         except self._dbapi.Error as error:
             raise self._told(error, query) from None
         return cursor
@@ -190,6 +235,53 @@ class Connection:
         return self.sql.connection.driver_connection
 
 
+@dataclass(frozen=True, eq=False)
+class Soon:
+    """A statement that is done before its answer is looked at, and before any that comes later."""
+
+    _store: Connection
+    _cursor: Any
+    query: str
+    _params: Mapping[str, object] | Sequence[Row]
+    _known: list[tuple[object, ...]] | None = None
+
+    def all(self) -> list[Row]:
+        return _named(self._cursor, self._rows())
+
+    def one(self) -> Row | None:
+        return next(iter(self.all()), None)
+
+    def scalar(self) -> Any:
+        return next((row[0] for row in self._rows()), None)
+
+    @property
+    def is_done(self) -> bool:
+        return self._known is not None or self._cursor.pgresult is not None
+
+    def send(self) -> None:
+        many = isinstance(self._params, list)
+        run = self._cursor.executemany if many else self._cursor.execute
+        run(psycopg_style(self.query), self._params)
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        if self._known is not None:
+            return self._known
+        self._store.catch_up()
+        return list(self._cursor.fetchall())
+
+
+def _named(found: Any, rows: list[tuple[object, ...]]) -> list[Row]:
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _first(error: Exception) -> Exception:
+    """What went wrong, where all that came after it in the pipeline was told that something had."""
+    is_told = type(error).__name__ == "PipelineAborted"
+    cause = error.__context__ if is_told else None
+    return _first(cause) if isinstance(cause, Exception) else error
+
+
 def _tuples(rows: pa.Table) -> Iterator[tuple[object, ...]]:
     for batch in rows.to_batches(max_chunksize=50_000):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
@@ -208,7 +300,9 @@ class Store:
         parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, hide_parameters=True)  # errors are logged, people are not
+        # Errors are logged, people are not. A connection that was opened is kept: PostgreSQL starts a
+        # process for each.
+        engine = create_engine(parsed, hide_parameters=True, pool_size=15, max_overflow=0)
         if engine.dialect.name == "sqlite":
             _tune_sqlite(engine)
         try:
@@ -230,15 +324,22 @@ class Store:
     def write(self) -> Iterator[Connection]:
         """A transaction that may write: on SQLite it holds the write lock from its start."""
         with self.engine.begin() as connection:
-            yield Connection(connection)
+            yield (store := Connection(connection))
+            store.catch_up()
 
     def together(self, work: Callable[[Connection], T]) -> T:
         """What `work` answers, committed; maybe in one transaction with that of other threads, so it
         must be short, and right when it is tried again."""
         if self.engine.dialect.name == "sqlite":
             return self._line.do(self.write, work)
-        with self.write() as connection:
-            return work(connection)
+        # The driver begins and commits in trips of their own; we do with the first statement and the last.
+        engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            store = Connection(connection)
+            store.soon("begin")
+            done = work(store)
+            store.run("commit")
+        return done
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

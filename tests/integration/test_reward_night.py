@@ -20,7 +20,7 @@ from tessera import clock
 from tessera.reward import ledger, merging, post
 from tessera.reward.points import Books, balance
 from tessera.reward.programme import FILE, load
-from tessera.store import Connection
+from tessera.store import Connection, bulk
 from tessera.testing import line, publish, workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
@@ -404,7 +404,7 @@ def _doomed(home: str, project: str, url: str, day: str, at_statement: int) -> N
 
         return run
 
-    for name in ("run", "insert_new"):
+    for name in ("run", "insert_new", "insert"):
         setattr(Connection, name, dying(getattr(Connection, name)))
     post(workspace(Path(home), day, project=Path(project), store_url=url))
 
@@ -446,6 +446,33 @@ def test_a_night_killed_again_and_again_ends_as_one_that_was_not(
     assert dump(ws) == dump(quiet)
     ws.store.close()
     quiet.store.close()
+
+
+@BOTH_STORES
+def test_a_night_in_bulk_ends_as_any_other_and_leaves_the_tables_as_they_were(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet, _ = undisturbed(tmp_path)
+    ws = workspace(tmp_path / "home", project=tmp_path / "project", store_url=store_url)
+    before = tables(ws)
+    monkeypatch.setattr(bulk, "is_worth_it", lambda new, there: True)
+    night(ws, "2026-03-14", *world(ws), customers=BORN)
+    assert dump(ws) == dump(quiet)
+    assert tables(ws) == before
+    sound(ws)
+    ws.store.close()
+    quiet.store.close()
+
+
+def tables(ws: Workspace) -> list[str]:
+    """Keys, indexes and constraints of the ledger, as the database tells them."""
+    catalog = {
+        "sqlite": "select sql from sqlite_master where sql is not null",
+        "postgresql": "select pg_get_indexdef(indexrelid) as sql from pg_index "
+        "union all select conrelid::regclass || conname || pg_get_constraintdef(oid) from pg_constraint",
+    }
+    with ws.store.read() as store:
+        return sorted(row["sql"].lower() for row in store.all(catalog[store.dialect]))
 
 
 def world_lines(ws: Workspace) -> list[dict[str, Any]]:

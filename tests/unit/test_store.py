@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tessera.errors import BadInput
-from tessera.store import Store, checkpoints, migrate
+from tessera.store import Connection, Store, bulk, checkpoints, migrate
 from tests.conftest import BOTH_STORES
 
 ROW = {"address_hash": "a", "channel": "email", "scope": "all", "cause": "x", "since": "t"}
@@ -70,6 +70,36 @@ def test_after_a_bulk_the_planner_knows_how_large_a_table_is(store: Store) -> No
 def test_bulk_insert_still_refuses_what_breaks_a_constraint(store: Store) -> None:
     with pytest.raises(Exception, match=r"(?i)not.null"), store.write() as connection:
         connection.insert_new("suppression", pa.Table.from_pylist([{**ROW, "cause": None}]))
+
+
+@BOTH_STORES
+@pytest.mark.parametrize("wrong", ["twice", "nobody"])
+def test_a_bulk_insert_holds_to_keys_and_to_rows_of_other_tables(store: Store, wrong: str) -> None:
+    names = ("kind", "source_type", "source_id", "rule", "rule_version", "effective_at", "posted_at", "business_date")  # fmt: skip
+    row = {"programme": "p", "idem_key": "k", "amount": 5} | dict.fromkeys(names, "x")
+    with store.write() as connection:
+        account(connection, "a")
+        account(connection, "b")
+        one, two = (r["account_id"] for r in connection.all("select account_id from account"))
+    rows = [{**row, "debit_id": one, "credit_id": two}]
+    rows += [
+        {
+            **rows[0],
+            "idem_key": "k" if wrong == "twice" else "other",
+            "credit_id": two + (wrong == "nobody"),
+        }
+    ]
+    with (
+        pytest.raises(IntegrityError),
+        store.write() as connection,
+        bulk.anew(connection, "transfer"),
+    ):
+        connection.insert("transfer", pa.Table.from_pylist(rows))
+    with store.write() as connection:
+        assert connection.scalar("select count(*) from transfer") == 0
+        connection.insert("transfer", pa.Table.from_pylist(rows[:1]))
+    with pytest.raises(IntegrityError), store.write() as connection:
+        connection.insert("transfer", pa.Table.from_pylist(rows[:1]))
 
 
 @BOTH_STORES
@@ -144,6 +174,63 @@ def test_what_a_database_refuses_is_told_without_the_values(store: Store) -> Non
     with pytest.raises(DBAPIError) as caught, store.write() as connection:
         connection.run("insert into suppression (address_hash) values (:who)", who="ann@x.example")
     assert "ann@" not in str(caught.value)
+
+
+@BOTH_STORES
+def test_what_is_to_be_done_soon_is_done_before_what_is_asked_next(store: Store) -> None:
+    add = "insert into suppression (address_hash, channel, scope, cause, since) values (:of, 'email', 'all', 'x', 't')"
+    count = "select count(*) as n from suppression"
+
+    def work(connection: Connection) -> int:
+        connection.soon(add, of="a")
+        before = connection.soon(count)
+        connection.soon(add, of="b")
+        connection.soon(add, of="c")
+        assert before.one() == {"n": 1}
+        connection.soon(add, of="d")
+        return int(connection.scalar(count))
+
+    assert store.together(work) == 4
+    with store.write() as connection:
+        connection.soon(add, of="e")
+    with store.read() as connection:
+        assert connection.scalar(count) == 5
+
+
+@BOTH_STORES
+def test_what_goes_wrong_soon_is_told_as_itself_and_undoes_all(store: Store) -> None:
+    add = "insert into suppression (address_hash, channel, scope, cause, since) values ('a', 'email', 'all', 'x', :since)"
+
+    def work(connection: Connection) -> None:
+        connection.soon(add, since="first")
+        connection.soon(add, since="second")
+        connection.soon("select 1")
+
+    with pytest.raises(IntegrityError) as caught:
+        store.together(work)
+    assert caught.value.statement == add
+    assert "second" not in str(caught.value)
+    with store.read() as connection:
+        assert connection.scalar("select count(*) from suppression") == 0
+    assert store.together(lambda connection: connection.scalar("select 1")) == 1
+
+
+@BOTH_STORES
+def test_an_attempt_that_fails_undoes_what_was_to_be_done_soon(store: Store) -> None:
+    add = "insert into suppression (address_hash, channel, scope, cause, since) values (:of, 'email', 'all', 'x', 't')"
+
+    def fail(connection: Connection) -> None:
+        with connection.attempt():
+            connection.soon(add, of="undone")
+            raise BadInput("no")
+
+    def work(connection: Connection) -> int:
+        connection.soon(add, of="kept")
+        with pytest.raises(BadInput):
+            fail(connection)
+        return int(connection.scalar("select count(*) from suppression"))
+
+    assert store.together(work) == 1
 
 
 def test_the_log_is_copied_beside_the_work_and_not_by_who_commits(tmp_path: Path) -> None:

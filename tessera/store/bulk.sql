@@ -1,0 +1,24 @@
+-- What a table has beside its rows and its primary key: how each is taken down, and made.
+
+-- name: sqlite
+select 'drop index ' || name as takes_down, sql as makes
+from sqlite_master
+where type = 'index' and tbl_name = :table and sql not like 'create unique%'
+order by rowid
+
+-- name: postgresql
+-- Foreign keys last: they need unique ones.
+select
+    case contype when 'f' then 3 else 1 end as place, cast(oid as bigint) as made,
+    format('alter table %s drop constraint %I', cast(conrelid as regclass), conname) as takes_down,
+    format(
+        'alter table %s add constraint %I %s',
+        cast(conrelid as regclass), conname, pg_get_constraintdef(oid)
+    ) as makes
+from pg_constraint
+where conrelid = cast(:table as regclass) and contype in ('f', 'u')
+union all
+select 2, cast(indexrelid as bigint), format('drop index %s', cast(indexrelid as regclass)), pg_get_indexdef(indexrelid)
+from pg_index
+where indrelid = cast(:table as regclass) and not indisunique
+order by place, made
