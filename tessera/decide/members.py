@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 SQL = queries("tessera.decide", "members.sql")
 
 
-def add(duck: DuckDBPyConnection, course_id: int, campaign: Campaign, day: date) -> None:
-    """Insert the campaign's members into the table `member`; BadInput when the marts lack what it
-    names."""
+def add(
+    duck: DuckDBPyConnection, course_id: int, step_id: int, campaign: Campaign, day: date
+) -> None:
+    """Insert the campaign's members into the table `candidate`, for its first step; BadInput when the
+    marts lack what it names."""
     _check(duck, campaign)
     narrowed, values = condition(campaign.where)
     source, given = _source(campaign, day)
@@ -28,7 +30,7 @@ def add(duck: DuckDBPyConnection, course_id: int, campaign: Campaign, day: date)
         narrowed += f" and them.customer_id in ({audience})"
     people = "left join customers using (customer_id)" if campaign.where else ""
     query = SQL["add"].format(source=source, people=people, narrowed=narrowed)
-    duck.execute(query, [course_id, *given, *values])
+    duck.execute(query, [course_id, step_id, *given, *values])
 
 
 def _source(campaign: Campaign, day: date) -> tuple[str, list[object]]:

@@ -2,13 +2,15 @@
 -- expected_value.
 
 -- name: add
-insert into member
+insert into candidate by name
 select
     ? as course_id,
+    ? as step_id,
     person.cid,
     them.occurrence,
-    min(them.entered_on) as entered_on,
-    max(them.expected_value) as expected_value
+    min(them.entered_on) as counted_from,
+    max(them.expected_value) as expected_value,
+    true as is_in_audience
 {source}
 {people}
 inner join person on them.customer_id = person.customer_id

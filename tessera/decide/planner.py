@@ -167,12 +167,24 @@ def _gather(
     duck.create_function(
         "hash_of_address", _hash_all, ["VARCHAR"], "VARCHAR", type=ARROW, null_handling=SPECIAL
     )
-    for macro in ("bucket", "unit_of", "lot", "hash_of", "hash_of_phone", "dropped", "member"):
+    duck.execute(SQL["reason"].format(reasons=", ".join(map(literal, Reason))))
+    for macro in (
+        "swapped",
+        "first_four_bytes",
+        "bucket",
+        "unit_of",
+        "lot",
+        "hash_of",
+        "hash_of_phone",
+        "member",
+    ):
         duck.execute(SQL[macro])
     duck.execute(_bits_of(rules))
     duck.execute(SQL["person"].format(**_person(duck, current, rules)))
+    first_step = 0
     for number, course in enumerate(current):
-        members.add(duck, number, course.campaign, ws.business_date)
+        members.add(duck, number, first_step, course.campaign, ws.business_date)
+        first_step += len(course.campaign.steps)
 
 
 def _person(
@@ -197,10 +209,12 @@ def _person(
 def _bits_of(rules: ContactPolicy) -> str:
     """The macro that turns a message's tags into the bits of `tables.tag_bits`."""
     bits = [
-        f"if(list_contains(string_split(concat('@', channel, ',', tags), ','), '{tag}'), {bit}, 0)"
+        f"if(list_contains(string_split(concat('@', channel, ',@', purpose, ',', tags), ','), '{tag}'), {bit}, 0)"
         for tag, bit in tables.tag_bits(rules).items()
     ]
-    return f"create or replace macro bits_of(tags, channel) as ({' + '.join(['0', *bits])})"
+    return (
+        f"create or replace macro bits_of(tags, channel, purpose) as ({' + '.join(['0', *bits])})"
+    )
 
 
 def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:
@@ -261,7 +275,7 @@ def _judge(
         if dry_run:
             return 0
         chosen = [course.campaign for course in current if not course.due_in]
-        _keep(duck, ws, chosen)
+        _keep(duck, ws, chosen, courses)
         store.run_many(STORE["keep_version"], [_version(one, ws) for one in chosen])
         new = store.insert_new("outbox", duck.execute(SQL["outbox"]).to_arrow_table())
         granted = duck.execute(SQL["reward_grant"]).to_arrow_table()
@@ -281,6 +295,7 @@ STEPS = (
         "past_step",
         "read_step",
         "journey",
+        "begun",
         "candidate",
     ),
     *("unmet", "over", "met_before", "turn", "picked", "paced", "judged", "still_planned"),
@@ -357,27 +372,45 @@ def _salts(courses: Sequence[Course]) -> list[int]:
 
 def _arbitrate(duck: DuckDBPyConnection) -> None:
     """Give the slots under the caps to the best: everybody's first choice, then the second, …"""
-    for step in (
-        "contender",
-        "spent",
-        "withhold",
-        "message",
-        "waiting",
-        "lost",
-        "closed",
-        "granted",
-    ):
+    for step in START:
         duck.execute(SQL[step])
-    while _is_anybody(duck, "waiting"):
+    while _is_anybody(duck, "head"):
         for step in ROUND:
             duck.execute(SQL[step])
-    duck.execute(SQL["outcome"])
+    for step in ("told", "shut", "outcome"):
+        duck.execute(SQL[step])
+    _terms(duck)
     duck.execute(SQL["decision"])
 
 
+def _terms(duck: DuckDBPyConnection) -> None:
+    """The small tables once more with numbers for their words, for the many rows they are joined to."""
+    every = [
+        f"select {name} as term from {table}" for table in TERMS for name in TERMS[table].split()
+    ]
+    duck.execute(SQL["term"].format(terms=" union all ".join([*every, "select ''"])))
+    for table, columns in TERMS.items():
+        words = ", ".join(f"cast({name} as term) as {name}" for name in columns.split())
+        duck.execute(SQL["worded"].format(table=table, words=words))
+
+
+TERMS = {
+    "person": "language",
+    "course": "campaign version channel purpose tags",
+    "step": "step template",
+    "content": "variant template",
+    "slot": "zone",
+    "planned": "campaign_version step variant channel purpose tags template language timezone",
+}
+
+
+START = (
+    *("spent", "contender", "ranked", "message", "taken", "bound", "head"),
+    *("lost", "closed", "granted"),
+)
 ROUND = (
-    *("contest", "limited", "tight", "later", "place", "rival", "close", "beaten", "grant"),
-    *("place_granted", "still_waiting"),
+    *("contest", "tight", "later", "refused", "rival", "close", "beaten", "place", "grant"),
+    *("count_in", "take", "follow"),
 )
 
 
@@ -385,17 +418,18 @@ def _is_anybody(duck: DuckDBPyConnection, table: str) -> bool:
     return bool(duck.execute(f"select count(*) from {table}").fetchall()[0][0])
 
 
-def _keep(duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign]) -> None:
+def _keep(
+    duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign], courses: Sequence[Course]
+) -> None:
     """A Parquet file per campaign and day; the day's last pass over a campaign replaces it."""
     folder = ws.home.decisions / f"date={ws.business_date}"
     folder.mkdir(parents=True, exist_ok=True)
     for campaign in chosen:
         path = folder / f"{campaign.campaign}.parquet"
         beside = path.with_name(f".{path.name}")  # the lock is ours, so the name is free
-        duck.execute("set variable campaign = ?", [campaign.campaign])
-        duck.execute(
-            f"copy ({SQL['kept']}) to {literal(str(beside))} (format parquet, compression zstd)"
-        )
+        mine = [i for i, one in enumerate(courses) if one.campaign.campaign == campaign.campaign]
+        query = SQL["kept"].format(courses=", ".join(map(str, mine)))
+        duck.execute(f"copy ({query}) to {literal(str(beside))} (format parquet, compression zstd)")
         beside.replace(path)
 
 
