@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -144,7 +145,6 @@ def _pass(
 ) -> int:
     """Everything between reading and writing; how many outbox rows are new."""
     current = [*map(Course, chosen), *_coming(ws, rules, chosen)]
-    _gather(duck, ws, current, rules.policy)
     transaction = ws.store.read() if dry_run else ws.store.write()
     return _judge(duck, transaction, ws, current, rules.policy, dry_run=dry_run)
 
@@ -161,7 +161,7 @@ def _coming(ws: Workspace, rules: Rules, chosen: Sequence[Campaign]) -> Iterator
 def _gather(
     duck: DuckDBPyConnection, ws: Workspace, current: Sequence[Course], rules: ContactPolicy
 ) -> None:
-    """What needs no lock: the people, and who of them is in which audience."""
+    """What the marts know: the people, and who of them is in which audience."""
     for name, value in _variables(ws, rules).items():
         duck.execute(f"set variable {name} = ?", [value])
     duck.create_function(
@@ -169,6 +169,8 @@ def _gather(
     )
     duck.execute(SQL["reason"].format(reasons=", ".join(map(literal, Reason))))
     for macro in (
+        "pair",
+        "second_of",
         "swapped",
         "first_four_bytes",
         "bucket",
@@ -262,25 +264,31 @@ def _judge(
     dry_run: bool,
 ) -> int:
     """Read what is live and decide while nobody else can; how many outbox rows are new."""
-    with transaction as store:
+    # SQLite and DuckDB leave each other a core: the store is read and written beside the marts' work.
+    with transaction as store, ThreadPoolExecutor(1) as beside:
+        gathered = beside.submit(_gather, duck, ws, current, rules)
         if store.dialect == "postgresql" and not dry_run:
             store.scalar(STORE["lock"])
         stopped = complaint_guard(store, ws.as_of).stopped
-        duck.execute("set variable stopped = ?", ["complaint rate" if stopped else None])
         courses = [*current, *_begun_under(store, current)]
-        _register(duck, ws, store, courses, rules)
+        live = _live(store, ws, courses, rules)
+        gathered.result()
+        duck.execute("set variable stopped = ?", ["complaint rate" if stopped else None])
+        _register(duck, ws, live, courses, rules)
         for step in STEPS:
             duck.execute(SQL[step])
         _arbitrate(duck)
         if dry_run:
             return 0
+        messages = duck.execute(SQL["outbox"]).to_arrow_table()
+        grants = duck.execute(SQL["reward_grant"]).to_arrow_table()
         chosen = [course.campaign for course in current if not course.due_in]
-        _keep(duck, ws, chosen, courses)
+        kept = beside.submit(_keep, duck, ws, chosen, courses)
         store.run_many(STORE["keep_version"], [_version(one, ws) for one in chosen])
-        new = store.insert_new("outbox", duck.execute(SQL["outbox"]).to_arrow_table())
-        granted = duck.execute(SQL["reward_grant"]).to_arrow_table()
-        rewards.reserve(store, ws, granted)
+        new = store.insert_new("outbox", messages)
+        rewards.reserve(store, ws, grants)
         approval.ask(store, ws.business_date, rules.approval_over)
+        kept.result()
         return new
 
 
@@ -298,7 +306,7 @@ STEPS = (
         "begun",
         "candidate",
     ),
-    *("unmet", "over", "met_before", "turn", "picked", "paced", "judged", "still_planned"),
+    *("unmet", "over", "met_before", "turn", "picked", "paced", "apart", "judged", "still_planned"),
 )
 
 
@@ -325,22 +333,31 @@ def _version(campaign: Campaign, ws: Workspace) -> Mapping[str, Any]:
     }
 
 
+def _live(
+    store: Connection, ws: Workspace, courses: Sequence[Course], rules: ContactPolicy
+) -> dict[str, pa.Table]:
+    """The store's tables of the pass."""
+    since = ws.as_of - rules.longest - timedelta(days=1)
+    return {
+        **tables.of_store(store, courses, rules, day=ws.business_date, since=since),
+        "reward": rewards.left(store, ws),
+    }
+
+
 def _register(
     duck: DuckDBPyConnection,
     ws: Workspace,
-    store: Connection,
+    live: Mapping[str, pa.Table],
     courses: Sequence[Course],
     rules: ContactPolicy,
 ) -> None:
     """Give the pass the tables of files and store."""
     shop, day = clock.zone(ws.settings.timezone), ws.business_date
-    since = ws.as_of - rules.longest - timedelta(days=1)
     zones = duck.execute("select distinct timezone from person union select null").fetchall()
     given = {
+        **live,
         **tables.of_policy(rules),
         **tables.of_courses(courses, rules, shop=shop, day=day),
-        **tables.of_store(store, courses, rules, day=day, since=since),
-        "reward": rewards.left(store, ws),
         "slot": tables.of_slots(
             courses,
             rules,
