@@ -7,18 +7,19 @@
 -- name: reason
 create type reason as enum ({reasons})
 
--- name: bucket
--- 0 to 9,999 for a person in a named draw, from the first eight hex digits of MD5. The draw's name
--- makes each campaign's control group its own; a share only moves the bar.
-create or replace macro bucket(draw, customer_id) as (
-    first_four_bytes(md5_number(draw || chr(31) || customer_id)) % 10000
+-- name: digest
+-- MD5 of a person in a named draw, or rather its first four bytes, the first of them last.
+create or replace macro digest(draw, customer_id) as (
+    cast(md5_number(draw || chr(31) || customer_id) & 4294967295 as ubigint)
 )
 
--- name: first_four_bytes
--- MD5 as a number has its first byte last.
-create or replace macro first_four_bytes(digest) as (
-    swapped(cast(digest & 4294967295 as ubigint))
-)
+-- name: bucket_of
+-- 0 to 9,999, from the first eight hex digits. The draw's name makes each campaign's control group its own;
+-- a share only moves the bar. Where many are drawn the digest must be a column: it is asked four times.
+create or replace macro bucket_of(digest) as (swapped(digest) % 10000)
+
+-- name: bucket
+create or replace macro bucket(draw, customer_id) as (bucket_of(digest(draw, customer_id)))
 
 -- name: swapped
 create or replace macro swapped(bytes) as (
@@ -84,7 +85,7 @@ numbered as (
 select
     *,
     {household} as gid,
-    first_four_bytes(md5_number(customer_id)) as draw
+    cast('0x' || left(md5(customer_id), 8) as ubigint) as draw
 from numbered
 
 -- name: member
@@ -624,8 +625,8 @@ with asked as (
         apart.unmet,
         apart.seen,
         apart.paced,
-        case when candidate.through_on is null then coalesce(apart.content_id, turn.content_id) end
-            as content_id,
+        apart.content_id,
+        draw.units,
         reach.gid,
         reach.level,
         reach.pace,
@@ -644,22 +645,23 @@ with asked as (
         course.due_on as scheduled_on,
         course.purpose = 'marketing' as is_marketing,
         case
-            when planned.planned_id is not null then null
+            when planned.planned_id is not null then 'planned'
             when course.purpose = 'marketing' and reach.marketing in ('no_address', 'no_consent')
                 then reach.marketing
             when declined.tag is not null then 'no_consent'
-            when course.purpose = 'marketing' and reach.marketing is not null then reach.marketing
-            when course.purpose = 'service' and reach.service is not null then reach.service
-            when
-                course.control_group > 0
-                and bucket(course.campaign, reach.customer_id) < course.control_group
-                then 'control_group'
-            when
-                candidate.through_on is not null
-                or abs(apart.met_on - getvariable('today')) < course.re_entry_after_days
-                then 're_entry'
-            when apart.ended_by is not null then 'exited'
-        end as early,
+            when course.purpose = 'marketing' then reach.marketing
+            else reach.service
+        end as stop,
+        if(
+            course.control_group > 0 and stop is null,
+            digest(course.campaign, reach.customer_id), null
+        ) as control_digest,
+        if(
+            draw.units > 1 and candidate.through_on is null and apart.content_id is null,
+            digest(concat(course.campaign, '/', step.step), reach.customer_id), null
+        ) as content_digest,
+        course.control_group,
+        apart.ended_by is not null as is_over,
         case
             when apart.unmet is not null then 'condition_not_met'
             when apart.seen is not null then 'repeat_content'
@@ -687,11 +689,28 @@ with asked as (
     left join declined
         on candidate.cid = declined.cid and candidate.course_id = declined.course_id
     left join apart on candidate.rowid = apart.id
+    where apart.is_begun is null
+),
+
+drawn as (
+    select
+        asked.* exclude (content_id),
+        if(through_on is null, coalesce(asked.content_id, turn.content_id), null) as content_id,
+        case
+            when stop = 'planned' then null
+            when stop is not null then stop
+            when bucket_of(control_digest) < control_group then 'control_group'
+            when
+                through_on is not null
+                or abs(met_on - getvariable('today')) < re_entry_after_days
+                then 're_entry'
+            when is_over then 'exited'
+        end as early
+    from asked
     left join turn
         on
-            candidate.step_id = turn.step_id
-            and turn.unit = unit_of(course.campaign, step.step, reach.customer_id, draw.units)
-    where apart.is_begun is null
+            asked.step_id = turn.step_id
+            and turn.unit = if(asked.units = 1, 0, bucket_of(content_digest) * asked.units // 10000)
 ),
 
 found as (
@@ -703,7 +722,7 @@ found as (
             when waits_until > getvariable('today') then 'not_due'
             else late
         end as reason) as reason
-    from asked
+    from drawn
 )
 
 select
