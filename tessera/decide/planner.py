@@ -184,10 +184,7 @@ def _gather(
         duck.execute(SQL[macro])
     duck.execute(_bits_of(rules))
     duck.execute(SQL["person"].format(**_person(duck, current, rules)))
-    first_step = 0
-    for number, course in enumerate(current):
-        members.add(duck, number, first_step, course.campaign, ws.business_date)
-        first_step += len(course.campaign.steps)
+    members.add(duck, [course.campaign for course in current], ws.business_date)
 
 
 def _person(
