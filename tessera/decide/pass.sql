@@ -242,22 +242,30 @@ group by person.cid, course.course_id
 -- What went out, or is about to, on other days: a message that was cancelled or rejected reached
 -- nobody.
 create or replace temp table past as
+with sort as (
+    select
+        kind_id,
+        campaign,
+        campaign_version as version,
+        step,
+        purpose,
+        bits_of(tags, channel, purpose) as tag_bits,
+        template,
+        variant,
+        cast(business_date as date) as business_date,
+        state not in ('cancelled', 'rejected') as is_live
+    from kind
+)
+
 select
     person.cid,
     person.gid,
-    history.campaign,
-    history.campaign_version as version,
-    history.step,
     history.occurrence,
-    history.purpose,
-    bits_of(history.tags, history.channel, history.purpose) as tag_bits,
-    history.template,
-    history.variant,
-    cast(history.business_date as date) as business_date,
     cast(left(history.send_at, 19) as timestamp) as send_at,
-    history.state not in ('cancelled', 'rejected') as is_live
+    sort.* exclude (kind_id)
 from history
 inner join person on history.customer_id = person.customer_id
+inner join sort on history.kind_id = sort.kind_id
 
 -- name: past_step
 create or replace temp table past_step as
@@ -1269,8 +1277,12 @@ select
         when judged.reason is not null then judged.decided_by
         when spent.id is not null then spent.reward
         when lost.id is not null then lost.winner
-        when granted.id is null and judged.planned_id is null then told.decided_by
     end as decided_by,
+    if(
+        judged.reason is null and spent.id is null and lost.id is null
+        and granted.id is null and judged.planned_id is null,
+        shut.told_id, null
+    ) as told_id,
     if(judged.reason is null, granted.send_at, null) as send_at
 from judged
 inner join course on judged.course_id = course.course_id
@@ -1312,7 +1324,7 @@ select
     course.priority,
     outcome.expected_value,
     outcome.reason,
-    outcome.decided_by,
+    coalesce(outcome.decided_by, told.decided_by) as decided_by,
     coalesce(outcome.send_at, case
         when outcome.reason = 'planned' then cast(left(planned.send_at, 19) as timestamp)
     end) as send_at,
@@ -1336,6 +1348,7 @@ select
 from outcome
 inner join person_in_words as person on outcome.cid = person.cid
 inner join course_in_words as course on outcome.course_id = course.course_id
+left join told on outcome.told_id = told.told_id
 left join step_in_words as step on outcome.step_id = step.step_id
 left join content_in_words as content on outcome.content_id = content.content_id
 left join slot_in_words as slot on outcome.slot_id = slot.slot_id

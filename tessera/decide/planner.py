@@ -275,6 +275,7 @@ def _judge(
         _register(duck, ws, live, courses, rules)
         for step in STEPS:
             duck.execute(SQL[step])
+        _forget(duck, JUDGED_FROM)
         _arbitrate(duck)
         if dry_run:
             return 0
@@ -394,6 +395,7 @@ def _arbitrate(duck: DuckDBPyConnection) -> None:
             duck.execute(SQL[step])
     for step in ("told", "shut", "outcome"):
         duck.execute(SQL[step])
+    _forget(duck, ARBITRATED_FROM)
     _terms(duck)
     duck.execute(SQL["decision"])
 
@@ -427,6 +429,16 @@ ROUND = (
     *("contest", "tight", "later", "refused", "rival", "close", "beaten", "place", "grant"),
     *("count_in", "take", "follow"),
 )
+
+
+def _forget(duck: DuckDBPyConnection, served: str) -> None:
+    """Give back the memory of tables that have served."""
+    for table in served.split():
+        duck.execute(f"drop table if exists {table}")
+
+
+JUDGED_FROM = "candidate begun unmet over met_before picked paced apart read_step past_step journey"
+ARBITRATED_FROM = "judged contender head message taken contest tight later refused rival place granted closed shut"
 
 
 def _is_anybody(duck: DuckDBPyConnection, table: str) -> bool:

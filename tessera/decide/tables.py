@@ -59,10 +59,12 @@ RHYTHM = _schema(text="cadence label", days="position most days until_day")
 # Columns of the store's queries, in their order.
 CONSENT = _schema(text="customer_id channel purpose recorded_at", whole="granted")
 SUPPRESSION = _schema(text="address_hash channel scope cause")
-HISTORY = _schema(
-    text="customer_id campaign campaign_version step occurrence purpose channel tags "
-    "template variant business_date send_at state"
+HISTORY = _schema(text="customer_id occurrence send_at kind")
+KIND = (
+    *("campaign", "campaign_version", "step", "purpose", "channel", "tags", "template", "variant"),
+    *("business_date", "state"),
 )
+SEPARATOR = "\x1f"  # in no name
 TODAY = _schema(
     text="send_key customer_id household_id campaign campaign_version step occurrence purpose "
     "channel tags template variant language timezone send_at state state_reason"
@@ -371,8 +373,16 @@ def of_store(
     marks = {
         "campaigns": ", ".join(f":{name}" for name in campaigns),
         "templates": ", ".join(f":{name}" for name in templates),
+        "kind": f" || '{SEPARATOR}' || ".join(KIND),
     }
-    history = SQL["history"].format(**marks)
+    history = store.arrow(
+        SQL["history"].format(**marks),
+        HISTORY,
+        today=today,
+        since=stamp(since),
+        **campaigns,
+        **templates,
+    )
     asks = _asked(courses)
 
     def ask(wanted: bool, query: str, schema: pa.Schema, **values: object) -> pa.Table:
@@ -385,12 +395,23 @@ def of_store(
         "heard_consent": store.arrow(SQL["consents"], CONSENT),
         "suppression": store.arrow(SQL["suppressions"], SUPPRESSION),
         "today": store.arrow(SQL["today"], TODAY, today=today),
-        "history": store.arrow(
-            history, HISTORY, today=today, since=stamp(since), **campaigns, **templates
-        ),
+        **_by_kind(history),
         "reading": ask(bool(asks & {"opened", "clicked"}), "reading", READING, **campaigns),
         "attention": ask(bool(rules.fatigue), "attention", ATTENTION, today=today),
         "redemption": ask("redeemed" in asks, "redemptions", REDEMPTION),
+    }
+
+
+def _by_kind(history: pa.Table) -> dict[str, pa.Table]:
+    """`history` with the number of each message's kind, and `kind`."""
+    coded = history["kind"].combine_chunks().dictionary_encode()
+    kinds = [text.split(SEPARATOR) for text in coded.dictionary.to_pylist()]
+    columns = zip(*kinds, strict=True) if kinds else [()] * len(KIND)
+    kind = {name: pa.array(column, pa.string()) for name, column in zip(KIND, columns, strict=True)}
+    numbers = pa.array(range(len(kinds)), pa.int32())
+    return {
+        "history": history.drop_columns("kind").append_column("kind_id", coded.indices),
+        "kind": pa.table({"kind_id": numbers, **kind}),
     }
 
 
