@@ -1,35 +1,33 @@
 -- One pass over every candidate of every campaign, in DuckDB. Tables it is given: `course` (a
 -- campaign in one version), `step`, `edge`, `condition`, `content`, `slot`, `cap`, `level` and
--- `rhythm` (from the files), `heard_consent`, `suppression`, `history`, `today`, `reading`,
--- `attention` and `redemption` (from the store); the published marts are views of their own names.
--- People and steps go by number from here on: texts are slow to join.
+-- `rhythm` (from the files), `heard_consent`, `preference`, `suppression`, `history` with `kind`, `today`,
+-- `reading`, `attention`, `redemption` and `reward` (from the store); the published marts are views of their
+-- own names. People, steps and contents go by number from here on: there are millions of candidates, and it is
+-- the width of their tables that takes the time.
 
 -- name: reason
 create type reason as enum ({reasons})
 
 -- name: digest
--- MD5 of a person in a named draw, or rather its first four bytes, the first of them last.
+-- The first four bytes of the MD5 of a person in a named draw, the first of them last.
 create or replace macro digest(draw, customer_id) as (
     cast(md5_number(draw || chr(31) || customer_id) & 4294967295 as ubigint)
 )
 
--- name: bucket_of
--- 0 to 9,999, from the first eight hex digits. The draw's name makes each campaign's control group its own;
--- a share only moves the bar. Where many are drawn the digest must be a column: it is asked four times.
-create or replace macro bucket_of(digest) as (swapped(digest) % 10000)
-
--- name: bucket
-create or replace macro bucket(draw, customer_id) as (bucket_of(digest(draw, customer_id)))
-
--- name: swapped
-create or replace macro swapped(bytes) as (
+-- name: turned
+create or replace macro turned(bytes) as (
     ((bytes & 255) << 24) | ((bytes & 65280) << 8) | ((bytes >> 8) & 65280) | (bytes >> 24)
 )
 
+-- name: bucket_of
+-- 0 to 9,999, from the first eight hex digits. The draw's name makes each campaign's control group its own;
+-- a share only moves the bar. A digest is named four times here: for many rows, make it a column.
+create or replace macro bucket_of(digest) as (turned(digest) % 10000)
+
 -- name: unit_of
--- Where a person falls in the draw of a step's content.
-create or replace macro unit_of(campaign, step, customer_id, units) as (
-    if(units = 1, 0, bucket(concat(campaign, '/', step), customer_id) * units // 10000)
+-- Where a digest falls among the units of a step's content.
+create or replace macro unit_of(digest, units) as (
+    if(units = 1, 0, bucket_of(digest) * units // 10000)
 )
 
 -- name: lot
@@ -192,7 +190,8 @@ stopped as (
                
                 then 'suppressed'
             when has_complaint_open then 'complaint_open'
-            when bucket('*', customer_id) < getvariable('global_control') then 'control_group'
+            when bucket_of(digest('*', customer_id)) < getvariable('global_control')
+                then 'control_group'
         end as reason) as marketing,
         cast(case
             when to_hash is null then 'no_address' when service_stop is not null then 'suppressed'
@@ -242,7 +241,7 @@ group by person.cid, course.course_id
 -- What went out, or is about to, on other days: a message that was cancelled or rejected reached
 -- nobody.
 create or replace temp table past as
-with sort as (
+with each_kind as (
     select
         kind_id,
         campaign,
@@ -262,10 +261,10 @@ select
     person.gid,
     history.occurrence,
     cast(left(history.send_at, 19) as timestamp) as send_at,
-    sort.* exclude (kind_id)
+    each_kind.* exclude (kind_id)
 from history
 inner join person on history.customer_id = person.customer_id
-inner join sort on history.kind_id = sort.kind_id
+inner join each_kind on history.kind_id = each_kind.kind_id
 
 -- name: past_step
 create or replace temp table past_step as
@@ -526,7 +525,9 @@ fallen as (
     inner join turn
         on
             step.step_id = turn.step_id
-            and turn.unit = unit_of(course.campaign, step.step, person.customer_id, turn.units)
+            and turn.unit = unit_of(
+                digest(concat(course.campaign, '/', step.step), person.customer_id), turn.units
+            )
     where candidate.through_on is null
 ),
 
@@ -718,7 +719,7 @@ drawn as (
     left join turn
         on
             asked.step_id = turn.step_id
-            and turn.unit = if(asked.units = 1, 0, bucket_of(content_digest) * asked.units // 10000)
+            and turn.unit = unit_of(content_digest, asked.units)
 ),
 
 found as (

@@ -168,23 +168,17 @@ def _gather(
         "hash_of_address", _hash_all, ["VARCHAR"], "VARCHAR", type=ARROW, null_handling=SPECIAL
     )
     duck.execute(SQL["reason"].format(reasons=", ".join(map(literal, Reason))))
-    for macro in (
-        "pair",
-        "second_of",
-        "swapped",
-        "digest",
-        "bucket_of",
-        "bucket",
-        "unit_of",
-        "lot",
-        "hash_of",
-        "hash_of_phone",
-        "member",
-    ):
+    for macro in MACROS:
         duck.execute(SQL[macro])
     duck.execute(_bits_of(rules))
     duck.execute(SQL["person"].format(**_person(duck, current, rules)))
     members.add(duck, [course.campaign for course in current], ws.business_date)
+
+
+MACROS = (
+    *("digest", "turned", "bucket_of", "unit_of", "lot", "hash_of", "hash_of_phone"),
+    *("pair", "second_of", "member"),
+)
 
 
 def _person(

@@ -375,14 +375,8 @@ def of_store(
         "templates": ", ".join(f":{name}" for name in templates),
         "kind": f" || '{SEPARATOR}' || ".join(KIND),
     }
-    history = store.arrow(
-        SQL["history"].format(**marks),
-        HISTORY,
-        today=today,
-        since=stamp(since),
-        **campaigns,
-        **templates,
-    )
+    near = {"today": today, "since": stamp(since), **campaigns, **templates}
+    history = store.arrow(SQL["history"].format(**marks), HISTORY, **near)
     asks = _asked(courses)
 
     def ask(wanted: bool, query: str, schema: pa.Schema, **values: object) -> pa.Table:
