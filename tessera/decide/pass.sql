@@ -89,7 +89,7 @@ from numbered
 -- name: member
 -- Who may be written to about what: at first the members, each for the first step.
 create or replace temp table candidate (
-    course_id smallint, cid integer, occurrence varchar, step_id smallint, counted_from date,
+    course_id integer, cid integer, occurrence varchar, step_id integer, counted_from date,
     expected_value bigint, is_in_audience boolean, started_at timestamp, through_on date
 )
 
@@ -741,8 +741,8 @@ select
     step_id,
     expected_value,
     planned_id,
-    cast(content_id as smallint) as content_id,
-    cast(slot_id as smallint) as slot_id,
+    content_id,
+    slot_id,
     gid,
     level,
     pace,
@@ -904,7 +904,7 @@ select *, rowid + 1 as rank from contender
 create or replace temp table message as
 select
     cid, gid, tag_bits, cast(epoch(send_at) as bigint) as second, cast(0 as bigint) as rank,
-    cast(null as smallint) as step_id, cast(null as date) as coming_on
+    cast(null as integer) as step_id, cast(null as date) as coming_on
 from past
 where is_live and send_at >= getvariable('since')
 union all
@@ -967,7 +967,7 @@ create or replace temp table lost (id bigint, winner varchar)
 -- name: closed
 -- People to whom a kind of message can no more be sent in this pass: the cap, and what takes the place.
 create or replace temp table closed (
-    cid integer, class_id bigint, reason reason, "position" integer, step_id smallint, coming_on date
+    cid integer, class_id bigint, reason reason, "position" integer, step_id integer, coming_on date
 )
 
 -- name: granted
