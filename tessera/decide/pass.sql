@@ -426,10 +426,11 @@ select
     reading.campaign,
     reading.occurrence,
     reading.step,
-    cast(left(reading.opened_at, 19) as timestamp) as opened_at,
-    cast(left(reading.clicked_at, 19) as timestamp) as clicked_at
+    min(cast(left(reading.opened_at, 19) as timestamp)) as opened_at,
+    min(cast(left(reading.clicked_at, 19) as timestamp)) as clicked_at
 from reading
 inner join person on reading.customer_id = person.customer_id
+group by person.cid, reading.campaign, reading.occurrence, reading.step
 
 -- name: over
 -- Journeys that have come to their end before their last step, and what ended them.
