@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,27 @@ if TYPE_CHECKING:
 SQL = queries("tessera.decide", "members.sql")
 
 
-def add(duck: DuckDBPyConnection, course_id: int, campaign: Campaign, day: date) -> None:
-    """Insert the campaign's members into the table `member`; BadInput when the marts lack what it
-    names."""
+def add(duck: DuckDBPyConnection, campaigns: Sequence[Campaign], day: date) -> None:
+    """Insert the members of each campaign into the table `candidate`, for its first step; BadInput when
+    the marts lack what it names. Campaigns go by their places, their steps by theirs among all."""
+    parts, values, step_id = [], [], 0
+    for course_id, campaign in enumerate(campaigns):
+        part, given = _members(duck, campaign, day, course_id=course_id, step_id=step_id)
+        parts.append(part)
+        values += given
+        step_id += len(campaign.steps)
+    if not parts:
+        return
+    duck.execute(SQL["add"].format(members=" union all ".join(parts)), values)
+    people = duck.execute("select greatest(count(*), 1) from person").fetchall()[0][0]
+    if duck.execute(SQL["is_twice"].format(people=people)).fetchall()[0][0]:
+        duck.execute(SQL["once"])
+
+
+def _members(
+    duck: DuckDBPyConnection, campaign: Campaign, day: date, *, course_id: int, step_id: int
+) -> tuple[str, list[object]]:
+    """The query for who the campaign is for, and its values."""
     _check(duck, campaign)
     narrowed, values = condition(campaign.where)
     source, given = _source(campaign, day)
@@ -27,8 +46,10 @@ def add(duck: DuckDBPyConnection, course_id: int, campaign: Campaign, day: date)
         audience = f"select customer_id from audience_{campaign.audience}"
         narrowed += f" and them.customer_id in ({audience})"
     people = "left join customers using (customer_id)" if campaign.where else ""
-    query = SQL["add"].format(source=source, people=people, narrowed=narrowed)
-    duck.execute(query, [course_id, *given, *values])
+    query = SQL["of_campaign"].format(
+        source=source, people=people, narrowed=narrowed, course_id=course_id, step_id=step_id
+    )
+    return query, [*given, *values]
 
 
 def _source(campaign: Campaign, day: date) -> tuple[str, list[object]]:

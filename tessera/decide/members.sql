@@ -1,25 +1,64 @@
 -- Who a campaign is for, in DuckDB. Each source gives customer_id, occurrence, entered_on and
--- expected_value.
+-- expected_value, an occurrence of a customer once.
 
 -- name: add
-insert into member
+-- One join with the people for all campaigns.
+insert into candidate by name
 select
-    ? as course_id,
+    them.course_id,
+    them.step_id,
     person.cid,
     them.occurrence,
-    min(them.entered_on) as entered_on,
-    max(them.expected_value) as expected_value
+    them.entered_on as counted_from,
+    them.expected_value,
+    true as is_in_audience
+from ({members}) as them
+inner join person on them.customer_id = person.customer_id
+
+-- name: is_twice
+-- Whether a campaign names anybody more than once, by a bit for each person.
+select bool_or(rows > people)
+from (
+    select count(*) as rows, bit_count(bitstring_agg(cid, 1, {people})) as people
+    from candidate
+    group by course_id
+)
+
+-- name: once
+-- Each occurrence of a customer is a candidate once.
+create or replace temp table candidate as
+select
+    course_id,
+    cid,
+    occurrence,
+    step_id,
+    min(counted_from) as counted_from,
+    max(expected_value) as expected_value,
+    is_in_audience,
+    started_at,
+    through_on
+from candidate
+group by all
+
+-- name: of_campaign
+select
+    {course_id} as course_id,
+    {step_id} as step_id,
+    them.customer_id,
+    them.occurrence,
+    them.entered_on,
+    them.expected_value
 {source}
 {people}
-inner join person on them.customer_id = person.customer_id
 where {narrowed}
-group by person.cid, them.occurrence
 
 -- name: event
 from (
-    select customer_id, occurrence, occurred_on as entered_on, expected_value
+    select
+        customer_id, occurrence, min(occurred_on) as entered_on, max(expected_value) as expected_value
     from customer_events
     where event = ? and occurred_on between ? and ?
+    group by customer_id, occurrence
 ) as them
 
 -- name: date

@@ -20,12 +20,13 @@ select address_hash, channel, scope, cause from suppression
 
 -- name: history
 -- Messages of other days that a rule may ask about: near enough to count under a cap, of these
--- campaigns, or with this content. Who was late counts from when the provider took the message.
+-- campaigns, or with this content. Who was late counts from when the provider took the message. What is
+-- the same of many messages comes as one text, which is read several times as fast.
 select
-    customer_id, campaign, campaign_version, step, occurrence, purpose, channel, tags, template,
-    variant, business_date,
+    customer_id,
+    occurrence,
     case when state = 'accepted' and state_at > send_at then state_at else send_at end as send_at,
-    state
+    {kind} as kind
 from outbox
 where
     business_date <> :today
@@ -39,15 +40,24 @@ from outbox
 where business_date = :today
 
 -- name: reading
--- When each message of these campaigns was first opened and clicked; who clicked has opened.
+-- When each message of these campaigns was first opened and clicked; who clicked has opened. Few messages
+-- are, so the events lead to them and not the other way round.
+with read as (
+    select
+        send_key,
+        min(occurred_at) as opened_at,
+        min(case when event = 'click' then occurred_at end) as clicked_at
+    from provider_event
+    where event in ('open', 'click')
+    group by send_key
+)
+
 select
     outbox.customer_id, outbox.campaign, outbox.step, outbox.occurrence,
-    min(provider_event.occurred_at) as opened_at,
-    min(case when provider_event.event = 'click' then provider_event.occurred_at end) as clicked_at
-from outbox
-inner join provider_event on outbox.send_key = provider_event.send_key
-where provider_event.event in ('open', 'click') and outbox.campaign in ({campaigns})
-group by outbox.customer_id, outbox.campaign, outbox.step, outbox.occurrence
+    read.opened_at, read.clicked_at
+from read
+inner join outbox on read.send_key = outbox.send_key
+where outbox.campaign in ({campaigns})
 
 -- name: attention
 -- How many marketing messages in a row each customer has not read, and since when.

@@ -1,20 +1,33 @@
 -- One pass over every candidate of every campaign, in DuckDB. Tables it is given: `course` (a
 -- campaign in one version), `step`, `edge`, `condition`, `content`, `slot`, `cap`, `level` and
--- `rhythm` (from the files), `heard_consent`, `suppression`, `history`, `today`, `reading`,
--- `attention` and `redemption` (from the store); the published marts are views of their own names.
--- People and steps go by number from here on: texts are slow to join.
+-- `rhythm` (from the files), `heard_consent`, `preference`, `suppression`, `history` with `kind`, `today`,
+-- `reading`, `attention`, `redemption` and `reward` (from the store); the published marts are views of their
+-- own names. People, steps and contents go by number from here on: there are millions of candidates, and it is
+-- the width of their tables that takes the time.
 
--- name: bucket
--- 0 to 9,999 for a person in a named draw, from the first eight hex digits of MD5. The draw's name
--- makes each campaign's control group its own; a share only moves the bar.
-create or replace macro bucket(draw, customer_id) as (
-    cast('0x' || left(md5(concat(draw, chr(31), customer_id)), 8) as uinteger) % 10000
+-- name: reason
+create type reason as enum ({reasons})
+
+-- name: digest
+-- The first four bytes of the MD5 of a person in a named draw, the first of them last.
+create or replace macro digest(draw, customer_id) as (
+    cast(md5_number(draw || chr(31) || customer_id) & 4294967295 as ubigint)
 )
 
+-- name: turned
+create or replace macro turned(bytes) as (
+    ((bytes & 255) << 24) | ((bytes & 65280) << 8) | ((bytes >> 8) & 65280) | (bytes >> 24)
+)
+
+-- name: bucket_of
+-- 0 to 9,999, from the first eight hex digits. The draw's name makes each campaign's control group its own;
+-- a share only moves the bar. A digest is named four times here: for many rows, make it a column.
+create or replace macro bucket_of(digest) as (turned(digest) % 10000)
+
 -- name: unit_of
--- Where a person falls in the draw of a step's content.
-create or replace macro unit_of(campaign, step, customer_id, units) as (
-    if(units = 1, 0, bucket(concat(campaign, '/', step), customer_id) * units // 10000)
+-- Where a digest falls among the units of a step's content.
+create or replace macro unit_of(digest, units) as (
+    if(units = 1, 0, bucket_of(digest) * units // 10000)
 )
 
 -- name: lot
@@ -74,8 +87,10 @@ select
 from numbered
 
 -- name: member
-create or replace temp table member (
-    course_id integer, cid integer, occurrence varchar, entered_on date, expected_value bigint
+-- Who may be written to about what: at first the members, each for the first step.
+create or replace temp table candidate (
+    course_id integer, cid integer, occurrence varchar, step_id integer, counted_from date,
+    expected_value bigint, is_in_audience boolean, started_at timestamp, through_on date
 )
 
 -- name: word
@@ -138,49 +153,76 @@ tired as (
             and cast(left(attention.silent_since, 19) as timestamp)
             <= getvariable('as_of') - to_days(level.silent_days)
     group by attention.customer_id
+),
+
+asked as (
+    select
+        person.*,
+        tired.level,
+        cast(pace.position as smallint) as pace,
+        zone.zone_id,
+        word.granted,
+        stop.marketing as marketing_stop,
+        stop.service as service_stop,
+        nullif(greatest(paused.value, cast(getvariable('today') as varchar)), cast(getvariable('today') as varchar))
+            as paused_until
+    from way as person
+    left join word on person.customer_id = word.customer_id and person.channel = word.channel
+    left join stop on person.to_hash = stop.address_hash and person.channel = stop.channel
+    left join tired on person.customer_id = tired.customer_id
+    left join (select * from preference where name = 'paused_until') as paused
+        on person.customer_id = paused.customer_id
+    left join (select * from preference where name = 'frequency') as frequency
+        on person.customer_id = frequency.customer_id
+    left join cap as pace on frequency.value = pace.pace
+    left join (select distinct timezone, zone_id from slot) as zone
+        on person.timezone is not distinct from zone.timezone
+),
+
+stopped as (
+    select
+        *,
+        cast(case
+            when to_hash is null then 'no_address'
+            when not coalesce(granted, false) then 'no_consent'
+            when
+                coalesce(marketing_stop, paused_until, cast(getvariable('stopped') as varchar)) is not null
+               
+                then 'suppressed'
+            when has_complaint_open then 'complaint_open'
+            when bucket_of(digest('*', customer_id)) < getvariable('global_control')
+                then 'control_group'
+        end as reason) as marketing,
+        cast(case
+            when to_hash is null then 'no_address' when service_stop is not null then 'suppressed'
+        end as reason) as service
+    from asked
 )
 
 select
-    person.cid,
-    person.gid,
-    person.customer_id,
-    person.timezone,
-    person.draw,
-    coalesce(tired.level, 0) as level,
-    frequency.value as pace,
-    word.said_at as refused_at,
-    person.channel_id,
-    case
-        when person.to_hash is null then {'reason': 'no_address', 'by': person.channel}
-        when not coalesce(word.granted, false)
-            then {
-                'reason': 'no_consent',
-                'by': concat(
-                    person.channel, ' marketing ',
-                    if(word.granted is null, 'never given', 'withdrawn')
-                )
-            }
-        when stop.marketing is not null then {'reason': 'suppressed', 'by': stop.marketing}
-        when paused.value > cast(getvariable('today') as varchar)
-            then {'reason': 'suppressed', 'by': concat('paused until ', paused.value)}
-        when getvariable('stopped') is not null
-            then {'reason': 'suppressed', 'by': cast(getvariable('stopped') as varchar)}
-        when person.has_complaint_open then {'reason': 'complaint_open', 'by': 'complaint'}
-        when bucket('*', person.customer_id) < getvariable('global_control')
-            then {'reason': 'control_group', 'by': 'global'}
-    end as marketing,
-    case
-        when person.to_hash is null then {'reason': 'no_address', 'by': person.channel}
-        when stop.service is not null then {'reason': 'suppressed', 'by': stop.service}
-    end as service
-from way as person
-left join word on person.customer_id = word.customer_id and person.channel = word.channel
-left join stop on person.to_hash = stop.address_hash and person.channel = stop.channel
-left join tired on person.customer_id = tired.customer_id
-left join (select * from preference where name = 'paused_until') as paused
-    on person.customer_id = paused.customer_id
-left join (select * from preference where name = 'frequency') as frequency
-    on person.customer_id = frequency.customer_id
+    cid,
+    gid,
+    customer_id,
+    draw,
+    channel_id,
+    zone_id,
+    cast(coalesce(level, 0) as tinyint) as level,
+    pace,
+    marketing,
+    service,
+    case marketing
+        when 'no_address' then channel
+        when 'no_consent'
+            then concat(channel, ' marketing ', if(granted is null, 'never given', 'withdrawn'))
+        when 'suppressed'
+            then coalesce(
+                marketing_stop, 'paused until ' || paused_until, cast(getvariable('stopped') as varchar)
+            )
+        when 'complaint_open' then 'complaint'
+        when 'control_group' then 'global'
+    end as marketing_by,
+    if(service = 'no_address', channel, service_stop) as service_by
+from stopped
 
 -- name: declined
 -- Campaigns with a tag that a person has declined in the preference centre.
@@ -199,22 +241,30 @@ group by person.cid, course.course_id
 -- What went out, or is about to, on other days: a message that was cancelled or rejected reached
 -- nobody.
 create or replace temp table past as
+with each_kind as (
+    select
+        kind_id,
+        campaign,
+        campaign_version as version,
+        step,
+        purpose,
+        bits_of(tags, channel, purpose) as tag_bits,
+        template,
+        variant,
+        cast(business_date as date) as business_date,
+        state not in ('cancelled', 'rejected') as is_live
+    from kind
+)
+
 select
     person.cid,
     person.gid,
-    history.campaign,
-    history.campaign_version as version,
-    history.step,
     history.occurrence,
-    history.purpose,
-    bits_of(history.tags, history.channel) as tag_bits,
-    history.template,
-    history.variant,
-    cast(history.business_date as date) as business_date,
     cast(left(history.send_at, 19) as timestamp) as send_at,
-    history.state not in ('cancelled', 'rejected') as is_live
+    each_kind.* exclude (kind_id)
 from history
 inner join person on history.customer_id = person.customer_id
+inner join each_kind on history.kind_id = each_kind.kind_id
 
 -- name: past_step
 create or replace temp table past_step as
@@ -248,21 +298,35 @@ inner join course as current
 left join course as begun on past.campaign = begun.campaign and past.version = begun.version
 group by past.cid, past.campaign, past.occurrence
 
+-- name: begun
+-- Members who have begun: their next step is not the first.
+create or replace temp table begun as
+select
+    candidate.rowid as id, candidate.course_id, candidate.cid, candidate.occurrence,
+    candidate.expected_value
+from candidate
+inner join course on candidate.course_id = course.course_id
+semi join past_step
+    on
+        candidate.cid = past_step.cid
+        and course.campaign = past_step.campaign
+        and candidate.occurrence = past_step.occurrence
+
 -- name: candidate
--- One row per member and step that may be next: the first for who has not begun, those that follow
--- what was sent for who has, and the last again for who is through.
-create or replace temp table candidate as
+-- The members are candidates for their first step; for who has begun, those steps follow that may be
+-- next: those after what was sent, and the last again for who is through.
+insert into candidate by name
 with begun_member as (
     select
         journey.*,
-        member.cid is not null as is_in_audience,
-        coalesce(member.expected_value, 0) as expected_value
+        begun.cid is not null as is_in_audience,
+        coalesce(begun.expected_value, 0) as expected_value
     from journey
-    left join member
+    left join begun
         on
-            journey.current_id = member.course_id
-            and journey.cid = member.cid
-            and journey.occurrence = member.occurrence
+            journey.current_id = begun.course_id
+            and journey.cid = begun.cid
+            and journey.occurrence = begun.occurrence
 ),
 
 next as (
@@ -287,26 +351,6 @@ next as (
     group by all
 )
 
-select
-    member.course_id,
-    member.cid,
-    member.occurrence,
-    step.step_id,
-    member.entered_on as counted_from,
-    member.expected_value,
-    true as is_in_audience,
-    cast(null as timestamp) as started_at,
-    cast(null as date) as through_on
-from member
-inner join course on member.course_id = course.course_id
-inner join step on member.course_id = step.course_id and step.position = 0
-left join (select distinct cid, campaign, occurrence from past_step) as begun
-    on
-        course.campaign = begun.campaign
-        and member.cid = begun.cid
-        and member.occurrence = begun.occurrence
-where begun.cid is null
-union all
 -- Who left the audience in the middle goes on, but not for ever.
 select next.* from next
 inner join step on next.step_id = step.step_id
@@ -382,10 +426,11 @@ select
     reading.campaign,
     reading.occurrence,
     reading.step,
-    cast(left(reading.opened_at, 19) as timestamp) as opened_at,
-    cast(left(reading.clicked_at, 19) as timestamp) as clicked_at
+    min(cast(left(reading.opened_at, 19) as timestamp)) as opened_at,
+    min(cast(left(reading.clicked_at, 19) as timestamp)) as clicked_at
 from reading
 inner join person on reading.customer_id = person.customer_id
+group by person.cid, reading.campaign, reading.occurrence, reading.step
 
 -- name: over
 -- Journeys that have come to their end before their last step, and what ended them.
@@ -445,12 +490,12 @@ group by candidate.rowid
 -- name: turn
 -- The content that each unit of a step's draw falls on.
 create or replace temp table turn as
-select step_id, unnest(range(first_unit, first_unit + weight)) as unit, units, number, variant, template
+select step_id, unnest(range(first_unit, first_unit + weight)) as unit, units, number, content_id
 from content
 
 -- name: picked
 -- The content for those to whom chance may not give it, since they have seen it or another of its
--- variants: the next that was seen least. `seen_on`: all were.
+-- variants: the next that was seen least. `seen`: all were.
 create or replace temp table picked as
 with seen as (
     select cid, template, max(business_date) as seen_on, count(*) as times
@@ -481,7 +526,9 @@ fallen as (
     inner join turn
         on
             step.step_id = turn.step_id
-            and turn.unit = unit_of(course.campaign, step.step, person.customer_id, turn.units)
+            and turn.unit = unit_of(
+                digest(concat(course.campaign, '/', step.step), person.customer_id), turn.units
+            )
     where candidate.through_on is null
 ),
 
@@ -489,7 +536,7 @@ choice as (
     select
         fallen.id,
         fallen.may_repeat,
-        content.variant,
+        content.content_id,
         content.template,
         seen.seen_on,
         coalesce(seen.times, 0) as times,
@@ -501,9 +548,11 @@ choice as (
 
 select
     id,
-    arg_min(variant, (times, turn)) as variant,
-    arg_min(template, (times, turn)) as template,
-    if(any_value(may_repeat) or min(times) = 0, null, min(seen_on)) as seen_on
+    arg_min(content_id, (times, turn)) as content_id,
+    if(
+        any_value(may_repeat) or min(times) = 0, null,
+        concat(arg_min(template, (times, turn)), ' on ', min(seen_on))
+    ) as seen
 from choice
 group by id
 
@@ -520,10 +569,8 @@ with sent as (
 select candidate.rowid as id, min_by(rhythm.label, rhythm.position) as label
 from candidate
 inner join course on candidate.course_id = course.course_id
-inner join person on candidate.cid = person.cid
 inner join reach on candidate.cid = reach.cid and course.channel_id = reach.channel_id
-inner join slot
-    on course.hours_id = slot.hours_id and person.timezone is not distinct from slot.timezone
+inner join slot on course.hours_id = slot.hours_id and reach.zone_id = slot.zone_id
 inner join sent on candidate.cid = sent.cid and course.campaign = sent.campaign
 inner join rhythm on course.cadence = rhythm.cadence
 where
@@ -542,94 +589,107 @@ where
     )) >= rhythm.most
 group by candidate.rowid
 
+-- name: apart
+-- What is known of some candidates only, so that the many are joined once.
+create or replace temp table apart as
+select
+    id,
+    bool_or(is_begun) as is_begun,
+    any_value(planned_on) as met_on,
+    any_value(ended_by) as ended_by,
+    any_value(unmet) as unmet,
+    any_value(content_id) as content_id,
+    any_value(seen) as seen,
+    any_value(paced) as paced
+from (
+    select id, true as is_begun from begun
+    union all by name
+    select id, planned_on from met_before
+    union all by name
+    select id, label as ended_by from over
+    union all by name
+    select id, label as unmet from unmet
+    union all by name
+    select id, content_id, seen from picked
+    union all by name
+    select id, label as paced from paced
+)
+group by id
+
 -- name: judged
--- Every candidate meets the rules in their order. A verdict is the reason and what decided it;
--- null is still open. `coming_on`: nothing but the day is against it.
+-- Every candidate meets the rules in their order: the reason, and what decided it; null is still open.
+-- `coming_on`: nothing but the day is against it. There are millions, so it holds numbers of what the
+-- small tables say.
 create or replace temp table judged as
 with asked as (
     select
-        candidate.rowid as id,
         candidate.*,
-        coalesce(candidate.counted_from, getvariable('today')) + step.after_days as due_on,
-        planned.send_key as planned_key,
-        planned.state_reason as dropped_for,
-        case
-            when planned.send_key is not null then null
-            when
-                course.purpose = 'marketing'
-                and reach.marketing['reason'] in ('no_address', 'no_consent')
-                then reach.marketing
-            when declined.tag is not null
-                then {'reason': 'no_consent', 'by': concat('topic ', declined.tag, ' declined')}
-            when course.purpose = 'marketing' and reach.marketing is not null then reach.marketing
-            when course.purpose = 'service' and reach.service is not null then reach.service
-            when
-                course.control_group > 0
-                and bucket(course.campaign, reach.customer_id) < course.control_group
-                then {'reason': 'control_group', 'by': course.campaign}
-            when candidate.through_on is not null
-                then {'reason': 're_entry', 'by': concat('planned on ', candidate.through_on)}
-            when
-                abs(met_before.planned_on - getvariable('today')) < course.re_entry_after_days
-                then {
-                    'reason': 're_entry',
-                    'by': concat(
-                        'planned on ', met_before.planned_on, ', again after ',
-                        course.re_entry_after_days, ' days'
-                    )
-                }
-            when over.label is not null then {'reason': 'exited', 'by': over.label}
-        end as early,
-        case
-            when unmet.label is not null
-                then {'reason': 'condition_not_met', 'by': unmet.label}
-            when picked.seen_on is not null
-                then {
-                    'reason': 'repeat_content',
-                    'by': concat(picked.template, ' on ', picked.seen_on)
-                }
-            when getvariable('stale') is not null
-                then {'reason': 'stale_data', 'by': cast(getvariable('stale') as varchar)}
-            when
-                coalesce(candidate.counted_from, getvariable('today')) + step.after_days
-                + course.valid_days < getvariable('today')
-                then {
-                    'reason': 'too_late',
-                    'by': concat(
-                        'due on ', candidate.counted_from + step.after_days,
-                        ', valid for ', course.valid_days, ' days'
-                    )
-                }
-            when course.ends_at <= coalesce(slot.send_from, getvariable('as_of'))
-                then {'reason': 'too_late', 'by': concat('not after ', course.ends_at)}
-            when course.held_by is not null
-                then {'reason': 'outside_window', 'by': course.held_by}
-            when slot.send_from is null
-                then {'reason': 'outside_window', 'by': concat(course.hours, ' ', slot.zone)}
-            when paced.label is not null then {'reason': 'capped', 'by': paced.label}
-        end as late,
-        picked.variant,
-        coalesce(picked.template, step.template) as template,
-        if(candidate.through_on is null and picked.id is null, unit_of(
-            course.campaign, step.step, reach.customer_id, draw.units
-        ), null) as unit,
+        step.after_days,
+        coalesce(candidate.counted_from, getvariable('today')) + step.after_days as waits_until,
+        planned.planned_id,
+        planned.dropped,
+        planned.dropped_by,
+        declined.tag as declined_tag,
+        apart.met_on,
+        apart.ended_by,
+        apart.unmet,
+        apart.seen,
+        apart.paced,
+        apart.content_id,
+        draw.units,
         reach.gid,
         reach.level,
         reach.pace,
-        lot(reach.draw, step.salt) as lot,
+        reach.marketing,
+        reach.marketing_by,
+        reach.service_by,
+        cast(lot(reach.draw, step.salt) as uinteger) as lot,
+        slot.slot_id,
         slot.zone,
-        slot.send_from,
-        slot.send_until,
-        course.due_in,
-        course.due_on as scheduled_on
+        course.hours,
+        course.campaign,
+        course.re_entry_after_days,
+        course.valid_days,
+        course.ends_at,
+        course.held_by,
+        course.due_on as scheduled_on,
+        course.purpose = 'marketing' as is_marketing,
+        case
+            when planned.planned_id is not null then 'planned'
+            when course.purpose = 'marketing' and reach.marketing in ('no_address', 'no_consent')
+                then reach.marketing
+            when declined.tag is not null then 'no_consent'
+            when course.purpose = 'marketing' then reach.marketing
+            else reach.service
+        end as stop,
+        if(
+            course.control_group > 0 and stop is null,
+            digest(course.campaign, reach.customer_id), null
+        ) as control_digest,
+        if(
+            draw.units > 1 and candidate.through_on is null and apart.content_id is null,
+            digest(concat(course.campaign, '/', step.step), reach.customer_id), null
+        ) as content_digest,
+        course.control_group,
+        apart.ended_by is not null as is_over,
+        case
+            when apart.unmet is not null then 'condition_not_met'
+            when apart.seen is not null then 'repeat_content'
+            when getvariable('stale') is not null then 'stale_data'
+            when
+                waits_until + course.valid_days < getvariable('today')
+                or course.ends_at <= coalesce(slot.send_from, getvariable('as_of'))
+                then 'too_late'
+            when course.held_by is not null or slot.send_from is null then 'outside_window'
+            when apart.paced is not null then 'capped'
+        end as late
     from candidate
     inner join course on candidate.course_id = course.course_id
     inner join step on candidate.step_id = step.step_id
     inner join (select distinct step_id, units from content) as draw
         on candidate.step_id = draw.step_id
     inner join reach on candidate.cid = reach.cid and course.channel_id = reach.channel_id
-    left join slot
-        on course.hours_id = slot.hours_id and reach.timezone is not distinct from slot.timezone
+    left join slot on course.hours_id = slot.hours_id and reach.zone_id = slot.zone_id
     left join planned
         on
             candidate.cid = planned.cid
@@ -638,42 +698,91 @@ with asked as (
             and step.step = planned.step
     left join declined
         on candidate.cid = declined.cid and candidate.course_id = declined.course_id
-    left join met_before on candidate.rowid = met_before.id
-    left join over on candidate.rowid = over.id
-    left join unmet on candidate.rowid = unmet.id
-    left join picked on candidate.rowid = picked.id
-    left join paced on candidate.rowid = paced.id
+    left join apart on candidate.rowid = apart.id
+    where apart.is_begun is null
+),
+
+drawn as (
+    select
+        asked.* exclude (content_id),
+        if(through_on is null, coalesce(asked.content_id, turn.content_id), null) as content_id,
+        case
+            when stop = 'planned' then null
+            when stop is not null then stop
+            when bucket_of(control_digest) < control_group then 'control_group'
+            when
+                through_on is not null
+                or abs(met_on - getvariable('today')) < re_entry_after_days
+                then 're_entry'
+            when is_over then 'exited'
+        end as early
+    from asked
+    left join turn
+        on
+            asked.step_id = turn.step_id
+            and turn.unit = unit_of(content_digest, asked.units)
+),
+
+found as (
+    select
+        *,
+        cast(case
+            when planned_id is not null then dropped
+            when early is not null then early
+            when waits_until > getvariable('today') then 'not_due'
+            else late
+        end as reason) as reason
+    from drawn
 )
 
 select
-    asked.* exclude (
-        id, counted_from, is_in_audience, started_at, through_on, early, late, unit
-    ) replace (
-        coalesce(turn.variant, asked.variant, '') as variant,
-        coalesce(turn.template, asked.template) as template
-    ),
+    course_id,
+    cid,
+    occurrence,
+    step_id,
+    expected_value,
+    planned_id,
+    content_id,
+    slot_id,
+    gid,
+    level,
+    pace,
+    lot,
     if(
-        early is null and late is null and planned_key is null,
-        nullif(greatest(due_on, scheduled_on), getvariable('today')), null
+        early is null and late is null and planned_id is null,
+        nullif(greatest(waits_until, scheduled_on), getvariable('today')), null
     ) as coming_on,
-    case
-        when planned_key is not null then dropped(dropped_for)
-        when early is not null then early
-        when due_on > getvariable('today')
-            then {'reason': 'not_due', 'by': concat('due on ', due_on)}
-        else late
-    end as verdict
-from asked
-left join turn on asked.step_id = turn.step_id and asked.unit = turn.unit
-
--- name: dropped
--- What was given up for good earlier today says why in its message.
-create or replace macro dropped(said) as (
-    case
-        when said like 'dropped: %'
-            then {'reason': split_part(said, ' ', 2), 'by': nullif(said[len(concat_ws(' ', 'dropped:', split_part(said, ' ', 2), '')) + 1:], '')}
-    end
-)
+    reason,
+    if(planned_id is not null, dropped_by, case reason
+        when 'no_address' then if(is_marketing, marketing_by, service_by)
+        when 'no_consent'
+            then if(
+                is_marketing and marketing = 'no_consent', marketing_by,
+                concat('topic ', declined_tag, ' declined')
+            )
+        when 'suppressed' then if(is_marketing, marketing_by, service_by)
+        when 'complaint_open' then marketing_by
+        when 'control_group' then if(is_marketing and marketing is not null, marketing_by, campaign)
+        when 're_entry'
+            then coalesce(
+                'planned on ' || through_on,
+                concat('planned on ', met_on, ', again after ', re_entry_after_days, ' days')
+            )
+        when 'exited' then ended_by
+        when 'not_due' then concat('due on ', waits_until)
+        when 'condition_not_met' then unmet
+        when 'repeat_content' then seen
+        when 'stale_data' then cast(getvariable('stale') as varchar)
+        when 'too_late'
+            then if(
+                waits_until + valid_days < getvariable('today'),
+                concat('due on ', counted_from + after_days, ', valid for ', valid_days, ' days'),
+                concat('not after ', ends_at)
+            )
+        when 'outside_window' then coalesce(held_by, concat(hours, ' ', zone))
+        when 'capped' then paced
+    end) as decided_by
+from found
 
 -- name: latecomer
 -- Who was written to today and has left the customers since.
@@ -691,8 +800,20 @@ from (
 )
 
 -- name: planned
+-- The messages of today, and why those were given up that were for good.
 create or replace temp table planned as
-select person.cid, today.*
+select
+    person.cid,
+    today.*,
+    cast(row_number() over () as integer) as planned_id,
+    if(
+        state_reason like 'dropped: %', try_cast(split_part(state_reason, ' ', 2) as reason), null
+    ) as dropped,
+    if(
+        state_reason like 'dropped: %',
+        nullif(state_reason[len(concat_ws(' ', 'dropped:', split_part(state_reason, ' ', 2), '')) + 1:], ''),
+        null
+    ) as dropped_by
 from today
 inner join person on today.customer_id = person.customer_id
 
@@ -705,12 +826,9 @@ select
     planned.occurrence,
     step.step_id,
     0 as expected_value,
-    planned.send_key as planned_key,
-    planned.template,
-    planned.variant,
-    planned.timezone as zone,
-    0 as due_in,
-    dropped(planned.state_reason) as verdict,
+    planned.planned_id,
+    planned.dropped as reason,
+    planned.dropped_by as decided_by,
     reach.gid,
     reach.level,
     reach.pace,
@@ -719,47 +837,7 @@ from planned
 inner join course on planned.campaign = course.campaign and course.is_current and course.due_in = 0
 inner join reach on planned.cid = reach.cid and course.channel_id = reach.channel_id
 left join step on course.course_id = step.course_id and planned.step = step.step
-where planned.send_key not in (select planned_key from judged where planned_key is not null)
-
--- name: contender
--- Who passed every rule, in the order slots go: priority, expected value, lot. What was planned
--- earlier today keeps its place; what comes soon holds its own against those of lower priority.
-create or replace temp table contender as
-select
-    *,
-    row_number() over (
-        partition by gid order by priority desc, is_coming, expected_value desc, lot, occurrence, cid
-    ) as rank
-from (
-    select
-        judged.rowid as id,
-        judged.cid,
-        judged.gid,
-        judged.step_id,
-        judged.expected_value,
-        judged.lot,
-        judged.occurrence,
-        judged.template,
-        judged.level,
-        judged.pace,
-        course.course_id,
-        course.priority,
-        course.purpose,
-        course.tag_bits,
-        judged.planned_key,
-        judged.coming_on is not null as is_coming,
-        judged.coming_on,
-        -- One verdict does for all candidates of a person that are alike under the caps.
-        if(judged.coming_on is null, course.class_id, -1 - judged.rowid) as class_id,
-        judged.send_from + to_days(coalesce(judged.coming_on - getvariable('today'), 0)) as send_at,
-        least(judged.send_until, course.ends_at)
-        + to_days(coalesce(judged.coming_on - getvariable('today'), 0)) as send_until
-    from judged
-    inner join course on judged.course_id = course.course_id
-    where
-        (judged.verdict is null and judged.due_in = 0)
-        or judged.coming_on <= getvariable('today') + getvariable('reserve_days')
-)
+where planned.planned_id not in (select planned_id from judged where planned_id is not null)
 
 -- name: spent
 -- Of a reward that is limited, those have what is left who come first, whether or not a cap then lets
@@ -769,7 +847,7 @@ create or replace temp table spent as
 with in_line as (
     select
         judged.rowid as id,
-        judged.planned_key is not null as is_dropped,
+        judged.planned_id is not null as is_dropped,
         reward.reward,
         reward.remaining,
         row_number() over (
@@ -782,28 +860,58 @@ with in_line as (
     inner join course on judged.course_id = course.course_id
     inner join step on judged.step_id = step.step_id
     inner join reward on step.reward = reward.reward
-    where judged.due_in = 0 and (judged.planned_key is null) = (judged.verdict is null)
+    where course.due_in = 0 and (judged.planned_id is null) = (judged.reason is null)
 )
 
 select id, reward from in_line
 where place > remaining and not is_dropped
 
--- name: withhold
-delete from contender where id in (select id from spent)
+
+-- name: contender
+-- Who passed every rule, in the order slots go within a household: priority, expected value, lot. What was
+-- planned earlier today keeps its place; what comes soon holds its own against those of lower priority.
+create or replace temp table contender as
+select
+    judged.rowid as id,
+    judged.cid,
+    judged.gid,
+    -- One verdict does for all candidates of a person that are alike under the caps.
+    if(judged.coming_on is null, course.class_id, -1 - judged.rowid) as class_id,
+    judged.course_id,
+    judged.step_id,
+    judged.content_id,
+    judged.slot_id,
+    judged.level,
+    judged.pace,
+    judged.planned_id,
+    judged.coming_on
+from judged
+inner join course on judged.course_id = course.course_id
+anti join spent on judged.rowid = spent.id
+where
+    (judged.reason is null and course.due_in = 0)
+    or judged.coming_on <= getvariable('today') + getvariable('reserve_days')
+order by
+    judged.gid, course.priority desc, judged.coming_on is not null, judged.expected_value desc,
+    judged.lot, judged.occurrence, judged.cid
+
+-- name: ranked
+create or replace temp view ranked as
+select *, rowid + 1 as rank from contender
 
 -- name: message
 -- What counts under the caps: history (rank 0), the day's messages that this pass does not judge,
 -- and those of today with their rank.
 create or replace temp table message as
 select
-    cid, gid, campaign, step, template, purpose, tag_bits, send_at,
-    cast(0 as bigint) as rank, false as is_coming, cast(null as date) as coming_on
+    cid, gid, tag_bits, cast(epoch(send_at) as bigint) as second, cast(0 as bigint) as rank,
+    cast(null as integer) as step_id, cast(null as date) as coming_on
 from past
 where is_live and send_at >= getvariable('since')
 union all
 select
-    planned.cid, person.gid, planned.campaign, planned.step, planned.template, planned.purpose,
-    bits_of(planned.tags, planned.channel), cast(left(planned.send_at, 19) as timestamp), 0, false, null
+    planned.cid, person.gid, bits_of(planned.tags, planned.channel, planned.purpose),
+    cast(epoch(cast(left(planned.send_at, 19) as timestamp)) as bigint), 0, null, null
 from planned
 inner join person on planned.cid = person.cid
 where
@@ -811,86 +919,124 @@ where
     and planned.campaign not in (select campaign from course where due_in = 0)
 union all
 select
-    contender.cid, contender.gid, planned.campaign, planned.step, planned.template,
-    planned.purpose, bits_of(planned.tags, planned.channel), cast(left(planned.send_at, 19) as timestamp),
-    contender.rank, false, null
-from contender
-inner join planned on contender.planned_key = planned.send_key
+    ranked.cid, ranked.gid, bits_of(planned.tags, planned.channel, planned.purpose),
+    cast(epoch(cast(left(planned.send_at, 19) as timestamp)) as bigint), ranked.rank, ranked.step_id, null
+from ranked
+inner join planned on ranked.planned_id = planned.planned_id
 
--- name: waiting
-create or replace temp table waiting as
-select id, cid, gid, class_id, rank from contender where planned_key is null
+-- name: taken
+-- The steps and contents that people get today.
+create or replace temp table taken as
+select ranked.cid, ranked.rank, planned.campaign, planned.step, planned.template
+from ranked
+inner join planned on ranked.planned_id = planned.planned_id
+
+-- name: bound
+-- The caps that hold for each kind of contest, and for how many seconds.
+create or replace temp table bound as
+select
+    kind.*, cap.position, cap.most, cap.minutes * 60 as span, cap.per_household,
+    cap.tag_bits as counted_bits
+from (
+    select distinct course.tag_bits, contender.level, contender.pace
+    from contender
+    inner join course on contender.course_id = course.course_id
+) as kind
+inner join cap
+    on
+        (cap.tag_bits & kind.tag_bits) = cap.tag_bits
+        and (cap.level is null or cap.level = kind.level)
+        and (cap.pace is null or cap.position = kind.pace)
+
+-- name: head
+-- The first of each person's candidates that are alike under the caps: only the others' fate hangs on it.
+create or replace temp table head as
+with first as (
+    select gid, min(rank) as rank
+    from ranked
+    where planned_id is null
+    group by gid, cid, class_id
+)
+
+select ranked.* exclude (planned_id)
+from ranked
+semi join first on ranked.gid = first.gid and ranked.rank = first.rank
 
 -- name: lost
-create or replace temp table lost (id bigint, verdict struct(reason varchar, "by" varchar))
+create or replace temp table lost (id bigint, winner varchar)
 
 -- name: closed
--- People to whom a kind of message can no more be sent in this pass.
+-- People to whom a kind of message can no more be sent in this pass: the cap, and what takes the place.
 create or replace temp table closed (
-    cid integer, class_id bigint, verdict struct(reason varchar, "by" varchar)
+    cid integer, class_id bigint, reason reason, "position" integer, step_id integer, coming_on date
 )
 
 -- name: granted
 create or replace temp table granted (id bigint, send_at timestamp)
 
 -- name: contest
--- The best that waits of every person or household, with the caps it must fit under and what is
--- there already. A cap counts the messages less than its span away on either side, so that no
--- span of that length ever holds more.
+-- The best that waits of every person or household, with the seconds of its slot.
 create or replace temp table contest as
-select contender.*, course.campaign, course.may_repeat, step.step
-from contender
-semi join (select arg_min(id, rank) as id from waiting group by gid) as best
-    on contender.id = best.id
-inner join course on contender.course_id = course.course_id
-inner join step on contender.step_id = step.step_id
+select
+    head.*,
+    course.tag_bits,
+    cast(epoch(slot.send_from) as bigint) + ahead as opens,
+    cast(epoch(least(slot.send_until, course.ends_at)) as bigint) + ahead as closes
+from (
+    select *, coalesce(coming_on - getvariable('today'), 0) * 86400 as ahead from head
+) as head
+semi join (select gid, min(rank) as rank from head group by gid) as best
+    on head.gid = best.gid and head.rank = best.rank
+inner join course on head.course_id = course.course_id
+inner join slot on head.slot_id = slot.slot_id
 
--- name: limited
--- Each contest with each cap that it must fit under, and how many messages that cap counts: at the
--- start of the slot all, those that are sure to go, those of earlier days; and, at its end, all.
--- Of today's messages the worst that goes before, the best that goes after, and the last that is yet
--- to come, by their ranks.
-create or replace temp table limited as
-with bound as (
+-- name: pair
+-- Two numbers in one that compares by the first and then the second: many times faster than a struct.
+create or replace macro pair(first, second) as (first * 4294967296 + second)
+
+-- name: second_of
+create or replace macro second_of(pair) as (pair & 4294967295)
+
+-- name: tight
+-- Contests for which a cap has no room at the start of their slot, and the first such cap with what
+-- takes its place; all others are granted as they are. A cap counts the messages less than its span away
+-- on either side, so that no span of that length ever holds more: at the start of the slot all (`now`),
+-- those that are sure to go (`firm`), those of earlier days (`sent`); and, at its end, all (`late`). Of
+-- today's messages the worst that goes before, the best that goes after, and the last that is yet to
+-- come, by their ranks. `is_movable`: the slot's end might do.
+create or replace temp table tight as
+with near as (
     select
         contest.id,
-        contest.cid,
-        contest.gid,
-        contest.purpose,
-        contest.rank,
-        contest.send_at,
-        contest.send_until,
-        cap.position,
-        cap.most,
-        cap.per_household,
-        cap.tag_bits as cap_bits,
-        to_minutes(cap.minutes) as span
-    from contest
-    inner join cap
-        on
-            contest.purpose = cap.purpose
-            and (cap.tag_bits & contest.tag_bits) = cap.tag_bits
-            and (cap.level is null or cap.level = contest.level)
-            and (cap.pace is null or cap.pace = contest.pace)
-),
-
-near as (
-    select
-        bound.id,
+        contest.rank as own,
         bound.position,
-        bound.rank as own,
         message.rank,
-        message.is_coming,
-        message.send_at,
-        message.send_at < bound.send_at + bound.span as is_now,
-        message.send_at >= bound.send_until - bound.span as is_late
-    from bound
-    inner join message on bound.gid = message.gid and bound.purpose = message.purpose
+        message.coming_on is not null as is_coming,
+        message.second,
+        message.second < contest.opens + bound.span as is_now,
+        message.second >= contest.closes - bound.span as is_late
+    from contest
+    inner join message on contest.gid = message.gid
+    inner join bound
+        on
+            contest.tag_bits = bound.tag_bits
+            and contest.level = bound.level
+            and contest.pace is not distinct from bound.pace
     where
-        (bound.per_household or bound.cid = message.cid)
-        and (bound.cap_bits & message.tag_bits) = bound.cap_bits
-        and message.send_at > bound.send_at - bound.span
-        and message.send_at < bound.send_until + bound.span
+        (bound.per_household or contest.cid = message.cid)
+        and (bound.counted_bits & message.tag_bits) = bound.counted_bits
+        and message.second > contest.opens - bound.span
+        and message.second < contest.closes + bound.span
+    union all by name
+    -- Where nothing may be sent it takes no message to be full.
+    select contest.id, contest.rank as own, bound.position
+    from contest
+    inner join bound
+        on
+            contest.tag_bits = bound.tag_bits
+            and contest.level = bound.level
+            and contest.pace is not distinct from bound.pace
+    where bound.most = 0
 ),
 
 counted as (
@@ -899,39 +1045,27 @@ counted as (
         position,
         count(*) filter (is_now) as now,
         count(*) filter (is_now and not is_coming) as firm,
-        count(*) filter (is_now and not is_coming and rank = 0) as sent,
+        count(*) filter (is_now and rank = 0) as sent,
         count(*) filter (is_late) as late,
-        max(rank) filter (is_now and rank between 1 and own) as better,
-        min(rank) filter (is_now and rank > own) as worse,
-        max({'at': send_at, 'rank': rank}) filter (is_now and is_coming) as coming
+        max(if(is_now and rank between 1 and own, rank, null)) as better,
+        min(if(is_now and rank > own, rank, null)) as worse,
+        max(if(is_now and is_coming, pair(second, rank), null)) as coming
     from near
     group by id, position
 )
 
 select
-    bound.* exclude (rank),
-    coalesce(counted.now, 0) as now,
-    coalesce(counted.firm, 0) as firm,
-    coalesce(counted.sent, 0) as sent,
-    coalesce(counted.late, 0) as late,
-    coalesce(counted.better, counted.worse) as rival,
-    counted.coming['rank'] as coming
-from bound
-left join counted on bound.id = counted.id and bound.position = counted.position
-
--- name: tight
--- Contests for which a cap has no room at the start of their slot, and the first such cap with what
--- takes its place; all others are granted as they are. `is_movable`: the slot's end might do.
-create or replace temp table tight as
-select
-    id,
-    bool_and(most > late) as is_movable,
-    min(position) filter (sent >= most) as capped,
-    min({'position': position, 'rank': rival}) filter (firm >= most) as outranked,
-    min({'position': position, 'rank': coming}) filter (now >= most) as reserved
-from limited
-group by id
-having bool_or(now >= most)
+    counted.id,
+    bool_and(cap.most > counted.late) as is_movable,
+    min(cap.position) filter (counted.sent >= cap.most) as capped,
+    min(pair(cap.position, coalesce(counted.better, counted.worse)))
+        filter (counted.firm >= cap.most) as outranked,
+    min(pair(cap.position, second_of(counted.coming))) filter (counted.now >= cap.most) as reserved
+from counted
+inner join cap on counted.position = cap.position
+where counted.now >= cap.most or counted.late >= cap.most
+group by counted.id
+having bool_or(counted.now >= cap.most)
 
 -- name: later
 -- The first instant of its slot at which a contest that is movable fits: when, under every cap, the
@@ -939,130 +1073,188 @@ having bool_or(now >= most)
 create or replace temp table later as
 with met as (
     select
-        limited.id,
-        limited.position,
-        any_value(limited.most) as most,
-        any_value(limited.span) as span,
-        any_value(limited.send_at) as send_at,
-        list(message.send_at order by message.send_at desc) as times
-    from limited
-    inner join message on limited.gid = message.gid and limited.purpose = message.purpose
+        contest.id,
+        bound.position,
+        any_value(bound.most) as most,
+        any_value(bound.span) as span,
+        any_value(contest.opens) as opens,
+        list(message.second order by message.second desc) as times
+    from contest
+    semi join (select id from tight where is_movable) as movable on contest.id = movable.id
+    inner join message on contest.gid = message.gid
+    inner join bound
+        on
+            contest.tag_bits = bound.tag_bits
+            and contest.level = bound.level
+            and contest.pace is not distinct from bound.pace
     where
-        limited.id in (select id from tight where is_movable)
-        and (limited.per_household or limited.cid = message.cid)
-        and (limited.cap_bits & message.tag_bits) = limited.cap_bits
-        and message.send_at > limited.send_at - limited.span
-        and message.send_at < limited.send_until + limited.span
-    group by limited.id, limited.position
+        (bound.per_household or contest.cid = message.cid)
+        and (bound.counted_bits & message.tag_bits) = bound.counted_bits
+        and message.second > contest.opens - bound.span
+        and message.second < contest.closes + bound.span
+    group by contest.id, bound.position
 ),
 
 free as (
-    select id, max(greatest(send_at, times[most] + span)) as at
+    select id, max(greatest(opens, times[most] + span)) as second
     from met
     group by id
 )
 
-select free.id, any_value(free.at) as at
+select free.id, any_value(free.second) as second
 from free
 inner join met on free.id = met.id
 group by free.id
 having bool_and(len(list_filter(
-    met.times, lambda one: one > free.at - met.span and one < free.at + met.span
+    met.times, lambda one: one > free.second - met.span and one < free.second + met.span
 )) < met.most)
 
--- name: place
--- When each contest goes, or why it does not.
-create or replace temp table place as
-with refused as (
+-- name: refused
+-- The contests that do not go, why, and the message that has the place.
+create or replace temp table refused as
+with filled as (
     select
-        contest.id,
-        contest.gid,
+        tight.id,
         case
             when tight.capped is not null then 'capped'
             when tight.outranked is not null then 'outranked'
             else 'reserved'
         end as reason,
-        coalesce(tight.capped, tight.outranked['position'], tight.reserved['position']) as position,
-        coalesce(tight.outranked, tight.reserved)['rank'] as rank
-    from contest
-    inner join tight on contest.id = tight.id
-    anti join later on contest.id = later.id
-),
-
-named as (
-    select
-        refused.id,
-        concat(course.campaign, '/', step.step, ' on ' || contender.coming_on) as said
-    from contender
-    inner join refused on contender.gid = refused.gid and contender.rank = refused.rank
-    inner join course on contender.course_id = course.course_id
-    inner join step on contender.step_id = step.step_id
+        coalesce(tight.capped, coalesce(tight.outranked, tight.reserved) >> 32) as position,
+        second_of(coalesce(tight.outranked, tight.reserved)) as rank
+    from tight
+    anti join later on tight.id = later.id
 )
 
 select
     contest.id,
-    coalesce(later.at, contest.send_at) as at,
-    case
-        when refused.reason = 'capped' then {'reason': refused.reason, 'by': cap.label}
-        when refused.id is not null
-            then {'reason': refused.reason, 'by': concat(named.said, ' (', cap.label, ')')}
-    end as verdict
+    contest.cid,
+    contest.class_id,
+    cast(filled.reason as reason) as reason,
+    cast(filled.position as integer) as position,
+    if(filled.reason = 'capped', null, message.step_id) as step_id,
+    if(filled.reason = 'capped', null, message.coming_on) as coming_on
 from contest
-left join later on contest.id = later.id
-left join refused on contest.id = refused.id
-left join cap on refused.position = cap.position
-left join named on refused.id = named.id
+inner join filled on contest.id = filled.id
+left join (select * from message where rank > 0) as message
+    on contest.gid = message.gid and filled.rank = message.rank
 
 -- name: rival
 -- The same step or content twice in one pass.
 create or replace temp table rival as
-select contest.id, min_by(concat(message.campaign, '/', message.step), message.rank) as winner
+select contest.id, min_by(concat(taken.campaign, '/', taken.step), taken.rank) as winner
 from contest
-inner join message on contest.cid = message.cid
+inner join taken on contest.cid = taken.cid
+inner join course on contest.course_id = course.course_id
+inner join step on contest.step_id = step.step_id
+left join content on contest.content_id = content.content_id
+anti join refused on contest.id = refused.id
 where
-    message.rank > 0
-    and not message.is_coming
-    and not contest.is_coming
+    contest.coming_on is null
     and (
-        (message.campaign = contest.campaign and message.step = contest.step)
-        or (message.template = contest.template and not contest.may_repeat)
+        (taken.campaign = course.campaign and taken.step = step.step)
+        or (taken.template = coalesce(content.template, step.template) and not course.may_repeat)
     )
 group by contest.id
 
 -- name: close
 insert into closed
-select contest.cid, contest.class_id, place.verdict
-from contest
-inner join place on contest.id = place.id
-where place.verdict is not null
+select cid, class_id, reason, position, step_id, coming_on
+from refused
+where class_id >= 0
 
 -- name: beaten
 insert into lost
-select rival.id, {'reason': 'outranked', 'by': rival.winner}
-from rival
-inner join place on rival.id = place.id
-where place.verdict is null
+select id, winner from rival
+
+-- name: place
+-- The contests that go, and when.
+create or replace temp table place as
+select contest.*, coalesce(later.second, contest.opens) as second
+from contest
+anti join refused on contest.id = refused.id
+anti join rival on contest.id = rival.id
+left join later on contest.id = later.id
 
 -- name: grant
 insert into granted
-select place.id, place.at
-from place
-where place.verdict is null and place.id not in (select id from rival)
+select id, make_timestamp(second * 1000000) from place
+where class_id >= 0
 
--- name: place_granted
+-- name: count_in
 insert into message
-select
-    contest.cid, contest.gid, contest.campaign, contest.step, contest.template, contest.purpose,
-    contest.tag_bits, granted.send_at, contest.rank, contest.is_coming, contest.coming_on
-from contest
-inner join granted on contest.id = granted.id
+select cid, gid, tag_bits, second, rank, step_id, coming_on
+from place
 
--- name: still_waiting
-create or replace temp table waiting as
-select waiting.*
-from waiting
-anti join contest on waiting.id = contest.id
-anti join closed on waiting.cid = closed.cid and waiting.class_id = closed.class_id
+-- name: take
+insert into taken
+select
+    place.cid, place.rank, course.campaign, step.step, coalesce(content.template, step.template)
+from place
+inner join course on place.course_id = course.course_id
+inner join step on place.step_id = step.step_id
+left join content on place.content_id = content.content_id
+where place.class_id >= 0
+
+-- name: follow
+-- After those that went, or were beaten, come the next of their kind.
+create or replace temp table head as
+with freed as (
+    select contest.gid, contest.cid, contest.class_id, contest.rank
+    from contest
+    anti join refused on contest.id = refused.id
+    where contest.class_id >= 0
+),
+
+follower as materialized (
+    select ranked.*
+    from ranked
+    inner join freed
+        on ranked.cid = freed.cid and ranked.class_id = freed.class_id and ranked.rank > freed.rank
+    where ranked.planned_id is null
+),
+
+next as (
+    select gid, min(rank) as rank
+    from follower
+    group by gid, cid, class_id
+)
+
+select head.*
+from head
+anti join contest on head.id = contest.id
+union all
+select follower.* exclude (planned_id)
+from follower
+semi join next on follower.gid = next.gid and follower.rank = next.rank
+
+-- name: told
+-- What the closed ones are told, in words.
+create or replace temp table told as
+select
+    cast(row_number() over () as integer) as told_id,
+    case_.*,
+    if(
+        case_.reason = 'capped', cap.label,
+        concat(
+            concat(course.campaign, '/' || step.step, ' on ' || case_.coming_on), ' (', cap.label, ')'
+        )
+    ) as decided_by
+from (select distinct reason, position, step_id, coming_on from closed) as case_
+inner join cap on case_.position = cap.position
+left join step on case_.step_id = step.step_id
+left join course on step.course_id = course.course_id
+
+-- name: shut
+create or replace temp table shut as
+select closed.cid, closed.class_id, told.told_id
+from closed
+inner join told
+    on
+        closed.reason = told.reason
+        and closed.position = told.position
+        and closed.step_id is not distinct from told.step_id
+        and closed.coming_on is not distinct from told.coming_on
 
 -- name: outcome
 -- What becomes of every candidate of today, and when.
@@ -1072,28 +1264,44 @@ select
     judged.cid,
     judged.step_id,
     judged.occurrence,
-    judged.variant,
-    judged.template,
-    judged.zone,
+    judged.content_id,
+    judged.slot_id,
     judged.expected_value,
-    judged.planned_key,
-    judged.send_from,
-    judged.send_until,
+    judged.planned_id,
     case
-        when judged.verdict is not null then judged.verdict
-        when spent.id is not null then {'reason': 'no_reward_left', 'by': spent.reward}
-        when lost.verdict is not null then lost.verdict
-        when granted.id is null and judged.planned_key is null then closed.verdict
-        else {'reason': 'planned', 'by': null}
-    end as verdict,
-    if(judged.verdict is null, granted.send_at, null) as send_at
+        when judged.reason is not null then judged.reason
+        when spent.id is not null then 'no_reward_left'
+        when lost.id is not null then 'outranked'
+        when granted.id is null and judged.planned_id is null then told.reason
+        else 'planned'
+    end as reason,
+    case
+        when judged.reason is not null then judged.decided_by
+        when spent.id is not null then spent.reward
+        when lost.id is not null then lost.winner
+    end as decided_by,
+    if(
+        judged.reason is null and spent.id is null and lost.id is null
+        and granted.id is null and judged.planned_id is null,
+        shut.told_id, null
+    ) as told_id,
+    if(judged.reason is null, granted.send_at, null) as send_at
 from judged
 inner join course on judged.course_id = course.course_id
 left join granted on judged.rowid = granted.id
 left join lost on judged.rowid = lost.id
 left join spent on judged.rowid = spent.id
-left join closed on judged.cid = closed.cid and course.class_id = closed.class_id
-where judged.due_in = 0
+left join shut on judged.cid = shut.cid and course.class_id = shut.class_id
+left join told on shut.told_id = told.told_id
+where course.due_in = 0
+
+-- name: term
+-- What is said again and again, as numbers: faster to sort and to write than texts.
+create type term as enum (select term from ({terms}) where term is not null group by term order by term)
+
+-- name: worded
+create or replace temp table {table}_in_words as
+select * replace ({words}) from {table}
 
 -- name: decision
 -- What is kept: one row per candidate, no personal data. A message planned earlier today keeps
@@ -1105,51 +1313,53 @@ select
     course.campaign,
     coalesce(planned.campaign_version, course.version) as campaign_version,
     coalesce(planned.step, step.step) as step,
-    coalesce(planned.variant, outcome.variant) as variant,
+    coalesce(planned.variant, content.variant, '') as variant,
     person.customer_id,
     coalesce(planned.household_id, person.household_id) as household_id,
     outcome.occurrence,
     coalesce(planned.channel, course.channel) as channel,
     coalesce(planned.purpose, course.purpose) as purpose,
     coalesce(planned.tags, course.tags) as tags,
-    coalesce(planned.template, outcome.template) as template,
+    coalesce(planned.template, content.template, step.template) as template,
     coalesce(planned.language, person.language) as language,
-    coalesce(planned.timezone, outcome.zone) as timezone,
+    coalesce(planned.timezone, slot.zone) as timezone,
     course.priority,
     outcome.expected_value,
-    outcome.verdict['reason'] as reason,
-    outcome.verdict['by'] as decided_by,
+    outcome.reason,
+    coalesce(outcome.decided_by, told.decided_by) as decided_by,
     coalesce(outcome.send_at, case
-        when outcome.verdict['reason'] = 'planned'
-            then cast(left(planned.send_at, 19) as timestamp)
+        when outcome.reason = 'planned' then cast(left(planned.send_at, 19) as timestamp)
     end) as send_at,
     case
-        when outcome.verdict['reason'] <> 'planned' then null
+        when outcome.reason <> 'planned' then null
         when planned.send_key is not null then planned.send_key
         else left(sha256(concat_ws(
             chr(31), person.customer_id, course.campaign, step.step, outcome.occurrence
         )), 32)
     end as send_key,
-    outcome.planned_key is null as is_new,
+    outcome.planned_id is null as is_new,
     course.drops,
     least(
-        outcome.send_until,
+        slot.send_until,
         course.ends_at,
-        outcome.send_from + to_hours(course.valid_hours)
+        slot.send_from + to_hours(course.valid_hours)
     ) as not_after,
-    course.course_id,
+    outcome.course_id,
     outcome.cid,
     step.position
 from outcome
-inner join person on outcome.cid = person.cid
-inner join course on outcome.course_id = course.course_id
-left join step on outcome.step_id = step.step_id
-left join planned on outcome.planned_key = planned.send_key
+inner join person_in_words as person on outcome.cid = person.cid
+inner join course_in_words as course on outcome.course_id = course.course_id
+left join told on outcome.told_id = told.told_id
+left join step_in_words as step on outcome.step_id = step.step_id
+left join content_in_words as content on outcome.content_id = content.content_id
+left join slot_in_words as slot on outcome.slot_id = slot.slot_id
+left join planned_in_words as planned on outcome.planned_id = planned.planned_id
 
 -- name: kept
 select * exclude (is_new, drops, not_after, course_id, cid, position)
 from decision
-where campaign = getvariable('campaign')
+where course_id in ({courses})
 order by cid, position, occurrence
 
 -- name: outbox
@@ -1160,17 +1370,17 @@ select
     )), 32)) as send_key,
     customer_id,
     household_id,
-    campaign,
-    campaign_version,
-    step,
+    cast(campaign as varchar) as campaign,
+    cast(campaign_version as varchar) as campaign_version,
+    cast(step as varchar) as step,
     occurrence,
-    channel,
-    purpose,
-    tags,
-    template,
-    variant,
-    language,
-    timezone,
+    cast(channel as varchar) as channel,
+    cast(purpose as varchar) as purpose,
+    cast(tags as varchar) as tags,
+    cast(template as varchar) as template,
+    cast(variant as varchar) as variant,
+    cast(language as varchar) as language,
+    cast(timezone as varchar) as timezone,
     cast(business_date as varchar) as business_date,
     getvariable('stamp') as decided_at,
     strftime(coalesce(send_at, decided_at), '%Y-%m-%dT%H:%M:%S+00:00') as send_at,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -144,7 +145,6 @@ def _pass(
 ) -> int:
     """Everything between reading and writing; how many outbox rows are new."""
     current = [*map(Course, chosen), *_coming(ws, rules, chosen)]
-    _gather(duck, ws, current, rules.policy)
     transaction = ws.store.read() if dry_run else ws.store.write()
     return _judge(duck, transaction, ws, current, rules.policy, dry_run=dry_run)
 
@@ -161,18 +161,24 @@ def _coming(ws: Workspace, rules: Rules, chosen: Sequence[Campaign]) -> Iterator
 def _gather(
     duck: DuckDBPyConnection, ws: Workspace, current: Sequence[Course], rules: ContactPolicy
 ) -> None:
-    """What needs no lock: the people, and who of them is in which audience."""
+    """What the marts know: the people, and who of them is in which audience."""
     for name, value in _variables(ws, rules).items():
         duck.execute(f"set variable {name} = ?", [value])
     duck.create_function(
         "hash_of_address", _hash_all, ["VARCHAR"], "VARCHAR", type=ARROW, null_handling=SPECIAL
     )
-    for macro in ("bucket", "unit_of", "lot", "hash_of", "hash_of_phone", "dropped", "member"):
+    duck.execute(SQL["reason"].format(reasons=", ".join(map(literal, Reason))))
+    for macro in MACROS:
         duck.execute(SQL[macro])
     duck.execute(_bits_of(rules))
     duck.execute(SQL["person"].format(**_person(duck, current, rules)))
-    for number, course in enumerate(current):
-        members.add(duck, number, course.campaign, ws.business_date)
+    members.add(duck, [course.campaign for course in current], ws.business_date)
+
+
+MACROS = (
+    *("digest", "turned", "bucket_of", "unit_of", "lot", "hash_of", "hash_of_phone"),
+    *("pair", "second_of", "member"),
+)
 
 
 def _person(
@@ -197,10 +203,12 @@ def _person(
 def _bits_of(rules: ContactPolicy) -> str:
     """The macro that turns a message's tags into the bits of `tables.tag_bits`."""
     bits = [
-        f"if(list_contains(string_split(concat('@', channel, ',', tags), ','), '{tag}'), {bit}, 0)"
+        f"if(list_contains(string_split(concat('@', channel, ',@', purpose, ',', tags), ','), '{tag}'), {bit}, 0)"
         for tag, bit in tables.tag_bits(rules).items()
     ]
-    return f"create or replace macro bits_of(tags, channel) as ({' + '.join(['0', *bits])})"
+    return (
+        f"create or replace macro bits_of(tags, channel, purpose) as ({' + '.join(['0', *bits])})"
+    )
 
 
 def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:
@@ -248,25 +256,32 @@ def _judge(
     dry_run: bool,
 ) -> int:
     """Read what is live and decide while nobody else can; how many outbox rows are new."""
-    with transaction as store:
+    # SQLite and DuckDB leave each other a core: the store is read and written beside the marts' work.
+    with transaction as store, ThreadPoolExecutor(1) as beside:
+        gathered = beside.submit(_gather, duck, ws, current, rules)
         if store.dialect == "postgresql" and not dry_run:
             store.scalar(STORE["lock"])
         stopped = complaint_guard(store, ws.as_of).stopped
-        duck.execute("set variable stopped = ?", ["complaint rate" if stopped else None])
         courses = [*current, *_begun_under(store, current)]
-        _register(duck, ws, store, courses, rules)
+        live = _live(store, ws, courses, rules)
+        gathered.result()
+        duck.execute("set variable stopped = ?", ["complaint rate" if stopped else None])
+        _register(duck, ws, live, courses, rules)
         for step in STEPS:
             duck.execute(SQL[step])
+        _forget(duck, JUDGED_FROM)
         _arbitrate(duck)
         if dry_run:
             return 0
+        messages = duck.execute(SQL["outbox"]).to_arrow_table()
+        grants = duck.execute(SQL["reward_grant"]).to_arrow_table()
         chosen = [course.campaign for course in current if not course.due_in]
-        _keep(duck, ws, chosen)
+        kept = beside.submit(_keep, duck, ws, chosen, courses)
         store.run_many(STORE["keep_version"], [_version(one, ws) for one in chosen])
-        new = store.insert_new("outbox", duck.execute(SQL["outbox"]).to_arrow_table())
-        granted = duck.execute(SQL["reward_grant"]).to_arrow_table()
-        rewards.reserve(store, ws, granted)
+        new = store.insert_new("outbox", messages)
+        rewards.reserve(store, ws, grants)
         approval.ask(store, ws.business_date, rules.approval_over)
+        kept.result()
         return new
 
 
@@ -281,9 +296,10 @@ STEPS = (
         "past_step",
         "read_step",
         "journey",
+        "begun",
         "candidate",
     ),
-    *("unmet", "over", "met_before", "turn", "picked", "paced", "judged", "still_planned"),
+    *("unmet", "over", "met_before", "turn", "picked", "paced", "apart", "judged", "still_planned"),
 )
 
 
@@ -310,22 +326,31 @@ def _version(campaign: Campaign, ws: Workspace) -> Mapping[str, Any]:
     }
 
 
+def _live(
+    store: Connection, ws: Workspace, courses: Sequence[Course], rules: ContactPolicy
+) -> dict[str, pa.Table]:
+    """The store's tables of the pass."""
+    since = ws.as_of - rules.longest - timedelta(days=1)
+    return {
+        **tables.of_store(store, courses, rules, day=ws.business_date, since=since),
+        "reward": rewards.left(store, ws),
+    }
+
+
 def _register(
     duck: DuckDBPyConnection,
     ws: Workspace,
-    store: Connection,
+    live: Mapping[str, pa.Table],
     courses: Sequence[Course],
     rules: ContactPolicy,
 ) -> None:
     """Give the pass the tables of files and store."""
     shop, day = clock.zone(ws.settings.timezone), ws.business_date
-    since = ws.as_of - rules.longest - timedelta(days=1)
     zones = duck.execute("select distinct timezone from person union select null").fetchall()
     given = {
+        **live,
         **tables.of_policy(rules),
         **tables.of_courses(courses, rules, shop=shop, day=day),
-        **tables.of_store(store, courses, rules, day=day, since=since),
-        "reward": rewards.left(store, ws),
         "slot": tables.of_slots(
             courses,
             rules,
@@ -357,45 +382,75 @@ def _salts(courses: Sequence[Course]) -> list[int]:
 
 def _arbitrate(duck: DuckDBPyConnection) -> None:
     """Give the slots under the caps to the best: everybody's first choice, then the second, …"""
-    for step in (
-        "contender",
-        "spent",
-        "withhold",
-        "message",
-        "waiting",
-        "lost",
-        "closed",
-        "granted",
-    ):
+    for step in START:
         duck.execute(SQL[step])
-    while _is_anybody(duck, "waiting"):
+    while _is_anybody(duck, "head"):
         for step in ROUND:
             duck.execute(SQL[step])
-    duck.execute(SQL["outcome"])
+    for step in ("told", "shut", "outcome"):
+        duck.execute(SQL[step])
+    _forget(duck, ARBITRATED_FROM)
+    _terms(duck)
     duck.execute(SQL["decision"])
 
 
-ROUND = (
-    *("contest", "limited", "tight", "later", "place", "rival", "close", "beaten", "grant"),
-    *("place_granted", "still_waiting"),
+def _terms(duck: DuckDBPyConnection) -> None:
+    """The small tables once more with numbers for their words, for the many rows they are joined to."""
+    every = [
+        f"select {name} as term from {table}" for table in TERMS for name in TERMS[table].split()
+    ]
+    duck.execute(SQL["term"].format(terms=" union all ".join([*every, "select ''"])))
+    for table, columns in TERMS.items():
+        words = ", ".join(f"cast({name} as term) as {name}" for name in columns.split())
+        duck.execute(SQL["worded"].format(table=table, words=words))
+
+
+TERMS = {
+    "person": "language",
+    "course": "campaign version channel purpose tags",
+    "step": "step template",
+    "content": "variant template",
+    "slot": "zone",
+    "planned": "campaign_version step variant channel purpose tags template language timezone",
+}
+
+
+START = (
+    *("spent", "contender", "ranked", "message", "taken", "bound", "head"),
+    *("lost", "closed", "granted"),
 )
+ROUND = (
+    *("contest", "tight", "later", "refused", "rival", "close", "beaten", "place", "grant"),
+    *("count_in", "take", "follow"),
+)
+
+
+def _forget(duck: DuckDBPyConnection, served: str) -> None:
+    """Give back the memory of tables that have served."""
+    for table in served.split():
+        duck.execute(f"drop table if exists {table}")
+
+
+JUDGED_FROM = "candidate begun unmet over met_before picked paced apart read_step past_step journey"
+ARBITRATED_FROM = "judged contender head message taken contest tight later refused rival place granted closed shut"
 
 
 def _is_anybody(duck: DuckDBPyConnection, table: str) -> bool:
     return bool(duck.execute(f"select count(*) from {table}").fetchall()[0][0])
 
 
-def _keep(duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign]) -> None:
+def _keep(
+    duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign], courses: Sequence[Course]
+) -> None:
     """A Parquet file per campaign and day; the day's last pass over a campaign replaces it."""
     folder = ws.home.decisions / f"date={ws.business_date}"
     folder.mkdir(parents=True, exist_ok=True)
     for campaign in chosen:
         path = folder / f"{campaign.campaign}.parquet"
         beside = path.with_name(f".{path.name}")  # the lock is ours, so the name is free
-        duck.execute("set variable campaign = ?", [campaign.campaign])
-        duck.execute(
-            f"copy ({SQL['kept']}) to {literal(str(beside))} (format parquet, compression zstd)"
-        )
+        mine = [i for i, one in enumerate(courses) if one.campaign.campaign == campaign.campaign]
+        query = SQL["kept"].format(courses=", ".join(map(str, mine)))
+        duck.execute(f"copy ({query}) to {literal(str(beside))} (format parquet, compression zstd)")
         beside.replace(path)
 
 

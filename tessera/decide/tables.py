@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from tessera.caps import PACES, Channel
+from tessera.caps import PACES, Cap, Channel
 from tessera.decide import slots
 from tessera.decide.campaign import Campaign, Condition, Scored, Step
 from tessera.decide.policy import ContactPolicy, is_blacked_out
@@ -36,7 +36,7 @@ def _schema(**columns: str) -> pa.Schema:
 COURSE = _schema(
     text="campaign version channel purpose tags hours held_by cadence",
     whole="priority control_group valid_hours tag_bits",
-    days="course_id class_id hours_id channel_id re_entry_after_days valid_days due_in",
+    days="course_id file_id class_id hours_id channel_id re_entry_after_days valid_days due_in",
     yes="is_current may_repeat drops ends_purchased ends_redeemed ends_clicked ends_unsubscribed "
     "ends_complaint ends_left",
     moment="ends_at",
@@ -45,8 +45,8 @@ COURSE = _schema(
 STEP = _schema(text="step template reward", days="step_id course_id position after_days contents")
 EDGE = _schema(days="step_id", text="after_step")
 CONDITION = _schema(days="step_id position low high", text="about did label", yes="negated")
-CONTENT = _schema(days="step_id number weight first_unit units", text="variant template")
-SLOT = _schema(text="timezone zone", days="hours_id", moment="send_from send_until")
+CONTENT = _schema(days="content_id step_id number weight first_unit units", text="variant template")
+SLOT = _schema(text="timezone zone", days="slot_id hours_id zone_id", moment="send_from send_until")
 CAP = _schema(
     text="label purpose pace",
     whole="most minutes tag_bits",
@@ -59,10 +59,12 @@ RHYTHM = _schema(text="cadence label", days="position most days until_day")
 # Columns of the store's queries, in their order.
 CONSENT = _schema(text="customer_id channel purpose recorded_at", whole="granted")
 SUPPRESSION = _schema(text="address_hash channel scope cause")
-HISTORY = _schema(
-    text="customer_id campaign campaign_version step occurrence purpose channel tags "
-    "template variant business_date send_at state"
+HISTORY = _schema(text="customer_id occurrence send_at kind")
+KIND = (
+    *("campaign", "campaign_version", "step", "purpose", "channel", "tags", "template", "variant"),
+    *("business_date", "state"),
 )
+SEPARATOR = "\x1f"  # in no name
 TODAY = _schema(
     text="send_key customer_id household_id campaign campaign_version step occurrence purpose "
     "channel tags template variant language timezone send_at state state_reason"
@@ -87,7 +89,8 @@ class Course:
 def of_policy(rules: ContactPolicy) -> dict[str, pa.Table]:
     """`cap`, `level` and `rhythm`."""
     caps = [
-        {"position": i, **row} for i, row in enumerate([*_caps(rules), *_tiring(rules), *_paces()])
+        {"position": i, **row}
+        for i, row in enumerate([*_caps(rules), *_tiring(rules), *_paces(rules)])
     ]
     levels = [
         {"level": one.level, "number": i, "unread": one.unread, "silent_days": one.silent_days}
@@ -108,13 +111,14 @@ def _caps(rules: ContactPolicy) -> Iterator[dict[str, Any]]:
             "purpose": cap.purpose,
             "most": cap.max,
             "minutes": _minutes(cap.span),
-            "tag_bits": bits.get(cap.tag or "", 0) | bits.get(as_tag(cap.channel), 0),
+            "tag_bits": sum(bits[tag] for tag in _counted(cap)),
             "per_household": cap.per == "household",
         }
 
 
 def _tiring(rules: ContactPolicy) -> Iterator[dict[str, Any]]:
     """The caps of the fatigue levels, which hold for those of that level alone."""
+    bits = tag_bits(rules)
     for level, limit in rules.tiring:
         span = f"{limit.days} days" if limit.days else f"{limit.hours} hours"
         yield {
@@ -122,13 +126,13 @@ def _tiring(rules: ContactPolicy) -> Iterator[dict[str, Any]]:
             "purpose": "marketing",
             "most": limit.max,
             "minutes": _minutes(limit.span),
-            "tag_bits": 0,
+            "tag_bits": bits[MARKETING],
             "per_household": False,
             "level": rules.fatigue.index(level) + 1,
         }
 
 
-def _paces() -> Iterator[dict[str, Any]]:
+def _paces(rules: ContactPolicy) -> Iterator[dict[str, Any]]:
     """What people chose in the preference centre: how often at most."""
     for pace, days in PACES.items():
         yield {
@@ -136,7 +140,7 @@ def _paces() -> Iterator[dict[str, Any]]:
             "purpose": "marketing",
             "most": 1,
             "minutes": days * 24 * 60,
-            "tag_bits": 0,
+            "tag_bits": tag_bits(rules)[MARKETING],
             "per_household": False,
             "pace": pace,
         }
@@ -160,15 +164,26 @@ def _minutes(span: timedelta) -> int:
 
 
 def tag_bits(rules: ContactPolicy) -> dict[str, int]:
-    """A bit for each tag that a cap names, and for each channel, which counts as one more tag."""
-    tags = {cap.tag for cap in rules.limits if cap.tag}
-    channels = {as_tag(cap.channel) for cap in rules.limits if cap.channel}
-    return {tag: 1 << number for number, tag in enumerate(sorted(tags | channels))}
+    """A bit for each tag that a cap names, and for each purpose and channel, which count as more tags."""
+    tags = {MARKETING, *(tag for cap in rules.limits for tag in _counted(cap))}
+    return {tag: 1 << number for number, tag in enumerate(sorted(tags))}
 
 
-def as_tag(channel: str | None) -> str:
-    """A channel as no campaign can be tagged."""
-    return f"@{channel}"
+def _counted(cap: Cap) -> Iterator[str]:
+    """The tags of the messages that a cap counts."""
+    yield as_tag(cap.purpose)
+    if cap.tag:
+        yield cap.tag
+    if cap.channel:
+        yield as_tag(cap.channel)
+
+
+def as_tag(word: str) -> str:
+    """A purpose or a channel as no campaign can be tagged."""
+    return f"@{word}"
+
+
+MARKETING = as_tag("marketing")
 
 
 def of_courses(
@@ -195,7 +210,12 @@ def of_courses(
         for i, (_, _, step) in enumerate(steps)
         for place, one in enumerate(step.only_if)
     ]
-    contents = [row for i, (_, _, step) in enumerate(steps) for row in _contents(i, step)]
+    contents = [
+        {"content_id": number, **row}
+        for number, row in enumerate(
+            row for i, (_, _, step) in enumerate(steps) for row in _contents(i, step)
+        )
+    ]
     return {
         "course": pa.Table.from_pylist(found, COURSE),
         "step": pa.Table.from_pylist(rows, STEP),
@@ -225,13 +245,16 @@ def _courses(
 ) -> Iterator[dict[str, Any]]:
     hours, bits = hours_of(courses, rules), tag_bits(rules)
     classes: dict[tuple[object, ...], int] = {}
+    kept_in: dict[str, int] = {}
     for number, course in enumerate(courses):
         its = course.campaign
         window, ends_at = str(its.send_window or rules.send_window), its.ends_at(shop)
-        mine = sum(bits.get(tag, 0) for tag in (*its.tags, as_tag(its.channel)))
+        words = (*its.tags, as_tag(its.channel), as_tag(its.purpose))
+        mine = sum(bits.get(tag, 0) for tag in words)
         alike = (its.purpose, mine, window, ends_at, course.due_in)
         yield {
             "course_id": number,
+            "file_id": kept_in.setdefault(its.campaign, len(kept_in)),
             "class_id": classes.setdefault(alike, len(classes)),
             "campaign": its.campaign,
             "version": its.version,
@@ -318,17 +341,19 @@ def of_slots(
         for window in [one.campaign.send_window or rules.send_window]
     }
     rows = [
-        {"hours_id": number, **row}
+        {"hours_id": number, "zone_id": zone, **row}
         for number, hours in enumerate(hours_of(courses, rules))
-        for row in slots.find_slots(
-            slots.open_hours(windows[hours], rules.quiet_hours),
-            timezones,
-            shop=shop,
-            day=day,
-            as_of=as_of,
+        for zone, row in enumerate(
+            slots.find_slots(
+                slots.open_hours(windows[hours], rules.quiet_hours),
+                timezones,
+                shop=shop,
+                day=day,
+                as_of=as_of,
+            )
         )
     ]
-    return pa.Table.from_pylist(rows, SLOT)
+    return pa.Table.from_pylist([{"slot_id": i, **row} for i, row in enumerate(rows)], SLOT)
 
 
 def of_store(
@@ -348,8 +373,10 @@ def of_store(
     marks = {
         "campaigns": ", ".join(f":{name}" for name in campaigns),
         "templates": ", ".join(f":{name}" for name in templates),
+        "kind": f" || '{SEPARATOR}' || ".join(KIND),
     }
-    history = SQL["history"].format(**marks)
+    near = {"today": today, "since": stamp(since), **campaigns, **templates}
+    history = store.arrow(SQL["history"].format(**marks), HISTORY, **near)
     asks = _asked(courses)
 
     def ask(wanted: bool, query: str, schema: pa.Schema, **values: object) -> pa.Table:
@@ -362,12 +389,23 @@ def of_store(
         "heard_consent": store.arrow(SQL["consents"], CONSENT),
         "suppression": store.arrow(SQL["suppressions"], SUPPRESSION),
         "today": store.arrow(SQL["today"], TODAY, today=today),
-        "history": store.arrow(
-            history, HISTORY, today=today, since=stamp(since), **campaigns, **templates
-        ),
+        **_by_kind(history),
         "reading": ask(bool(asks & {"opened", "clicked"}), "reading", READING, **campaigns),
         "attention": ask(bool(rules.fatigue), "attention", ATTENTION, today=today),
         "redemption": ask("redeemed" in asks, "redemptions", REDEMPTION),
+    }
+
+
+def _by_kind(history: pa.Table) -> dict[str, pa.Table]:
+    """`history` with the number of each message's kind, and `kind`."""
+    coded = history["kind"].combine_chunks().dictionary_encode()
+    kinds = [text.split(SEPARATOR) for text in coded.dictionary.to_pylist()]
+    columns = zip(*kinds, strict=True) if kinds else [()] * len(KIND)
+    kind = {name: pa.array(column, pa.string()) for name, column in zip(KIND, columns, strict=True)}
+    numbers = pa.array(range(len(kinds)), pa.int32())
+    return {
+        "history": history.drop_columns("kind").append_column("kind_id", coded.indices),
+        "kind": pa.table({"kind_id": numbers, **kind}),
     }
 
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tessera.store.queries import queries
-from tessera.store.store import Connection
+from tessera.store.store import CACHE_KB, Connection
 
 SQL = queries("tessera.store", "bulk.sql")
 LEAST = 100_000  # rows for which it is worth it
-CACHE_KB = 256 * 1024
 
 
 def is_worth_it(new: int, there: int) -> bool:
@@ -27,10 +26,11 @@ def anew(store: Connection, *tables: str) -> Iterator[None]:
     parts = [part for table in tables for part in _parts(store, table)]
     for drop, _ in reversed(parts):
         store.soon(drop)
-    with _room(store):
-        yield
-        for _, make in parts:
-            store.run(make)
+    if store.dialect == "postgresql":  # as SQLite does by itself, it has memory to sort in
+        store.run(f"set local maintenance_work_mem = '{CACHE_KB}kB'")
+    yield
+    for _, make in parts:
+        store.run(make)
 
 
 def _parts(store: Connection, table: str) -> Sequence[tuple[str, str]]:
@@ -38,18 +38,3 @@ def _parts(store: Connection, table: str) -> Sequence[tuple[str, str]]:
     where two would do."""
     found = store.all(SQL[store.dialect], table=table)
     return [(row["takes_down"], row["makes"]) for row in found]
-
-
-@contextmanager
-def _room(store: Connection) -> Iterator[None]:
-    """Memory to sort in, and for the index that stays."""
-    if store.dialect == "postgresql":
-        store.run(f"set local maintenance_work_mem = '{CACHE_KB}kB'")
-        yield
-        return
-    before = store.scalar("pragma cache_size")
-    store.run(f"pragma cache_size = {-CACHE_KB}")
-    try:
-        yield
-    finally:
-        store.run(f"pragma cache_size = {before}")

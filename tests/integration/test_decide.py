@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pytest
 
 from tessera.addresses import address_hash
@@ -473,6 +474,34 @@ def test_an_unknown_zone_falls_back_to_the_shops(tmp_path: Path) -> None:
         "cat": ("13:00", "America/New_York"),
         "dan": ("06:00", "Europe/Athens"),
     }
+
+
+def test_who_is_named_twice_in_an_audience_is_a_candidate_once(shop: Workspace) -> None:
+    """With the earliest day and the highest value that were said; another occurrence is another candidate."""
+    twice = [member("ann", entered_on=date(2026, 3, day), expected_value=day) for day in (9, 2, 5)]
+    write(shop.project, None, {**HELLO, "steps": [{**HELLO["steps"][0], "after": "25d"}]})
+    other = member("ann", occurrence="other", entered_on=date(2026, 3, 30))
+    people(shop, "ann", "bob", audience_all=[*twice, other, member("bob")])
+    report = decide(shop)
+    assert (report.candidates, report.planned) == (3, 2)
+    found = find(shop.home, Question(on=shop.business_date))
+    told = [(row["customer_id"], row["occurrence"], row["reason"]) for row in found]
+    assert told == [
+        ("ann", "first", "planned"),
+        ("ann", "other", "not_due"),
+        ("bob", "first", "planned"),
+    ]
+    assert found[0]["expected_value"] == 9
+
+
+def test_a_file_of_decisions_is_sorted_by_customer(shop: Workspace) -> None:
+    """So that one customer is found in it by its row groups."""
+    people(shop, *(f"c{i * 7919 % 300}" for i in range(300)))
+    decide(shop)
+    with duckdb.connect() as duck:
+        files = f"'{shop.home.decisions}/*/hello.parquet'"
+        found = duck.execute(f"select customer_id from read_parquet({files})").fetchall()
+    assert found == sorted((f"c{i}",) for i in range(300))
 
 
 def test_a_larger_share_keeps_everyone_who_was_in_the_control_group(shop: Workspace) -> None:
