@@ -1,7 +1,8 @@
 """Each request once: the same key and body get the same answer, whoever asks how often.
 
-The key is claimed in the transaction that does the work, so that of two requests at once one works
-and the other waits for its answer. What a refusal said is kept as well.
+The answer is kept in the transaction that does the work. Of two requests at once one finds, when it
+comes to keep its own, that the other's is there: what it did is undone, and it tells the other's. What a
+refusal said is kept as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from sqlalchemy.exc import IntegrityError
 
 from tessera.reward.refusal import Refusal
 from tessera.store import Connection, Store, queries
@@ -45,7 +48,10 @@ class Request:
 
 def once(store: Store, request: Request, act: Callable[[Connection], Answer]) -> Answer:
     """What `act` answers, now or when this was asked before; Refusal likewise."""
-    answer = store.together(lambda connection: _once(connection, request, act))
+    try:
+        answer = store.together(lambda connection: _once(connection, request, act))
+    except IntegrityError:  # ours is undone, and the other's is there by now
+        answer = store.together(lambda connection: _once(connection, request, act))
     if isinstance(answer, Refusal):
         raise answer
     return answer
@@ -71,7 +77,7 @@ def forget(ws: Workspace) -> int:
 def _once(
     connection: Connection, request: Request, act: Callable[[Connection], Answer]
 ) -> Answer | Refusal:
-    if known := _claim(connection, request):
+    if known := connection.one(SQL["request"], **request.named):
         return _said(known, request)
     try:
         with connection.attempt():
@@ -84,14 +90,6 @@ def _once(
     return answer
 
 
-def _claim(connection: Connection, request: Request) -> Mapping[str, Any] | None:
-    """None when the key is ours now; else what stands under it."""
-    at = request.at.isoformat(timespec="seconds")
-    if connection.run(SQL["claim"], **request.named, request_hash=request.hash, at=at):
-        return None
-    return connection.one(SQL["request"], **request.named)
-
-
 def _said(known: Mapping[str, Any], request: Request) -> Answer | Refusal:
     if known["request_hash"] != request.hash:
         return Refusal("key-reused")
@@ -100,5 +98,6 @@ def _said(known: Mapping[str, Any], request: Request) -> Answer | Refusal:
 
 
 def _keep(connection: Connection, request: Request, status: int, answer: Answer) -> None:
-    text = json.dumps(answer, default=str)
-    connection.soon(SQL["answer"], **request.named, status=status, answer=text)
+    at, text = request.at.isoformat(timespec="seconds"), json.dumps(answer, default=str)
+    values = {"request_hash": request.hash, "status": status, "answer": text, "at": at}
+    connection.soon(SQL["keep"], **request.named, **values)

@@ -44,17 +44,12 @@ where
 -- name: lapse
 update redemption set state = 'void' where redemption_id = :redemption_id and state = 'held'
 
--- name: claim
+-- name: keep
 insert into till_request (store_id, idem_key, request_hash, status, answer, at)
-values (:store_id, :idem_key, :request_hash, 0, '', :at)
-on conflict do nothing
+values (:store_id, :idem_key, :request_hash, :status, :answer, :at)
 
 -- name: request
 select request_hash, status, answer from till_request
-where store_id = :store_id and idem_key = :idem_key
-
--- name: answer
-update till_request set status = :status, answer = :answer
 where store_id = :store_id and idem_key = :idem_key
 
 -- name: old_requests

@@ -543,6 +543,10 @@ def test_eight_processes_on_one_code_and_on_one_balance_have_one_success_each(
         start = manager.Barrier(8)
         asked = [(store_url, str(tmp_path), "one", {"card": "K1", "points": 100}, start)] * 8
         assert pool.starmap(_spend_one, asked, chunksize=1) == ["done"] * 8
+        start, body = manager.Barrier(8), {"vouchers": [voucher(ws)]}
+        asked = [(store_url, str(tmp_path), "two", body, start)] * 8
+        assert pool.starmap(_spend_one, asked, chunksize=1) == ["done"] * 8
+    assert len(rows(ws, "select 1 from redemption")) == 4
     assert balance(ws, "c0")["available"] == 0
     assert balance(ws, "c1")["available"] == 200
 
