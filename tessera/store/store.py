@@ -25,7 +25,8 @@ from tessera.store.together import Together
 
 Row = Mapping[str, Any]
 BULK = 1_000  # rows at once, after which a table is another one to a planner
-PAGES_KB = 262_144  # that SQLite may keep in memory while it takes many rows
+MANY = 50_000  # rows at once, for which SQLite is given more memory than it takes by itself
+PAGES_KB = {False: 2_000, True: 262_144}
 T = TypeVar("T")
 
 
@@ -130,8 +131,8 @@ class Connection:
     def _insert_sqlite(self, table: str, columns: str, rows: pa.Table) -> int:
         marks = ", ".join("?" * rows.num_columns)
         cursor = self._driver().cursor()
-        if rows.num_rows >= BULK:  # else every row reads its pages of the large indexes anew
-            cursor.execute(f"pragma cache_size = -{PAGES_KB}")
+        # With its usual memory every row reads its pages of the large indexes anew.
+        cursor.execute(f"pragma cache_size = -{PAGES_KB[rows.num_rows >= MANY]}")
         # OR IGNORE would also swallow broken CHECK and NOT NULL constraints.
         cursor.executemany(
             f"insert into {table} ({columns}) values ({marks}) on conflict do nothing",
