@@ -11,7 +11,7 @@ create type reason as enum ({reasons})
 -- name: digest
 -- The first four bytes of the MD5 of a person in a named draw, the first of them last.
 create or replace macro digest(draw, customer_id) as (
-    cast(md5_number(draw || chr(31) || customer_id) & 4294967295 as ubigint)
+    cast(md5_number(draw || chr(31) || customer_id) & 4294967295 as bigint)
 )
 
 -- name: turned

@@ -387,9 +387,11 @@ def _arbitrate(duck: DuckDBPyConnection) -> None:
     while _is_anybody(duck, "head"):
         for step in ROUND:
             duck.execute(SQL[step])
-    for step in ("told", "shut", "outcome"):
+    for step in ("told", "shut"):
         duck.execute(SQL[step])
     _forget(duck, ARBITRATED_FROM)
+    duck.execute(SQL["outcome"])
+    _forget(duck, TOLD_FROM)
     _terms(duck)
     duck.execute(SQL["decision"])
 
@@ -432,7 +434,8 @@ def _forget(duck: DuckDBPyConnection, served: str) -> None:
 
 
 JUDGED_FROM = "candidate begun unmet over met_before picked paced apart read_step past_step journey"
-ARBITRATED_FROM = "judged contender head message taken contest tight later refused rival place granted closed shut"
+ARBITRATED_FROM = "contender head message taken contest tight later refused rival place closed"
+TOLD_FROM = "judged granted lost spent shut"
 
 
 def _is_anybody(duck: DuckDBPyConnection, table: str) -> bool:

@@ -11,6 +11,10 @@ from tessera.store.store import CACHE_KB, Connection
 
 SQL = queries("tessera.store", "bulk.sql")
 LEAST = 100_000  # rows for which it is worth it
+ROOM = {  # to sort in
+    "postgresql": f"set local maintenance_work_mem = '{CACHE_KB}kB'",
+    "sqlite": f"pragma cache_size = -{CACHE_KB}",
+}
 
 
 def is_worth_it(new: int, there: int) -> bool:
@@ -26,8 +30,7 @@ def anew(store: Connection, *tables: str) -> Iterator[None]:
     parts = [part for table in tables for part in _parts(store, table)]
     for drop, _ in reversed(parts):
         store.soon(drop)
-    if store.dialect == "postgresql":  # as SQLite does by itself, it has memory to sort in
-        store.run(f"set local maintenance_work_mem = '{CACHE_KB}kB'")
+    store.run(ROOM[store.dialect])
     yield
     for _, make in parts:
         store.run(make)

@@ -25,7 +25,8 @@ from tessera.store.together import Together
 
 Row = Mapping[str, Any]
 BULK = 1_000  # rows at once, after which a table is another one to a planner
-CACHE_KB = 262_144  # of a store that a database may keep in memory while it takes many rows
+MANY = 50_000  # rows at once, for which SQLite is given more memory than it takes by itself
+CACHE_KB = 262_144  # of a store that a database may then keep in memory
 T = TypeVar("T")
 
 
@@ -149,7 +150,7 @@ class Connection:
     def _insert_sqlite(self, table: str, columns: str, rows: pa.Table, is_new: bool) -> int:
         marks = ", ".join("?" * rows.num_columns)
         cursor = self._driver().cursor()
-        if rows.num_rows >= BULK:  # else every row reads its pages of the large indexes anew
+        if rows.num_rows >= MANY:  # else every row reads its pages of the large indexes anew
             cursor.execute(f"pragma cache_size = -{CACHE_KB}")
         # OR IGNORE would also swallow broken CHECK and NOT NULL constraints.
         unless = "" if is_new else " on conflict do nothing"
