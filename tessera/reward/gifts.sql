@@ -1,7 +1,10 @@
 -- Gifts; `due` is DuckDB, over the published customers, the others run on the store.
 
 -- name: given
-select idem_key from transfer where programme = :programme and source_type = 'gift'
+select idem_key from transfer
+where
+    programme = :programme and source_type = 'gift'
+    and idem_key >= 'gift:' and idem_key < 'gift;'  -- a span of the unique key
 
 -- name: kin
 select customer_id, into_customer_id from points_merge where programme = :programme

@@ -241,10 +241,20 @@ from transfer
 inner join account as debit on transfer.debit_id = debit.account_id
 inner join account as credit on transfer.credit_id = credit.account_id
 where
-    transfer.programme = :programme
-    and (
-        (debit.owner_type = 'member' and debit.owner_id = :customer_id)
-        or (credit.owner_type = 'member' and credit.owner_id = :customer_id)
+    transfer.transfer_id in (
+        select taken.transfer_id
+        from account
+        inner join transfer as taken on account.account_id = taken.debit_id
+        where
+            account.programme = :programme and account.owner_type = 'member'
+            and account.owner_id = :customer_id
+        union
+        select given.transfer_id
+        from account
+        inner join transfer as given on account.account_id = given.credit_id
+        where
+            account.programme = :programme and account.owner_type = 'member'
+            and account.owner_id = :customer_id
     )
 order by transfer.transfer_id
 

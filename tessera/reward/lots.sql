@@ -136,7 +136,7 @@ with used as (
         or lot_move.transfer_id in (
             select transfer_id from transfer
             where
-                programme = :programme and kind in ('release', 'reverse')
+                programme || '' = :programme and kind in ('release', 'reverse')
                 and reverses in (:spent_key, :payer_key)
         )
     group by lot_move.lot_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tessera.reward import ledger
+from tessera.reward import gifts, ledger, lots, points
 from tessera.reward.points import Balance, Books, Hold, KeyConflict, Posted, Refused, balance
 from tessera.reward.terms import Terms, day_after
 from tessera.store import Store
@@ -271,3 +272,20 @@ def test_a_tie_out_costs_what_came_since_the_last_and_not_the_whole_history(tmp_
     looks = [step for step in steps if step.startswith(("SEARCH transfer", "SCAN transfer"))]
     assert looks
     assert all("rowid>?" in step or step == "SEARCH transfer" for step in looks), looks
+
+
+@pytest.mark.parametrize(
+    "query",
+    [points.SQL["holds"], lots.SQL["restore"], ledger.SQL["statement"], gifts.SQL["given"]],
+    ids=["holds that are due", "points given back", "a member's statement", "gifts"],
+)
+def test_no_question_about_a_few_transfers_reads_them_all(tmp_path: Path, query: str) -> None:
+    """SQLite takes those of one programme for few; of twenty million it read every one."""
+    values = dict.fromkeys(re.findall(r"(?<!:):(\w+)", query), "x")
+    store = Store.open(f"sqlite:///{tmp_path}/store.sqlite")
+    with store.read() as connection:
+        steps = [row["detail"] for row in connection.all(f"explain query plan {query}", **values)]
+    looks = [step for step in steps if "transfer" in step or "(programme=?)" in step]
+    assert looks
+    assert not any(step.startswith("SCAN transfer") for step in looks), looks
+    assert not any(step.endswith("(programme=?)") for step in looks), looks
