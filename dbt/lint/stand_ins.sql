@@ -36,5 +36,5 @@
 {% macro plain_text(text) %}lower({{ text }}){% endmacro %}
 {% macro month_of(date) %}cast({{ date }} as date){% endmacro %}
 {% macro kinds_that_count() %}'earn', 'adjust'{% endmacro %}
-{% macro is_partial_by_day() %}true{% endmacro %}
+{% macro is_changed_day(day) %}{{ day }} in (cast('2026-03-01' as date)){% endmacro %}
 {% macro first_moment() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}

@@ -8,6 +8,14 @@
     ) }}
 {% endmacro %}
 
+{# Whether a day is one of those that are summed up again. #}
+{% macro is_changed_day(day) %}
+    {%- set changed = ref("int_changed_days") -%}
+    {%- if is_partial_by_day() -%}
+    {{ day }} in (select sold_on from {{ changed }})
+    {%- else -%} true {%- endif -%}
+{% endmacro %}
+
 {# The days that are summed up again go first, in the same transaction, and those long past. #}
 {% macro forget_days() %}
     {% if is_partial_by_day() %}

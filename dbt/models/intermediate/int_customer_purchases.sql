@@ -52,7 +52,7 @@ by_currency as (
 ranked as (
     select
         *,
-        -- Of currencies with as many, and of none, one that anything was paid or returned in by now.
+        -- Of currencies with as many, and of none, one with anything paid or returned by now.
         row_number() over (
             partition by customer_id order by receipts desc, counted_parts desc, currency asc
         ) as place

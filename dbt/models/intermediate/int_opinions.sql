@@ -112,13 +112,21 @@ heard as (
     where heard_in.place = 1
 ),
 
+weighty as (
+    select distinct
+        interaction_id,
+        place
+    from heard
+    where weight is not null
+),
+
 turns as (
     -- How many words turn each word about: up to two before it, in Persian behind it.
     select
         weighty.interaction_id,
         weighty.place,
         count(*) as turns
-    from (select distinct interaction_id, place from heard where weight is not null) as weighty
+    from weighty
     inner join heard as turning on weighty.interaction_id = turning.interaction_id
     where
         turning.weight is null

@@ -78,9 +78,7 @@ recent as (
     left join products on lines.product_id = products.product_id
     where
         clock.sold_on >= (select looked_at.first_on from looked_at)
-        {% if is_partial_by_day() %}
-        and clock.sold_on in (select changed.sold_on from {{ ref("int_changed_days") }} as changed)
-        {% endif %}
+        and {{ is_changed_day("clock.sold_on") }}
 ),
 
 receipts as (

@@ -128,8 +128,8 @@ moves as (
 ),
 
 active as (
-    -- A state, not a sum: who is active when the period ends, or now. Every move begins at the level
-    -- that the one before it led to.
+    -- A state, not a sum: who is active when the period ends, or now. Every move begins at the
+    -- level that the one before it led to.
     select
         targets.scope,
         targets.scope_id,
