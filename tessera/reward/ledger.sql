@@ -224,6 +224,11 @@ where programme = :programme and owner_type = 'member' and owner_id = :customer_
 order by bucket
 
 -- name: statement
+with own as (
+    select account_id from account
+    where programme = :programme and owner_type = 'member' and owner_id = :customer_id
+)
+
 select
     transfer.effective_at,
     transfer.kind,
@@ -242,19 +247,9 @@ inner join account as debit on transfer.debit_id = debit.account_id
 inner join account as credit on transfer.credit_id = credit.account_id
 where
     transfer.transfer_id in (
-        select taken.transfer_id
-        from account
-        inner join transfer as taken on account.account_id = taken.debit_id
-        where
-            account.programme = :programme and account.owner_type = 'member'
-            and account.owner_id = :customer_id
+        select transfer_id from transfer where debit_id in (select account_id from own)
         union
-        select given.transfer_id
-        from account
-        inner join transfer as given on account.account_id = given.credit_id
-        where
-            account.programme = :programme and account.owner_type = 'member'
-            and account.owner_id = :customer_id
+        select transfer_id from transfer where credit_id in (select account_id from own)
     )
 order by transfer.transfer_id
 
