@@ -2,15 +2,17 @@
 
 -- The shop's dates whose sales may differ from the last green build's: those of new lines, of lines
 -- told again, and of lines that as_of has passed in either direction.
-with retold as (
-    select distinct transaction_id from {{ ref("base_shop__transactions") }}
+with new_lines as (
+    select
+        transaction_id,
+        sold_at
+    from {{ ref("base_shop__transactions") }}
     where {{ is_in_new_file("transactions") }}
 ),
 
 moments as (
     select {{ quarter_hour("sold_at") }} as quarter
-    from {{ ref("base_shop__transactions") }}
-    where {{ is_in_new_file("transactions") }}
+    from new_lines
     union
     select {{ quarter_hour("sold_at") }} as quarter
     from {{ ref("base_shop__transactions") }}
@@ -18,7 +20,7 @@ moments as (
     union
     select {{ quarter_hour("repeated.sold_at") }} as quarter
     from {{ ref("base_shop__repeated_lines") }} as repeated
-    inner join retold on repeated.transaction_id = retold.transaction_id
+    where repeated.transaction_id in (select new_lines.transaction_id from new_lines)
 )
 
 select distinct {{ local_date("quarter") }} as sold_on
