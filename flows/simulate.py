@@ -251,7 +251,7 @@ class Run:
         """Each cap against the messages in the store, by a rule of its own: nothing of the pass
         that kept the caps is used to see whether they were kept."""
         with self.ws.store.read() as store:
-            messages = store.arrow(SQL["messages"], MESSAGE)
+            messages = store.scan(SQL["messages"], MESSAGE)
         with duckdb.connect() as duck:
             duck.register("outbox", messages)
             for cap in self.rules.limits:

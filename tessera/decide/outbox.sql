@@ -20,9 +20,10 @@ select address_hash, channel, scope, cause from suppression
 
 -- name: history
 -- Messages of other days that a rule may ask about: near enough to count under a cap, of these
--- campaigns, or with this content. Who was late counts from when the provider took the message. What is
+-- campaigns, or with this content; `all` where it is asked how tired of us somebody is. Who was late counts from when the provider took the message. What is
 -- the same of many messages comes as one text, which is read several times as fast.
 select
+    send_key,
     customer_id,
     occurrence,
     case when state = 'accepted' and state_at > send_at then state_at else send_at end as send_at,
@@ -30,7 +31,7 @@ select
 from outbox
 where
     business_date <> :today
-    and (send_at >= :since or campaign in ({campaigns}) or template in ({templates}))
+    and (:all or send_at >= :since or campaign in ({campaigns}) or template in ({templates}))
 
 -- name: today
 select
@@ -39,48 +40,8 @@ select
 from outbox
 where business_date = :today
 
--- name: reading
--- When each message of these campaigns was first opened and clicked; who clicked has opened. Few messages
--- are, so the events lead to them and not the other way round.
-with read as (
-    select
-        send_key,
-        min(occurred_at) as opened_at,
-        min(case when event = 'click' then occurred_at end) as clicked_at
-    from provider_event
-    where event in ('open', 'click')
-    group by send_key
-)
-
-select
-    outbox.customer_id, outbox.campaign, outbox.step, outbox.occurrence,
-    read.opened_at, read.clicked_at
-from read
-inner join outbox on read.send_key = outbox.send_key
-where outbox.campaign in ({campaigns})
-
--- name: attention
--- How many marketing messages in a row each customer has not read, and since when.
-with read as (
-    select outbox.customer_id, max(provider_event.occurred_at) as read_at
-    from outbox
-    inner join provider_event on outbox.send_key = provider_event.send_key
-    where provider_event.event in ('open', 'click')
-    group by outbox.customer_id
-)
-
-select
-    outbox.customer_id,
-    count(*) as unread,
-    coalesce(max(read.read_at), min(outbox.send_at)) as silent_since
-from outbox
-left join read on outbox.customer_id = read.customer_id
-where
-    outbox.purpose = 'marketing'
-    and outbox.state not in ('cancelled', 'rejected')
-    and outbox.business_date < :today
-    and (read.read_at is null or outbox.send_at > read.read_at)
-group by outbox.customer_id
+-- name: read_events
+select send_key, event, occurred_at from provider_event where event in ('open', 'click')
 
 -- name: redemptions
 select account.owner_id as customer_id, max(transfer.effective_at) as redeemed_at

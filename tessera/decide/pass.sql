@@ -224,6 +224,50 @@ select
     if(service = 'no_address', channel, service_stop) as service_by
 from stopped
 
+-- name: reading
+-- When each message was first opened and clicked, and last read; who clicked has opened.
+create or replace temp table reading as
+select
+    message.customer_id,
+    message.campaign,
+    message.step,
+    message.occurrence,
+    min(read_event.occurred_at) as opened_at,
+    min(read_event.occurred_at) filter (read_event.event = 'click') as clicked_at,
+    max(read_event.occurred_at) as read_at
+from (
+    select history.send_key, history.customer_id, kind.campaign, kind.step, history.occurrence
+    from history
+    inner join kind on history.kind_id = kind.kind_id
+    union all
+    select send_key, customer_id, campaign, step, occurrence from today
+) as message
+inner join read_event on message.send_key = read_event.send_key
+group by message.send_key, message.customer_id, message.campaign, message.step, message.occurrence
+
+-- name: attention
+-- How many marketing messages in a row each customer has not read, and since when.
+create or replace temp table attention as
+with read as (
+    select customer_id, max(read_at) as read_at
+    from reading
+    group by customer_id
+)
+
+select
+    history.customer_id,
+    count(*) as unread,
+    coalesce(max(read.read_at), min(history.send_at)) as silent_since
+from history
+inner join kind on history.kind_id = kind.kind_id
+left join read on history.customer_id = read.customer_id
+where
+    kind.purpose = 'marketing'
+    and kind.state not in ('cancelled', 'rejected')
+    and kind.business_date < cast(getvariable('today') as varchar)
+    and (read.read_at is null or history.send_at > read.read_at)
+group by history.customer_id
+
 -- name: declined
 -- Campaigns with a tag that a person has declined in the preference centre.
 create or replace temp table declined as

@@ -363,6 +363,8 @@ def _register(
     given["step"] = given["step"].append_column("salt", pa.array(_salts(courses), pa.uint64()))
     for name, table in given.items():
         duck.register(name, table)
+    for step in ("reading", "attention"):
+        duck.execute(SQL[step])
     if any(step.choose for course in courses for step in course.campaign.steps):
         for step in ("past", "read_step"):
             duck.execute(SQL[step])

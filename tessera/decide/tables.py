@@ -59,7 +59,7 @@ RHYTHM = _schema(text="cadence label", days="position most days until_day")
 # Columns of the store's queries, in their order.
 CONSENT = _schema(text="customer_id channel purpose recorded_at", whole="granted")
 SUPPRESSION = _schema(text="address_hash channel scope cause")
-HISTORY = _schema(text="customer_id occurrence send_at kind")
+HISTORY = _schema(text="send_key customer_id occurrence send_at kind")
 KIND = (
     *("campaign", "campaign_version", "step", "purpose", "channel", "tags", "template", "variant"),
     *("business_date", "state"),
@@ -69,10 +69,7 @@ TODAY = _schema(
     text="send_key customer_id household_id campaign campaign_version step occurrence purpose "
     "channel tags template variant language timezone send_at state state_reason"
 )
-READING = _schema(text="customer_id campaign step occurrence opened_at clicked_at")
-ATTENTION = pa.schema(
-    [("customer_id", pa.string()), ("unread", pa.int64()), ("silent_since", pa.string())]
-)
+READ_EVENT = _schema(text="send_key event occurred_at")
 PREFERENCE = _schema(text="customer_id name value")
 REDEMPTION = _schema(text="customer_id redeemed_at")
 
@@ -375,23 +372,22 @@ def of_store(
         "templates": ", ".join(f":{name}" for name in templates),
         "kind": f" || '{SEPARATOR}' || ".join(KIND),
     }
-    near = {"today": today, "since": stamp(since), **campaigns, **templates}
-    history = store.arrow(SQL["history"].format(**marks), HISTORY, **near)
     asks = _asked(courses)
+    near = {"today": today, "since": stamp(since), "all": bool(rules.fatigue)}
+    history = store.scan(SQL["history"].format(**marks), HISTORY, **near, **campaigns, **templates)
 
-    def ask(wanted: bool, query: str, schema: pa.Schema, **values: object) -> pa.Table:
-        if not wanted:
-            return schema.empty_table()
-        return store.arrow(SQL[query].format(**marks), schema, **values)
+    def ask(wanted: bool, query: str, schema: pa.Schema) -> pa.Table:
+        return store.scan(SQL[query], schema) if wanted else schema.empty_table()
 
     return {
-        "preference": store.arrow(SQL["preferences"], PREFERENCE),
-        "heard_consent": store.arrow(SQL["consents"], CONSENT),
-        "suppression": store.arrow(SQL["suppressions"], SUPPRESSION),
-        "today": store.arrow(SQL["today"], TODAY, today=today),
+        "preference": store.scan(SQL["preferences"], PREFERENCE),
+        "heard_consent": store.scan(SQL["consents"], CONSENT),
+        "suppression": store.scan(SQL["suppressions"], SUPPRESSION),
+        "today": store.scan(SQL["today"], TODAY, today=today),
         **_by_kind(history),
-        "reading": ask(bool(asks & {"opened", "clicked"}), "reading", READING, **campaigns),
-        "attention": ask(bool(rules.fatigue), "attention", ATTENTION, today=today),
+        "read_event": ask(
+            bool(rules.fatigue or asks & {"opened", "clicked"}), "read_events", READ_EVENT
+        ),
         "redemption": ask("redeemed" in asks, "redemptions", REDEMPTION),
     }
 

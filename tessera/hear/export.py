@@ -140,7 +140,7 @@ def _write(ws: Workspace, feed: str, day: date, path: Path) -> int:
 
 
 def _typed(feed: str, connection: Connection, raw: pa.Schema, bounds: dict[str, str]) -> pa.Table:
-    table = connection.arrow(SQL[feed], raw, **bounds)
+    table = connection.scan(SQL[feed], raw, **bounds)
     columns = {name: _cast(table[name], TYPES[kind]) for name, kind in FEEDS[feed].columns.items()}
     return pa.table(columns)
 

@@ -174,7 +174,7 @@ def _rewards(ws: Workspace, duck: duckdb.DuckDBPyConnection, worth: Fraction | N
         given = {"point_worth": float(worth), "today": ws.business_date}
         duck.execute(SQL["rewarded"].format(people="entrant"), given)
     with ws.store.read() as connection:
-        used = connection.arrow(STORE["used"], VOUCHER, until=ws.as_of.isoformat("T", "seconds"))
+        used = connection.scan(STORE["used"], VOUCHER, until=ws.as_of.isoformat("T", "seconds"))
     duck.register("voucher_use", used)
     zone = {"zone": ws.settings.timezone}
     duck.execute(SQL["vouchers"].format(people="entrant"), zone)

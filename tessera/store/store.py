@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,19 +20,21 @@ from sqlalchemy.engine import make_url
 
 from tessera.errors import BadInput
 from tessera.store import migrate
+from tessera.store.aside import PARAMETER, Aside
 from tessera.store.together import Together
 
 Row = Mapping[str, Any]
 BULK = 1_000  # rows at once, after which a table is another one to a planner
 MANY = 50_000  # rows at once, for which SQLite is given more memory than it takes by itself
 CACHE_KB = 262_144  # of a store that a database may then keep in memory
+LARGE = 64_000_000  # bytes of a SQLite store that is worth a process to read it
 T = TypeVar("T")
 
 
 @lru_cache(maxsize=1024)
 def psycopg_style(query: str) -> str:
-    """The query with its `:name` parameters as `%(name)s`; `::` is a cast."""
-    return re.sub(r"(?<![:\w]):(\w+)(?!:)", r"%(\1)s", query.replace("%", "%%"))
+    """The query with its `:name` parameters as `%(name)s`."""
+    return PARAMETER.sub(r"%(\1)s", query.replace("%", "%%"))
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Connection:
 
     sql: SqlConnection
     _line: list[Soon] = field(default_factory=list, repr=False, compare=False)
+    _open: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
 
     @property
     def dialect(self) -> str:
@@ -117,6 +119,32 @@ class Connection:
             for chunk in iter(lambda: found.fetchmany(100_000), [])
         ]
         return pa.Table.from_batches(batches, schema)
+
+    def scan(self, query: str, schema: pa.Schema, **params: object) -> pa.Table:
+        """As `arrow`, for rows by the million: several times as fast. Sees what was committed, not
+        what this transaction has written."""
+        if self.dialect == "postgresql":
+            return self._copy_out(query, schema, params)
+        path = Path(self.sql.engine.url.database or "")
+        if not path.is_file() or path.stat().st_size < LARGE:
+            return self.arrow(query, schema, **params)
+        return self._aside.read(query, schema, params)
+
+    @cached_property
+    def _aside(self) -> Aside:
+        return self._open.enter_context(Aside.start(str(self.sql.engine.url.database)))
+
+    def _copy_out(self, query: str, schema: pa.Schema, params: Mapping[str, object]) -> pa.Table:
+        self.catch_up()
+        asked = f"copy ({psycopg_style(query)}\n) to stdout (format csv)"
+        lines = io.BytesIO()
+        try:
+            with self._driver().cursor().copy(asked, params) as copy:
+                for block in copy:
+                    lines.write(block)
+        except self._dbapi.Error as error:
+            raise self._told(error, query) from None
+        return _of_csv(lines, schema)
 
     def insert_new(self, table: str, rows: pa.Table) -> int:
         """Insert Arrow rows, leaving alone those whose unique keys are there; how many were new.
@@ -286,6 +314,24 @@ def _first(error: Exception) -> Exception:
     return _first(cause) if isinstance(cause, Exception) else error
 
 
+def _of_csv(lines: io.BytesIO, schema: pa.Schema) -> pa.Table:
+    """What PostgreSQL copied out: nulls have no quotes, empty texts do."""
+    if not lines.tell():
+        return schema.empty_table()
+    lines.seek(0)
+    return csv.read_csv(
+        lines,
+        csv.ReadOptions(column_names=schema.names),
+        csv.ParseOptions(newlines_in_values=True),
+        csv.ConvertOptions(
+            column_types=schema,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
 def _tuples(rows: pa.Table) -> Iterator[tuple[object, ...]]:
     for batch in rows.to_batches(max_chunksize=50_000):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
@@ -327,8 +373,8 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write: on SQLite it holds the write lock from its start."""
-        with self.engine.begin() as connection:
-            yield (store := Connection(connection))
+        with self.engine.begin() as connection, ExitStack() as opened:
+            yield (store := Connection(connection, _open=opened))
             store.catch_up()
 
     def together(self, work: Callable[[Connection], T]) -> T:
@@ -349,8 +395,8 @@ class Store:
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads, and waits for nobody."""
         engine = self.engine.execution_options(reads_only=True)
-        with engine.connect() as connection:
-            yield Connection(connection)
+        with engine.connect() as connection, ExitStack() as opened:
+            yield Connection(connection, _open=opened)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 import time
 from contextlib import closing
@@ -53,6 +54,52 @@ def test_bulk_insert_keeps_every_text_and_null_as_it_is(store: Store) -> None:
         connection.insert_new("account", pa.Table.from_pylist([{**ACCOUNT, "balance": None}]))
         assert connection.all("select balance from account") == [{"balance": None}]
     assert found == [{"cause": said} for said in texts]
+
+
+@pytest.mark.parametrize("size", [0, 1 << 40], ids=["large", "small"])
+@BOTH_STORES
+def test_a_scan_brings_what_a_query_does(
+    store: Store, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tessera.store.store.LARGE", size)
+    texts = [None, "", 'a "quoted", b', "two\nlines", "null", "Ω:x", "100 %"]
+    rows = [
+        {**ROW, "address_hash": f"h{i}", "cause": cause or "", "since": cause or "t"}
+        for i, cause in enumerate(texts)
+    ]
+    schema = pa.schema([("cause", pa.string()), ("n", pa.int64()), ("none", pa.string())])
+    query = (
+        "select nullif(cause, :gone), length(cause), cast(null as text) from suppression "
+        "where :all and cause <> :other order by address_hash desc"
+    )
+    given = {"gone": "null", "other": "100 %", "all": True}
+    with store.write() as connection:
+        connection.insert_new("suppression", pa.Table.from_pylist(rows))
+    with store.write() as connection:
+        found = connection.scan(query, schema, **given)
+        assert found.schema == schema
+        assert found.equals(connection.arrow(query, schema, **given))
+        assert found["cause"].to_pylist() == ["Ω:x", None, "two\nlines", 'a "quoted", b', "", ""]
+        assert connection.scan(f"{query} limit 0", schema, **given).num_rows == 0
+        assert connection.scan(query, schema, **given).equals(found)
+        with pytest.raises((OSError, DBAPIError), match="nothing"):
+            connection.scan("select nothing", schema)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_who_scans_is_not_left_behind_and_takes_no_lock_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tessera.store.store.LARGE", 0)
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    store, other = Store.open(url), sqlite3.connect(tmp_path / "store.sqlite", timeout=0)
+    with closing(store), closing(other), store.write() as connection:
+        one = pa.schema([("one", pa.int64())])
+        assert connection.scan("select 1", one)["one"].to_pylist() == [1]
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("begin immediate")
+    running = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    assert not any(b"aside" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in running)
 
 
 @BOTH_STORES
