@@ -1312,13 +1312,13 @@ select
     judged.slot_id,
     judged.expected_value,
     judged.planned_id,
-    case
+    cast(case
         when judged.reason is not null then judged.reason
         when spent.id is not null then 'no_reward_left'
         when lost.id is not null then 'outranked'
         when granted.id is null and judged.planned_id is null then told.reason
         else 'planned'
-    end as reason,
+    end as reason) as reason,
     case
         when judged.reason is not null then judged.decided_by
         when spent.id is not null then spent.reward
@@ -1447,13 +1447,21 @@ order by decision.send_key
 
 -- name: summary
 select
-    campaign,
-    reason,
+    course.campaign,
+    outcome.reason,
     count(*) as candidates,
-    strftime(min(send_at), '%Y-%m-%dT%H:%M:%S+00:00') as first_send_at,
-    strftime(max(send_at), '%Y-%m-%dT%H:%M:%S+00:00') as last_send_at
-from decision
-group by all
+    strftime(min(outcome.send_at), '%Y-%m-%dT%H:%M:%S+00:00') as first_send_at,
+    strftime(max(outcome.send_at), '%Y-%m-%dT%H:%M:%S+00:00') as last_send_at
+from (
+    select
+        outcome.course_id,
+        outcome.reason,
+        coalesce(outcome.send_at, cast(left(planned.send_at, 19) as timestamp)) as send_at
+    from outcome
+    left join planned on outcome.planned_id = planned.planned_id
+) as outcome
+inner join course on outcome.course_id = course.course_id
+group by course.campaign, outcome.reason
 
 -- name: variant_score
 -- How the variants of each step did: messages, and those opened, clicked, followed by a purchase.
