@@ -90,9 +90,20 @@ group by feed
 order by feed
 
 -- name: refused
+-- Until the file has come again under its name and was let in.
 select file_id, feed, name as file, rows, verdict_reason as reason
 from landed_file
-where verdict = 'refused'
+where
+    verdict = 'refused'
+    and not exists (
+        select 1 from landed_file as again
+        where
+            again.source = landed_file.source
+            and again.feed = landed_file.feed
+            and again.name = landed_file.name
+            and again.file_id > landed_file.file_id
+            and again.verdict = 'accepted'
+    )
 order by file_id
 
 -- name: readmitted

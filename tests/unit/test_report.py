@@ -181,16 +181,21 @@ def test_quarantine_is_counted_by_rule_and_shows_nobodys_values(ws: Workspace) -
     assert "anna@x.example" not in page(ws)
 
 
-def test_a_refused_file_is_named_with_its_sentence(ws: Workspace) -> None:
-    with ws.store.write() as connection:
-        connection.run(
-            "insert into landed_file (source, feed, content_hash, name, rows, bytes, landed_at, "
-            "verdict, verdict_reason) values ('shop', 'cards', 'h', 'cards <1>.csv', 1200, 1, :at, "
-            "'refused', 'Every row lacks a card_id.')",
-            at=DAY,
-        )
-    said = page(ws)
-    assert "cards &lt;1&gt;.csv (cards, 1,200 rows) was refused: Every row lacks a card_id." in said
+def test_a_refused_file_is_named_until_it_has_come_again(ws: Workspace) -> None:
+    refusal = "cards &lt;1&gt;.csv (cards, 1,200 rows) was refused: Every row lacks a card_id."
+    landed = (
+        "insert into landed_file (source, feed, content_hash, name, rows, bytes, landed_at, verdict, "
+        "verdict_reason) values ('shop', 'cards', :hash, :name, 1200, 1, 't', :verdict, :why)"
+    )
+    cards, why = "cards <1>.csv", "Every row lacks a card_id."
+    for name, verdict, is_named in (
+        (cards, "refused", True),
+        ("cards <2>.csv", "accepted", True),
+        (cards, "accepted", False),
+    ):
+        with ws.store.write() as connection:
+            connection.run(landed, hash=name + verdict, name=name, verdict=verdict, why=why)
+        assert (refusal in page(ws)) is is_named
 
 
 def test_seconds_are_those_of_the_days_first_run(ws: Workspace) -> None:
