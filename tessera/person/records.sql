@@ -11,8 +11,16 @@ inner join account
 where account.owner_type = 'member' and account.owner_id
 
 -- name: lot
-select lot.* from lot inner join account on account.account_id = lot.account_id
-where account.owner_type = 'member' and account.owner_id
+-- A lot has the number of the transfer that made it; by account only those are found that have points left.
+select distinct lot.*
+from account
+cross join transfer
+inner join lot on lot.lot_id = transfer.transfer_id
+inner join account as holder on holder.account_id = lot.account_id
+where
+    (transfer.debit_id = account.account_id or transfer.credit_id = account.account_id)
+    and holder.owner_type = account.owner_type and holder.owner_id = account.owner_id
+    and account.owner_type = 'member' and account.owner_id
 
 -- name: suppression
 select * from suppression where address_hash

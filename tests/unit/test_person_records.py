@@ -19,6 +19,7 @@ from tessera.person.erasure import shrink
 from tessera.person.identity import Identity
 from tessera.store import Store
 from tessera.testing import workspace
+from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.landing import project, put
 from tests.sending import outbox_row
@@ -75,15 +76,23 @@ def plant(store: Store) -> None:
             )
             for kind, owner in (("member", "her"), ("member", "him"), ("system", "her"))
         ]
-        for number, (debit, credit) in enumerate(itertools.pairwise(ids)):
-            connection.run(
+        pairs = [*itertools.pairwise(ids), (ids[0], ids[1])]
+        for number, (debit, credit) in enumerate(pairs):
+            lot = connection.scalar(
                 "insert into transfer (programme, idem_key, kind, debit_id, credit_id, amount, "
                 "source_type, source_id, rule, rule_version, effective_at, posted_at, business_date)"
                 " values ('club', :key, 'gift', :debit, :credit, 1, 'x', 'x', 'x', '1', :at, :at, "
-                "'2026-03-31')",
+                "'2026-03-31') returning transfer_id",
                 key=str(number),
                 debit=debit,
                 credit=credit,
+                at=AT,
+            )
+            connection.run(
+                "insert into lot (lot_id, account_id, amount, remaining, earned_at) "
+                "values (:lot, :account, 1, 0, :at)",
+                lot=lot,
+                account=ids[min(number, 1)],
                 at=AT,
             )
 
@@ -104,10 +113,19 @@ def test_her_rows_are_held_and_nobody_else_s(store: Store) -> None:
     assert {name: len(rows) for name, rows in held.items()} == {
         "account": 1,
         "consent": 1,
+        "lot": 1,
         "outbox": 1,
         "provider_event": 1,
-        "transfer": 1,
+        "transfer": 2,
     }
+
+
+def test_the_ledger_is_not_read_through_for_one_person(ws: Workspace) -> None:
+    for name in ("account", "lot", "transfer"):
+        query = f"explain query plan {records.SQL[name]} in ('her', 'she')"
+        with ws.store.read() as connection:
+            steps = [row["detail"] for row in connection.all(query)]
+        assert not [step for step in steps if step.startswith("SCAN")], name
 
 
 @BOTH_STORES
@@ -122,7 +140,7 @@ def test_she_is_forgotten_and_everybody_else_stays(store: Store) -> None:
     assert [row["reason"] for row in left["provider_event"]] == ["no [erased]"]
     owners = {(row["owner_type"], row["owner_id"]) for row in left["account"]}
     assert owners == {("member", "nobody-1"), ("member", "him"), ("system", "her")}
-    assert len(left["transfer"]) == 2, "the ledger is as it was"
+    assert len(left["transfer"]) == 3, "the ledger is as it was"
     assert {row["address_hash"] for row in left["suppression"]} == {
         address_hash("Her@Mail.example"),
         address_hash("+49 1"),
