@@ -72,14 +72,23 @@ class Candidate:
         return (self.campaign["campaign"], self.step["name"], self.customer, self.occurrence)
 
 
-def bucket(draw: str, customer: str) -> int:
-    return int(hashlib.md5(f"{draw}\x1f{customer}".encode()).hexdigest()[:8], 16) % 10_000
+def bucket(draw: str, customer: str, buckets: int = 10_000) -> int:
+    mixed = draw_of(customer) ^ salt_of(draw)
+    mixed = (mixed ^ mixed >> 16) * 0x7FEB352D % 2**32
+    mixed = (mixed ^ mixed >> 15) * 0x846CA68B % 2**32
+    return mixed * buckets >> 32
 
 
 def lot(customer: str, campaign: str, step: str) -> int:
-    draw = int(hashlib.md5(customer.encode()).hexdigest()[:8], 16)
-    salt = int(hashlib.sha256(f"{campaign}/{step}".encode()).hexdigest()[:8], 16) | 1
-    return draw * salt % 2**32
+    return draw_of(customer) * salt_of(f"{campaign}/{step}") % 2**32
+
+
+def draw_of(customer: str) -> int:
+    return int(hashlib.md5(customer.encode()).hexdigest()[:8], 16)
+
+
+def salt_of(name: str) -> int:
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) | 1
 
 
 def send_key(key: Key) -> str:
@@ -384,8 +393,7 @@ def pick(world: World, one: Candidate) -> str | None:
         return None if never and step["template"] in seen else step["template"]
     contents = step["variants"]
     weights = [v.get("weight", 1) for v in contents]
-    unit = bucket(f"{one.campaign['campaign']}/{step['name']}", one.customer)
-    unit = unit * sum(weights) // 10_000
+    unit = bucket(f"{one.campaign['campaign']}/{step['name']}", one.customer, sum(weights))
     first = [sum(weights[:i]) for i in range(len(weights))]
     open_ = [i for i, weight in enumerate(weights) if weight]
     base = max(i for i in open_ if first[i] <= unit)

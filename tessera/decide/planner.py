@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -176,7 +175,7 @@ def _gather(
 
 
 MACROS = (
-    *("digest", "turned", "bucket_of", "unit_of", "lot", "hash_of", "hash_of_phone"),
+    *("stirred", "mixed", "bucket_of", "unit_of", "lot", "hash_of", "hash_of_phone"),
     *("pair", "second_of", "member"),
 )
 
@@ -219,6 +218,7 @@ def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:
         "today": ws.business_date,
         "since": as_of - rules.longest - timedelta(days=1),
         "language": ws.settings.language,
+        "global_salt": tables.salt_of("*"),
         "global_control": round(rules.global_control_group_share * 10_000),
         "reserve_days": rules.reserve_days,
         "stale": stale(ws, rules),
@@ -360,7 +360,6 @@ def _register(
             as_of=_second(ws.as_of),
         ),
     }
-    given["step"] = given["step"].append_column("salt", pa.array(_salts(courses), pa.uint64()))
     for name, table in given.items():
         duck.register(name, table)
     for step in ("reading", "attention"):
@@ -370,16 +369,6 @@ def _register(
             duck.execute(SQL[step])
         scores = duck.execute(SQL["variant_score"]).fetchall()
         duck.register("content", winners.promote(given["content"], courses, scores))
-
-
-def _salts(courses: Sequence[Course]) -> list[int]:
-    """An odd number for each step, the same in every version of its campaign."""
-    return [
-        int(hashlib.sha256(f"{course.campaign.campaign}/{step.name}".encode()).hexdigest()[:8], 16)
-        | 1
-        for course in courses
-        for step in course.campaign.steps
-    ]
 
 
 def _arbitrate(duck: DuckDBPyConnection) -> None:

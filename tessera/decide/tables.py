@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -24,6 +25,7 @@ TYPES = {
     "yes": pa.bool_(),
     "moment": pa.timestamp("us"),
     "day": pa.date32(),
+    "draw": pa.uint64(),
 }
 
 
@@ -41,8 +43,13 @@ COURSE = _schema(
     "ends_complaint ends_left",
     moment="ends_at",
     day="due_on",
+    draw="salt",
 )
-STEP = _schema(text="step template reward", days="step_id course_id position after_days contents")
+STEP = _schema(
+    text="step template reward",
+    days="step_id course_id position after_days contents",
+    draw="salt",
+)
 EDGE = _schema(days="step_id", text="after_step")
 CONDITION = _schema(days="step_id position low high", text="about did label", yes="negated")
 CONTENT = _schema(days="content_id step_id number weight first_unit units", text="variant template")
@@ -194,7 +201,7 @@ def of_courses(
     ]
     found = list(_courses(courses, rules, shop, day))
     rows = [
-        {"step_id": i, "course_id": number, "position": place, **_step(step)}
+        {"step_id": i, "course_id": number, "position": place, **_step(courses[number], step)}
         for i, (number, place, step) in enumerate(steps)
     ]
     edges = [
@@ -222,8 +229,14 @@ def of_courses(
     }
 
 
-def _step(step: Step) -> dict[str, Any]:
+def salt_of(name: str) -> int:
+    """What makes the draw of that name its own: an odd number of 32 bits."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) | 1
+
+
+def _step(course: Course, step: Step) -> dict[str, Any]:
     return {
+        "salt": salt_of(f"{course.campaign.campaign}/{step.name}"),
         "step": step.name,
         "after_days": step.after_days,
         "template": step.template,
@@ -262,6 +275,7 @@ def _courses(
             "tags": ",".join(its.tags),
             "tag_bits": mine,
             "priority": its.priority,
+            "salt": salt_of(its.campaign),
             "control_group": round(its.control_group_share * 10_000),
             "re_entry_after_days": its.re_entry_after_days,
             "may_repeat": its.content_repeat == "allow",
