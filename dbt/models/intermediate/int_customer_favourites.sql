@@ -38,14 +38,7 @@ stores as (
     group by customer_id
 ),
 
--- Numbers are quicker to group by than names.
-names as (
-    select
-        category,
-        cast(row_number() over (order by category) as integer) as place
-    from (select distinct category from {{ ref("int_product_categories") }}) as categories
-    where category is not null
-),
+{{ numbered_categories() }},
 
 amounts as (
     {{ with_customer(ref("int_card_spending")) }}

@@ -1,23 +1,22 @@
-{{ config(tags=["daily"]) }}
-
 -- Who a prospect is: the customer with the same e-mail address, or else a person of their own. Of
--- prospects who share an address the first noted stands for all, so that the key stays.
-with customers as (
-    select
-        lower(trim(email)) as address,
-        min(customer_id) as customer_id
-    from {{ ref("int_profiles") }}
-    where email is not null
-    group by lower(trim(email))
-),
-
-prospects as (
+-- prospects who share an address the first noted stands for all, so that the key stays, also from
+-- day to day: whoever was not noted by as_of came after the first, and is told by created_at.
+with prospects as (
     select
         prospect_id,
         lower(trim(email)) as address,
         created_at
     from {{ ref("stg_shop__prospects") }}
-    where created_at < {{ as_of() }}
+    where created_at is not null
+),
+
+customers as (
+    select
+        lower(trim(email)) as address,
+        min(customer_id) as customer_id
+    from {{ ref("int_profiles") }}
+    where lower(trim(email)) in (select prospects.address from prospects)
+    group by lower(trim(email))
 ),
 
 named as (

@@ -9,6 +9,7 @@
 
 -- What was sold per day, shop-wide and by store, category, product and salesperson.
 -- depends_on: {{ ref("int_changed_days") }}, {{ ref("int_recent_days") }}
+{% set since = first_moment() %}
 with looked_at as (
     select first_on from {{ ref("int_recent_days") }}
 ),
@@ -36,11 +37,17 @@ lines as (
     where
         sold_at < {{ as_of() }}
         and {{ is_in_known_file("transactions") }}
-        and sold_at >= {{ first_moment() }}
+        and sold_at >= {{ since }}
 ),
 
 quarters as (
-    select distinct quarter from lines
+    -- Reading the one column again is quicker than keeping all the others for it.
+    select distinct {{ quarter_hour("sold_at") }} as quarter
+    from {{ ref("base_shop__transactions") }}
+    where
+        sold_at < {{ as_of() }}
+        and {{ is_in_known_file("transactions") }}
+        and sold_at >= {{ since }}
 ),
 
 clock as (
@@ -66,13 +73,7 @@ recent as (
         case
             when coalesce(products.currency, lines.currency) = lines.currency
                 then lines.amount - lines.quantity * products.cost
-        end as margin,
-        case
-            when
-                coalesce(products.currency, lines.currency) = lines.currency
-                and lines.quantity * products.cost is not null
-                then lines.amount
-        end as revenue_of_known_margin
+        end as margin
     from lines
     inner join clock on lines.quarter = clock.quarter
     left join products on lines.product_id = products.product_id
@@ -104,7 +105,7 @@ places as (
         currency,
         store_id,
         salesperson_id,
-        {{ sums }}
+        {{ sums | replace("sum(revenue_of_known_margin)", "sum(case when margin is not null then revenue end)") }}
     from recent
     group by sold_on, currency, store_id, salesperson_id
 ),
@@ -115,7 +116,7 @@ goods as (
         currency,
         product_id,
         category,
-        {{ sums }}
+        {{ sums | replace("sum(revenue_of_known_margin)", "sum(case when margin is not null then revenue end)") }}
     from recent
     group by sold_on, currency, product_id, category
 ),

@@ -14,7 +14,7 @@ prospects as (
         noted.*
     from {{ ref("int_prospects") }} as own
     inner join {{ ref("stg_shop__prospects") }} as noted on own.prospect_id = noted.prospect_id
-    where own.is_own_person
+    where own.is_own_person and own.created_at < {{ as_of() }}
 ),
 
 people as (

@@ -8,6 +8,7 @@ with noted as (
         customer_id,
         min(created_at) as created_at
     from {{ ref("int_prospects") }}
+    where created_at < {{ as_of() }}
     group by customer_id
 ),
 
