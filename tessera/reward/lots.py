@@ -12,7 +12,7 @@ from tessera.store import Connection, bulk, queries
 
 SQL = queries("tessera.reward", "lots.sql")
 # Of a single transfer: a planner who is not told the bounds believes them far apart.
-ONE = {name: text.replace("between :first and :last", "= :first") for name, text in SQL.items()}
+GIVE_ONE = SQL["give"].replace("between :first and :last", "= :first")
 STEPS = {"give": "lot", "take_own": "lot_move", "take": "lot_move", "apply": "lot"}
 
 

@@ -124,6 +124,18 @@ inner join supply
         and supply.upto > due.upto - due.amount
         and supply.upto - supply.remaining < due.upto
 
+-- name: take_one
+-- As `take`, of a single transfer that debits `account_id`, whose lots nobody else changes meanwhile.
+insert into lot_move (transfer_id, lot_id, delta)
+select :first, lot_id, case when upto < :points then -remaining else upto - remaining - :points end
+from (
+    select
+        lot_id, remaining,
+        sum(remaining) over (order by (expires_at is null), expires_at, earned_at, lot_id) as upto
+    from lot where account_id = :account_id and remaining > 0
+) as supply
+where upto - remaining < :points
+
 -- name: restore
 -- Points that were spent and come back go to the lots that paid, the one that ends last first: as
 -- if less had been spent.
@@ -176,3 +188,8 @@ from (
     group by lot_id
 ) as moved
 where lot.lot_id = moved.lot_id
+
+-- name: apply_one
+update lot set remaining = remaining + moved.delta
+from lot_move as moved
+where moved.transfer_id = :first and lot.lot_id = moved.lot_id

@@ -26,12 +26,12 @@ LOCK = 7355609
 # What a transfer of each kind does to lots; those that resolve a hold find them dealt with, and those
 # that give back are followed by `restore`.
 LOTS = {
-    "grant": ("give",),
-    "owe": ("give",),
-    "hold": ("take", "apply"),
-    "redeem": ("take", "apply"),
-    "repay": ("take", "apply"),
-    "expire": ("apply",),
+    "grant": (lots.GIVE_ONE,),
+    "owe": (lots.GIVE_ONE,),
+    "hold": (lots.SQL["take_one"], lots.SQL["apply_one"]),
+    "redeem": (lots.SQL["take_one"], lots.SQL["apply_one"]),
+    "repay": (lots.SQL["take_one"], lots.SQL["apply_one"]),
+    "expire": (lots.SQL["apply_one"],),
 }
 Reason = Literal["no_points", "unknown", "timed_out", "resolved", "nothing_left", "not_reversible"]
 
@@ -359,7 +359,7 @@ class Books:
             spent_key=spent_key, payer_key=payer["idem_key"], transfer_id=transfer_id,
             points=done["amount"],
         )  # fmt: skip
-        self.store.soon(lots.ONE["apply"], first=transfer_id)
+        self.store.soon(lots.SQL["apply_one"], first=transfer_id)
         until = self.on + timedelta(days=self.grace_days)
         self.store.run(
             lots.SQL["spare"], at=_text(self.at), transfer_id=transfer_id,
@@ -397,7 +397,7 @@ class Books:
             )
         steps = () if row["pending_id"] else LOTS.get(kind, ())
         for step in steps:
-            self.store.soon(lots.ONE[step], first=number)
+            self.store.soon(step, first=number, account_id=debit_id, points=amount)
         return {**row, "transfer_id": number, "idem_key": key}
 
 

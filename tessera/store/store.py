@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -337,8 +337,7 @@ class Store:
         if self.engine.dialect.name == "sqlite":
             return self._line.do(self.write, work)
         # The driver begins and commits in trips of their own; we do with the first statement and the last.
-        engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
+        with self._undriven.connect() as connection:
             store = Connection(connection)
             store.soon("begin")
             done = work(store)
@@ -348,9 +347,17 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads, and waits for nobody."""
-        engine = self.engine.execution_options(reads_only=True)
-        with engine.connect() as connection:
+        with self._reading.connect() as connection:
             yield Connection(connection)
+
+    # Each way to set options adds listeners to the engine that stay: they are set once, not by request.
+    @cached_property
+    def _undriven(self) -> Engine:
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @cached_property
+    def _reading(self) -> Engine:
+        return self.engine.execution_options(reads_only=True)
 
     def close(self) -> None:
         self.engine.dispose()
