@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from tessera.errors import BadInput
 from tessera.store import migrate
 from tessera.store.together import Together
+from tessera.store.trips import Asked, Trips
 
 Row = Mapping[str, Any]
 BULK = 1_000  # rows at once, after which a table is another one to a planner
@@ -41,7 +42,7 @@ class Connection:
     """One transaction. Queries are text with `:name` parameters, the same on both databases."""
 
     sql: SqlConnection
-    _line: list[Soon] = field(default_factory=list, repr=False, compare=False)
+    _trips: Trips | None = field(default=None, repr=False, compare=False)
 
     @property
     def dialect(self) -> str:
@@ -60,14 +61,14 @@ class Connection:
         return None if row is None else row[0]
 
     def soon(self, query: str, **params: object) -> Soon:
-        """Execute before whatever is asked next; on PostgreSQL in one trip to the server with that,
-        so that an error of it shows there."""
-        if self.dialect == "sqlite":  # a call, not a trip
+        """Execute before whatever is asked next; at a till's PostgreSQL in one trip to the server with
+        that, so that an error of it shows there."""
+        if self._trips is None:  # a call, not a trip; or a night's, which has time
             found = self._ask(query, params)
-            return Soon(self, found, query, params, found.fetchall() if found.description else [])
-        asked = Soon(self, self._driver().cursor(), query, params)
-        self._line.append(asked)
-        return asked
+            return Soon(self, found, found.fetchall() if found.description else [])
+        asked = Asked(query, params)
+        self._trips.line.append(asked)
+        return Soon(self, asked)
 
     def run(self, query: str, **params: object) -> int:
         """Execute; how many rows it touched."""
@@ -195,33 +196,37 @@ class Connection:
 
     def catch_up(self) -> None:
         """Have all done that was to be done soon."""
-        line = list(self._line)
-        self._line.clear()
+        if self._trips is None:
+            return
+        line = list(self._trips.line)
         try:
-            if len(line) == 1:
-                line[0].send()
-            elif line:
-                with self._driver().pipeline():
-                    for asked in line:
-                        asked.send()
+            self._trips.go()
         except self._dbapi.Error as error:
-            failed = next((one for one in line if not one.is_done), line[-1])
-            raise self._told(_first(error), failed.query) from None
+            failed = next((one for one in line if one.is_failed), line[0])
+            raise self._told(error, failed.query) from None
 
     def _ask(self, query: str, params: Mapping[str, object] | Sequence[Row]) -> Any:
         """The driver's cursor after `query`: SQLAlchemy's own road to it costs several times what
         most of these statements do."""
+        if self._trips is not None:
+            return self._travel(query, params)
+        spelled = psycopg_style(query) if self.dialect == "postgresql" else query
         cursor = self._driver().cursor()
-        if self.dialect == "postgresql":
-            self._line.append(Soon(self, cursor, query, params))
-            self.catch_up()
-            return cursor
         run = cursor.executemany if isinstance(params, list) else cursor.execute
         try:
-            run(query, params)
+            run(spelled, params)
         except self._dbapi.Error as error:
             raise self._told(error, query) from None
         return cursor
+
+    def _travel(self, query: str, params: Mapping[str, object] | Sequence[Row]) -> Asked:
+        """As `_ask`; of several rows the answer is that of the last."""
+        assert self._trips is not None  # noqa: S101 - who calls looked
+        rows = params if isinstance(params, list) else [params]
+        asked = [Asked(query, row) for row in rows]
+        self._trips.line.extend(asked)
+        self.catch_up()
+        return asked[-1]
 
     def _told(self, error: Exception, query: str) -> Exception:
         """The driver's error as SQLAlchemy's, without what PostgreSQL adds below its first line: the
@@ -245,27 +250,16 @@ class Soon:
 
     _store: Connection
     _cursor: Any
-    query: str
-    _params: Mapping[str, object] | Sequence[Row]
     _known: list[tuple[object, ...]] | None = None
 
     def all(self) -> list[Row]:
-        return _named(self._cursor, self._rows())
+        return _named(self._cursor, rows) if (rows := self._rows()) else []
 
     def one(self) -> Row | None:
         return next(iter(self.all()), None)
 
     def scalar(self) -> Any:
         return next((row[0] for row in self._rows()), None)
-
-    @property
-    def is_done(self) -> bool:
-        return self._known is not None or self._cursor.pgresult is not None
-
-    def send(self) -> None:
-        many = isinstance(self._params, list)
-        run = self._cursor.executemany if many else self._cursor.execute
-        run(psycopg_style(self.query), self._params)
 
     def _rows(self) -> list[tuple[object, ...]]:
         if self._known is not None:
@@ -277,13 +271,6 @@ class Soon:
 def _named(found: Any, rows: list[tuple[object, ...]]) -> list[Row]:
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def _first(error: Exception) -> Exception:
-    """What went wrong, where all that came after it in the pipeline was told that something had."""
-    is_told = type(error).__name__ == "PipelineAborted"
-    cause = error.__context__ if is_told else None
-    return _first(cause) if isinstance(cause, Exception) else error
 
 
 def _tuples(rows: pa.Table) -> Iterator[tuple[object, ...]]:
@@ -328,8 +315,7 @@ class Store:
     def write(self) -> Iterator[Connection]:
         """A transaction that may write: on SQLite it holds the write lock from its start."""
         with self.engine.begin() as connection:
-            yield (store := Connection(connection))
-            store.catch_up()
+            yield Connection(connection)
 
     def together(self, work: Callable[[Connection], T]) -> T:
         """What `work` answers, committed; maybe in one transaction with that of other threads, so it
@@ -337,8 +323,10 @@ class Store:
         if self.engine.dialect.name == "sqlite":
             return self._line.do(self.write, work)
         # The driver begins and commits in trips of their own; we do with the first statement and the last.
-        with self._undriven.connect() as connection:
-            store = Connection(connection)
+        with self._tills.connect() as connection:
+            fairy = connection.connection
+            trips = Trips(fairy.driver_connection, fairy.info.setdefault("prepared", {}))
+            store = Connection(connection, trips)
             store.soon("begin")
             done = work(store)
             store.run("commit")
@@ -350,17 +338,23 @@ class Store:
         with self._reading.connect() as connection:
             yield Connection(connection)
 
-    # Each way to set options adds listeners to the engine that stay: they are set once, not by request.
-    @cached_property
-    def _undriven(self) -> Engine:
-        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
-
+    # What sets options adds listeners to the engine that stay: it is done once, not by request.
     @cached_property
     def _reading(self) -> Engine:
         return self.engine.execution_options(reads_only=True)
 
+    @cached_property
+    def _tills(self) -> Engine:
+        """Connections of their own: see `trips`."""
+        return create_engine(
+            self.engine.url, hide_parameters=True, isolation_level="AUTOCOMMIT", pool_size=10,
+            max_overflow=0, connect_args={"prepare_threshold": None},
+        )  # fmt: skip
+
     def close(self) -> None:
         self.engine.dispose()
+        if "_tills" in self.__dict__:
+            self._tills.dispose()
 
 
 DRIVERS = {
