@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tessera.reward.refusal import Refusal
 from tessera.store import Connection, Store, queries
+from tessera.store.store import Soon
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.reward", "till.sql")
@@ -51,7 +52,7 @@ def once(store: Store, request: Request, act: Callable[[Connection], Answer]) ->
     try:
         answer = store.together(lambda connection: _once(connection, request, act))
     except IntegrityError:  # ours is undone, and the other's is there by now
-        answer = store.together(lambda connection: _once(connection, request, act))
+        answer = store.together(lambda connection: _once(connection, request, act, look=True))
     if isinstance(answer, Refusal):
         raise answer
     return answer
@@ -75,18 +76,35 @@ def forget(ws: Workspace) -> int:
 
 
 def _once(
-    connection: Connection, request: Request, act: Callable[[Connection], Answer]
+    connection: Connection,
+    request: Request,
+    act: Callable[[Connection], Answer],
+    *,
+    look: bool = False,
 ) -> Answer | Refusal:
-    if known := connection.one(SQL["request"], **request.named):
+    """Where the look at what is known is a trip, it travels with the work; work that was done for
+    nothing is undone. `look`: as the first thing."""
+    asked = connection.soon(SQL["request"], **request.named)
+    if (look or asked.is_here) and (known := asked.one()):
         return _said(known, request)
+    told: Answer | Refusal
     try:
         with connection.attempt():
-            answer = act(connection)
+            told = _unless_known(asked, act(connection))
     except Refusal as refusal:  # what was done is undone; the answer stays
-        told = {"kind": refusal.kind, "about": refusal.about}
-        _keep(connection, request, refusal.status, told)
-        return refusal
-    _keep(connection, request, KEPT, answer)
+        told = refusal
+    if known := asked.one():
+        return _said(known, request)
+    if isinstance(told, Refusal):
+        _keep(connection, request, told.status, {"kind": told.kind, "about": told.about})
+    else:
+        _keep(connection, request, KEPT, told)
+    return told
+
+
+def _unless_known(asked: Soon, answer: Answer) -> Answer:
+    if asked.one():
+        raise Refusal("key-reused")
     return answer
 
 

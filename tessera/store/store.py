@@ -66,8 +66,7 @@ class Connection:
         if self._trips is None:  # a call, not a trip; or a night's, which has time
             found = self._ask(query, params)
             return Soon(self, found, found.fetchall() if found.description else [])
-        asked = Asked(query, params)
-        self._trips.line.append(asked)
+        asked = self._trips.ask(query, params)
         return Soon(self, asked)
 
     def run(self, query: str, **params: object) -> int:
@@ -81,14 +80,23 @@ class Connection:
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """What is done inside is undone when it fails; what came before it stays."""
-        self.soon("savepoint attempt")
+        undo = ["rollback to savepoint attempt"]
+        if self._trips is not None and self._trips.is_unwritten:  # then all of it may be undone
+            undo = ["rollback", "begin"]
+        else:
+            self.soon("savepoint attempt")
+        waiting = list(self._trips.line) if self._trips is not None else []
         try:
             yield
         except Exception:
-            self.run("rollback to savepoint attempt")
+            if self._trips is not None:  # what was not sent yet need not be done
+                self._trips.line[:] = [one for one in self._trips.line if one in waiting]
+            for statement in undo:
+                self.soon(statement)
             raise
         finally:
-            self.soon("release savepoint attempt")
+            if len(undo) == 1:
+                self.soon("release savepoint attempt")
 
     def listed(self, name: str) -> str:
         """A table with a column `value`: the members of the JSON array `:name`, however many."""
@@ -223,8 +231,7 @@ class Connection:
         """As `_ask`; of several rows the answer is that of the last."""
         assert self._trips is not None  # noqa: S101 - who calls looked
         rows = params if isinstance(params, list) else [params]
-        asked = [Asked(query, row) for row in rows]
-        self._trips.line.extend(asked)
+        asked = [self._trips.ask(query, row) for row in rows]
         self.catch_up()
         return asked[-1]
 
@@ -251,6 +258,11 @@ class Soon:
     _store: Connection
     _cursor: Any
     _known: list[tuple[object, ...]] | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its answer can be looked at without a trip."""
+        return self._known is not None
 
     def all(self) -> list[Row]:
         return _named(self._cursor, rows) if (rows := self._rows()) else []

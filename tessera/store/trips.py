@@ -82,6 +82,13 @@ class Trips:
     driver: Any
     prepared: dict[Key, bytes]
     line: list[Asked] = field(default_factory=list)
+    is_unwritten: bool = True  # nothing was asked yet but to tell
+
+    def ask(self, query: str, params: Mapping[str, object]) -> Asked:
+        """The statement, to be done with those that wait."""
+        self.line.append(asked := Asked(query, params))
+        self.is_unwritten = self.is_unwritten and query.startswith(("begin", "select"))
+        return asked
 
     def go(self) -> None:
         """Have all done that waits; the error of the first that fails, after which none was done."""
