@@ -18,6 +18,13 @@ T = TypeVar("T")
 MOST = 32  # in one transaction: whoever is first waits for the last
 
 
+def _held() -> Lock:
+    """A lock to wait for: an Event is made of two, in Python."""
+    lock = Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(eq=False)
 class Job(Generic[T]):
     """A piece of work, and what came of it once it is committed."""
@@ -26,29 +33,43 @@ class Job(Generic[T]):
     value: T | None = None
     error: BaseException | None = None
     is_done: bool = False
+    call: Lock = field(default_factory=_held)  # let go when it is done, or its thread is to lead
 
 
 @dataclass
 class Together:
-    """The line that work waits in."""
+    """The line that work waits in. Who is first does what all want, calls them, and hands the rest to the
+    first of those who came meanwhile: nobody whose work is done stands in anyone's way."""
 
     line: deque[Job[Any]] = field(default_factory=deque)
-    turn: Lock = field(default_factory=Lock)
+    turn: Lock = field(default_factory=Lock)  # for a look at the line
+    is_busy: bool = False
 
     def do(self, write: Callable[[], AbstractContextManager[Any]], work: Callable[[Any], T]) -> T:
         """What `work` answers, when it is on disk."""
         job = Job(work)
-        self.line.append(job)
         with self.turn:
-            try:
-                while not job.is_done:
-                    self._commit(write)
-            finally:
-                if not job.is_done:
-                    self.line.remove(job)
+            self.line.append(job)
+            is_first, self.is_busy = not self.is_busy, True
+        if not is_first:
+            job.call.acquire()
+        if not job.is_done:
+            self._lead(write, job)
         if job.error is not None:
             raise job.error
         return job.value  # type: ignore[return-value]
+
+    def _lead(self, write: Callable[[], AbstractContextManager[Any]], job: Job[T]) -> None:
+        try:
+            while not job.is_done:
+                self._commit(write)
+        finally:
+            with self.turn:
+                if not job.is_done:
+                    self.line.remove(job)
+                self.is_busy = bool(self.line)
+                if self.line:
+                    self.line[0].call.release()
 
     def _commit(self, write: Callable[[], AbstractContextManager[Any]]) -> None:
         """Do the first that wait. When one fails, each is done alone, so that it fails alone; when we
@@ -62,8 +83,9 @@ class Together:
             for job in jobs:
                 _alone(write, job)
         for job in jobs:
-            job.is_done = True
             self.line.popleft()
+            job.is_done = True
+            job.call.release()
 
 
 def _alone(write: Callable[[], AbstractContextManager[Any]], job: Job[Any]) -> None:

@@ -45,11 +45,15 @@ def at_once(store: Store, numbers: list[int]) -> list[Any]:
             told[place] = type(error).__name__
 
     threads = [threading.Thread(target=ask, args=(place,)) for place in range(len(numbers))]
-    with store._line.turn:
-        for thread in threads:
-            thread.start()
-        while len(store._line.line) < len(numbers):
+    go_on = threading.Event()
+    threads.insert(0, threading.Thread(target=store.together, args=(lambda _: go_on.wait(),)))
+    for thread in threads:
+        thread.start()
+        while not store._line.is_busy:
             pass
+    while len(store._line.line) < len(threads):
+        pass
+    go_on.set()
     for thread in threads:
         thread.join()
     return told
