@@ -276,7 +276,8 @@ class Soon:
     def _rows(self) -> list[tuple[object, ...]]:
         if self._known is not None:
             return self._known
-        self._store.catch_up()
+        if self._cursor.result is None:
+            self._store.catch_up()
         return list(self._cursor.fetchall())
 
 

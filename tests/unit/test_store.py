@@ -345,3 +345,15 @@ def test_an_attempt_undoes_what_was_asked_in_it_also_where_nothing_came_before(
     with store.read() as connection:
         names = connection.all("select owner_id from account order by owner_id")
     assert [row["owner_id"] for row in names] == ["a", "d"]
+
+
+@BOTH_STORES
+def test_who_looks_again_at_an_answer_sends_nothing_that_waits(store: Store) -> None:
+    def work(connection: Connection) -> None:
+        asked = connection.soon("select 1")
+        assert asked.scalar() == 1
+        connection.soon("select 2")
+        assert asked.scalar() == 1
+        assert connection._trips is None or len(connection._trips.line) == 1
+
+    store.together(work)
