@@ -2,8 +2,9 @@
 ledger transfer, lots, redemption row) in one committed transaction. Arrivals come at a fixed rate whether
 or not earlier ones are done, and a latency counts from the intended start, so that waiting in line counts
 too. First in the process that does the work, then over HTTP through `tessera web` in a process of its own,
-with the caller on the same cores. The limit is 25 ms for 99 of 100. `python -m benchmarks.till SECONDS
-RATE` runs another length or rate than 20 seconds at 500 a second."""
+with the caller on the same cores: it asks by hand, at an eighth of a processor ms. The limit is 25 ms for 99
+of 100. `python -m benchmarks.till SECONDS RATE` runs another length or rate than 20 seconds at 500 a
+second."""
 
 from __future__ import annotations
 

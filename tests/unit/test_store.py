@@ -322,3 +322,85 @@ def test_a_new_store_is_at_the_migration_with_the_highest_number(tmp_path: Path)
 def test_an_unreachable_store_is_one_sentence() -> None:
     with pytest.raises(BadInput, match="TESSERA_STORE_URL"):
         Store.open("postgresql://nobody:secret@127.0.0.1:1/none")
+
+
+@BOTH_STORES
+def test_what_tills_ask_comes_back_as_it_was(store: Store) -> None:
+    values = {"n": 2**40, "t": 'it\'s "ä" %s \\ :x', "gone": None, "b": True, "f": 0.5}
+    query = (
+        "select cast(:n as bigint) as n, cast(:t as text) as t, cast(:gone as text) as gone, "
+        "cast(:f as float) as f, :b = :b as b"
+    )
+    for _ in "twice":  # the second time it is prepared
+        assert store.together(lambda connection: connection.one(query, **values)) == values
+
+
+@BOTH_STORES
+@pytest.mark.parametrize("wrong", ["a row that is there", "no statement"])
+def test_what_fails_between_statements_that_wait_takes_all_of_them_back(
+    store: Store, wrong: str
+) -> None:
+    insert = "insert into account (programme, owner_type, owner_id, bucket) values ('p', 'x', :owner, 'b')"
+
+    def work(connection: Connection, owners: str, bad: str | None = None) -> int:
+        for owner in owners:
+            connection.soon(insert, owner=owner)
+        if bad:
+            connection.soon(bad, owner="a")
+            connection.soon(insert, owner="z")
+        return int(connection.scalar("select count(*) from account"))
+
+    bad = insert if wrong == "a row that is there" else "insert into nothing values (:owner)"
+    with pytest.raises(DBAPIError) as told:
+        store.together(lambda connection: work(connection, "abc", bad))
+    assert isinstance(told.value, IntegrityError) == (wrong == "a row that is there")
+    assert told.value.statement == bad
+    assert store.together(lambda connection: work(connection, "ab")) == 2
+    with pytest.raises(IntegrityError):
+        store.together(
+            lambda connection: connection.run_many(insert, [{"owner": "c"}, {"owner": "a"}])
+        )
+    assert store.together(lambda connection: work(connection, "c")) == 3
+
+
+@BOTH_STORES
+def test_an_attempt_undoes_what_was_asked_in_it_also_where_nothing_came_before(
+    store: Store,
+) -> None:
+    insert = "insert into account (programme, owner_type, owner_id, bucket) values ('p', 'x', :owner, 'b')"
+
+    def refuse() -> None:
+        raise LookupError
+
+    def work(connection: Connection, before: str) -> None:
+        for owner in before:
+            connection.soon(insert, owner=owner)
+        try:
+            with connection.attempt():
+                connection.run(insert, owner="b")
+                connection.soon(insert, owner="c")
+                refuse()
+        except LookupError:
+            connection.soon(insert, owner="d")
+
+    store.together(lambda connection: work(connection, ""))
+    with store.read() as connection:
+        assert [row["owner_id"] for row in connection.all("select owner_id from account")] == ["d"]
+    with store.write() as connection:
+        connection.run("delete from account")
+    store.together(lambda connection: work(connection, "a"))
+    with store.read() as connection:
+        names = connection.all("select owner_id from account order by owner_id")
+    assert [row["owner_id"] for row in names] == ["a", "d"]
+
+
+@BOTH_STORES
+def test_who_looks_again_at_an_answer_sends_nothing_that_waits(store: Store) -> None:
+    def work(connection: Connection) -> None:
+        asked = connection.soon("select 1")
+        assert asked.scalar() == 1
+        connection.soon("select 2")
+        assert asked.scalar() == 1
+        assert connection._trips is None or len(connection._trips.line) == 1
+
+    store.together(work)
