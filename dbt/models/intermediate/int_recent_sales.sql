@@ -93,6 +93,12 @@ receipts as (
     from recent
 ),
 
+{% set sums_of_lines %}
+        sum(units) as units,
+        sum(revenue) as revenue,
+        sum(margin) as margin,
+        sum(case when margin is not null then revenue end) as revenue_of_known_margin
+{% endset %}
 {% set sums %}
         sum(units) as units,
         sum(revenue) as revenue,
@@ -105,7 +111,7 @@ places as (
         currency,
         store_id,
         salesperson_id,
-        {{ sums | replace("sum(revenue_of_known_margin)", "sum(case when margin is not null then revenue end)") }}
+        {{ sums_of_lines }}
     from recent
     group by sold_on, currency, store_id, salesperson_id
 ),
@@ -116,7 +122,7 @@ goods as (
         currency,
         product_id,
         category,
-        {{ sums | replace("sum(revenue_of_known_margin)", "sum(case when margin is not null then revenue end)") }}
+        {{ sums_of_lines }}
     from recent
     group by sold_on, currency, product_id, category
 ),
