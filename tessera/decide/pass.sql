@@ -117,7 +117,7 @@ group by customer_id, channel
 
 -- name: reach
 -- What stops any message of a purpose and channel to a person, the first rule that does; null: nothing. How
--- tired of us the person is, and what hours it keeps.
+-- tired of us the person is; and what else every candidate is asked, so that one join brings it all.
 create or replace temp table reach as
 with stop as (
     select
@@ -204,6 +204,7 @@ stopped as (
 select
     cid,
     gid,
+    customer_id,
     draw,
     channel_id,
     zone_id,
@@ -224,65 +225,6 @@ select
     end as marketing_by,
     if(service = 'no_address', channel, service_stop) as service_by
 from stopped
-
--- name: standing
--- Many people are told the same: what there is to tell is a small table.
-create or replace temp table standing as
-select cast(row_number() over () as integer) as standing_id, *
-from (select distinct channel_id, zone_id, level, pace, marketing, marketing_by, service, service_by from reach)
-
--- name: way
--- The little that the millions of candidates are joined to.
-create or replace temp table way as
-select
-    reach.cid, reach.gid, reach.channel_id, cast(reach.draw as uinteger) as draw, standing.standing_id
-from reach
-inner join standing
-    on
-        reach.channel_id = standing.channel_id
-        and reach.level = standing.level
-        and reach.zone_id is not distinct from standing.zone_id
-        and reach.pace is not distinct from standing.pace
-        and reach.marketing is not distinct from standing.marketing
-        and reach.marketing_by is not distinct from standing.marketing_by
-        and reach.service is not distinct from standing.service
-        and reach.service_by is not distinct from standing.service_by
-
--- name: verdict
--- What a step says to all of one standing: what stops it, when it would go, why it does not today.
-create or replace temp table verdict as
-select
-    step.step_id,
-    standing.standing_id,
-    standing.level,
-    standing.pace,
-    slot.slot_id,
-    course.campaign,
-    course.salt as control_salt,
-    course.control_group,
-    course.re_entry_after_days,
-    course.valid_days,
-    course.due_on as scheduled_on,
-    course.purpose = 'marketing' as is_marketing,
-    step.salt,
-    step.after_days,
-    first.turn_id as first_turn,
-    first.units,
-    if(is_marketing, standing.marketing, standing.service) as stop,
-    if(is_marketing, standing.marketing_by, standing.service_by) as stop_by,
-    case
-        when course.ends_at <= coalesce(slot.send_from, getvariable('as_of')) then 'too_late'
-        when course.held_by is not null or slot.send_from is null then 'outside_window'
-    end as late,
-    case late
-        when 'too_late' then concat('not after ', course.ends_at)
-        when 'outside_window' then coalesce(course.held_by, concat(course.hours, ' ', slot.zone))
-    end as late_by
-from step
-inner join course on step.course_id = course.course_id
-inner join standing on course.channel_id = standing.channel_id
-inner join turn as first on step.step_id = first.step_id and first.unit = 0
-left join slot on course.hours_id = slot.hours_id and standing.zone_id = slot.zone_id
 
 -- name: declined
 -- Campaigns with a tag that a person has declined in the preference centre.
@@ -550,13 +492,8 @@ group by candidate.rowid
 -- name: turn
 -- The content that each unit of a step's draw falls on.
 create or replace temp table turn as
-select
-    cast(row_number() over (order by step_id, unit) - 1 as integer) as turn_id, *
-from (
-    select
-        step_id, cast(unnest(range(first_unit, first_unit + weight)) as integer) as unit, units, number, content_id
-    from content
-)
+select step_id, unnest(range(first_unit, first_unit + weight)) as unit, units, number, content_id
+from content
 
 -- name: picked
 -- The content for those to whom chance may not give it, since they have seen it or another of its
@@ -631,10 +568,10 @@ with sent as (
 
 select candidate.rowid as id, min_by(rhythm.label, rhythm.position) as label
 from candidate
-inner join course on candidate.course_id = course.course_id and course.cadence is not null
-inner join sent on candidate.cid = sent.cid and course.campaign = sent.campaign
+inner join course on candidate.course_id = course.course_id
 inner join reach on candidate.cid = reach.cid and course.channel_id = reach.channel_id
 inner join slot on course.hours_id = slot.hours_id and reach.zone_id = slot.zone_id
+inner join sent on candidate.cid = sent.cid and course.campaign = sent.campaign
 inner join rhythm on course.cadence = rhythm.cadence
 where
     rhythm.position = (
@@ -658,10 +595,6 @@ create or replace temp table apart as
 select
     id,
     bool_or(is_begun) as is_begun,
-    any_value(planned_id) as planned_id,
-    any_value(dropped) as dropped,
-    any_value(dropped_by) as dropped_by,
-    any_value(declined) as declined,
     any_value(planned_on) as met_on,
     any_value(ended_by) as ended_by,
     any_value(unmet) as unmet,
@@ -670,24 +603,6 @@ select
     any_value(paced) as paced
 from (
     select id, true as is_begun from begun
-    union all by name
-    select candidate.rowid as id, mine.planned_id, mine.dropped, mine.dropped_by
-    from candidate
-    inner join (
-        select planned.*, step.step_id
-        from planned
-        inner join course on planned.campaign = course.campaign
-        inner join step on course.course_id = step.course_id and planned.step = step.step
-    ) as mine
-        on
-            candidate.cid = mine.cid
-            and candidate.step_id = mine.step_id
-            and candidate.occurrence = mine.occurrence
-    union all by name
-    select candidate.rowid as id, declined.tag as declined
-    from candidate
-    inner join declined
-        on candidate.cid = declined.cid and candidate.course_id = declined.course_id
     union all by name
     select id, planned_on from met_before
     union all by name
@@ -704,65 +619,101 @@ group by id
 -- name: judged
 -- Every candidate meets the rules in their order: the reason, and what decided it; null is still open.
 -- `coming_on`: nothing but the day is against it. There are millions, so it holds numbers of what the
--- small tables say. Everybody has a way and a verdict: the joins are left ones because DuckDB leaves
--- those in their order, and would join people to verdicts first.
+-- small tables say.
 create or replace temp table judged as
 with asked as (
     select
-        candidate.course_id,
-        candidate.cid,
-        candidate.occurrence,
-        candidate.step_id,
-        candidate.counted_from,
-        candidate.expected_value,
-        candidate.through_on,
-        apart.* exclude (id, is_begun, content_id),
-        apart.content_id as other_id,
-        way.gid,
-        cast(lot(way.draw, verdict.salt) as uinteger) as lot,
-        verdict.* exclude (step_id, standing_id, is_marketing, salt, first_turn, units),
-        coalesce(candidate.counted_from, getvariable('today')) + verdict.after_days as waits_until,
-        bucket_of(way.draw, verdict.control_salt) < verdict.control_group as is_in_control,
-        verdict.first_turn + cast(unit_of(way.draw, verdict.salt, verdict.units) as integer) as turn_id
+        candidate.*,
+        step.after_days,
+        coalesce(candidate.counted_from, getvariable('today')) + step.after_days as waits_until,
+        planned.planned_id,
+        planned.dropped,
+        planned.dropped_by,
+        declined.tag as declined_tag,
+        apart.met_on,
+        apart.ended_by,
+        apart.unmet,
+        apart.seen,
+        apart.paced,
+        apart.content_id,
+        draw.units,
+        reach.gid,
+        reach.level,
+        reach.pace,
+        reach.marketing,
+        reach.marketing_by,
+        reach.service_by,
+        cast(lot(reach.draw, step.salt) as uinteger) as lot,
+        slot.slot_id,
+        slot.zone,
+        course.hours,
+        course.campaign,
+        course.re_entry_after_days,
+        course.valid_days,
+        course.ends_at,
+        course.held_by,
+        course.due_on as scheduled_on,
+        course.purpose = 'marketing' as is_marketing,
+        case
+            when planned.planned_id is not null then 'planned'
+            when course.purpose = 'marketing' and reach.marketing in ('no_address', 'no_consent')
+                then reach.marketing
+            when declined.tag is not null then 'no_consent'
+            when course.purpose = 'marketing' then reach.marketing
+            else reach.service
+        end as stop,
+        bucket_of(reach.draw, course.salt) < course.control_group as is_in_control,
+        unit_of(reach.draw, step.salt, draw.units) as unit,
+        apart.ended_by is not null as is_over,
+        case
+            when apart.unmet is not null then 'condition_not_met'
+            when apart.seen is not null then 'repeat_content'
+            when getvariable('stale') is not null then 'stale_data'
+            when
+                waits_until + course.valid_days < getvariable('today')
+                or course.ends_at <= coalesce(slot.send_from, getvariable('as_of'))
+                then 'too_late'
+            when course.held_by is not null or slot.send_from is null then 'outside_window'
+            when apart.paced is not null then 'capped'
+        end as late
     from candidate
-    left join (
-        select step.step_id, course.channel_id
-        from step
-        inner join course on step.course_id = course.course_id
-    ) as channel_of
-        on candidate.step_id = channel_of.step_id
-    left join way on candidate.cid = way.cid and channel_of.channel_id = way.channel_id
-    left join verdict on candidate.step_id = verdict.step_id and way.standing_id = verdict.standing_id
+    inner join course on candidate.course_id = course.course_id
+    inner join step on candidate.step_id = step.step_id
+    inner join (select distinct step_id, units from content) as draw
+        on candidate.step_id = draw.step_id
+    inner join reach on candidate.cid = reach.cid and course.channel_id = reach.channel_id
+    left join slot on course.hours_id = slot.hours_id and reach.zone_id = slot.zone_id
+    left join planned
+        on
+            candidate.cid = planned.cid
+            and course.campaign = planned.campaign
+            and candidate.occurrence = planned.occurrence
+            and step.step = planned.step
+    left join declined
+        on candidate.cid = declined.cid and candidate.course_id = declined.course_id
     left join apart on candidate.rowid = apart.id
     where apart.is_begun is null
 ),
 
 drawn as (
     select
-        asked.*,
-        if(through_on is null, coalesce(other_id, turn.content_id), null) as content_id,
+        asked.* exclude (content_id),
+        if(through_on is null, coalesce(asked.content_id, turn.content_id), null) as content_id,
         case
-            when planned_id is not null then null
-            when stop in ('no_address', 'no_consent') then stop
-            when declined is not null then 'no_consent'
+            when stop = 'planned' then null
             when stop is not null then stop
             when is_in_control then 'control_group'
             when
                 through_on is not null
                 or abs(met_on - getvariable('today')) < re_entry_after_days
                 then 're_entry'
-            when ended_by is not null then 'exited'
-        end as early,
-        case
-            when unmet is not null then 'condition_not_met'
-            when seen is not null then 'repeat_content'
-            when getvariable('stale') is not null then 'stale_data'
-            when waits_until + valid_days < getvariable('today') then 'too_late'
-            when late is not null then late
-            when paced is not null then 'capped'
-        end as lately
+            when is_over then 'exited'
+        end as early
     from asked
-    inner join turn on asked.turn_id = turn.turn_id
+    left join turn
+        on
+            asked.step_id = turn.step_id
+            and asked.unit = turn.unit
 ),
 
 found as (
@@ -772,7 +723,7 @@ found as (
             when planned_id is not null then dropped
             when early is not null then early
             when waits_until > getvariable('today') then 'not_due'
-            else lately
+            else late
         end as reason) as reason
     from drawn
 )
@@ -791,14 +742,20 @@ select
     pace,
     lot,
     if(
-        early is null and lately is null and planned_id is null,
+        early is null and late is null and planned_id is null,
         nullif(greatest(waits_until, scheduled_on), getvariable('today')), null
     ) as coming_on,
     reason,
     if(planned_id is not null, dropped_by, case reason
+        when 'no_address' then if(is_marketing, marketing_by, service_by)
         when 'no_consent'
-            then if(stop = 'no_consent', stop_by, concat('topic ', declined, ' declined'))
-        when 'control_group' then coalesce(stop_by, campaign)
+            then if(
+                is_marketing and marketing = 'no_consent', marketing_by,
+                concat('topic ', declined_tag, ' declined')
+            )
+        when 'suppressed' then if(is_marketing, marketing_by, service_by)
+        when 'complaint_open' then marketing_by
+        when 'control_group' then if(is_marketing and marketing is not null, marketing_by, campaign)
         when 're_entry'
             then coalesce(
                 'planned on ' || through_on,
@@ -813,11 +770,10 @@ select
             then if(
                 waits_until + valid_days < getvariable('today'),
                 concat('due on ', counted_from + after_days, ', valid for ', valid_days, ' days'),
-                late_by
+                concat('not after ', ends_at)
             )
-        when 'outside_window' then late_by
+        when 'outside_window' then coalesce(held_by, concat(hours, ' ', zone))
         when 'capped' then paced
-        else stop_by
     end) as decided_by
 from found
 
@@ -989,15 +945,15 @@ inner join cap
 -- The first of each person's candidates that are alike under the caps: only the others' fate hangs on it.
 create or replace temp table head as
 with first as (
-    select min(rank) as rank
+    select gid, min(rank) as rank
     from ranked
     where planned_id is null
-    group by cid, class_id
+    group by gid, cid, class_id
 )
 
 select ranked.* exclude (planned_id)
 from ranked
-semi join first on ranked.rank = first.rank
+semi join first on ranked.gid = first.gid and ranked.rank = first.rank
 
 -- name: lost
 create or replace temp table lost (id bigint, winner varchar)
@@ -1022,7 +978,8 @@ select
 from (
     select *, coalesce(coming_on - getvariable('today'), 0) * 86400 as ahead from head
 ) as head
-semi join (select min(rank) as rank from head group by gid) as best on head.rank = best.rank
+semi join (select gid, min(rank) as rank from head group by gid) as best
+    on head.gid = best.gid and head.rank = best.rank
 inner join course on head.course_id = course.course_id
 inner join slot on head.slot_id = slot.slot_id
 
@@ -1051,8 +1008,8 @@ with near as (
         message.second,
         message.second < contest.opens + bound.span as is_now,
         message.second >= contest.closes - bound.span as is_late
-    from message
-    inner join contest on message.gid = contest.gid
+    from contest
+    inner join message on contest.gid = message.gid
     inner join bound
         on
             contest.tag_bits = bound.tag_bits
@@ -1115,11 +1072,9 @@ with met as (
         any_value(bound.span) as span,
         any_value(contest.opens) as opens,
         list(message.second order by message.second desc) as times
-    from message
-    inner join (
-        select contest.* from contest semi join (select id from tight where is_movable) as movable
-            on contest.id = movable.id
-    ) as contest on message.gid = contest.gid
+    from contest
+    semi join (select id from tight where is_movable) as movable on contest.id = movable.id
+    inner join message on contest.gid = message.gid
     inner join bound
         on
             contest.tag_bits = bound.tag_bits
@@ -1181,16 +1136,18 @@ left join (select * from message where rank > 0) as message
 -- The same step or content twice in one pass.
 create or replace temp table rival as
 select contest.id, min_by(concat(taken.campaign, '/', taken.step), taken.rank) as winner
-from taken
-inner join (
-    select * from contest anti join refused on contest.id = refused.id where coming_on is null
-) as contest on taken.cid = contest.cid
+from contest
+inner join taken on contest.cid = taken.cid
 inner join course on contest.course_id = course.course_id
 inner join step on contest.step_id = step.step_id
 left join content on contest.content_id = content.content_id
+anti join refused on contest.id = refused.id
 where
-    (taken.campaign = course.campaign and taken.step = step.step)
-    or (taken.template = coalesce(content.template, step.template) and not course.may_repeat)
+    contest.coming_on is null
+    and (
+        (taken.campaign = course.campaign and taken.step = step.step)
+        or (taken.template = coalesce(content.template, step.template) and not course.may_repeat)
+    )
 group by contest.id
 
 -- name: close
@@ -1236,7 +1193,7 @@ where place.class_id >= 0
 -- After those that went, or were beaten, come the next of their kind.
 create or replace temp table head as
 with freed as (
-    select contest.cid, contest.class_id, contest.rank
+    select contest.gid, contest.cid, contest.class_id, contest.rank
     from contest
     anti join refused on contest.id = refused.id
     where contest.class_id >= 0
@@ -1251,9 +1208,9 @@ follower as materialized (
 ),
 
 next as (
-    select min(rank) as rank
+    select gid, min(rank) as rank
     from follower
-    group by cid, class_id
+    group by gid, cid, class_id
 )
 
 select head.*
@@ -1262,7 +1219,7 @@ anti join contest on head.id = contest.id
 union all
 select follower.* exclude (planned_id)
 from follower
-semi join next on follower.rank = next.rank
+semi join next on follower.gid = next.gid and follower.rank = next.rank
 
 -- name: told
 -- What the closed ones are told, in words.

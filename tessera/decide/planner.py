@@ -290,10 +290,6 @@ STEPS = (
         "latecomer",
         "word",
         "reach",
-        "standing",
-        "way",
-        "turn",
-        "verdict",
         "declined",
         "past",
         "planned",
@@ -303,7 +299,7 @@ STEPS = (
         "begun",
         "candidate",
     ),
-    *("unmet", "over", "met_before", "picked", "paced", "apart", "judged", "still_planned"),
+    *("unmet", "over", "met_before", "turn", "picked", "paced", "apart", "judged", "still_planned"),
 )
 
 
@@ -426,7 +422,7 @@ def _forget(duck: DuckDBPyConnection, served: str) -> None:
         duck.execute(f"drop table if exists {table}")
 
 
-JUDGED_FROM = "candidate begun unmet over met_before picked paced apart read_step past_step journey way verdict"
+JUDGED_FROM = "candidate begun unmet over met_before picked paced apart read_step past_step journey"
 ARBITRATED_FROM = "contender head message taken contest tight later refused rival place closed"
 TOLD_FROM = "judged granted lost spent shut"
 
