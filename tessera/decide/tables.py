@@ -182,6 +182,11 @@ def _counted(cap: Cap) -> Iterator[str]:
         yield as_tag(cap.channel)
 
 
+def _words(its: Campaign) -> tuple[str, ...]:
+    """All that a cap may name of a campaign's messages."""
+    return (*its.tags, as_tag(its.channel), as_tag(its.purpose))
+
+
 def as_tag(word: str) -> str:
     """A purpose or a channel as no campaign can be tagged."""
     return f"@{word}"
@@ -259,8 +264,7 @@ def _courses(
     for number, course in enumerate(courses):
         its = course.campaign
         window, ends_at = str(its.send_window or rules.send_window), its.ends_at(shop)
-        words = (*its.tags, as_tag(its.channel), as_tag(its.purpose))
-        mine = sum(bits.get(tag, 0) for tag in words)
+        mine = sum(bits.get(word, 0) for word in _words(its))
         alike = (its.purpose, mine, window, ends_at, course.due_in)
         yield {
             "course_id": number,
