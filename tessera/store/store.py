@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -436,6 +437,20 @@ def _parse(url: str) -> URL:
         ) from None
 
 
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Have the file written through a log. SQLite waits for nobody while a new one goes over to it, as
+    when several processes make the store."""
+    for wait in (*(0.05,) * 200, None):
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            if wait is None or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(wait)
+        else:
+            return
+
+
 def _tune_sqlite(engine: Engine) -> None:
     """WAL, foreign keys, and BEGIN IMMEDIATE: a deferred BEGIN that reads and then writes fails
     with 'database is locked' as soon as two processes do it at once."""
@@ -444,7 +459,7 @@ def _tune_sqlite(engine: Engine) -> None:
     def _connect(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # SQLAlchemy's begin event says BEGIN, not the driver
         connection.execute("pragma busy_timeout = 60000")
-        connection.execute("pragma journal_mode = wal")
+        _log_ahead(connection)
         connection.execute("pragma synchronous = full")
         connection.execute("pragma wal_autocheckpoint = 4000")  # pages; see `checkpoints`
         connection.execute("pragma foreign_keys = on")

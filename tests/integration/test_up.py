@@ -288,8 +288,12 @@ def test_what_a_kill_left_behind_is_settled(served: tuple[Workspace, str]) -> No
 
 
 def post(client: httpx.Client, path: str, **body: Any) -> str:
-    """Make something; its id."""
-    return str(client.post(path, json=body).raise_for_status().json()["id"])
+    """Make something; its id. A server whose own database is busy says 503, and is asked again."""
+    for _ in range(20):
+        if (answer := client.post(path, json=body)).status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(0.5)
+    return str(answer.raise_for_status().json()["id"])
 
 
 def state_of(client: httpx.Client, run: str) -> str:

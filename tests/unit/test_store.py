@@ -294,6 +294,19 @@ def test_the_log_is_copied_beside_the_work_and_not_by_who_commits(tmp_path: Path
     store.close()
 
 
+def test_a_new_store_waits_for_who_makes_it_at_the_same_time(tmp_path: Path) -> None:
+    """SQLite's own patience does not hold while a file goes over to its log."""
+    path = tmp_path / "store.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("create table first (id)")
+        other.execute("begin immediate")
+        leaves = threading.Timer(0.3, other.execute, ["commit"])
+        leaves.start()
+        with closing(Store.open(f"sqlite:///{path}")) as store, store.read() as connection:
+            assert connection.scalar("pragma journal_mode") == "wal"
+        leaves.join()
+
+
 @pytest.mark.parametrize("url", ["my store", "mysql://me:secret@host/shop", "sqlite", "http://x:y"])
 def test_what_is_no_store_is_one_sentence_without_the_password(url: str) -> None:
     with pytest.raises(BadInput, match="is not the URL of a store") as caught:
