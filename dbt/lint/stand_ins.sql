@@ -38,4 +38,3 @@
 {% macro kinds_that_count() %}'earn', 'adjust'{% endmacro %}
 {% macro is_changed_day(day) %}{{ day }} in (cast('2026-03-01' as date)){% endmacro %}
 {% macro first_moment() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}
-{% macro numbered_categories() %}names as (select category, place from categories){% endmacro %}

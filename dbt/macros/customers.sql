@@ -59,14 +59,3 @@
     {{ "max_by" if last else "min_by" }}({{ column }}, place) filter (where {{ column }} is not null)
     {%- endif -%}
 {%- endmacro %}
-
-{# The categories of products, numbered: numbers are quicker to group by than names. #}
-{% macro numbered_categories() -%}
-names as (
-    select
-        category,
-        cast(row_number() over (order by category) as integer) as place
-    from (select distinct category from {{ ref("int_product_categories") }}) as categories
-    where category is not null
-)
-{%- endmacro %}

@@ -9,7 +9,6 @@
 
 -- What was sold per day, shop-wide and by store, category, product and salesperson.
 -- depends_on: {{ ref("int_changed_days") }}, {{ ref("int_recent_days") }}
-{% set since = first_moment() %}
 with looked_at as (
     select first_on from {{ ref("int_recent_days") }}
 ),
@@ -37,17 +36,11 @@ lines as (
     where
         sold_at < {{ as_of() }}
         and {{ is_in_known_file("transactions") }}
-        and sold_at >= {{ since }}
+        and sold_at >= {{ first_moment() }}
 ),
 
 quarters as (
-    -- Reading the one column again is quicker than keeping all the others for it.
-    select distinct {{ quarter_hour("sold_at") }} as quarter
-    from {{ ref("base_shop__transactions") }}
-    where
-        sold_at < {{ as_of() }}
-        and {{ is_in_known_file("transactions") }}
-        and sold_at >= {{ since }}
+    select distinct quarter from lines
 ),
 
 clock as (
@@ -73,7 +66,13 @@ recent as (
         case
             when coalesce(products.currency, lines.currency) = lines.currency
                 then lines.amount - lines.quantity * products.cost
-        end as margin
+        end as margin,
+        case
+            when
+                coalesce(products.currency, lines.currency) = lines.currency
+                and lines.quantity * products.cost is not null
+                then lines.amount
+        end as revenue_of_known_margin
     from lines
     inner join clock on lines.quarter = clock.quarter
     left join products on lines.product_id = products.product_id
@@ -93,12 +92,6 @@ receipts as (
     from recent
 ),
 
-{% set sums_of_lines %}
-        sum(units) as units,
-        sum(revenue) as revenue,
-        sum(margin) as margin,
-        sum(case when margin is not null then revenue end) as revenue_of_known_margin
-{% endset %}
 {% set sums %}
         sum(units) as units,
         sum(revenue) as revenue,
@@ -111,7 +104,7 @@ places as (
         currency,
         store_id,
         salesperson_id,
-        {{ sums_of_lines }}
+        {{ sums }}
     from recent
     group by sold_on, currency, store_id, salesperson_id
 ),
@@ -122,7 +115,7 @@ goods as (
         currency,
         product_id,
         category,
-        {{ sums_of_lines }}
+        {{ sums }}
     from recent
     group by sold_on, currency, product_id, category
 ),
