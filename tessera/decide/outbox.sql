@@ -20,8 +20,9 @@ select address_hash, channel, scope, cause from suppression
 
 -- name: history
 -- Messages of other days that a rule may ask about: near enough to count under a cap, of these
--- campaigns, or with this content; `all` where it is asked how tired of us somebody is. Who was late counts from when the provider took the message. What is
--- the same of many messages comes as one text, which is read several times as fast.
+-- campaigns, or with this content; `all` where it is asked how tired of us somebody is. Who was late counts
+-- from when the provider took the message. What is the same of many messages comes as one text, which is
+-- read several times as fast.
 select
     send_key,
     customer_id,

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 from pyarrow import csv
@@ -23,7 +23,9 @@ from tessera.errors import BadInput
 from tessera.store import migrate
 from tessera.store.aside import PARAMETER, Aside
 from tessera.store.together import Together
-from tessera.store.trips import Asked, Trips
+
+if TYPE_CHECKING:
+    from tessera.store.trips import Asked, Trips
 
 Row = Mapping[str, Any]
 BULK = 1_000  # rows at once, after which a table is another one to a planner
@@ -382,6 +384,8 @@ class Store:
         must be short, and right when it is tried again."""
         if self.engine.dialect.name == "sqlite":
             return self._line.do(self.write, work)
+        from tessera.store.trips import Trips  # and with it the driver, for which SQLite has no use
+
         # The driver begins and commits in trips of their own; we do with the first statement and the last.
         with self._tills.connect() as connection:
             fairy = connection.connection
