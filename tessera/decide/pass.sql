@@ -248,8 +248,9 @@ inner join read_event on message.send_key = read_event.send_key
 group by message.send_key, message.customer_id, message.campaign, message.step, message.occurrence
 
 -- name: attention
--- How many marketing messages in a row each customer has not read, and since when.
-create or replace temp table attention as
+-- How many marketing messages in a row each customer has not read, and since when; worked out only where
+-- there are levels to hold it against.
+create or replace temp view attention as
 with read as (
     select customer_id, max(read_at) as read_at
     from reading
