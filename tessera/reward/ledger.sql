@@ -33,7 +33,7 @@ left join points_merge as merged
         and merged.customer_id
         = case when credit.owner_type = 'member' then credit.owner_id else debit.owner_id end
 where
-    transfer.source_id = wanted.id
+    transfer.source_id = wanted.id and transfer.source_type <> 'transfer'
     and transfer.programme = :programme
     and transfer.kind in ('earn', 'clawback', 'adjust')
 

@@ -19,7 +19,7 @@ where
 
 -- name: take_own
 -- What is taken back is taken from the points that its receipt once gave, whoever has them by now
--- and as far as they are still there.
+-- and as far as they are still there. That a receipt is no transfer is said for SQLite's index by source.
 insert into lot_move (transfer_id, lot_id, delta)
 with due as (
     select
@@ -46,7 +46,7 @@ supply as (
     inner join transfer as given
         on
             wanted.source_id = given.source_id and wanted.rule = given.rule
-            and given.source_type = 'receipt'
+            and given.source_type = 'receipt' and given.source_type <> 'transfer'
     inner join lot on given.transfer_id = lot.lot_id and wanted.account_id = lot.account_id
     where lot.remaining > 0
 )

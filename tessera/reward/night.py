@@ -178,10 +178,10 @@ def _insert(store: Connection, step: str, values: dict[str, object]) -> tuple[in
 
 
 def _sum(store: Connection, bounds: dict[str, int]) -> tuple[int, str]:
-    """What a chunk moved, and when the last of it was due: it was posted in that order."""
-    query = "select sum(amount) from transfer where transfer_id between :first and :last"
-    last = "select effective_at from transfer where transfer_id = :last"
-    return int(store.scalar(query, **bounds)), str(store.scalar(last, last=bounds["last"]))
+    """What a chunk moved, and when the last of it was due."""
+    moved = store.one(SQL["moved"], **bounds)
+    assert moved is not None  # noqa: S101 - there are transfers between these bounds
+    return int(moved["points"]), str(moved["since"])
 
 
 def _date_endless(night: Night, store: Connection) -> None:

@@ -274,6 +274,17 @@ def test_a_tie_out_costs_what_came_since_the_last_and_not_the_whole_history(tmp_
     assert all("rowid>?" in step or step == "SEARCH transfer" for step in looks), looks
 
 
+@pytest.mark.parametrize("query", [ledger.SQL["posted"], lots.SQL["take_own"]])
+def test_what_a_receipt_moved_is_found_by_the_receipt(tmp_path: Path, query: str) -> None:
+    """What came of transfers is not in that index, so a question must say that it wants none of it."""
+    values = dict.fromkeys(re.findall(r"(?<!:):(\w+)", query), "x")
+    store = Store.open(f"sqlite:///{tmp_path}/store.sqlite")
+    with store.read() as connection:
+        connection.run(ledger.SQL["want"])
+        steps = [row["detail"] for row in connection.all(f"explain query plan {query}", **values)]
+    assert any("transfer_by_source (source_id=?" in step for step in steps), steps
+
+
 @pytest.mark.parametrize(
     "query",
     [points.SQL["holds"], lots.SQL["restore"], ledger.SQL["statement"], gifts.SQL["given"]],
