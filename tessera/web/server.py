@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 from collections.abc import Callable
@@ -29,6 +30,7 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     with listen(host, port) as listener, checkpoints.beside(ws.store):
         at, number = listener.getsockname()[:2]
+        gc.freeze()  # to look through all that was loaded for garbage keeps every till waiting, 50 ms and more
         say(f"Serving {ws.settings.public_url} on http://{at}:{number}; Ctrl-C stops it.")
         make_server(app, proxies=ws.settings.web_proxies).run(sockets=[listener])
 

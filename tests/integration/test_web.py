@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import gc
 import json
 import os
 import re
@@ -27,7 +28,7 @@ from tessera.send import send
 from tessera.testing import publish, workspace
 from tessera.tokens import CONFIRM, PREFERENCES, REFERRAL, SCORE, UNSUBSCRIBE, sign
 from tessera.web import people
-from tessera.web.server import listen
+from tessera.web.server import listen, serve
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.sending import customer, enqueue, outbox_row, reasons, states
@@ -668,3 +669,19 @@ def test_what_was_answered_with_2xx_survives_a_kill(ws: Workspace, store_url: st
         finally:
             process.send_signal(signal.SIGKILL)  # or a failure would be waited for for ever
     assert len(rows(ws, "select * from provider_event")) == 1000
+
+
+@SQLITE
+def test_what_was_loaded_is_not_looked_through_for_garbage_while_tills_wait(ws: Workspace) -> None:
+    class Ready(Exception):
+        """The service would begin to answer now."""
+
+    def say(_line: str) -> None:
+        assert len(gc.get_objects()) < gc.get_freeze_count() / 100
+        raise Ready
+
+    try:
+        with pytest.raises(Ready):
+            serve(ws, "127.0.0.1", 0, frozen=True, say=say)
+    finally:
+        gc.unfreeze()
