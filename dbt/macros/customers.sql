@@ -59,3 +59,16 @@
     {{ "max_by" if last else "min_by" }}({{ column }}, place) filter (where {{ column }} is not null)
     {%- endif -%}
 {%- endmacro %}
+
+{# The fifth of all buyers that one of them is in by a figure, 5 the best; who bought nothing is in none. #}
+{% macro quintile_of(figure, bounds) -%}
+    cast(
+        case
+            when coalesce(figures.receipts, 0) = 0 then null
+            {% for quintile in range(5, 1, -1) -%}
+            when {{ figure }} >= {{ bounds }}_{{ quintile }} then {{ quintile }}
+            {% endfor -%}
+            else 1
+        end as bigint
+    )
+{%- endmacro %}
