@@ -23,5 +23,6 @@ select
     customer_id,
     row_number() over (partition by customer_id order by sold_on) as visit,
     sold_on as visited_on,
-    lag(sold_on) over (partition by customer_id order by sold_on) as previously_on
+    lag(sold_on) over (partition by customer_id order by sold_on) as previously_on,
+    first_value(sold_on) over (partition by customer_id order by sold_on) as first_on
 from days

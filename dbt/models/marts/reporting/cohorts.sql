@@ -5,31 +5,25 @@
 with visits as (
     -- The first of each month is enough.
     select
-        customer_id,
+        {{ month_of("first_on") }} as cohort_on,
         {{ month_of("visited_on") }} as month_on
     from {{ ref("int_customer_visits") }}
     where
-        previously_on is null
-        or {{ month_of("previously_on") }} < {{ month_of("visited_on") }}
-),
-
-firsts as (
-    select
-        customer_id,
-        {{ month_of("visited_on") }} as cohort_on
-    from {{ ref("int_customer_visits") }}
-    where visit = 1 and visited_on >= {{ month_after(business_date(), -12) }}
+        first_on >= {{ month_after(business_date(), -12) }}
+        and visited_on < {{ month_of(business_date()) }}
+        and (
+            previously_on is null
+            or {{ month_of("previously_on") }} < {{ month_of("visited_on") }}
+        )
 ),
 
 counted as (
     select
-        firsts.cohort_on,
-        visits.month_on,
+        cohort_on,
+        month_on,
         count(*) as active
     from visits
-    inner join firsts on visits.customer_id = firsts.customer_id
-    where visits.month_on < {{ month_of(business_date()) }}
-    group by firsts.cohort_on, visits.month_on
+    group by cohort_on, month_on
 )
 
 select
