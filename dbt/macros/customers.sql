@@ -60,13 +60,14 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The fifth of all buyers that one of them is in by a figure, 5 the best; who bought nothing is in none. #}
-{% macro quintile_of(figure, bounds) -%}
+{# Of a row of `figures` beside `bounds`: the fifth of all buyers that it is in by one of its columns,
+   5 the highest; who bought nothing is in none. #}
+{% macro quintile_of(column, bounds) -%}
     cast(
         case
             when coalesce(figures.receipts, 0) = 0 then null
             {% for quintile in range(5, 1, -1) -%}
-            when {{ figure }} >= {{ bounds }}_{{ quintile }} then {{ quintile }}
+            when figures.{{ column }} >= bounds.{{ bounds }}_{{ quintile }} then {{ quintile }}
             {% endfor -%}
             else 1
         end as bigint

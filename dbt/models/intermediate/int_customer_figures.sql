@@ -8,7 +8,19 @@
 
 -- All that receipts say of a customer side by side: put together once, not every day for everybody.
 select
-    purchases.*,
+    purchases.customer_id,
+    purchases.currency,
+    purchases.receipts,
+    purchases.returned_receipts,
+    purchases.lines,
+    purchases.units,
+    purchases.revenue,
+    purchases.sales,
+    purchases.discount,
+    purchases.first_purchase_on,
+    purchases.last_purchase_on,
+    purchases.first_purchase_at,
+    purchases.last_purchase_at,
     rhythms.visits,
     rhythms.median_days_between_purchases,
     favourites.favourite_category,

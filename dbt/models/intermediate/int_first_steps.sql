@@ -1,7 +1,7 @@
 {{ config(tags=["daily"]) }}
 
--- The levels of a relationship before the first purchase, up to as_of, with the level that came next.
--- What happened on one day is one step, to the last level of that day.
+-- The levels of a relationship before the first purchase, up to as_of, and which came next. What
+-- happened on one day is one step, to the last level of that day.
 with noted as (
     select
         customer_id,

@@ -1,5 +1,5 @@
--- Everybody whom a feed other than the receipts names, customers and prospects, with what those feeds
--- say of them. It does not go by as_of, so that a day on which these feeds are silent finds it made.
+-- Everybody whom a feed other than the receipts names, customers and prospects, with what those
+-- feeds say of them. It does not go by as_of: a day on which they are silent finds it made.
 with named as (
     select customer_id from {{ ref("int_profiles") }}
     union

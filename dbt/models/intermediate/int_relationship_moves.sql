@@ -7,8 +7,8 @@
 }}
 
 -- Each silence is judged by the rhythm that the customer had when it began, so that what comes
--- later does not change the past. What is asked of all moves every day, which comes next and whether
--- it is the first to its level, is worked out here, for touched customers only.
+-- later does not change the past. Which move comes next and whether one is the first to its level
+-- is asked of all moves every day, and so worked out here, for touched customers only.
 with visits as (
     select * from {{ ref("int_customer_visits") }}
     where {{ is_touched("customer_id") }}

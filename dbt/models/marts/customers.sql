@@ -75,9 +75,9 @@ select
     coalesce(figures.revenue, 0) as revenue,
     cast(round(figures.sales / nullif(figures.receipts, 0)) as bigint) as average_basket,
     coalesce(figures.returned_receipts, 0) as returned_receipts,
-    {{ quintile_of("figures.last_purchase_on", "bounds.recency") }} as recency_quintile,
-    {{ quintile_of("figures.receipts", "bounds.frequency") }} as frequency_quintile,
-    {{ quintile_of("figures.revenue", "bounds.monetary") }} as monetary_quintile,
+    {{ quintile_of("last_purchase_on", "recency") }} as recency_quintile,
+    {{ quintile_of("receipts", "frequency") }} as frequency_quintile,
+    {{ quintile_of("revenue", "monetary") }} as monetary_quintile,
     {{ days_between("figures.last_purchase_on", business_date()) }} as days_since_last_purchase,
     figures.median_days_between_purchases,
     cast(figures.discount / nullif(figures.sales + figures.discount, 0) as decimal(9, 4))

@@ -17,8 +17,5 @@ select
     moves.changed_on
 from {{ ref("int_relationship_moves") }} as moves
 left join {{ ref("int_first_steps") }} as steps
-    on
-        moves.customer_id = steps.customer_id
-        and steps.next_level = 'new'
-        and moves.previous_level is null
+    on moves.customer_id = steps.customer_id and steps.next_level = 'new'
 where moves.changed_on <= {{ business_date() }}
