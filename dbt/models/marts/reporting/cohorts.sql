@@ -2,28 +2,27 @@
 
 -- Of those who first bought in a month, how many bought in each month after it. The month under way
 -- is left out: it would look like leaving.
-with visits as (
-    -- The first of each month is enough.
+with days as (
+    -- Of few days the month is found sooner than of many visits.
     select
-        {{ month_of("first_on") }} as cohort_on,
-        {{ month_of("visited_on") }} as month_on
+        first_on,
+        visited_on,
+        count(*) as active
     from {{ ref("int_customer_visits") }}
     where
-        first_on >= {{ month_after(business_date(), -12) }}
+        is_first_of_month
+        and first_on >= {{ month_after(business_date(), -12) }}
         and visited_on < {{ month_of(business_date()) }}
-        and (
-            previously_on is null
-            or {{ month_of("previously_on") }} < {{ month_of("visited_on") }}
-        )
+    group by first_on, visited_on
 ),
 
 counted as (
     select
-        cohort_on,
-        month_on,
-        count(*) as active
-    from visits
-    group by cohort_on, month_on
+        {{ month_of("first_on") }} as cohort_on,
+        {{ month_of("visited_on") }} as month_on,
+        cast(sum(active) as bigint) as active
+    from days
+    group by {{ month_of("first_on") }}, {{ month_of("visited_on") }}
 )
 
 select
