@@ -22,6 +22,7 @@
 {% macro with_customer(relation) %}select * from {{ relation }}{% endmacro %}
 {% macro lapsed_after_days(median_days) %}coalesce({{ median_days }}, 60){% endmacro %}
 {% macro level_of_buyer(visits) %}if({{ visits }} >= 3, 'active', 'new'){% endmacro %}
+{% macro quintile_of(column, bounds) %}if(figures.{{ column }} > bounds.{{ bounds }}_5, 5, 1){% endmacro %}
 {% macro prospect_key(prospect_id) %}concat('prospect:', {{ prospect_id }}){% endmacro %}
 {% macro next_tier(tier) %}concat({{ tier }}, '+'){% endmacro %}
 {% macro least_of_next_tier(tier) %}length({{ tier }}){% endmacro %}

@@ -59,3 +59,17 @@
     {{ "max_by" if last else "min_by" }}({{ column }}, place) filter (where {{ column }} is not null)
     {%- endif -%}
 {%- endmacro %}
+
+{# Of a row of `figures` beside `bounds`: the fifth of all buyers that it is in by one of its columns,
+   5 the highest; who bought nothing is in none. #}
+{% macro quintile_of(column, bounds) -%}
+    cast(
+        case
+            when coalesce(figures.receipts, 0) = 0 then null
+            {% for quintile in range(5, 1, -1) -%}
+            when figures.{{ column }} >= bounds.{{ bounds }}_{{ quintile }} then {{ quintile }}
+            {% endfor -%}
+            else 1
+        end as bigint
+    )
+{%- endmacro %}

@@ -112,6 +112,41 @@ class Landings:
         return {"card_id": card_id, "customer_id": owner, "replaced_by_card_id": follower}
 
 
+def consent(customer_id: str) -> dict[str, Any]:
+    said = {"channel": "email", "purpose": "marketing", "granted": True}
+    return {"customer_id": customer_id, "recorded_at": "2025-12-01 12:00:00", **said}
+
+
+def prospect(prospect_id: str, created_at: str) -> dict[str, Any]:
+    return {
+        "prospect_id": prospect_id,
+        "email": f"{prospect_id}@x.example",
+        "created_at": created_at,
+    }
+
+
+# What a night may bring without one receipt, and what must be known of people after each.
+SPOKEN: list[tuple[str, list[dict[str, Any]], set[str]]] = [
+    ("consents", [consent("K0"), consent("prospect:L9")], {"K0"}),
+    (
+        "prospects",
+        [prospect("L9", "2025-12-01 12:00:00"), prospect("L8", "2027-01-01 12:00:00")],
+        {"K0", "prospect:L9"},
+    ),
+    (
+        "person_merges",
+        [{"customer_id": "K0", "into_customer_id": "K1", "is_in_force": True, "recorded_at": "2026-01-01 12:00:00"}],
+        {"K1", "prospect:L9"},
+    ),
+]  # fmt: skip
+
+
+def with_consent(ws: Workspace) -> set[str]:
+    with marts.connect(ws.home) as db:
+        found = db.execute("select customer_id from customers where has_email_consent").fetchall()
+    return {name for (name,) in found}
+
+
 def state(ws: Workspace) -> dict[str, list[Any]]:
     with marts.connect(ws.home) as db:
         names = [
@@ -132,6 +167,10 @@ def test_days_in_any_order_are_as_one_build_from_scratch(tmp_path: Path, seed: i
         ws = workspace(tmp_path / "home", as_of, timezone="America/New_York")
         report = model.build(ws)
         assert report.full_refresh == (as_of == days[0])
+    for feed, rows, expected in SPOKEN:
+        landings.land(feed, rows)
+        assert not model.build(ws).full_refresh
+        assert with_consent(ws) == expected
     by_days = state(ws)
     model.build(ws, full_refresh=True)
     assert by_days == state(ws)

@@ -1,4 +1,4 @@
-{{ config(materialized="incremental", unique_key="card_id", tags=["daily"]) }}
+{{ config(materialized="incremental", unique_key=["card_id", "category"], tags=["daily"]) }}
 
 -- depends_on: {{ ref("int_changed_spending") }}
 with amounts as (
@@ -6,10 +6,8 @@ with amounts as (
     select * from {{ ref("int_changed_spending") }}
     union all
     select before.* from {{ this }} as before
-    where
-        before.card_id in (
-            select changed.card_id from {{ ref("int_changed_spending") }} as changed
-        )
+    inner join {{ ref("int_changed_spending") }} as changed
+        on before.card_id = changed.card_id and before.category = changed.category
     {% else %}
     select
         lines.card_id,

@@ -17,11 +17,24 @@ days as (
         sold_on
     from parts
     where kind = 'sale' and sold_at < {{ as_of() }}
+),
+
+numbered as (
+    select
+        customer_id,
+        row_number() over (partition by customer_id order by sold_on) as visit,
+        sold_on as visited_on,
+        lag(sold_on) over (partition by customer_id order by sold_on) as previously_on,
+        first_value(sold_on) over (partition by customer_id order by sold_on) as first_on
+    from days
 )
 
 select
     customer_id,
-    row_number() over (partition by customer_id order by sold_on) as visit,
-    sold_on as visited_on,
-    lag(sold_on) over (partition by customer_id order by sold_on) as previously_on
-from days
+    visit,
+    visited_on,
+    previously_on,
+    first_on,
+    previously_on is null
+    or {{ month_of("previously_on") }} < {{ month_of("visited_on") }} as is_first_of_month
+from numbered

@@ -7,7 +7,8 @@
 }}
 
 -- Each silence is judged by the rhythm that the customer had when it began, so that what comes
--- later does not change the past.
+-- later does not change the past. Which move comes next and whether one is the first to its level
+-- is asked of all moves every day, and so worked out here, for touched customers only.
 with visits as (
     select * from {{ ref("int_customer_visits") }}
     where {{ is_touched("customer_id") }}
@@ -72,41 +73,58 @@ latest as (
     left join {{ ref("int_customer_rhythms") }} as rhythms
         on purchases.customer_id = rhythms.customer_id
     where purchases.last_purchase_on is not null and {{ is_touched("purchases.customer_id") }}
+),
+
+moves as (
+    select
+        customer_id,
+        'new' as level,
+        cast(null as varchar) as previous_level,
+        visited_on as changed_on
+    from visits
+    where visit = 1
+    union all
+    select
+        customer_id,
+        'active' as level,
+        'new' as previous_level,
+        visited_on as changed_on
+    from regulars
+    union all
+    select
+        customer_id,
+        'lapsed' as level,
+        {{ level_of_buyer("visit - 1") }} as previous_level,
+        lapsed_on as changed_on
+    from lapses
+    union all
+    select
+        customer_id,
+        {{ level_of_buyer("visit") }} as level,
+        'lapsed' as previous_level,
+        returned_on as changed_on
+    from lapses
+    union all
+    -- What comes if the customer does not; the day may lie ahead.
+    select
+        customer_id,
+        'lapsed' as level,
+        {{ level_of_buyer("visits") }} as previous_level,
+        lapses_on as changed_on
+    from latest
 )
 
 select
     customer_id,
-    'new' as level,
-    cast(null as varchar) as previous_level,
-    visited_on as changed_on
-from visits
-where visit = 1
-union all
-select
-    customer_id,
-    'active' as level,
-    'new' as previous_level,
-    visited_on as changed_on
-from regulars
-union all
-select
-    customer_id,
-    'lapsed' as level,
-    {{ level_of_buyer("visit - 1") }} as previous_level,
-    lapsed_on as changed_on
-from lapses
-union all
-select
-    customer_id,
-    {{ level_of_buyer("visit") }} as level,
-    'lapsed' as previous_level,
-    returned_on as changed_on
-from lapses
-union all
--- What comes if the customer does not; the day may lie ahead.
-select
-    customer_id,
-    'lapsed' as level,
-    {{ level_of_buyer("visits") }} as previous_level,
-    lapses_on as changed_on
-from latest
+    level,
+    previous_level,
+    changed_on,
+    lead(changed_on) over (
+        -- A lapse is the morning's, and so comes before a return on the same day.
+        partition by customer_id order by changed_on, case when level = 'lapsed' then 0 else 1 end
+    ) as left_on,
+    lead(level) over (
+        partition by customer_id order by changed_on, case when level = 'lapsed' then 0 else 1 end
+    ) as next_level,
+    row_number() over (partition by customer_id, level order by changed_on) = 1 as is_first
+from moves

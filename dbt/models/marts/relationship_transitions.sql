@@ -3,76 +3,19 @@
 -- Every move from one relationship level to another, up to the business date, worked out from the
 -- feeds alone: the days may be built in any order. What happened on one day is one move, but a
 -- lapse, which is the morning's, and a return later that day are two.
-with noted as (
-    select
-        customer_id,
-        min(created_at) as created_at
-    from {{ ref("int_prospects") }}
-    where created_at < {{ as_of() }}
-    group by customer_id
-),
-
-people as (
-    select
-        customers.customer_id,
-        customers.first_purchase_on,
-        engagements.engaged_on,
-        {{
-            local_date(
-                "least(case when customers.joined_at < " ~ as_of()
-                ~ " then customers.joined_at end, noted.created_at)"
-            )
-        }} as known_on
-    from {{ ref("customers") }} as customers
-    left join noted on customers.customer_id = noted.customer_id
-    left join {{ ref("int_customer_engagements") }} as engagements
-        on customers.customer_id = engagements.customer_id
-    where
-        customers.joined_at < {{ as_of() }}
-        or noted.created_at is not null
-        or engagements.engaged_on is not null
-        or customers.first_purchase_on is not null
-),
-
-before_buying as (
-    -- The days that came before the next level's.
-    select
-        customer_id,
-        case
-            when known_on < least(engaged_on, first_purchase_on) then known_on
-            when coalesce(engaged_on, first_purchase_on) is null then known_on
-        end as potential_on,
-        case
-            when first_purchase_on is null or engaged_on < first_purchase_on then engaged_on
-        end as engaged_on
-    from people
-)
-
 select
     customer_id,
-    'potential' as level,
-    cast(null as varchar) as previous_level,
-    potential_on as changed_on
-from before_buying
-where potential_on is not null
-union all
-select
-    customer_id,
-    'engaged' as level,
-    case when potential_on is not null then 'potential' end as previous_level,
-    engaged_on as changed_on
-from before_buying
-where engaged_on is not null
+    level,
+    previous_level,
+    changed_on
+from {{ ref("int_first_steps") }}
 union all
 select
     moves.customer_id,
     moves.level,
-    case
-        when moves.previous_level is not null then moves.previous_level
-        when before_buying.engaged_on is not null then 'engaged'
-        when before_buying.potential_on is not null then 'potential'
-    end as previous_level,
+    coalesce(moves.previous_level, steps.level) as previous_level,
     moves.changed_on
 from {{ ref("int_relationship_moves") }} as moves
-inner join before_buying on moves.customer_id = before_buying.customer_id
+left join {{ ref("int_first_steps") }} as steps
+    on moves.customer_id = steps.customer_id and steps.next_level = 'new'
 where moves.changed_on <= {{ business_date() }}

@@ -2,34 +2,27 @@
 
 -- Of those who first bought in a month, how many bought in each month after it. The month under way
 -- is left out: it would look like leaving.
-with visits as (
-    -- The first of each month is enough.
+with days as (
+    -- Of few days the month is found sooner than of many visits.
     select
-        customer_id,
-        {{ month_of("visited_on") }} as month_on
+        first_on,
+        visited_on,
+        count(*) as active
     from {{ ref("int_customer_visits") }}
     where
-        previously_on is null
-        or {{ month_of("previously_on") }} < {{ month_of("visited_on") }}
-),
-
-firsts as (
-    select
-        customer_id,
-        {{ month_of("visited_on") }} as cohort_on
-    from {{ ref("int_customer_visits") }}
-    where visit = 1 and visited_on >= {{ month_after(business_date(), -12) }}
+        is_first_of_month
+        and first_on >= {{ month_after(business_date(), -12) }}
+        and visited_on < {{ month_of(business_date()) }}
+    group by first_on, visited_on
 ),
 
 counted as (
     select
-        firsts.cohort_on,
-        visits.month_on,
-        count(*) as active
-    from visits
-    inner join firsts on visits.customer_id = firsts.customer_id
-    where visits.month_on < {{ month_of(business_date()) }}
-    group by firsts.cohort_on, visits.month_on
+        {{ month_of("first_on") }} as cohort_on,
+        {{ month_of("visited_on") }} as month_on,
+        cast(sum(active) as bigint) as active
+    from days
+    group by {{ month_of("first_on") }}, {{ month_of("visited_on") }}
 )
 
 select

@@ -24,30 +24,38 @@ with levels as (
         'lapsed' as level
 ),
 
-moves as (
+steps as (
+    -- Nobody is at the first two levels twice.
     select
-        transitions.*,
-        levels.place,
-        lead(transitions.changed_on) over (
-            partition by transitions.customer_id order by transitions.changed_on, levels.place % 5
-        ) as left_on,
-        lead(levels.place) over (
-            partition by transitions.customer_id order by transitions.changed_on, levels.place % 5
-        ) as next_place
-    from {{ ref("relationship_transitions") }} as transitions
-    inner join levels on transitions.level = levels.level
+        level,
+        true as is_first,
+        next_level,
+        changed_on,
+        left_on
+    from {{ ref("int_first_steps") }}
+    union all
+    select
+        level,
+        is_first,
+        next_level,
+        changed_on,
+        case when left_on <= {{ business_date() }} then left_on end as left_on
+    from {{ ref("int_relationship_moves") }}
+    where changed_on <= {{ business_date() }}
 ),
 
 passed as (
     select
         level,
-        count(distinct customer_id) as people_ever,
-        count(distinct case
-            when next_place < 5 and (next_place > place or level = 'lapsed') then customer_id
+        sum(case when is_first then 1 else 0 end) as people_ever,
+        -- A level is left for a higher one once, but a lapse for a return again and again.
+        sum(case
+            when left_on is not null and next_level <> 'lapsed' and (is_first or level <> 'lapsed')
+                then 1
+            else 0
         end) as went_on,
-        median(case when left_on is not null then {{ days_between("changed_on", "left_on") }} end)
-            as median_days
-    from moves
+        median({{ days_between("changed_on", "left_on") }}) as median_days
+    from steps
     group by level
 ),
 
