@@ -662,10 +662,9 @@ from (
 group by id
 
 -- name: judged
--- Every candidate meets the rules in their order: the reason, and what decided it; null is still open.
--- `coming_on`: nothing but the day is against it. There are millions, so it holds numbers of what the
--- small tables say.
-create or replace temp table judged as
+-- Every candidate meets the rules in their order: the number of the reason, and what decided it; -1 is
+-- still open. `ahead`: nothing but so many days is against it. There are millions, so it holds numbers of what
+-- the small tables say; of what a candidate has not, -1.
 with asked as (
     select
         candidate.*,
@@ -682,9 +681,6 @@ with asked as (
         apart.paced,
         apart.content_id,
         draw.units,
-        reach.gid,
-        reach.level,
-        reach.pace,
         reach.marketing,
         reach.marketing_by,
         reach.service_by,
@@ -779,18 +775,15 @@ select
     occurrence,
     step_id,
     expected_value,
-    planned_id,
-    content_id,
-    slot_id,
-    gid,
-    level,
-    pace,
+    coalesce(planned_id, -1) as planned_id,
+    coalesce(content_id, -1) as content_id,
+    coalesce(slot_id, -1) as slot_id,
     lot,
     if(
         early is null and late is null and planned_id is null,
-        nullif(greatest(waits_until, scheduled_on), getvariable('today')), null
-    ) as coming_on,
-    reason,
+        cast(greatest(waits_until, scheduled_on) - getvariable('today') as integer), 0
+    ) as ahead,
+    coalesce(enum_code(reason), -1) as reason,
     if(planned_id is not null, dropped_by, case reason
         when 'no_address' then if(is_marketing, marketing_by, service_by)
         when 'no_consent'
@@ -857,481 +850,24 @@ inner join person on today.customer_id = person.customer_id
 
 -- name: still_planned
 -- What was planned earlier today stays, even if the audience or the campaign has moved on since.
-insert into judged by name
 select
     course.course_id,
     planned.cid,
     planned.occurrence,
-    step.step_id,
-    0 as expected_value,
+    coalesce(step.step_id, -1) as step_id,
+    cast(0 as bigint) as expected_value,
     planned.planned_id,
-    planned.dropped as reason,
-    planned.dropped_by as decided_by,
-    reach.gid,
-    reach.level,
-    reach.pace,
-    lot(reach.draw, coalesce(step.salt, 1)) as lot
+    -1 as content_id,
+    -1 as slot_id,
+    cast(lot(reach.draw, coalesce(step.salt, 1)) as uinteger) as lot,
+    0 as ahead,
+    coalesce(enum_code(planned.dropped), -1) as reason,
+    planned.dropped_by as decided_by
 from planned
 inner join course on planned.campaign = course.campaign and course.is_current and course.due_in = 0
 inner join reach on planned.cid = reach.cid and course.channel_id = reach.channel_id
 left join step on course.course_id = step.course_id and planned.step = step.step
-where planned.planned_id not in (select planned_id from judged where planned_id is not null)
-
--- name: spent
--- Of a reward that is limited, those have what is left who come first, whether or not a cap then lets
--- them, and whether or not one has made an earlier pass give their message up: so the same day again
--- says the same, and what was not used is there tomorrow.
-create or replace temp table spent as
-with in_line as (
-    select
-        judged.rowid as id,
-        judged.planned_id is not null as is_dropped,
-        reward.reward,
-        reward.remaining,
-        row_number() over (
-            partition by reward.reward
-            order by
-                course.priority desc, judged.expected_value desc, judged.lot,
-                judged.occurrence, judged.cid
-        ) as place
-    from judged
-    inner join course on judged.course_id = course.course_id
-    inner join step on judged.step_id = step.step_id
-    inner join reward on step.reward = reward.reward
-    where course.due_in = 0 and (judged.planned_id is null) = (judged.reason is null)
-)
-
-select id, reward from in_line
-where place > remaining and not is_dropped
-
-
--- name: contender
--- Who passed every rule, in the order slots go within a household: priority, expected value, lot. What was
--- planned earlier today keeps its place; what comes soon holds its own against those of lower priority.
-create or replace temp table contender as
-select
-    judged.rowid as id,
-    judged.cid,
-    judged.gid,
-    -- One verdict does for all candidates of a person that are alike under the caps.
-    if(judged.coming_on is null, course.class_id, -1 - judged.rowid) as class_id,
-    judged.course_id,
-    judged.step_id,
-    judged.content_id,
-    judged.slot_id,
-    judged.level,
-    judged.pace,
-    judged.planned_id,
-    judged.coming_on
-from judged
-inner join course on judged.course_id = course.course_id
-anti join spent on judged.rowid = spent.id
-where
-    (judged.reason is null and course.due_in = 0)
-    or judged.coming_on <= getvariable('today') + getvariable('reserve_days')
-order by
-    judged.gid, course.priority desc, judged.coming_on is not null, judged.expected_value desc,
-    judged.lot, judged.occurrence, judged.cid
-
--- name: ranked
-create or replace temp view ranked as
-select *, rowid + 1 as rank from contender
-
--- name: message
--- What counts under the caps: history (rank 0), the day's messages that this pass does not judge,
--- and those of today with their rank.
-create or replace temp table message as
-select
-    cid, gid, tag_bits, cast(epoch(send_at) as bigint) as second, cast(0 as bigint) as rank,
-    cast(null as integer) as step_id, cast(null as date) as coming_on
-from past
-where is_live and send_at >= getvariable('since')
-union all
-select
-    planned.cid, person.gid, bits_of(planned.tags, planned.channel, planned.purpose),
-    cast(epoch(cast(left(planned.send_at, 19) as timestamp)) as bigint), 0, null, null
-from planned
-inner join person on planned.cid = person.cid
-where
-    planned.state not in ('cancelled', 'rejected')
-    and planned.campaign not in (select campaign from course where due_in = 0)
-union all
-select
-    ranked.cid, ranked.gid, bits_of(planned.tags, planned.channel, planned.purpose),
-    cast(epoch(cast(left(planned.send_at, 19) as timestamp)) as bigint), ranked.rank, ranked.step_id, null
-from ranked
-inner join planned on ranked.planned_id = planned.planned_id
-
--- name: taken
--- The steps and contents that people get today.
-create or replace temp table taken as
-select ranked.cid, ranked.rank, planned.campaign, planned.step, planned.template
-from ranked
-inner join planned on ranked.planned_id = planned.planned_id
-
--- name: bound
--- The caps that hold for each kind of contest, and for how many seconds.
-create or replace temp table bound as
-select
-    kind.*, cap.position, cap.most, cap.minutes * 60 as span, cap.per_household,
-    cap.tag_bits as counted_bits
-from (
-    select distinct course.tag_bits, contender.level, contender.pace
-    from contender
-    inner join course on contender.course_id = course.course_id
-) as kind
-inner join cap
-    on
-        (cap.tag_bits & kind.tag_bits) = cap.tag_bits
-        and (cap.level is null or cap.level = kind.level)
-        and (cap.pace is null or cap.position = kind.pace)
-
--- name: head
--- The first of each person's candidates that are alike under the caps: only the others' fate hangs on it.
-create or replace temp table head as
-with first as (
-    select gid, min(rank) as rank
-    from ranked
-    where planned_id is null
-    group by gid, cid, class_id
-)
-
-select ranked.* exclude (planned_id)
-from ranked
-semi join first on ranked.gid = first.gid and ranked.rank = first.rank
-
--- name: lost
-create or replace temp table lost (id bigint, winner varchar)
-
--- name: closed
--- People to whom a kind of message can no more be sent in this pass: the cap, and what takes the place.
-create or replace temp table closed (
-    cid integer, class_id bigint, reason reason, "position" integer, step_id integer, coming_on date
-)
-
--- name: granted
-create or replace temp table granted (id bigint, send_at timestamp)
-
--- name: contest
--- The best that waits of every person or household, with the seconds of its slot.
-create or replace temp table contest as
-select
-    head.*,
-    course.tag_bits,
-    cast(epoch(slot.send_from) as bigint) + ahead as opens,
-    cast(epoch(least(slot.send_until, course.ends_at)) as bigint) + ahead as closes
-from (
-    select *, coalesce(coming_on - getvariable('today'), 0) * 86400 as ahead from head
-) as head
-semi join (select gid, min(rank) as rank from head group by gid) as best
-    on head.gid = best.gid and head.rank = best.rank
-inner join course on head.course_id = course.course_id
-inner join slot on head.slot_id = slot.slot_id
-
--- name: pair
--- Two numbers in one that compares by the first and then the second: many times faster than a struct.
-create or replace macro pair(first, second) as (first * 4294967296 + second)
-
--- name: second_of
-create or replace macro second_of(pair) as (pair & 4294967295)
-
--- name: tight
--- Contests for which a cap has no room at the start of their slot, and the first such cap with what
--- takes its place; all others are granted as they are. A cap counts the messages less than its span away
--- on either side, so that no span of that length ever holds more: at the start of the slot all (`now`),
--- those that are sure to go (`firm`), those of earlier days (`sent`); and, at its end, all (`late`). Of
--- today's messages the worst that goes before, the best that goes after, and the last that is yet to
--- come, by their ranks. `is_movable`: the slot's end might do.
-create or replace temp table tight as
-with near as (
-    select
-        contest.id,
-        contest.rank as own,
-        bound.position,
-        message.rank,
-        message.coming_on is not null as is_coming,
-        message.second,
-        message.second < contest.opens + bound.span as is_now,
-        message.second >= contest.closes - bound.span as is_late
-    from contest
-    inner join message on contest.gid = message.gid
-    inner join bound
-        on
-            contest.tag_bits = bound.tag_bits
-            and contest.level = bound.level
-            and contest.pace is not distinct from bound.pace
-    where
-        (bound.per_household or contest.cid = message.cid)
-        and (bound.counted_bits & message.tag_bits) = bound.counted_bits
-        and message.second > contest.opens - bound.span
-        and message.second < contest.closes + bound.span
-    union all by name
-    -- Where nothing may be sent it takes no message to be full.
-    select contest.id, contest.rank as own, bound.position
-    from contest
-    inner join bound
-        on
-            contest.tag_bits = bound.tag_bits
-            and contest.level = bound.level
-            and contest.pace is not distinct from bound.pace
-    where bound.most = 0
-),
-
-counted as (
-    select
-        id,
-        position,
-        count(*) filter (is_now) as now,
-        count(*) filter (is_now and not is_coming) as firm,
-        count(*) filter (is_now and rank = 0) as sent,
-        count(*) filter (is_late) as late,
-        max(if(is_now and rank between 1 and own, rank, null)) as better,
-        min(if(is_now and rank > own, rank, null)) as worse,
-        max(if(is_now and is_coming, pair(second, rank), null)) as coming
-    from near
-    group by id, position
-)
-
-select
-    counted.id,
-    bool_and(cap.most > counted.late) as is_movable,
-    min(cap.position) filter (counted.sent >= cap.most) as capped,
-    min(pair(cap.position, coalesce(counted.better, counted.worse)))
-        filter (counted.firm >= cap.most) as outranked,
-    min(pair(cap.position, second_of(counted.coming))) filter (counted.now >= cap.most) as reserved
-from counted
-inner join cap on counted.position = cap.position
-where counted.now >= cap.most or counted.late >= cap.most
-group by counted.id
-having bool_or(counted.now >= cap.most)
-
--- name: later
--- The first instant of its slot at which a contest that is movable fits: when, under every cap, the
--- oldest of as many messages as it allows has fallen out of its span.
-create or replace temp table later as
-with met as (
-    select
-        contest.id,
-        bound.position,
-        any_value(bound.most) as most,
-        any_value(bound.span) as span,
-        any_value(contest.opens) as opens,
-        list(message.second order by message.second desc) as times
-    from contest
-    semi join (select id from tight where is_movable) as movable on contest.id = movable.id
-    inner join message on contest.gid = message.gid
-    inner join bound
-        on
-            contest.tag_bits = bound.tag_bits
-            and contest.level = bound.level
-            and contest.pace is not distinct from bound.pace
-    where
-        (bound.per_household or contest.cid = message.cid)
-        and (bound.counted_bits & message.tag_bits) = bound.counted_bits
-        and message.second > contest.opens - bound.span
-        and message.second < contest.closes + bound.span
-    group by contest.id, bound.position
-),
-
-free as (
-    select id, max(greatest(opens, times[most] + span)) as second
-    from met
-    group by id
-)
-
-select free.id, any_value(free.second) as second
-from free
-inner join met on free.id = met.id
-group by free.id
-having bool_and(len(list_filter(
-    met.times, lambda one: one > free.second - met.span and one < free.second + met.span
-)) < met.most)
-
--- name: refused
--- The contests that do not go, why, and the message that has the place.
-create or replace temp table refused as
-with filled as (
-    select
-        tight.id,
-        case
-            when tight.capped is not null then 'capped'
-            when tight.outranked is not null then 'outranked'
-            else 'reserved'
-        end as reason,
-        coalesce(tight.capped, coalesce(tight.outranked, tight.reserved) >> 32) as position,
-        second_of(coalesce(tight.outranked, tight.reserved)) as rank
-    from tight
-    anti join later on tight.id = later.id
-)
-
-select
-    contest.id,
-    contest.cid,
-    contest.class_id,
-    cast(filled.reason as reason) as reason,
-    cast(filled.position as integer) as position,
-    if(filled.reason = 'capped', null, message.step_id) as step_id,
-    if(filled.reason = 'capped', null, message.coming_on) as coming_on
-from contest
-inner join filled on contest.id = filled.id
-left join (select * from message where rank > 0) as message
-    on contest.gid = message.gid and filled.rank = message.rank
-
--- name: rival
--- The same step or content twice in one pass.
-create or replace temp table rival as
-select contest.id, min_by(concat(taken.campaign, '/', taken.step), taken.rank) as winner
-from contest
-inner join taken on contest.cid = taken.cid
-inner join course on contest.course_id = course.course_id
-inner join step on contest.step_id = step.step_id
-left join content on contest.content_id = content.content_id
-anti join refused on contest.id = refused.id
-where
-    contest.coming_on is null
-    and (
-        (taken.campaign = course.campaign and taken.step = step.step)
-        or (taken.template = coalesce(content.template, step.template) and not course.may_repeat)
-    )
-group by contest.id
-
--- name: close
-insert into closed
-select cid, class_id, reason, position, step_id, coming_on
-from refused
-where class_id >= 0
-
--- name: beaten
-insert into lost
-select id, winner from rival
-
--- name: place
--- The contests that go, and when.
-create or replace temp table place as
-select contest.*, coalesce(later.second, contest.opens) as second
-from contest
-anti join refused on contest.id = refused.id
-anti join rival on contest.id = rival.id
-left join later on contest.id = later.id
-
--- name: grant
-insert into granted
-select id, make_timestamp(second * 1000000) from place
-where class_id >= 0
-
--- name: count_in
-insert into message
-select cid, gid, tag_bits, second, rank, step_id, coming_on
-from place
-
--- name: take
-insert into taken
-select
-    place.cid, place.rank, course.campaign, step.step, coalesce(content.template, step.template)
-from place
-inner join course on place.course_id = course.course_id
-inner join step on place.step_id = step.step_id
-left join content on place.content_id = content.content_id
-where place.class_id >= 0
-
--- name: follow
--- After those that went, or were beaten, come the next of their kind.
-create or replace temp table head as
-with freed as (
-    select contest.gid, contest.cid, contest.class_id, contest.rank
-    from contest
-    anti join refused on contest.id = refused.id
-    where contest.class_id >= 0
-),
-
-follower as materialized (
-    select ranked.*
-    from ranked
-    inner join freed
-        on ranked.cid = freed.cid and ranked.class_id = freed.class_id and ranked.rank > freed.rank
-    where ranked.planned_id is null
-),
-
-next as (
-    select gid, min(rank) as rank
-    from follower
-    group by gid, cid, class_id
-)
-
-select head.*
-from head
-anti join contest on head.id = contest.id
-union all
-select follower.* exclude (planned_id)
-from follower
-semi join next on follower.gid = next.gid and follower.rank = next.rank
-
--- name: told
--- What the closed ones are told, in words.
-create or replace temp table told as
-select
-    cast(row_number() over () as integer) as told_id,
-    case_.*,
-    if(
-        case_.reason = 'capped', cap.label,
-        concat(
-            concat(course.campaign, '/' || step.step, ' on ' || case_.coming_on), ' (', cap.label, ')'
-        )
-    ) as decided_by
-from (select distinct reason, position, step_id, coming_on from closed) as case_
-inner join cap on case_.position = cap.position
-left join step on case_.step_id = step.step_id
-left join course on step.course_id = course.course_id
-
--- name: shut
-create or replace temp table shut as
-select closed.cid, closed.class_id, told.told_id
-from closed
-inner join told
-    on
-        closed.reason = told.reason
-        and closed.position = told.position
-        and closed.step_id is not distinct from told.step_id
-        and closed.coming_on is not distinct from told.coming_on
-
--- name: outcome
--- What becomes of every candidate of today, and when.
-create or replace temp table outcome as
-select
-    judged.course_id,
-    judged.cid,
-    judged.step_id,
-    judged.occurrence,
-    judged.content_id,
-    judged.slot_id,
-    judged.expected_value,
-    judged.planned_id,
-    cast(case
-        when judged.reason is not null then judged.reason
-        when spent.id is not null then 'no_reward_left'
-        when lost.id is not null then 'outranked'
-        when granted.id is null and judged.planned_id is null then told.reason
-        else 'planned'
-    end as reason) as reason,
-    case
-        when judged.reason is not null then judged.decided_by
-        when spent.id is not null then spent.reward
-        when lost.id is not null then lost.winner
-    end as decided_by,
-    if(
-        judged.reason is null and spent.id is null and lost.id is null
-        and granted.id is null and judged.planned_id is null,
-        shut.told_id, null
-    ) as told_id,
-    if(judged.reason is null, granted.send_at, null) as send_at
-from judged
-inner join course on judged.course_id = course.course_id
-left join granted on judged.rowid = granted.id
-left join lost on judged.rowid = lost.id
-left join spent on judged.rowid = spent.id
-left join shut on judged.cid = shut.cid and course.class_id = shut.class_id
-left join told on shut.told_id = told.told_id
-where course.due_in = 0
+where planned.planned_id not in (select planned_id from judged)
 
 -- name: term
 -- What is said again and again, as numbers: faster to sort and to write than texts.
@@ -1375,7 +911,7 @@ select
             chr(31), person.customer_id, course.campaign, step.step, outcome.occurrence
         )), 32)
     end as send_key,
-    outcome.planned_id is null as is_new,
+    outcome.planned_id < 0 as is_new,
     course.drops,
     least(
         slot.send_until,
@@ -1393,6 +929,7 @@ left join step_in_words as step on outcome.step_id = step.step_id
 left join content_in_words as content on outcome.content_id = content.content_id
 left join slot_in_words as slot on outcome.slot_id = slot.slot_id
 left join planned_in_words as planned on outcome.planned_id = planned.planned_id
+where course.due_in = 0
 
 -- name: kept
 select * exclude (is_new, drops, not_after, course_id, cid, position)
@@ -1455,6 +992,7 @@ from (
     left join planned on outcome.planned_id = planned.planned_id
 ) as outcome
 inner join course on outcome.course_id = course.course_id
+where course.due_in = 0
 group by course.campaign, outcome.reason
 
 -- name: variant_score

@@ -20,7 +20,7 @@ from tessera import approval, clock
 from tessera.addresses import address_hash, mailbox
 from tessera.consent import complaint_guard
 from tessera.decide import campaigns as files
-from tessera.decide import members, policy, rewards, schedule, tables, winners
+from tessera.decide import arbitration, members, policy, rewards, schedule, tables, winners
 from tessera.decide.campaign import Campaign
 from tessera.decide.policy import ContactPolicy
 from tessera.decide.reasons import Reason
@@ -176,7 +176,7 @@ def _gather(
 
 MACROS = (
     *("stirred", "mixed", "bucket_of", "unit_of", "lot", "hash_of", "hash_of_phone"),
-    *("pair", "second_of", "member"),
+    "member",
 )
 
 
@@ -269,8 +269,9 @@ def _judge(
         _register(duck, ws, live, courses, rules)
         for step in STEPS:
             duck.execute(SQL[step])
+        judged = _judged(duck)
         _forget(duck, JUDGED_FROM)
-        _arbitrate(duck)
+        _conclude(duck, judged, ws, rules)
         if dry_run:
             return 0
         messages = duck.execute(SQL["outbox"]).to_arrow_table()
@@ -299,7 +300,7 @@ STEPS = (
         "begun",
         "candidate",
     ),
-    *("unmet", "over", "met_before", "turn", "picked", "paced", "apart", "judged", "still_planned"),
+    *("unmet", "over", "met_before", "turn", "picked", "paced", "apart"),
 )
 
 
@@ -371,18 +372,22 @@ def _register(
         duck.register("content", winners.promote(given["content"], courses, scores))
 
 
-def _arbitrate(duck: DuckDBPyConnection) -> None:
-    """Give the slots under the caps to the best: everybody's first choice, then the second, …"""
-    for step in START:
-        duck.execute(SQL[step])
-    while _is_anybody(duck, "head"):
-        for step in ROUND:
-            duck.execute(SQL[step])
-    for step in ("told", "shut"):
-        duck.execute(SQL[step])
-    _forget(duck, ARBITRATED_FROM)
-    duck.execute(SQL["outcome"])
-    _forget(duck, TOLD_FROM)
+def _judged(duck: DuckDBPyConnection) -> pa.Table:
+    """Every candidate with the first rule that stands against it."""
+    judged = duck.sql(SQL["judged"]).to_arrow_table()  # on all cores, as `execute` would not
+    duck.register("judged", judged)
+    more = duck.sql(SQL["still_planned"]).to_arrow_table()
+    duck.unregister("judged")
+    return pa.concat_tables([judged, more.cast(judged.schema)]) if more.num_rows else judged
+
+
+def _conclude(
+    duck: DuckDBPyConnection, judged: pa.Table, ws: Workspace, rules: ContactPolicy
+) -> None:
+    """The view `decision`: what becomes of each."""
+    outcome, told = arbitration.arbitrate(duck, judged, ws.business_date, rules.reserve_days)
+    duck.register("outcome", outcome)
+    duck.register("told", told)
     _terms(duck)
     duck.execute(SQL["decision"])
 
@@ -408,16 +413,6 @@ TERMS = {
 }
 
 
-START = (
-    *("spent", "contender", "ranked", "message", "taken", "bound", "head"),
-    *("lost", "closed", "granted"),
-)
-ROUND = (
-    *("contest", "tight", "later", "refused", "rival", "close", "beaten", "place", "grant"),
-    *("count_in", "take", "follow"),
-)
-
-
 def _forget(duck: DuckDBPyConnection, served: str) -> None:
     """Give back the memory of tables that have served."""
     for table in served.split():
@@ -425,12 +420,6 @@ def _forget(duck: DuckDBPyConnection, served: str) -> None:
 
 
 JUDGED_FROM = "candidate begun unmet over met_before picked paced apart read_step past_step journey"
-ARBITRATED_FROM = "contender head message taken contest tight later refused rival place closed"
-TOLD_FROM = "judged granted lost spent shut"
-
-
-def _is_anybody(duck: DuckDBPyConnection, table: str) -> bool:
-    return bool(duck.execute(f"select count(*) from {table}").fetchall()[0][0])
 
 
 def _keep(
