@@ -8,19 +8,28 @@ left join (
     select * from reach where channel_id = (select min(channel_id) from course)
 ) as reach on person.cid = reach.cid
 
+-- name: people
+select customer_id, household_id, language from person order by cid
+
 -- name: course
 select
+    campaign,
     class_id,
     priority,
     due_in,
     tag_bits,
     may_repeat,
+    drops,
     cast(coalesce(epoch(ends_at), 1e12) as bigint) as ends_at
 from course
 order by course_id
 
 -- name: step
-select step.course_id, concat(course.campaign, '/', step.step) as said, coalesce(step.template, '') as template
+select
+    step.course_id,
+    step.position,
+    concat(course.campaign, '/', step.step) as said,
+    coalesce(step.template, '') as template
 from step
 inner join course on step.course_id = course.course_id
 order by step.step_id

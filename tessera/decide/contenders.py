@@ -25,6 +25,12 @@ def columns(table: pa.Table, *names: str) -> dict[str, Numbers]:
     }
 
 
+def alphabetical(texts: pa.ChunkedArray | pa.Array) -> Numbers:
+    """Their places in the alphabet, the same for those that are the same."""
+    order: Numbers = pc.rank(texts, tiebreaker="dense").to_numpy().astype(np.int64)
+    return order
+
+
 @dataclass(frozen=True)
 class Contenders:
     """Candidates who are still open, and those that a place is kept for. One verdict does for a `group`: all
@@ -94,16 +100,8 @@ class Contenders:
         yield lambda places: self.turn[places]
         yield lambda places: -self.of("value", places)
         yield lambda places: self.of("lot", places).astype(np.int64)
-        yield self._alphabetical
+        yield lambda places: alphabetical(self.occurrences.take(pa.array(self.row[places])))
         yield lambda places: self.cid[places]
-
-    def _alphabetical(self, places: Numbers) -> Numbers:
-        """The places of their occurrences in the alphabet."""
-        coded = self.occurrences.take(pa.array(self.row[places])).combine_chunks()
-        coded = coded.dictionary_encode()
-        order = pc.rank(coded.dictionary, tiebreaker="dense").to_numpy().astype(np.int64)
-        found: Numbers = order[coded.indices.to_numpy()]
-        return found
 
     def ranks(self, gid: Numbers, mixed: Numbers) -> Numbers:
         """The order of all whose household is `mixed`, by a number from 1 on; of others 0."""

@@ -888,27 +888,25 @@ select
     coalesce(planned.campaign_version, course.version) as campaign_version,
     coalesce(planned.step, step.step) as step,
     coalesce(planned.variant, content.variant, '') as variant,
-    person.customer_id,
-    coalesce(planned.household_id, person.household_id) as household_id,
+    outcome.customer_id,
+    coalesce(planned.household_id, outcome.household_id) as household_id,
     outcome.occurrence,
     coalesce(planned.channel, course.channel) as channel,
     coalesce(planned.purpose, course.purpose) as purpose,
     coalesce(planned.tags, course.tags) as tags,
     coalesce(planned.template, content.template, step.template) as template,
-    coalesce(planned.language, person.language) as language,
+    coalesce(cast(planned.language as varchar), outcome.language) as language,
     coalesce(planned.timezone, slot.zone) as timezone,
     course.priority,
     outcome.expected_value,
     outcome.reason,
     coalesce(outcome.decided_by, told.decided_by) as decided_by,
-    coalesce(outcome.send_at, case
-        when outcome.reason = 'planned' then cast(left(planned.send_at, 19) as timestamp)
-    end) as send_at,
+    outcome.send_at,
     case
         when outcome.reason <> 'planned' then null
         when planned.send_key is not null then planned.send_key
         else left(sha256(concat_ws(
-            chr(31), person.customer_id, course.campaign, step.step, outcome.occurrence
+            chr(31), outcome.customer_id, course.campaign, step.step, outcome.occurrence
         )), 32)
     end as send_key,
     outcome.planned_id < 0 as is_new,
@@ -918,24 +916,18 @@ select
         course.ends_at,
         slot.send_from + to_hours(course.valid_hours)
     ) as not_after,
-    outcome.course_id,
-    outcome.cid,
-    step.position
+    outcome.course_id
 from outcome
-inner join person_in_words as person on outcome.cid = person.cid
 inner join course_in_words as course on outcome.course_id = course.course_id
 left join told on outcome.told_id = told.told_id
 left join step_in_words as step on outcome.step_id = step.step_id
 left join content_in_words as content on outcome.content_id = content.content_id
 left join slot_in_words as slot on outcome.slot_id = slot.slot_id
 left join planned_in_words as planned on outcome.planned_id = planned.planned_id
-where course.due_in = 0
 
 -- name: kept
-select * exclude (is_new, drops, not_after, course_id, cid, position)
+select * exclude (is_new, drops, not_after, course_id)
 from decision
-where course_id in ({courses})
-order by cid, position, occurrence
 
 -- name: outbox
 -- A row for every message planned, and for every one that is given up because a cap was full.
@@ -975,25 +967,6 @@ from decision
 inner join step on decision.course_id = step.course_id and decision.step = step.step
 where decision.is_new and decision.reason = 'planned' and step.reward is not null
 order by decision.send_key
-
--- name: summary
-select
-    course.campaign,
-    outcome.reason,
-    count(*) as candidates,
-    strftime(min(outcome.send_at), '%Y-%m-%dT%H:%M:%S+00:00') as first_send_at,
-    strftime(max(outcome.send_at), '%Y-%m-%dT%H:%M:%S+00:00') as last_send_at
-from (
-    select
-        outcome.course_id,
-        outcome.reason,
-        coalesce(outcome.send_at, cast(left(planned.send_at, 19) as timestamp)) as send_at
-    from outcome
-    left join planned on outcome.planned_id = planned.planned_id
-) as outcome
-inner join course on outcome.course_id = course.course_id
-where course.due_in = 0
-group by course.campaign, outcome.reason
 
 -- name: variant_score
 -- How the variants of each step did: messages, and those opened, clicked, followed by a purchase.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,9 @@ from tessera import approval, clock
 from tessera.addresses import address_hash, mailbox
 from tessera.consent import complaint_guard
 from tessera.decide import campaigns as files
-from tessera.decide import arbitration, members, policy, rewards, schedule, tables, winners
+from tessera.decide import members, policy, rewards, schedule, tables, winners
 from tessera.decide.campaign import Campaign
+from tessera.decide.outcome import Outcome, conclude
 from tessera.decide.policy import ContactPolicy
 from tessera.decide.reasons import Reason
 from tessera.decide.tables import Course
@@ -92,8 +93,8 @@ def decide(
     rules = Rules.load(ws.project)
     chosen = _chosen(ws, rules, campaigns)
     with closing(_connect(ws)) as duck:
-        new = _pass(duck, ws, rules, chosen, dry_run=dry_run)
-        plans = list(_plans(duck, chosen))
+        outcome, new = _pass(duck, ws, rules, chosen, dry_run=dry_run)
+    plans = list(_plans(outcome, chosen))
     names = {campaign.campaign for campaign in chosen}
     return DecideReport(
         business_date=ws.business_date.isoformat(),
@@ -115,7 +116,8 @@ def dry_pass(
     that were judged."""
     chosen = _chosen(ws, rules, campaigns)
     with closing(_connect(ws)) as duck:
-        _pass(duck, ws, rules, chosen, dry_run=True)
+        outcome, _ = _pass(duck, ws, rules, chosen, dry_run=True)
+        duck.register("outcome", outcome.part(outcome.today()))
         yield duck, chosen
 
 
@@ -123,8 +125,11 @@ def _connect(ws: Workspace) -> DuckDBPyConnection:
     duck = marts.connect(ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads)
     # The queries name the smaller side second. DuckDB's guess takes the millions of candidates for
     # a few after some joins, and would build its tables of them.
-    duck.execute("set disabled_optimizers = 'build_side_probe_side'")
+    duck.execute(f"set disabled_optimizers = '{GUESSES}'")
     return duck
+
+
+GUESSES = "build_side_probe_side"
 
 
 def _chosen(ws: Workspace, rules: Rules, names: Sequence[str] | None) -> tuple[Campaign, ...]:
@@ -141,8 +146,8 @@ def _pass(
     chosen: Sequence[Campaign],
     *,
     dry_run: bool,
-) -> int:
-    """Everything between reading and writing; how many outbox rows are new."""
+) -> tuple[Outcome, int]:
+    """Everything between reading and writing, and how many outbox rows are new."""
     current = [*map(Course, chosen), *_coming(ws, rules, chosen)]
     transaction = ws.store.read() if dry_run else ws.store.write()
     return _judge(duck, transaction, ws, current, rules.policy, dry_run=dry_run)
@@ -254,8 +259,8 @@ def _judge(
     rules: ContactPolicy,
     *,
     dry_run: bool,
-) -> int:
-    """Read what is live and decide while nobody else can; how many outbox rows are new."""
+) -> tuple[Outcome, int]:
+    """Read what is live and decide while nobody else can; and how many outbox rows are new."""
     # SQLite and DuckDB leave each other a core: the store is read and written beside the marts' work.
     with transaction as store, ThreadPoolExecutor(1) as beside:
         gathered = beside.submit(_gather, duck, ws, current, rules)
@@ -271,19 +276,20 @@ def _judge(
             duck.execute(SQL[step])
         judged = _judged(duck)
         _forget(duck, JUDGED_FROM)
-        _conclude(duck, judged, ws, rules)
+        outcome = conclude(duck, judged, ws.business_date, rules.reserve_days)
+        _tell(duck, outcome, ws.business_date)
         if dry_run:
-            return 0
+            return outcome, 0
         messages = duck.execute(SQL["outbox"]).to_arrow_table()
         grants = duck.execute(SQL["reward_grant"]).to_arrow_table()
         chosen = [course.campaign for course in current if not course.due_in]
-        kept = beside.submit(_keep, duck, ws, chosen, courses)
+        kept = beside.submit(_keep, duck, ws, chosen, outcome)
         store.run_many(STORE["keep_version"], [_version(one, ws) for one in chosen])
         new = store.insert_new("outbox", messages)
         rewards.reserve(store, ws, grants)
         approval.ask(store, ws.business_date, rules.approval_over)
         kept.result()
-        return new
+        return outcome, new
 
 
 STEPS = (
@@ -375,19 +381,18 @@ def _register(
 def _judged(duck: DuckDBPyConnection) -> pa.Table:
     """Every candidate with the first rule that stands against it."""
     judged = duck.sql(SQL["judged"]).to_arrow_table()  # on all cores, as `execute` would not
+    # What a join knows of its keys it would tell the scan of an Arrow table, which then fails.
+    duck.execute(f"set disabled_optimizers = '{GUESSES},join_filter_pushdown'")
     duck.register("judged", judged)
     more = duck.sql(SQL["still_planned"]).to_arrow_table()
     duck.unregister("judged")
     return pa.concat_tables([judged, more.cast(judged.schema)]) if more.num_rows else judged
 
 
-def _conclude(
-    duck: DuckDBPyConnection, judged: pa.Table, ws: Workspace, rules: ContactPolicy
-) -> None:
-    """The view `decision`: what becomes of each."""
-    outcome, told = arbitration.arbitrate(duck, judged, ws.business_date, rules.reserve_days)
-    duck.register("outcome", outcome)
-    duck.register("told", told)
+def _tell(duck: DuckDBPyConnection, outcome: Outcome, day: date) -> None:
+    """The view `decision` of the messages."""
+    duck.register("told", outcome.said.told(day))
+    duck.register("outcome", outcome.part(outcome.messages()))
     _terms(duck)
     duck.execute(SQL["decision"])
 
@@ -404,7 +409,6 @@ def _terms(duck: DuckDBPyConnection) -> None:
 
 
 TERMS = {
-    "person": "language",
     "course": "campaign version channel purpose tags",
     "step": "step template",
     "content": "variant template",
@@ -423,7 +427,7 @@ JUDGED_FROM = "candidate begun unmet over met_before picked paced apart read_ste
 
 
 def _keep(
-    duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign], courses: Sequence[Course]
+    duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign], outcome: Outcome
 ) -> None:
     """A Parquet file per campaign and day; the day's last pass over a campaign replaces it."""
     folder = ws.home.decisions / f"date={ws.business_date}"
@@ -431,22 +435,20 @@ def _keep(
     for campaign in chosen:
         path = folder / f"{campaign.campaign}.parquet"
         beside = path.with_name(f".{path.name}")  # the lock is ours, so the name is free
-        mine = [i for i, one in enumerate(courses) if one.campaign.campaign == campaign.campaign]
-        query = SQL["kept"].format(courses=", ".join(map(str, mine)))
-        duck.execute(f"copy ({query}) to {literal(str(beside))} (format parquet, compression zstd)")
+        duck.register("outcome", outcome.part(outcome.of_campaign(campaign.campaign)))
+        duck.execute(
+            f"copy ({SQL['kept']}) to {literal(str(beside))} (format parquet, compression zstd)"
+        )
         beside.replace(path)
 
 
-def _plans(duck: DuckDBPyConnection, chosen: Sequence[Campaign]) -> Iterator[CampaignPlan]:
-    found = duck.execute(SQL["summary"]).fetchall()
+def _plans(outcome: Outcome, chosen: Sequence[Campaign]) -> Iterator[CampaignPlan]:
     for one in chosen:
-        mine = {reason: rest for campaign, reason, *rest in found if campaign == one.campaign}
-        counts = {reason.value: mine[reason.value][0] for reason in Reason if reason in mine}
-        planned, first, last = mine.get(Reason.PLANNED, (0, None, None))
+        counts, first, last = outcome.counts(one.campaign)
         yield CampaignPlan(
             one.campaign,
             sum(counts.values()),
-            planned,
+            counts.get(Reason.PLANNED, 0),
             counts,
             first_send_at=first,
             last_send_at=last,
