@@ -23,6 +23,7 @@ from tessera.decide.room import (
     refusal,
     rivals,
 )
+from tessera.decide.wording import coded
 from tessera.store import queries
 
 if TYPE_CHECKING:
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
 SQL = queries("tessera.decide", "arbitration.sql")
 NUMBERS = {
     "person": ("cid", "gid", "level", "pace"),
-    "course": ("class_id", "priority", "due_in", "tag_bits", "may_repeat", "drops", "ends_at"),
-    "step": ("course_id", "position"),
+    "course": (
+        *("class_id", "priority", "due_in", "tag_bits", "may_repeat", "drops", "ends_at"),
+        "valid_hours",
+    ),
+    "step": ("position",),
     "content": (),
     "slot": ("opens", "closes"),
     "planned": ("bits", "second"),
 }
+
 
 @dataclass(frozen=True)
 class Book:
@@ -48,7 +53,7 @@ class Book:
     content: Table
     slot: Table
     planned: Table
-    campaigns: list[str]  # by course
+    tables: Mapping[str, pa.Table]  # with their texts
     caps: list[Cap]
     words: list[str]  # campaign/step
 
@@ -59,8 +64,7 @@ class Book:
         table["person"] = _by_number(table["person"])
         words = _code(table, found, "said", "step", "planned")
         _code(table, found, "template", "step", "content", "planned")
-        campaigns = found["course"]["campaign"].to_pylist()
-        return cls(**table, campaigns=campaigns, caps=ask(duck, "cap").to_pylist(), words=words)
+        return cls(**table, tables=found, caps=ask(duck, "cap").to_pylist(), words=words)
 
     @property
     def people(self) -> int:
@@ -68,7 +72,7 @@ class Book:
 
 
 def ask(duck: DuckDBPyConnection, name: str) -> pa.Table:
-    return duck.execute(SQL[name]).to_arrow_table()
+    return duck.sql(SQL[name]).to_arrow_table()
 
 
 def _by_number(person: dict[str, Numbers]) -> dict[str, Numbers]:
@@ -84,12 +88,10 @@ def _code(
     table: dict[str, dict[str, Numbers]], found: Mapping[str, pa.Table], name: str, *of: str
 ) -> list[str]:
     """Give the texts of a column of several tables numbers; the texts by their numbers."""
-    every = pa.chunked_array([one for its in of for one in found[its][name].chunks], pa.string())
-    coded = every.combine_chunks().dictionary_encode()
-    start = 0
-    for its in of:
-        table[its][name] = coded.indices.to_numpy()[start : (start := start + found[its].num_rows)]
-    words: list[str] = coded.dictionary.to_pylist()
+    texts, numbers = coded(*(found[its][name] for its in of))
+    for its, mine in zip(of, numbers, strict=True):
+        table[its][name] = mine
+    words: list[str] = texts.to_pylist()
     return words
 
 

@@ -12,33 +12,20 @@ left join (
 select customer_id, household_id, language from person order by cid
 
 -- name: course
-select
-    campaign,
-    class_id,
-    priority,
-    due_in,
-    tag_bits,
-    may_repeat,
-    drops,
-    cast(coalesce(epoch(ends_at), 1e12) as bigint) as ends_at
-from course
-order by course_id
+select * replace (cast(floor(coalesce(epoch(ends_at), 1e12)) as bigint) as ends_at) from course order by course_id
 
 -- name: step
-select
-    step.course_id,
-    step.position,
-    concat(course.campaign, '/', step.step) as said,
-    coalesce(step.template, '') as template
+select step.*, concat(course.campaign, '/', step.step) as said
 from step
 inner join course on step.course_id = course.course_id
 order by step.step_id
 
 -- name: content
-select template from content order by content_id
+select * from content order by content_id
 
 -- name: slot
 select
+    zone,
     cast(epoch(send_from) as bigint) as opens,
     cast(epoch(send_until) as bigint) as closes
 from slot
@@ -46,10 +33,10 @@ order by slot_id
 
 -- name: planned
 select
+    *,
     bits_of(tags, channel, purpose) as bits,
     cast(epoch(cast(left(send_at, 19) as timestamp)) as bigint) as second,
-    concat(campaign, '/', step) as said,
-    template
+    concat(campaign, '/', step) as said
 from planned
 order by planned_id
 
@@ -99,3 +86,39 @@ with in_line as (
 
 select id, reward from in_line
 where place > remaining and not is_dropped
+
+-- name: outbox
+-- A row for every message planned, and for every one that is given up because a cap was full.
+select
+    left(sha256(concat_ws(chr(31), customer_id, campaign, step, occurrence)), 32) as send_key,
+    customer_id,
+    household_id,
+    campaign,
+    campaign_version,
+    step,
+    occurrence,
+    channel,
+    purpose,
+    tags,
+    template,
+    variant,
+    language,
+    timezone,
+    cast(business_date as varchar) as business_date,
+    getvariable('stamp') as decided_at,
+    strftime(coalesce(send_at, decided_at), '%Y-%m-%dT%H:%M:%S+00:00') as send_at,
+    strftime(coalesce(not_after, decided_at), '%Y-%m-%dT%H:%M:%S+00:00') as not_after,
+    if(reason = 'planned', 'ready', 'cancelled') as state,
+    if(reason = 'planned', null, concat_ws(' ', 'dropped:', reason, decided_by)) as state_reason,
+    getvariable('stamp') as state_at,
+    row,
+    course_id
+from decision
+order by decision.send_at, customer_id, campaign, step
+
+-- name: reward_grant
+select message.send_key, step.reward, message.customer_id
+from message
+inner join step on message.course_id = step.course_id and message.step = step.step
+where message.state = 'ready' and step.reward is not null
+order by message.send_key

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessera.decide.arbitration import Arbitration, Book, Verdicts, ask, history
+from tessera.decide.arbitration import SQL, Arbitration, Book, Verdicts, ask, history
 from tessera.decide.contenders import LAST, Contenders, Numbers, Table, alphabetical, columns
 from tessera.decide.reasons import Reason
 from tessera.decide.room import NONE, REFUSALS
+from tessera.decide.wording import Wording, as_words, coded, whole
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -24,10 +23,16 @@ CODE = {reason.value: number for number, reason in enumerate(Reason)}
 REFUSED = np.array([CODE[name] for name in REFUSALS], np.int8)
 JUDGED = ("course_id", "cid", "step_id", "content_id", "slot_id", "planned_id", "lot", "ahead", "reason")
 KEPT = ("course_id", "cid", "step_id", "content_id", "slot_id", "planned_id")
-ROWS = 122_880  # at once, as DuckDB takes them
+COLUMNS = (
+    *("business_date", "decided_at", "campaign", "campaign_version", "step", "variant", "customer_id"),
+    *("household_id", "occurrence", "channel", "purpose", "tags", "template", "language", "timezone"),
+    *("priority", "expected_value", "reason", "decided_by", "send_at", "send_key"),
+)
 
 
-def conclude(duck: DuckDBPyConnection, judged: pa.Table, day: date, reserve_days: int) -> Outcome:
+def conclude(
+    duck: DuckDBPyConnection, judged: pa.Table, *, day: date, as_of: datetime, reserve_days: int
+) -> Outcome:
     """Arbitrate among those whom no rule has stopped."""
     book = Book.read(duck)
     given = columns(judged, *JUDGED)
@@ -38,10 +43,10 @@ def conclude(duck: DuckDBPyConnection, judged: pa.Table, day: date, reserve_days
         people=book.people, but=spent["id"].to_numpy(),
     )  # fmt: skip
     verdicts = Arbitration(book, them, history(duck, book)).run()
-    people = ask(duck, "people")
-    found = Outcome(book, {name: given[name] for name in KEPT}, judged, people, Said(given, book))
-    found.said.take(them, verdicts, spent)
-    return found
+    said = Said(given, book)
+    said.take(them, verdicts, spent)
+    kept = {name: given[name] for name in KEPT}
+    return Outcome(book, kept, judged, ask(duck, "people"), said=said, day=day, as_of=as_of)
 
 
 def _spent(duck: DuckDBPyConnection, judged: pa.Table) -> pa.Table:
@@ -83,10 +88,10 @@ class Said:
     def _tell(self, row: Numbers, reason: Numbers | int, told: Numbers) -> None:
         self.reason[row], self.told_id[row] = reason, told
 
-    def told(self, day: date) -> pa.Table:
+    def told(self, day: date) -> pa.Array:
         """What decided, in words."""
         texts = [*self._reached(day), *self.book.words, *self.rewards.dictionary.to_pylist()]
-        return pa.table({"told_id": pa.array(range(len(texts)), pa.int32()), "decided_by": texts})
+        return pa.array(texts, pa.string())
 
     def _reached(self, day: date) -> Iterator[str]:
         """The cap, and what takes the place."""
@@ -99,38 +104,25 @@ class Said:
             yield own if REFUSALS[reason] == "capped" else f"{name}{on} ({own})"
 
 
-@dataclass(frozen=True)
 class Outcome:
     """The candidates of a pass, and what is said of them."""
 
-    book: Book
-    given: Table
-    judged: pa.Table
-    people: pa.Table
-    said: Said
-
-    @cached_property
-    def _campaigns(self) -> Numbers:
-        return np.array(self.book.campaigns, object)
-
-    @cached_property
-    def _texts(self) -> dict[str, pa.Array]:
-        return {name: _whole(self.judged[name]) for name in ("occurrence", "decided_by")}
-
-    @cached_property
-    def _persons(self) -> dict[str, pa.Array]:
-        found = {name: _whole(self.people[name]) for name in self.people.column_names}
-        return found | {"language": found["language"].dictionary_encode()}
+    def __init__(
+        self, book: Book, given: Table, judged: pa.Table, people: pa.Table, *, said: Said, day: date, as_of: datetime
+    ) -> None:
+        self.book, self.given, self.said, self.day, self.as_of = book, given, said, day, as_of
+        self.due = book.course["due_in"] == 0
+        self._campaigns = np.array(book.tables["course"]["campaign"].to_pylist(), object)
+        self._persons = {name: whole(people[name]) for name in ("customer_id", "household_id")}
+        self._of = {name: whole(judged[name]) for name in ("occurrence", "expected_value")}
+        self._wording = Wording({**book.tables, "people": people})
+        own, (self._by,) = coded(judged["decided_by"])
+        self._told, self._texts = len(own), pa.concat_arrays([own, said.told(day)])
+        self._keys, self._key = pa.array([], pa.string()), np.full(len(said.reason), NONE, np.int32)
 
     def today(self) -> Numbers:
         """All candidates of today."""
-        return np.flatnonzero((self.book.course["due_in"] == 0)[self.given["course_id"]])
-
-    def messages(self) -> Numbers:
-        """Those that are planned, or that a campaign gives up for a cap."""
-        gives_up = self.book.course["drops"][self.given["course_id"]] & np.isin(self.said.reason, REFUSED)
-        is_today = (self.book.course["due_in"] == 0)[self.given["course_id"]]
-        return np.flatnonzero(is_today & (gives_up | (self.said.reason == CODE["planned"])))
+        return np.flatnonzero(self.due[self.given["course_id"]])
 
     def of_campaign(self, name: str) -> Numbers:
         """A campaign's candidates, by customer, step and occurrence."""
@@ -143,30 +135,75 @@ class Outcome:
     def _in_order(self, row: Numbers) -> Numbers:
         step = self.given["step_id"][row]
         position = np.append(self.book.step["position"], np.iinfo(np.int32).max)[step]
-        letters = alphabetical(self._texts["occurrence"].take(pa.array(row)))
+        letters = alphabetical(self._of["occurrence"].take(pa.array(row)))
         found: Numbers = row[np.lexsort((letters, position, self.given["cid"][row]))]
         return found
 
-    def part(self, row: Numbers) -> pa.Table:
-        """The table `outcome` for some of the candidates."""
-        second, person = self.said.second[row], pa.array(self.given["cid"][row] - 1)
-        reasons = pa.DictionaryArray.from_arrays(pa.array(self.said.reason[row]), [*map(str, Reason)])
-        table = pa.table(
-            {name: its[row] for name, its in self.given.items()}
-            | {name: its.take(person) for name, its in self._persons.items()}
-            | {name: its.take(pa.array(row)) for name, its in self._texts.items()}
-            | {
-                "expected_value": self._values.take(pa.array(row)),
-                "reason": reasons,
-                "told_id": self.said.told_id[row],
-                "send_at": pa.array(second * 1_000_000, pa.timestamp("us"), mask=second < 0),
-            }
-        )
-        return pa.Table.from_batches(table.to_batches(ROWS), table.schema)
+    def decisions(self, row: Numbers) -> pa.Table:
+        """What is kept of them: one row per candidate, no personal data."""
+        places = {name: self.given[f"{name}_id"][row] for name in ("course", "step", "content", "slot")}
+        places["planned"] = np.maximum(self.given["planned_id"][row] - 1, NONE)
+        places["people"] = self.given["cid"][row] - 1
+        second = self.said.second[row]
+        found = {
+            "business_date": _same(self.day, len(row), pa.date32()),
+            "decided_at": _same(self.as_of, len(row), pa.timestamp("us")),
+            "customer_id": self._persons["customer_id"].take(pa.array(places["people"])),
+            "household_id": self._household(places),
+            "priority": self.book.course["priority"][places["course"]],
+            **{name: its.take(pa.array(row)) for name, its in self._of.items()},
+            "reason": as_words(self.said.reason[row], pa.array(CODE)),
+            "decided_by": self._decided_by(row),
+            "send_at": _moments(second, second < 0),
+            "send_key": self._send_key(row, places["planned"]),
+            **dict(self._wording.columns(places)),
+        }
+        return pa.table({name: found[name] for name in COLUMNS})
 
-    @cached_property
-    def _values(self) -> pa.Array:
-        return _whole(self.judged["expected_value"])
+    def _household(self, places: Table) -> pa.Array:
+        return self._kept("household_id", places["planned"], self._persons["household_id"].take(pa.array(places["people"])))
+
+    def _kept(self, name: str, planned: Numbers, else_: pa.Array) -> pa.Array:
+        """What a message planned earlier today was planned with."""
+        if not (planned >= 0).any():
+            return else_
+        theirs = whole(self.book.tables["planned"][name]).take(pa.array(planned, mask=planned < 0))
+        return pc.coalesce(theirs, else_)
+
+    def _decided_by(self, row: Numbers) -> pa.Array:
+        told = self.said.told_id[row]
+        return as_words(np.where(told < 0, self._by[row], told + self._told), self._texts)
+
+    def _send_key(self, row: Numbers, planned: Numbers) -> pa.Array:
+        is_planned = self.said.reason[row] == CODE["planned"]
+        key = np.where(is_planned, self._key[row], NONE)
+        return self._kept(
+            "send_key", np.where(is_planned, planned, NONE), self._keys.take(pa.array(key, mask=key < 0))
+        )
+
+    def messages(self, duck: DuckDBPyConnection) -> pa.Table:
+        """Those that are planned now, or that a campaign gives up for a cap, as the outbox has them; and of
+        which course each is."""
+        row = self._new()
+        course, slot = self.given["course_id"][row], self.given["slot_id"][row]
+        ends, hours = self.book.course["ends_at"][course], self.book.course["valid_hours"][course]
+        opens, closes = self.book.slot["opens"][slot], self.book.slot["closes"][slot]
+        not_after = np.minimum(np.minimum(closes, ends), np.where(hours < 0, ends, opens + hours * 3600))
+        more = {"row": row, "course_id": course, "not_after": _moments(not_after, not_after < 0)}
+        table = self.decisions(row).drop_columns(["send_key"])
+        for name, its in more.items():
+            table = table.append_column(name, pa.array(its))
+        duck.register("decision", table)
+        found = duck.sql(SQL["outbox"]).to_arrow_table()
+        self._keys = whole(found["send_key"])
+        self._key[found["row"].to_numpy()] = np.arange(found.num_rows)
+        return found.drop_columns(["row"])
+
+    def _new(self) -> Numbers:
+        course, reason = self.given["course_id"], self.said.reason
+        gives_up = self.book.course["drops"][course] & np.isin(reason, REFUSED)
+        goes = (reason == CODE["planned"]) | gives_up
+        return np.flatnonzero(goes & self.due[course] & (self.given["planned_id"] < 0))
 
     def counts(self, campaign: str) -> tuple[dict[str, int], str | None, str | None]:
         """A campaign's candidates by reason, and when its first and its last message goes."""
@@ -177,9 +214,12 @@ class Outcome:
         return {name: n for name, n in zip(CODE, count, strict=True) if n}, times[0], times[1]
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    found = column.combine_chunks()
-    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
+def _same(value: object, count: int, kind: pa.DataType) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int8)), pa.array([value], kind)).cast(kind)
+
+
+def _moments(seconds: Numbers, mask: Numbers) -> pa.Array:
+    return pa.array(seconds * 1_000_000, pa.timestamp("us"), mask=mask)
 
 
 def _instant(seconds: Numbers, end: Callable[[Numbers], int]) -> str | None:

@@ -7,22 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from duckdb.func import ARROW, SPECIAL
+from pyarrow import parquet
 from pydantic import ValidationError
 
 from tessera import approval, clock
 from tessera.addresses import address_hash, mailbox
 from tessera.consent import complaint_guard
 from tessera.decide import campaigns as files
-from tessera.decide import members, policy, rewards, schedule, tables, winners
+from tessera.decide import arbitration, members, policy, rewards, schedule, tables, winners
 from tessera.decide.campaign import Campaign
-from tessera.decide.outcome import Outcome, conclude
+from tessera.decide.outcome import COLUMNS, Outcome, conclude
 from tessera.decide.policy import ContactPolicy
 from tessera.decide.reasons import Reason
 from tessera.decide.tables import Course
@@ -117,7 +118,7 @@ def dry_pass(
     chosen = _chosen(ws, rules, campaigns)
     with closing(_connect(ws)) as duck:
         outcome, _ = _pass(duck, ws, rules, chosen, dry_run=True)
-        duck.register("outcome", outcome.part(outcome.today()))
+        duck.register("decision", outcome.decisions(outcome.today()))
         yield duck, chosen
 
 
@@ -216,7 +217,7 @@ def _bits_of(rules: ContactPolicy) -> str:
 
 
 def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:
-    as_of = _second(ws.as_of).replace(tzinfo=None)
+    as_of = _naive(ws.as_of)
     return {
         "as_of": as_of,
         "stamp": tables.stamp(ws.as_of),
@@ -232,6 +233,11 @@ def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:
 
 def _second(instant: datetime) -> datetime:
     return instant.replace(microsecond=0)
+
+
+def _naive(instant: datetime) -> datetime:
+    """As DuckDB has it: UTC."""
+    return _second(instant).replace(tzinfo=None)
 
 
 def stale(ws: Workspace, rules: ContactPolicy) -> str | None:
@@ -276,16 +282,18 @@ def _judge(
             duck.execute(SQL[step])
         judged = _judged(duck)
         _forget(duck, JUDGED_FROM)
-        outcome = conclude(duck, judged, ws.business_date, rules.reserve_days)
-        _tell(duck, outcome, ws.business_date)
+        outcome = conclude(
+            duck, judged,
+            day=ws.business_date, as_of=_naive(ws.as_of), reserve_days=rules.reserve_days,
+        )  # fmt: skip
         if dry_run:
             return outcome, 0
-        messages = duck.execute(SQL["outbox"]).to_arrow_table()
-        grants = duck.execute(SQL["reward_grant"]).to_arrow_table()
+        messages = outcome.messages(duck)
+        grants = _grants(duck, messages)
         chosen = [course.campaign for course in current if not course.due_in]
-        kept = beside.submit(_keep, duck, ws, chosen, outcome)
+        kept = beside.submit(_keep, ws, chosen, outcome)
         store.run_many(STORE["keep_version"], [_version(one, ws) for one in chosen])
-        new = store.insert_new("outbox", messages)
+        new = store.insert_new("outbox", messages.drop_columns(["course_id"]))
         rewards.reserve(store, ws, grants)
         approval.ask(store, ws.business_date, rules.approval_over)
         kept.result()
@@ -389,32 +397,10 @@ def _judged(duck: DuckDBPyConnection) -> pa.Table:
     return pa.concat_tables([judged, more.cast(judged.schema)]) if more.num_rows else judged
 
 
-def _tell(duck: DuckDBPyConnection, outcome: Outcome, day: date) -> None:
-    """The view `decision` of the messages."""
-    duck.register("told", outcome.said.told(day))
-    duck.register("outcome", outcome.part(outcome.messages()))
-    _terms(duck)
-    duck.execute(SQL["decision"])
-
-
-def _terms(duck: DuckDBPyConnection) -> None:
-    """The small tables once more with numbers for their words, for the many rows they are joined to."""
-    every = [
-        f"select {name} as term from {table}" for table in TERMS for name in TERMS[table].split()
-    ]
-    duck.execute(SQL["term"].format(terms=" union all ".join([*every, "select ''"])))
-    for table, columns in TERMS.items():
-        words = ", ".join(f"cast({name} as term) as {name}" for name in columns.split())
-        duck.execute(SQL["worded"].format(table=table, words=words))
-
-
-TERMS = {
-    "course": "campaign version channel purpose tags",
-    "step": "step template",
-    "content": "variant template",
-    "slot": "zone",
-    "planned": "campaign_version step variant channel purpose tags template language timezone",
-}
+def _grants(duck: DuckDBPyConnection, messages: pa.Table) -> pa.Table:
+    """The rewards that go with the messages."""
+    duck.register("message", messages)
+    return duck.sql(arbitration.SQL["reward_grant"]).to_arrow_table()
 
 
 def _forget(duck: DuckDBPyConnection, served: str) -> None:
@@ -426,20 +412,22 @@ def _forget(duck: DuckDBPyConnection, served: str) -> None:
 JUDGED_FROM = "candidate begun unmet over met_before picked paced apart read_step past_step journey"
 
 
-def _keep(
-    duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign], outcome: Outcome
-) -> None:
+def _keep(ws: Workspace, chosen: Sequence[Campaign], outcome: Outcome) -> None:
     """A Parquet file per campaign and day; the day's last pass over a campaign replaces it."""
     folder = ws.home.decisions / f"date={ws.business_date}"
     folder.mkdir(parents=True, exist_ok=True)
     for campaign in chosen:
         path = folder / f"{campaign.campaign}.parquet"
         beside = path.with_name(f".{path.name}")  # the lock is ours, so the name is free
-        duck.register("outcome", outcome.part(outcome.of_campaign(campaign.campaign)))
-        duck.execute(
-            f"copy ({SQL['kept']}) to {literal(str(beside))} (format parquet, compression zstd)"
-        )
+        parquet.write_table(
+            outcome.decisions(outcome.of_campaign(campaign.campaign)), beside,
+            row_group_size=ROW_GROUP, compression="zstd", use_dictionary=REPEATED, store_schema=False,
+        )  # fmt: skip
         beside.replace(path)
+
+
+ROW_GROUP = 122_880  # rows, of which few are read to explain one customer
+REPEATED = [name for name in COLUMNS if name not in ("customer_id", "household_id", "send_key")]
 
 
 def _plans(outcome: Outcome, chosen: Sequence[Campaign]) -> Iterator[CampaignPlan]:
