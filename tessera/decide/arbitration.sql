@@ -87,38 +87,6 @@ with in_line as (
 select id, reward from in_line
 where place > remaining and not is_dropped
 
--- name: outbox
--- A row for every message planned, and for every one that is given up because a cap was full.
-select
-    left(sha256(concat_ws(chr(31), customer_id, campaign, step, occurrence)), 32) as send_key,
-    customer_id,
-    household_id,
-    campaign,
-    campaign_version,
-    step,
-    occurrence,
-    channel,
-    purpose,
-    tags,
-    template,
-    variant,
-    language,
-    timezone,
-    cast(business_date as varchar) as business_date,
-    getvariable('stamp') as decided_at,
-    strftime(coalesce(send_at, decided_at), '%Y-%m-%dT%H:%M:%S+00:00') as send_at,
-    strftime(coalesce(not_after, decided_at), '%Y-%m-%dT%H:%M:%S+00:00') as not_after,
-    if(reason = 'planned', 'ready', 'cancelled') as state,
-    if(reason = 'planned', null, concat_ws(' ', 'dropped:', reason, decided_by)) as state_reason,
-    getvariable('stamp') as state_at,
-    row,
-    course_id
-from decision
-order by decision.send_at, customer_id, campaign, step
-
--- name: reward_grant
-select message.send_key, step.reward, message.customer_id
-from message
-inner join step on message.course_id = step.course_id and message.step = step.step
-where message.state = 'ready' and step.reward is not null
-order by message.send_key
+-- name: send_key
+select place, left(sha256(concat_ws(chr(31), customer_id, campaign, step, occurrence)), 32) as send_key
+from named

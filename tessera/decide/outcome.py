@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessera.decide.arbitration import SQL, Arbitration, Book, Verdicts, ask, history
+from tessera.decide.arbitration import Arbitration, Book, Verdicts, ask, history
 from tessera.decide.contenders import LAST, Contenders, Numbers, Table, alphabetical, columns
 from tessera.decide.reasons import Reason
 from tessera.decide.room import NONE, REFUSALS
@@ -23,6 +23,10 @@ CODE = {reason.value: number for number, reason in enumerate(Reason)}
 REFUSED = np.array([CODE[name] for name in REFUSALS], np.int8)
 JUDGED = ("course_id", "cid", "step_id", "content_id", "slot_id", "planned_id", "lot", "ahead", "reason")
 KEPT = ("course_id", "cid", "step_id", "content_id", "slot_id", "planned_id")
+OUTBOX = (
+    *("customer_id", "household_id", "campaign", "campaign_version", "step", "occurrence", "channel"),
+    *("purpose", "tags", "template", "variant", "language", "timezone"),
+)
 COLUMNS = (
     *("business_date", "decided_at", "campaign", "campaign_version", "step", "variant", "customer_id"),
     *("household_id", "occurrence", "channel", "purpose", "tags", "template", "language", "timezone"),
@@ -35,18 +39,22 @@ def conclude(
 ) -> Outcome:
     """Arbitrate among those whom no rule has stopped."""
     book = Book.read(duck)
-    given = columns(judged, *JUDGED)
-    given["value"] = pc.fill_null(judged["expected_value"], LAST).to_numpy()
     spent = _spent(duck, judged)
+    given = columns(judged, *JUDGED)
+    judged = judged.select(["occurrence", "expected_value", "decided_by"])
+    own = {name: whole(judged[name]) for name in ("occurrence", "expected_value")}
+    given["value"] = pc.fill_null(own["expected_value"], LAST).to_numpy()
     them = Contenders.find(
-        judged["occurrence"], given, book.course, reserve_days,
+        own["occurrence"], given, book.course, reserve_days,
         people=book.people, but=spent["id"].to_numpy(),
     )  # fmt: skip
     verdicts = Arbitration(book, them, history(duck, book)).run()
     said = Said(given, book)
     said.take(them, verdicts, spent)
-    kept = {name: given[name] for name in KEPT}
-    return Outcome(book, kept, judged, ask(duck, "people"), said=said, day=day, as_of=as_of)
+    return Outcome(
+        book, {name: given[name] for name in KEPT}, own | {"decided_by": judged["decided_by"]},
+        ask(duck, "people"), said=said, day=day, as_of=as_of,
+    )  # fmt: skip
 
 
 def _spent(duck: DuckDBPyConnection, judged: pa.Table) -> pa.Table:
@@ -108,16 +116,17 @@ class Outcome:
     """The candidates of a pass, and what is said of them."""
 
     def __init__(
-        self, book: Book, given: Table, judged: pa.Table, people: pa.Table, *, said: Said, day: date, as_of: datetime
+        self, book: Book, given: Table, own: dict[str, Any], people: pa.Table, *, said: Said, day: date, as_of: datetime
     ) -> None:
         self.book, self.given, self.said, self.day, self.as_of = book, given, said, day, as_of
+        self._now = int(as_of.replace(tzinfo=UTC).timestamp())
         self.due = book.course["due_in"] == 0
         self._campaigns = np.array(book.tables["course"]["campaign"].to_pylist(), object)
         self._persons = {name: whole(people[name]) for name in ("customer_id", "household_id")}
-        self._of = {name: whole(judged[name]) for name in ("occurrence", "expected_value")}
+        self._of = {name: own[name] for name in ("occurrence", "expected_value")}
         self._wording = Wording({**book.tables, "people": people})
-        own, (self._by,) = coded(judged["decided_by"])
-        self._told, self._texts = len(own), pa.concat_arrays([own, said.told(day)])
+        texts, (self._by,) = coded(own["decided_by"])
+        self._told, self._texts = len(texts), pa.concat_arrays([texts, said.told(day)])
         self._keys, self._key = pa.array([], pa.string()), np.full(len(said.reason), NONE, np.int32)
 
     def today(self) -> Numbers:
@@ -146,15 +155,15 @@ class Outcome:
         places["people"] = self.given["cid"][row] - 1
         second = self.said.second[row]
         found = {
-            "business_date": _same(self.day, len(row), pa.date32()),
-            "decided_at": _same(self.as_of, len(row), pa.timestamp("us")),
+            "business_date": _same(self.day, len(row), pa.date32()).dictionary_decode(),
+            "decided_at": _same(self.as_of, len(row), pa.timestamp("us")).dictionary_decode(),
             "customer_id": self._persons["customer_id"].take(pa.array(places["people"])),
             "household_id": self._household(places),
             "priority": self.book.course["priority"][places["course"]],
             **{name: its.take(pa.array(row)) for name, its in self._of.items()},
             "reason": as_words(self.said.reason[row], pa.array(CODE)),
             "decided_by": self._decided_by(row),
-            "send_at": _moments(second, second < 0),
+            "send_at": pa.array(second * 1_000_000, pa.timestamp("us"), mask=second < 0),
             "send_key": self._send_key(row, places["planned"]),
             **dict(self._wording.columns(places)),
         }
@@ -182,22 +191,53 @@ class Outcome:
         )
 
     def messages(self, duck: DuckDBPyConnection) -> pa.Table:
-        """Those that are planned now, or that a campaign gives up for a cap, as the outbox has them; and of
-        which course each is."""
-        row = self._new()
+        """Those that are planned now, or that a campaign gives up for a cap, as the outbox has them."""
+        row = self._by_time(self._new())
+        kept, count = self.decisions(row), len(row)
+        keys = _send_keys(duck, kept)
+        self._keys, self._key[row] = keys, np.arange(count)
+        is_planned = self.said.reason[row] == CODE["planned"]
+        now = _same(self.as_of.replace(tzinfo=UTC).isoformat(), count, pa.string())
+        return pa.table(
+            {name: kept[name] for name in COLUMNS if name in OUTBOX}
+            | {
+                "send_key": keys,
+                "business_date": _same(str(self.day), count, pa.string()),
+                "decided_at": now,
+                "send_at": _instants(self._moment(row)),
+                "not_after": _instants(self._not_after(row)),
+                "state": as_words(np.where(is_planned, 0, 1), pa.array(["ready", "cancelled"])),
+                "state_reason": _dropped(kept, np.flatnonzero(~is_planned)),
+                "state_at": now,
+            }
+        )
+
+    def rewards(self, messages: pa.Table) -> pa.Table:
+        """What goes with the messages that are planned."""
+        row = self._by_time(self._new())
+        rewards = whole(self.book.tables["step"]["reward"]).take(pa.array(self.given["step_id"][row]))
+        found = messages.select(["send_key", "customer_id"]).append_column("reward", rewards)
+        goes = pc.and_(pc.is_valid(rewards), pa.array(self.said.reason[row] == CODE["planned"]))
+        return found.filter(goes).sort_by("send_key")
+
+    def _by_time(self, row: Numbers) -> Numbers:
+        """In the order in which they are to leave; people are numbered in the order of their names."""
+        small = self.book.tables
+        campaign = alphabetical(small["course"]["campaign"])[self.given["course_id"][row]]
+        step = alphabetical(small["step"]["step"])[self.given["step_id"][row]]
+        found: Numbers = row[np.lexsort((step, campaign, self.given["cid"][row], self._moment(row)))]
+        return found
+
+    def _moment(self, row: Numbers) -> Numbers:
+        second = self.said.second[row]
+        return np.where(second < 0, self._now, second)
+
+    def _not_after(self, row: Numbers) -> Numbers:
         course, slot = self.given["course_id"][row], self.given["slot_id"][row]
         ends, hours = self.book.course["ends_at"][course], self.book.course["valid_hours"][course]
-        opens, closes = self.book.slot["opens"][slot], self.book.slot["closes"][slot]
-        not_after = np.minimum(np.minimum(closes, ends), np.where(hours < 0, ends, opens + hours * 3600))
-        more = {"row": row, "course_id": course, "not_after": _moments(not_after, not_after < 0)}
-        table = self.decisions(row).drop_columns(["send_key"])
-        for name, its in more.items():
-            table = table.append_column(name, pa.array(its))
-        duck.register("decision", table)
-        found = duck.sql(SQL["outbox"]).to_arrow_table()
-        self._keys = whole(found["send_key"])
-        self._key[found["row"].to_numpy()] = np.arange(found.num_rows)
-        return found.drop_columns(["row"])
+        valid = np.where(hours < 0, ends, self.book.slot["opens"][slot] + hours * 3600)
+        found: Numbers = np.minimum(np.minimum(self.book.slot["closes"][slot], ends), valid)
+        return found
 
     def _new(self) -> Numbers:
         course, reason = self.given["course_id"], self.said.reason
@@ -214,12 +254,32 @@ class Outcome:
         return {name: n for name, n in zip(CODE, count, strict=True) if n}, times[0], times[1]
 
 
-def _same(value: object, count: int, kind: pa.DataType) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int8)), pa.array([value], kind)).cast(kind)
+def _same(value: object, count: int, kind: pa.DataType) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int8)), pa.array([value], kind))
 
 
-def _moments(seconds: Numbers, mask: Numbers) -> pa.Array:
-    return pa.array(seconds * 1_000_000, pa.timestamp("us"), mask=mask)
+def _instants(seconds: Numbers) -> pa.DictionaryArray:
+    """As the store writes them."""
+    different, place = np.unique(seconds, return_inverse=True)
+    texts = [datetime.fromtimestamp(one, UTC).isoformat() for one in different.tolist()]
+    return pa.DictionaryArray.from_arrays(pa.array(place), pa.array(texts, pa.string()))
+
+
+def _dropped(kept: pa.Table, some: Numbers) -> pa.DictionaryArray:
+    """Why those were given up that were."""
+    them = kept.select(["reason", "decided_by"]).take(pa.array(some)).to_pylist()
+    told = [" ".join(["dropped:", *filter(None, one.values())]) for one in them]
+    texts, (numbers,) = coded(pa.chunked_array([told], pa.string()))
+    place = np.full(kept.num_rows, NONE, np.int32)
+    place[some] = numbers
+    return as_words(place, texts)
+
+
+def _send_keys(duck: DuckDBPyConnection, kept: pa.Table) -> pa.Array:
+    named = kept.select(["customer_id", "campaign", "step", "occurrence"])
+    duck.register("named", named.append_column("place", pa.array(np.arange(kept.num_rows))))
+    found = ask(duck, "send_key")
+    return whole(found["send_key"]).take(pc.sort_indices(found["place"]))
 
 
 def _instant(seconds: Numbers, end: Callable[[Numbers], int]) -> str | None:

@@ -770,20 +770,20 @@ found as (
 )
 
 select
-    course_id,
+    cast(course_id as smallint) as course_id,
     cid,
     occurrence,
-    step_id,
+    cast(step_id as smallint) as step_id,
     expected_value,
     coalesce(planned_id, -1) as planned_id,
-    coalesce(content_id, -1) as content_id,
-    coalesce(slot_id, -1) as slot_id,
+    cast(coalesce(content_id, -1) as smallint) as content_id,
+    cast(coalesce(slot_id, -1) as smallint) as slot_id,
     lot,
     if(
         early is null and late is null and planned_id is null,
-        cast(greatest(waits_until, scheduled_on) - getvariable('today') as integer), 0
+        cast(greatest(waits_until, scheduled_on) - getvariable('today') as smallint), 0::smallint
     ) as ahead,
-    coalesce(enum_code(reason), -1) as reason,
+    cast(coalesce(enum_code(reason), -1) as tinyint) as reason,
     if(planned_id is not null, dropped_by, case reason
         when 'no_address' then if(is_marketing, marketing_by, service_by)
         when 'no_consent'

@@ -21,7 +21,7 @@ from tessera import approval, clock
 from tessera.addresses import address_hash, mailbox
 from tessera.consent import complaint_guard
 from tessera.decide import campaigns as files
-from tessera.decide import arbitration, members, policy, rewards, schedule, tables, winners
+from tessera.decide import members, policy, rewards, schedule, tables, winners
 from tessera.decide.campaign import Campaign
 from tessera.decide.outcome import COLUMNS, Outcome, conclude
 from tessera.decide.policy import ContactPolicy
@@ -280,21 +280,18 @@ def _judge(
         _register(duck, ws, live, courses, rules)
         for step in STEPS:
             duck.execute(SQL[step])
-        judged = _judged(duck)
-        _forget(duck, JUDGED_FROM)
         outcome = conclude(
-            duck, judged,
+            duck, _judged(duck),
             day=ws.business_date, as_of=_naive(ws.as_of), reserve_days=rules.reserve_days,
         )  # fmt: skip
         if dry_run:
             return outcome, 0
         messages = outcome.messages(duck)
-        grants = _grants(duck, messages)
         chosen = [course.campaign for course in current if not course.due_in]
         kept = beside.submit(_keep, ws, chosen, outcome)
         store.run_many(STORE["keep_version"], [_version(one, ws) for one in chosen])
-        new = store.insert_new("outbox", messages.drop_columns(["course_id"]))
-        rewards.reserve(store, ws, grants)
+        new = store.insert_new("outbox", messages)
+        rewards.reserve(store, ws, outcome.rewards(messages))
         approval.ask(store, ws.business_date, rules.approval_over)
         kept.result()
         return outcome, new
@@ -394,13 +391,8 @@ def _judged(duck: DuckDBPyConnection) -> pa.Table:
     duck.register("judged", judged)
     more = duck.sql(SQL["still_planned"]).to_arrow_table()
     duck.unregister("judged")
+    _forget(duck, JUDGED_FROM)
     return pa.concat_tables([judged, more.cast(judged.schema)]) if more.num_rows else judged
-
-
-def _grants(duck: DuckDBPyConnection, messages: pa.Table) -> pa.Table:
-    """The rewards that go with the messages."""
-    duck.register("message", messages)
-    return duck.sql(arbitration.SQL["reward_grant"]).to_arrow_table()
 
 
 def _forget(duck: DuckDBPyConnection, served: str) -> None:
