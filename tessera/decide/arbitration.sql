@@ -74,7 +74,7 @@ with in_line as (
         row_number() over (
             partition by reward.reward
             order by
-                course.priority desc, judged.expected_value desc, judged.lot,
+                course.priority desc, judged.value desc, judged.lot,
                 judged.occurrence, judged.cid
         ) as place
     from judged

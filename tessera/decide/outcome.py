@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tessera.decide.arbitration import Arbitration, Book, Verdicts, ask, history
-from tessera.decide.contenders import LAST, Contenders, Numbers, Table, alphabetical, columns
-from tessera.decide.reasons import Reason
+from tessera.decide.contenders import Contenders, Numbers, Table, alphabetical
+from tessera.decide.judging import CODE, Judged
 from tessera.decide.room import NONE, REFUSALS
 from tessera.decide.wording import Wording, as_words, coded, whole
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-CODE = {reason.value: number for number, reason in enumerate(Reason)}
 REFUSED = np.array([CODE[name] for name in REFUSALS], np.int8)
-JUDGED = ("course_id", "cid", "step_id", "content_id", "slot_id", "planned_id", "lot", "ahead", "reason")
-KEPT = ("course_id", "cid", "step_id", "content_id", "slot_id", "planned_id")
 OUTBOX = (
     *("customer_id", "household_id", "campaign", "campaign_version", "step", "occurrence", "channel"),
     *("purpose", "tags", "template", "variant", "language", "timezone"),
@@ -35,34 +32,29 @@ COLUMNS = (
 
 
 def conclude(
-    duck: DuckDBPyConnection, judged: pa.Table, *, day: date, as_of: datetime, reserve_days: int
+    duck: DuckDBPyConnection, judged: Judged, *, day: date, as_of: datetime, reserve_days: int
 ) -> Outcome:
     """Arbitrate among those whom no rule has stopped."""
-    book = Book.read(duck)
-    spent = _spent(duck, judged)
-    given = columns(judged, *JUDGED)
-    judged = judged.select(["occurrence", "expected_value", "decided_by"])
-    own = {name: whole(judged[name]) for name in ("occurrence", "expected_value")}
-    given["value"] = pc.fill_null(own["expected_value"], LAST).to_numpy()
+    book, spent = Book.read(duck), _spent(duck, judged)
     them = Contenders.find(
-        own["occurrence"], given, book.course, reserve_days,
+        judged.occurrence, judged.given, book.course, reserve_days,
         people=book.people, but=spent["id"].to_numpy(),
     )  # fmt: skip
     verdicts = Arbitration(book, them, history(duck, book)).run()
-    said = Said(given, book)
+    said = Said(judged.given, book)
     said.take(them, verdicts, spent)
-    return Outcome(
-        book, {name: given[name] for name in KEPT}, own | {"decided_by": judged["decided_by"]},
-        ask(duck, "people"), said=said, day=day, as_of=as_of,
-    )  # fmt: skip
+    for name in ("lot", "ahead", "value", "reason"):  # have served
+        del judged.given[name]
+    return Outcome(book, judged, ask(duck, "people"), said=said, day=day, as_of=as_of)
 
 
-def _spent(duck: DuckDBPyConnection, judged: pa.Table) -> pa.Table:
+def _spent(duck: DuckDBPyConnection, judged: Judged) -> pa.Table:
     """Candidates for whom nothing is left of a limited reward."""
     if not duck.execute("select count(*) from reward").fetchall()[0][0]:
         return pa.table({"id": pa.array([], pa.int32()), "reward": pa.array([], pa.string())})
-    ids = pa.array(np.arange(judged.num_rows, dtype=np.int32))
-    duck.register("judged", judged.append_column("id", ids))
+    ids = np.arange(len(judged.by), dtype=np.int32)
+    table = pa.table({**judged.given, "id": ids, "occurrence": judged.occurrence})
+    duck.register("judged", table)
     found = ask(duck, "spent")
     duck.unregister("judged")
     return found
@@ -116,17 +108,17 @@ class Outcome:
     """The candidates of a pass, and what is said of them."""
 
     def __init__(
-        self, book: Book, given: Table, own: dict[str, Any], people: pa.Table, *, said: Said, day: date, as_of: datetime
+        self, book: Book, judged: Judged, people: pa.Table, *, said: Said, day: date, as_of: datetime
     ) -> None:
-        self.book, self.given, self.said, self.day, self.as_of = book, given, said, day, as_of
+        self.book, self.given, self.said, self.day, self.as_of = book, judged.given, said, day, as_of
         self._now = int(as_of.replace(tzinfo=UTC).timestamp())
         self.due = book.course["due_in"] == 0
         self._campaigns = np.array(book.tables["course"]["campaign"].to_pylist(), object)
         self._persons = {name: whole(people[name]) for name in ("customer_id", "household_id")}
-        self._of = {name: own[name] for name in ("occurrence", "expected_value")}
+        self._of = {"occurrence": judged.occurrence, "expected_value": judged.expected_value}
         self._wording = Wording({**book.tables, "people": people})
-        texts, (self._by,) = coded(own["decided_by"])
-        self._told, self._texts = len(texts), pa.concat_arrays([texts, said.told(day)])
+        self._by, self._told = judged.by, len(judged.texts)
+        self._texts = pa.concat_arrays([judged.texts, said.told(day)])
         self._keys, self._key = pa.array([], pa.string()), np.full(len(said.reason), NONE, np.int32)
 
     def today(self) -> Numbers:

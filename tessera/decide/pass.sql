@@ -640,6 +640,10 @@ create or replace temp table apart as
 select
     id,
     bool_or(is_begun) as is_begun,
+    any_value(planned_id) as planned_id,
+    any_value(dropped) as dropped,
+    any_value(dropped_by) as dropped_by,
+    any_value(declined_tag) as declined_tag,
     any_value(planned_on) as met_on,
     any_value(ended_by) as ended_by,
     any_value(unmet) as unmet,
@@ -658,162 +662,24 @@ from (
     select id, content_id, seen from picked
     union all by name
     select id, label as paced from paced
-)
-group by id
-
--- name: judged
--- Every candidate meets the rules in their order: the number of the reason, and what decided it; -1 is
--- still open. `ahead`: nothing but so many days is against it. There are millions, so it holds numbers of what
--- the small tables say; of what a candidate has not, -1.
-with asked as (
-    select
-        candidate.*,
-        step.after_days,
-        coalesce(candidate.counted_from, getvariable('today')) + step.after_days as waits_until,
-        planned.planned_id,
-        planned.dropped,
-        planned.dropped_by,
-        declined.tag as declined_tag,
-        apart.met_on,
-        apart.ended_by,
-        apart.unmet,
-        apart.seen,
-        apart.paced,
-        apart.content_id,
-        draw.units,
-        reach.marketing,
-        reach.marketing_by,
-        reach.service_by,
-        cast(lot(reach.draw, step.salt) as uinteger) as lot,
-        slot.slot_id,
-        slot.zone,
-        course.hours,
-        course.campaign,
-        course.re_entry_after_days,
-        course.valid_days,
-        course.ends_at,
-        course.held_by,
-        course.due_on as scheduled_on,
-        course.purpose = 'marketing' as is_marketing,
-        case
-            when planned.planned_id is not null then 'planned'
-            when course.purpose = 'marketing' and reach.marketing in ('no_address', 'no_consent')
-                then reach.marketing
-            when declined.tag is not null then 'no_consent'
-            when course.purpose = 'marketing' then reach.marketing
-            else reach.service
-        end as stop,
-        bucket_of(reach.draw, course.salt) < course.control_group as is_in_control,
-        unit_of(reach.draw, step.salt, draw.units) as unit,
-        apart.ended_by is not null as is_over,
-        case
-            when apart.unmet is not null then 'condition_not_met'
-            when apart.seen is not null then 'repeat_content'
-            when getvariable('stale') is not null then 'stale_data'
-            when
-                waits_until + course.valid_days < getvariable('today')
-                or course.ends_at <= coalesce(slot.send_from, getvariable('as_of'))
-                then 'too_late'
-            when course.held_by is not null or slot.send_from is null then 'outside_window'
-            when apart.paced is not null then 'capped'
-        end as late
+    union all by name
+    select candidate.rowid as id, planned.planned_id, planned.dropped, planned.dropped_by
     from candidate
     inner join course on candidate.course_id = course.course_id
     inner join step on candidate.step_id = step.step_id
-    inner join (select distinct step_id, units from content) as draw
-        on candidate.step_id = draw.step_id
-    inner join reach on candidate.cid = reach.cid and course.channel_id = reach.channel_id
-    left join slot on course.hours_id = slot.hours_id and reach.zone_id = slot.zone_id
-    left join planned
+    inner join planned
         on
             candidate.cid = planned.cid
             and course.campaign = planned.campaign
             and candidate.occurrence = planned.occurrence
             and step.step = planned.step
-    left join declined
+    union all by name
+    select candidate.rowid as id, declined.tag as declined_tag
+    from candidate
+    inner join declined
         on candidate.cid = declined.cid and candidate.course_id = declined.course_id
-    left join apart on candidate.rowid = apart.id
-    where apart.is_begun is null
-),
-
-drawn as (
-    select
-        asked.* exclude (content_id),
-        if(through_on is null, coalesce(asked.content_id, turn.content_id), null) as content_id,
-        case
-            when stop = 'planned' then null
-            when stop is not null then stop
-            when is_in_control then 'control_group'
-            when
-                through_on is not null
-                or abs(met_on - getvariable('today')) < re_entry_after_days
-                then 're_entry'
-            when is_over then 'exited'
-        end as early
-    from asked
-    left join turn
-        on
-            asked.step_id = turn.step_id
-            and asked.unit = turn.unit
-),
-
-found as (
-    select
-        *,
-        cast(case
-            when planned_id is not null then dropped
-            when early is not null then early
-            when waits_until > getvariable('today') then 'not_due'
-            else late
-        end as reason) as reason
-    from drawn
 )
-
-select
-    cast(course_id as smallint) as course_id,
-    cid,
-    occurrence,
-    cast(step_id as smallint) as step_id,
-    expected_value,
-    coalesce(planned_id, -1) as planned_id,
-    cast(coalesce(content_id, -1) as smallint) as content_id,
-    cast(coalesce(slot_id, -1) as smallint) as slot_id,
-    lot,
-    if(
-        early is null and late is null and planned_id is null,
-        cast(greatest(waits_until, scheduled_on) - getvariable('today') as smallint), 0::smallint
-    ) as ahead,
-    cast(coalesce(enum_code(reason), -1) as tinyint) as reason,
-    if(planned_id is not null, dropped_by, case reason
-        when 'no_address' then if(is_marketing, marketing_by, service_by)
-        when 'no_consent'
-            then if(
-                is_marketing and marketing = 'no_consent', marketing_by,
-                concat('topic ', declined_tag, ' declined')
-            )
-        when 'suppressed' then if(is_marketing, marketing_by, service_by)
-        when 'complaint_open' then marketing_by
-        when 'control_group' then if(is_marketing and marketing is not null, marketing_by, campaign)
-        when 're_entry'
-            then coalesce(
-                'planned on ' || through_on,
-                concat('planned on ', met_on, ', again after ', re_entry_after_days, ' days')
-            )
-        when 'exited' then ended_by
-        when 'not_due' then concat('due on ', waits_until)
-        when 'condition_not_met' then unmet
-        when 'repeat_content' then seen
-        when 'stale_data' then cast(getvariable('stale') as varchar)
-        when 'too_late'
-            then if(
-                waits_until + valid_days < getvariable('today'),
-                concat('due on ', counted_from + after_days, ', valid for ', valid_days, ' days'),
-                concat('not after ', ends_at)
-            )
-        when 'outside_window' then coalesce(held_by, concat(hours, ' ', zone))
-        when 'capped' then paced
-    end) as decided_by
-from found
+group by id
 
 -- name: latecomer
 -- Who was written to today and has left the customers since.
@@ -847,27 +713,6 @@ select
     ) as dropped_by
 from today
 inner join person on today.customer_id = person.customer_id
-
--- name: still_planned
--- What was planned earlier today stays, even if the audience or the campaign has moved on since.
-select
-    course.course_id,
-    planned.cid,
-    planned.occurrence,
-    coalesce(step.step_id, -1) as step_id,
-    cast(0 as bigint) as expected_value,
-    planned.planned_id,
-    -1 as content_id,
-    -1 as slot_id,
-    cast(lot(reach.draw, coalesce(step.salt, 1)) as uinteger) as lot,
-    0 as ahead,
-    coalesce(enum_code(planned.dropped), -1) as reason,
-    planned.dropped_by as decided_by
-from planned
-inner join course on planned.campaign = course.campaign and course.is_current and course.due_in = 0
-inner join reach on planned.cid = reach.cid and course.channel_id = reach.channel_id
-left join step on course.course_id = step.course_id and planned.step = step.step
-where planned.planned_id not in (select planned_id from judged)
 
 -- name: variant_score
 -- How the variants of each step did: messages, and those opened, clicked, followed by a purchase.

@@ -21,8 +21,9 @@ from tessera import approval, clock
 from tessera.addresses import address_hash, mailbox
 from tessera.consent import complaint_guard
 from tessera.decide import campaigns as files
-from tessera.decide import members, policy, rewards, schedule, tables, winners
+from tessera.decide import judging, members, policy, rewards, schedule, tables, winners
 from tessera.decide.campaign import Campaign
+from tessera.decide.judging import Judged
 from tessera.decide.outcome import COLUMNS, Outcome, conclude
 from tessera.decide.policy import ContactPolicy
 from tessera.decide.reasons import Reason
@@ -281,7 +282,7 @@ def _judge(
         for step in STEPS:
             duck.execute(SQL[step])
         outcome = conclude(
-            duck, _judged(duck),
+            duck, _judged(duck, ws),
             day=ws.business_date, as_of=_naive(ws.as_of), reserve_days=rules.reserve_days,
         )  # fmt: skip
         if dry_run:
@@ -383,16 +384,13 @@ def _register(
         duck.register("content", winners.promote(given["content"], courses, scores))
 
 
-def _judged(duck: DuckDBPyConnection) -> pa.Table:
+def _judged(duck: DuckDBPyConnection, ws: Workspace) -> Judged:
     """Every candidate with the first rule that stands against it."""
-    judged = duck.sql(SQL["judged"]).to_arrow_table()  # on all cores, as `execute` would not
+    judged = judging.judge(duck, day=ws.business_date, threads=ws.settings.threads)
+    _forget(duck, JUDGED_FROM)
     # What a join knows of its keys it would tell the scan of an Arrow table, which then fails.
     duck.execute(f"set disabled_optimizers = '{GUESSES},join_filter_pushdown'")
-    duck.register("judged", judged)
-    more = duck.sql(SQL["still_planned"]).to_arrow_table()
-    duck.unregister("judged")
-    _forget(duck, JUDGED_FROM)
-    return pa.concat_tables([judged, more.cast(judged.schema)]) if more.num_rows else judged
+    return judged
 
 
 def _forget(duck: DuckDBPyConnection, served: str) -> None:
