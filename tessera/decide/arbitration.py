@@ -141,7 +141,10 @@ class Arbitration:
     def _keep(self, kept: Numbers) -> None:
         """What was planned earlier today keeps its place."""
         kept = kept[np.argsort(self.gid[self.them.cid[kept]], kind="stable")]
-        its = {name: column[self.them.of("planned_id", kept) - 1] for name, column in self.book.planned.items()}
+        its = {
+            name: column[self.them.of("planned_id", kept) - 1]
+            for name, column in self.book.planned.items()
+        }
         self.messages.add(
             self.gid[self.them.cid[kept]], cid=self.them.cid[kept], rank=self.rank[kept],
             step=self.them.of("step_id", kept), ahead=0, **its,
@@ -203,7 +206,8 @@ class Arbitration:
         by = np.where(is_refused | (contest.ahead > 0), NONE, rivals(contest, near))
         self.verdicts.beaten_by[contest.place[by >= 0]] = self.messages.column["said"][by[by >= 0]]
         self._grant(contest, second, ~is_refused & (by < 0))
-        return contest.place[~is_refused & (contest.ahead == 0)]
+        freed: Numbers = contest.place[~is_refused & (contest.ahead == 0)]
+        return freed
 
     def _moved(self, contest: Contest, why: Any) -> tuple[Numbers, Numbers]:
         """When each may go, and whether it may not."""
@@ -220,7 +224,9 @@ class Arbitration:
         some = np.flatnonzero(is_refused & (contest.ahead == 0))
         reason, position, by = (its[some] for its in why.first())
         message = {
-            name: np.where(by >= 0, self.messages.column[name][by] if self.messages.count else NONE, NONE)
+            name: np.where(
+                by >= 0, self.messages.column[name][by] if self.messages.count else NONE, NONE
+            )
             for name in ("step", "ahead")
         }
         group = self.them.group[contest.place[some]]

@@ -78,7 +78,9 @@ class Contenders:
 
     def is_open(self) -> Numbers:
         """Who is for today, and has not been planned yet."""
-        is_open: Numbers = (self.judged["ahead"][self.row] == 0) & (self.judged["planned_id"][self.row] < 0)
+        is_open: Numbers = (self.judged["ahead"][self.row] == 0) & (
+            self.judged["planned_id"][self.row] < 0
+        )
         return is_open
 
     def first(self, places: Numbers, group: Numbers, groups: int) -> Numbers:
@@ -116,4 +118,4 @@ class Contenders:
 def _are_unique(group: Numbers, groups: int) -> bool:
     seen = np.zeros(groups, bool)
     seen[group] = True
-    return np.count_nonzero(seen) == len(group)
+    return bool(np.count_nonzero(seen) == len(group))

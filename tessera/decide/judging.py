@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ SQL = queries("tessera.decide", "judging.sql")
 CODE = {reason.value: number for number, reason in enumerate(Reason)}
 NEVER = -(1 << 30)  # days from now, of what was not
 AT_ONCE = 1 << 18
+MOST_AHEAD = 10_000  # days; nothing is reserved for so far
 BITS, HALF, TEN_THOUSAND = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(10_000)
 FIRM = (CODE["no_address"], CODE["no_consent"])  # before a topic that was declined
 
@@ -34,7 +35,7 @@ FIRM = (CODE["no_address"], CODE["no_consent"])  # before a topic that was decli
 class Judged:
     """The candidates: their numbers; what arbitration does not look at; and what decided, as far as a rule did."""
 
-    given: Table
+    given: dict[str, Numbers]
     occurrence: pa.Array
     expected_value: pa.Array
     by: Numbers  # among `texts`
@@ -49,17 +50,17 @@ def judge(duck: DuckDBPyConnection, *, day: date, threads: int | None) -> Judged
     rows = columns(found, "id", "course_id", "cid", "step_id", "counted", "through")
     del found
     place = _places(rows.pop("id"), rules.apart.pop("id"))
-    out = {name: np.empty(len(rows["cid"]), kind) for name, kind in OUT.items()}
+    count = len(rows["cid"])
+    out: dict[str, Numbers] = {name: np.empty(count, kind) for name, kind in OUT.items()}
 
     def some(which: Any, apart: Table) -> None:
-        for name, its in rules.judge({name: its[which] for name, its in rows.items()}, apart).items():
+        part = {name: its[which] for name, its in rows.items()}
+        for name, its in rules.judge(part, apart).items():
             out[name][which] = its
 
-    with ThreadPoolExecutor(threads or 2) as pool:
-        for done in [
-            pool.submit(some, slice(start, start + AT_ONCE), {})
-            for start in range(0, len(rows["cid"]), AT_ONCE)
-        ]:
+    parts = [slice(start, start + AT_ONCE) for start in range(0, count, AT_ONCE)]
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(some, part, {}) for part in parts]:
             done.result()
     some(place, rules.apart)
     given = {name: rows[name] for name in ("course_id", "cid", "step_id")} | out
@@ -83,8 +84,12 @@ def _with_planned(
     planned = planned.filter(pa.array(is_new))
     if planned.num_rows:
         rules.tables["planned"] = planned
-        more = columns(planned, *(name for name in given if name != "by")) | {"by": rules.coded("planned", "dropped_by")["dropped_by"]}
-        given = {name: np.concatenate([its, more[name].astype(its.dtype)]) for name, its in given.items()}
+        more = columns(planned, *(name for name in given if name != "by")) | {
+            "by": rules.coded("planned", "dropped_by")["dropped_by"]
+        }
+        given = {
+            name: np.concatenate([its, more[name].astype(its.dtype)]) for name, its in given.items()
+        }
         own = {name: pa.concat_arrays([its, whole(planned[name])]) for name, its in own.items()}
     given["value"] = pc.fill_null(own["expected_value"], LAST).to_numpy()
     by = given.pop("by")
@@ -97,8 +102,8 @@ OUT: Mapping[str, type] = {
 }  # fmt: skip
 NUMBERS = {
     "course": (
-        *("channel_id", "is_marketing", "salt", "control_group", "re_entry", "valid_days", "ends_at"),
-        *("is_held", "due_in", "hours_id"),
+        *("channel_id", "is_marketing", "salt", "control_group", "re_entry", "valid_days"),
+        *("ends_at", "is_held", "due_in", "hours_id"),
     ),
     "step": ("salt", "after_days", "units", "turn"),
     "slot": ("hours_id", "zone_id", "opens"),
@@ -117,7 +122,9 @@ class Rules:
     """The rules of a pass, and the words of their answers."""
 
     def __init__(self, duck: DuckDBPyConnection, day: date) -> None:
-        self.day, self.texts, self._known, self._lock = day, [], {}, Lock()
+        self.day, self._lock = np.datetime64(day, "D"), Lock()
+        self.texts: list[str] = []
+        self._known: dict[str, int] = {}
         self.tables = {name: _ask(duck, name) for name in NUMBERS}
         table = {name: columns(self.tables[name], *its) for name, its in NUMBERS.items()}
         self.course, self.step, self.slot = table["course"], table["step"], table["slot"]
@@ -125,7 +132,9 @@ class Rules:
         self.apart = table["apart"] | self.coded("apart", *APART)
         self.campaign = self.coded("course", "campaign")["campaign"]
         self.people = int(table["reach"]["cid"].max(initial=0)) + 1
-        self.reach = self._by_place(table["reach"] | self.coded("reach", "marketing_by", "service_by"))
+        self.reach = self._by_place(
+            table["reach"] | self.coded("reach", "marketing_by", "service_by")
+        )
         hours, zones = (int(self.slot[name].max(initial=0)) + 1 for name in ("hours_id", "zone_id"))
         self.slots = np.full((hours, zones), NONE, np.int16)
         self.slots[self.slot["hours_id"], self.slot["zone_id"]] = np.arange(len(self.slot["opens"]))
@@ -164,13 +173,14 @@ class Rules:
         reason = np.select([early >= 0, one["waits"] > 0], [early, CODE["not_due"]], late)
         is_open = (early < 0) & (late < 0) & (one["planned_id"] < 0)
         reason = np.where(one["planned_id"] >= 0, one["dropped"], reason).astype(np.int8)
+        ahead = np.clip(one["waits"], self.course["due_in"][course], MOST_AHEAD)
         lot = self.reach["draw"][one["at"]] * self.step["salt"][rows["step_id"]]
         return {
             "content_id": self._content(one),
             "slot_id": one["slot"],
             "planned_id": one["planned_id"],
             "lot": lot & BITS,
-            "ahead": np.where(is_open, np.maximum(one["waits"], self.course["due_in"][course]), 0),
+            "ahead": np.where(is_open, ahead, 0),
             "reason": reason,
             "by": self._by(reason, one),
         }
@@ -231,7 +241,9 @@ class Rules:
         unit, drawn = np.zeros(len(step), np.int64), np.flatnonzero(units > 1)
         mixed = _mixed(one["draw"][drawn], self.step["salt"][step[drawn]])
         unit[drawn] = (mixed * units[drawn].astype(np.uint64)) >> HALF
-        content = np.where(one["content_id"] >= 0, one["content_id"], self.turn[self.step["turn"][step] + unit])
+        content = np.where(
+            one["content_id"] >= 0, one["content_id"], self.turn[self.step["turn"][step] + unit]
+        )
         return np.where(one["through"] != NEVER, NONE, content)
 
     def _by(self, reason: Numbers, one: Table) -> Numbers:
@@ -251,9 +263,15 @@ class Rules:
             return self._spelled(name, one)
         if name == "stale_data":
             return np.resize(self._codes([self.stale or ""]), len(one["at"]))
-        by = np.where(one["is_marketing"], *(self.reach[its][one["at"]] for its in ("marketing_by", "service_by")))
+        by = np.where(
+            one["is_marketing"],
+            *(self.reach[its][one["at"]] for its in ("marketing_by", "service_by")),
+        )
         is_marketing = one["is_marketing"] & (self.reach["marketing"][one["at"]] == code)
-        others = {"control_group": self.campaign[one["course_id"]], "no_consent": one["declined_tag"]}
+        others = {
+            "control_group": self.campaign[one["course_id"]],
+            "no_consent": one["declined_tag"],
+        }
         return np.where(is_marketing, by, others.get(name, by))
 
     def _spelled(self, name: str, one: Table) -> Numbers:
@@ -264,28 +282,28 @@ class Rules:
             day = np.where(kind, one["through"], one["met"])
         same = ((day.astype(np.int64) + FAR) << 32) + (kind << 16) + one["course_id"]
         different, place = np.unique(same, return_inverse=True)
-        say: Callable[[str, int, Mapping[str, Any]], str] = getattr(self, SPELLED[name])
+        say: Callable[[int, int, Mapping[str, Any]], str] = getattr(self, SPELLED[name])
         courses = self.tables["course"].to_pylist()
         texts = [
-            say(str(self.day + timedelta(days=(it >> 32) - FAR)), it >> 16 & 0xFFFF, courses[it & 0xFFFF])
+            say((it >> 32) - FAR, it >> 16 & 0xFFFF, courses[it & 0xFFFF])
             for it in different.tolist()
         ]
         return self._codes(texts)[place]
 
-    def _again(self, day: str, is_through: int, course: Mapping[str, Any]) -> str:
+    def _again(self, day: int, is_through: int, course: Mapping[str, Any]) -> str:
         wait = "" if is_through else f", again after {course['re_entry_after_days']} days"
-        return f"planned on {day}{wait}"
+        return f"planned on {self.day + day}{wait}"
 
-    def _due(self, day: str, _: int, __: Mapping[str, Any]) -> str:
-        return f"due on {day}"
+    def _due(self, day: int, _: int, __: Mapping[str, Any]) -> str:
+        return f"due on {self.day + day}"
 
-    def _over(self, day: str, _: int, course: Mapping[str, Any]) -> str:
+    def _over(self, day: int, _: int, course: Mapping[str, Any]) -> str:
         valid = course["valid_days"]
-        if valid is not None and date.fromisoformat(day) + timedelta(days=valid) < self.day:
-            return f"due on {day}, valid for {valid} days"
+        if valid is not None and day + valid < 0:
+            return f"due on {self.day + day}, valid for {valid} days"
         return f"not after {course['not_after']}"
 
-    def _closed(self, _: str, slot: int, course: Mapping[str, Any]) -> str:
+    def _closed(self, _: int, slot: int, course: Mapping[str, Any]) -> str:
         zone = self.tables["slot"]["zone"][slot - 1].as_py() if slot else ""
         return str(course["held_by"] or f"{course['hours']} {zone}")
 
@@ -293,8 +311,13 @@ class Rules:
 KNOWN = {
     "exited": "ended_by", "condition_not_met": "unmet", "repeat_content": "seen", "capped": "paced",
 }  # fmt: skip
-SPELLED = {"re_entry": "_again", "not_due": "_due", "too_late": "_over", "outside_window": "_closed"}
-FAR = 1 << 20  # days
+SPELLED = {
+    "re_entry": "_again",
+    "not_due": "_due",
+    "too_late": "_over",
+    "outside_window": "_closed",
+}
+FAR = 1 << 29  # days
 
 
 def _first(reason: Numbers, rules: Mapping[str, Numbers]) -> Numbers:

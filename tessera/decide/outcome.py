@@ -21,12 +21,37 @@ if TYPE_CHECKING:
 
 REFUSED = np.array([CODE[name] for name in REFUSALS], np.int8)
 OUTBOX = (
-    *("customer_id", "household_id", "campaign", "campaign_version", "step", "occurrence", "channel"),
+    *(
+        "customer_id",
+        "household_id",
+        "campaign",
+        "campaign_version",
+        "step",
+        "occurrence",
+        "channel",
+    ),
     *("purpose", "tags", "template", "variant", "language", "timezone"),
 )
 COLUMNS = (
-    *("business_date", "decided_at", "campaign", "campaign_version", "step", "variant", "customer_id"),
-    *("household_id", "occurrence", "channel", "purpose", "tags", "template", "language", "timezone"),
+    *(
+        "business_date",
+        "decided_at",
+        "campaign",
+        "campaign_version",
+        "step",
+        "variant",
+        "customer_id",
+    ),
+    *(
+        "household_id",
+        "occurrence",
+        "channel",
+        "purpose",
+        "tags",
+        "template",
+        "language",
+        "timezone",
+    ),
     *("priority", "expected_value", "reason", "decided_by", "send_at", "send_key"),
 )
 
@@ -66,7 +91,9 @@ class Said:
 
     def __init__(self, given: Table, book: Book) -> None:
         self.book = book
-        self.reason = np.where(given["reason"] < 0, CODE["planned"], given["reason"]).astype(np.int8)
+        self.reason = np.where(given["reason"] < 0, CODE["planned"], given["reason"]).astype(
+            np.int8
+        )
         self.told_id = np.full(len(self.reason), NONE, np.int32)
         self.second = np.full(len(self.reason), NONE, np.int64)
         kept = np.flatnonzero((given["reason"] < 0) & (given["planned_id"] >= 0))
@@ -75,7 +102,10 @@ class Said:
     def take(self, them: Contenders, verdicts: Verdicts, spent: pa.Table) -> None:
         self.closings, which = verdicts.distinct()
         self.rewards = spent["reward"].combine_chunks().dictionary_encode()
-        sent, beaten = np.flatnonzero(verdicts.sent_at >= 0), np.flatnonzero(verdicts.beaten_by >= 0)
+        sent, beaten = (
+            np.flatnonzero(verdicts.sent_at >= 0),
+            np.flatnonzero(verdicts.beaten_by >= 0),
+        )
         self.second[them.row[sent]] = verdicts.sent_at[sent]
         closed = them.is_open() & (verdicts.sent_at < 0) & (verdicts.beaten_by < 0)
         row, closing = them.row[closed], which[verdicts.closed[them.group[closed]]]
@@ -108,9 +138,22 @@ class Outcome:
     """The candidates of a pass, and what is said of them."""
 
     def __init__(
-        self, book: Book, judged: Judged, people: pa.Table, *, said: Said, day: date, as_of: datetime
+        self,
+        book: Book,
+        judged: Judged,
+        people: pa.Table,
+        *,
+        said: Said,
+        day: date,
+        as_of: datetime,
     ) -> None:
-        self.book, self.given, self.said, self.day, self.as_of = book, judged.given, said, day, as_of
+        self.book, self.given, self.said, self.day, self.as_of = (
+            book,
+            judged.given,
+            said,
+            day,
+            as_of,
+        )
         self._now = int(as_of.replace(tzinfo=UTC).timestamp())
         self.due = book.course["due_in"] == 0
         self._campaigns = np.array(book.tables["course"]["campaign"].to_pylist(), object)
@@ -142,7 +185,9 @@ class Outcome:
 
     def decisions(self, row: Numbers) -> pa.Table:
         """What is kept of them: one row per candidate, no personal data."""
-        places = {name: self.given[f"{name}_id"][row] for name in ("course", "step", "content", "slot")}
+        places = {
+            name: self.given[f"{name}_id"][row] for name in ("course", "step", "content", "slot")
+        }
         places["planned"] = np.maximum(self.given["planned_id"][row] - 1, NONE)
         places["people"] = self.given["cid"][row] - 1
         second = self.said.second[row]
@@ -162,7 +207,11 @@ class Outcome:
         return pa.table({name: found[name] for name in COLUMNS})
 
     def _household(self, places: Table) -> pa.Array:
-        return self._kept("household_id", places["planned"], self._persons["household_id"].take(pa.array(places["people"])))
+        return self._kept(
+            "household_id",
+            places["planned"],
+            self._persons["household_id"].take(pa.array(places["people"])),
+        )
 
     def _kept(self, name: str, planned: Numbers, else_: pa.Array) -> pa.Array:
         """What a message planned earlier today was planned with."""
@@ -179,7 +228,9 @@ class Outcome:
         is_planned = self.said.reason[row] == CODE["planned"]
         key = np.where(is_planned, self._key[row], NONE)
         return self._kept(
-            "send_key", np.where(is_planned, planned, NONE), self._keys.take(pa.array(key, mask=key < 0))
+            "send_key",
+            np.where(is_planned, planned, NONE),
+            self._keys.take(pa.array(key, mask=key < 0)),
         )
 
     def messages(self, duck: DuckDBPyConnection) -> pa.Table:
@@ -207,7 +258,9 @@ class Outcome:
     def rewards(self, messages: pa.Table) -> pa.Table:
         """What goes with the messages that are planned."""
         row = self._by_time(self._new())
-        rewards = whole(self.book.tables["step"]["reward"]).take(pa.array(self.given["step_id"][row]))
+        rewards = whole(self.book.tables["step"]["reward"]).take(
+            pa.array(self.given["step_id"][row])
+        )
         found = messages.select(["send_key", "customer_id"]).append_column("reward", rewards)
         goes = pc.and_(pc.is_valid(rewards), pa.array(self.said.reason[row] == CODE["planned"]))
         return found.filter(goes).sort_by("send_key")
@@ -217,7 +270,9 @@ class Outcome:
         small = self.book.tables
         campaign = alphabetical(small["course"]["campaign"])[self.given["course_id"][row]]
         step = alphabetical(small["step"]["step"])[self.given["step_id"][row]]
-        found: Numbers = row[np.lexsort((step, campaign, self.given["cid"][row], self._moment(row)))]
+        found: Numbers = row[
+            np.lexsort((step, campaign, self.given["cid"][row], self._moment(row)))
+        ]
         return found
 
     def _moment(self, row: Numbers) -> Numbers:
@@ -247,7 +302,9 @@ class Outcome:
 
 
 def _same(value: object, count: int, kind: pa.DataType) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int8)), pa.array([value], kind))
+    return pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(count, np.int8)), pa.array([value], kind)
+    )
 
 
 def _instants(seconds: Numbers) -> pa.DictionaryArray:

@@ -352,12 +352,15 @@ select
     candidate.rowid as id, candidate.course_id, candidate.cid, candidate.occurrence,
     candidate.expected_value
 from candidate
-inner join course on candidate.course_id = course.course_id
-semi join past_step
+semi join (
+    select past_step.cid, past_step.occurrence, course.course_id
+    from past_step
+    inner join course on past_step.campaign = course.campaign
+) as known
     on
-        candidate.cid = past_step.cid
-        and course.campaign = past_step.campaign
-        and candidate.occurrence = past_step.occurrence
+        candidate.cid = known.cid
+        and candidate.course_id = known.course_id
+        and candidate.occurrence = known.occurrence
 
 -- name: candidate
 -- The members are candidates for their first step; for who has begun, those steps follow that may be
@@ -525,13 +528,17 @@ select
     candidate.rowid as id,
     arg_min(past.business_date, abs(past.business_date - getvariable('today'))) as planned_on
 from candidate
-inner join course on candidate.course_id = course.course_id
-inner join past
+inner join (
+    select past.cid, past.occurrence, past.business_date, course.course_id
+    from past
+    inner join course on past.campaign = course.campaign
+    where past.is_live and course.re_entry_after_days is not null
+) as past
     on
         candidate.cid = past.cid
-        and course.campaign = past.campaign
+        and candidate.course_id = past.course_id
         and candidate.occurrence <> past.occurrence
-where past.is_live and candidate.started_at is null and course.re_entry_after_days is not null
+where candidate.started_at is null
 group by candidate.rowid
 
 -- name: turn

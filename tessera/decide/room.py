@@ -27,7 +27,9 @@ class Messages:
     def __init__(self, people: int) -> None:
         self.newest = np.full(people, NONE, np.int32)
         self.count = 0
-        self.column = {name: np.empty(0, kind) for name, kind in self.KINDS.items()}
+        self.column: dict[str, Numbers] = {
+            name: np.empty(0, kind) for name, kind in self.KINDS.items()
+        }
 
     def add(self, gid: Numbers, **values: Numbers | int) -> None:
         """Those of one household must come one after the other."""
@@ -38,9 +40,7 @@ class Messages:
         numbers = np.arange(start, self.count, dtype=np.int32)
         is_again = np.zeros(len(gid), bool)
         is_again[1:] = gid[1:] == gid[:-1]
-        self.column["older"][start : self.count] = np.where(
-            is_again, numbers - 1, self.newest[gid]
-        )
+        self.column["older"][start : self.count] = np.where(is_again, numbers - 1, self.newest[gid])
         is_last = np.ones(len(gid), bool)
         is_last[:-1] = ~is_again[1:]
         self.newest[gid[is_last]] = numbers[is_last]
@@ -156,7 +156,9 @@ class Refusal:
 
     def first(self) -> tuple[Numbers, Numbers, Numbers]:
         """Of each the reason, by its place among REFUSALS, the cap and the message."""
-        reason = np.select([self.position[name] >= 0 for name in REFUSALS], range(len(REFUSALS)), NONE)
+        reason = np.select(
+            [self.position[name] >= 0 for name in REFUSALS], range(len(REFUSALS)), NONE
+        )
         position, by = (
             np.choose(reason, list(its.values()), mode="clip") for its in (self.position, self.by)
         )
@@ -178,7 +180,9 @@ def refusal(contest: Contest, near: Near, caps: Sequence[Cap]) -> Refusal:
     return found
 
 
-def _met(contest: Contest, near: Near, caps: Sequence[Cap]) -> Iterator[tuple[Cap, Numbers, Numbers]]:
+def _met(
+    contest: Contest, near: Near, caps: Sequence[Cap]
+) -> Iterator[tuple[Cap, Numbers, Numbers]]:
     for cap in caps:
         under = contest.is_under(cap)
         if under.any():
@@ -224,4 +228,3 @@ def rivals(contest: Contest, near: Near) -> Numbers:
     is_alike |= (template == contest.template[near.who]) & ~contest.may_repeat[near.who]
     pairs = np.flatnonzero(near.is_own & (said >= 0) & is_alike)
     return near.highest(pairs, -near.rank[pairs])
-

@@ -61,13 +61,27 @@ class Wording:
             texts, numbers = coded(*(given[table][column] for table, column in named))
             them = zip((table for table, _ in named), numbers, strict=True)
             # The last is of who is in no place.
-            self._coded[name] = texts, [(table, np.append(its, NONE)) for table, its in them if len(its)]
+            self._coded[name] = (
+                texts,
+                [(table, np.append(its, NONE)) for table, its in them if len(its)],
+            )
 
     def columns(self, places: Mapping[str, Numbers]) -> Iterable[tuple[str, pa.Array]]:
         """Each column with its words; `places` by table, NONE where there is none."""
+        count = len(places["course"])
+        at = {name: _once(its) for name, its in places.items()} | {"nothing": np.zeros(1, int)}
         for name, (texts, sources) in self._coded.items():
-            found: Numbers = np.full(len(places["course"]), NONE, np.int32)
+            found: Numbers = np.full(1, NONE, np.int32)
             for table, numbers in sources:
-                its = np.zeros(1, int) if table == "nothing" else places[table]
-                found = np.where(found < 0, numbers[its], found)
-            yield name, as_words(found, texts)
+                found = np.where(found < 0, numbers[at[table]], found)
+            yield name, as_words(found, texts) if len(found) == count else _same(found, texts, count)
+
+
+def _once(places: Numbers) -> Numbers:
+    """One for all when they are all the same, as most are of one campaign's candidates."""
+    return places[:1] if len(places) and places.min() == places.max() else places
+
+
+def _same(number: Numbers, texts: pa.Array, count: int) -> pa.DictionaryArray:
+    numbers = pa.array(np.zeros(count, np.int8), mask=np.full(count, True) if number[0] < 0 else None)
+    return pa.DictionaryArray.from_arrays(numbers, texts.take(pa.array(np.maximum(number, 0))))

@@ -215,7 +215,9 @@ class Connection:
 
     def _copy(self, table: str, columns: str, rows: pa.Table) -> int:
         cursor = self._driver().cursor()
-        rows = pa.table({name: _in_full(its) for name, its in zip(rows.column_names, rows.columns, strict=True)})
+        rows = pa.table(
+            {name: _in_full(its) for name, its in zip(rows.column_names, rows.columns, strict=True)}
+        )
         with cursor.copy(f"copy {table} ({columns}) from stdin (format csv)") as copy:
             for batch in rows.to_batches(max_chunksize=50_000):
                 lines = io.BytesIO()  # texts in quotes, so that an empty one is no null
