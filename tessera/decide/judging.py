@@ -49,7 +49,7 @@ def judge(duck: DuckDBPyConnection, *, day: date, threads: int | None) -> Judged
     own = {name: whole(found[name]) for name in ("occurrence", "expected_value")}
     rows = columns(found, "id", "course_id", "cid", "step_id", "counted", "through")
     del found
-    place = _places(rows.pop("id"), rules.apart.pop("id"))
+    place, apart = rules.apart(duck, rows.pop("id"))
     count = len(rows["cid"])
     out: dict[str, Numbers] = {name: np.empty(count, kind) for name, kind in OUT.items()}
 
@@ -62,17 +62,9 @@ def judge(duck: DuckDBPyConnection, *, day: date, threads: int | None) -> Judged
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(some, part, {}) for part in parts]:
             done.result()
-    some(place, rules.apart)
+    some(place, apart)
     given = {name: rows[name] for name in ("course_id", "cid", "step_id")} | out
     return _with_planned(duck, given, own, rules)
-
-
-def _places(ids: Numbers, some: Numbers) -> Numbers:
-    """Where `some` stand among `ids`."""
-    place = np.zeros(int(ids.max(initial=0)) + 1, np.int32)
-    place[ids] = np.arange(len(ids))
-    found: Numbers = place[some]
-    return found
 
 
 def _with_planned(
@@ -109,9 +101,16 @@ NUMBERS = {
     "slot": ("hours_id", "zone_id", "opens"),
     "turn": ("content_id",),
     "reach": ("cid", "channel_id", "zone_id", "draw", "marketing", "service"),
-    "apart": ("id", "planned_id", "dropped", "met", "content_id"),
 }
-APART = ("dropped_by", "declined_tag", "ended_by", "unmet", "seen", "paced")
+APART = {  # what is known of some candidates only: numbers, and words
+    "met_before": (("met",), ()),
+    "over": ((), ("ended_by",)),
+    "unmet": ((), ("unmet",)),
+    "picked": (("content_id",), ("seen",)),
+    "paced": ((), ("paced",)),
+    "declined": ((), ("declined_tag",)),
+    "planned": (("planned_id", "dropped"), ("dropped_by",)),
+}
 
 
 def _ask(duck: DuckDBPyConnection, name: str) -> pa.Table:
@@ -129,7 +128,6 @@ class Rules:
         table = {name: columns(self.tables[name], *its) for name, its in NUMBERS.items()}
         self.course, self.step, self.slot = table["course"], table["step"], table["slot"]
         self.turn = table["turn"]["content_id"]
-        self.apart = table["apart"] | self.coded("apart", *APART)
         self.campaign = self.coded("course", "campaign")["campaign"]
         self.people = int(table["reach"]["cid"].max(initial=0)) + 1
         self.reach = self._by_place(
@@ -139,6 +137,24 @@ class Rules:
         self.slots = np.full((hours, zones), NONE, np.int16)
         self.slots[self.slot["hours_id"], self.slot["zone_id"]] = np.arange(len(self.slot["opens"]))
         self.as_of, self.stale = duck.execute(SQL["now"]).fetchall()[0]
+
+    def apart(self, duck: DuckDBPyConnection, ids: Numbers) -> tuple[Numbers, dict[str, Numbers]]:
+        """The places among `ids` of those of whom more is known, and that."""
+        place = np.full(int(ids.max(initial=0)) + 1, NONE, np.int32)
+        place[ids] = np.arange(len(ids))
+        self.tables |= {name: _ask(duck, name) for name in APART}
+        found: dict[str, tuple[Numbers, Numbers]] = {}
+        for name, (numbers, words) in APART.items():
+            its = columns(self.tables[name], "id", *numbers) | self.coded(name, *words)
+            at = place[its.pop("id")]
+            found |= {column: (at[at >= 0], values[at >= 0]) for column, values in its.items()}
+        where = np.unique(np.concatenate([at for at, _ in found.values()]))
+        known = {
+            name: np.full(len(where), NEVER if name == "met" else NONE, np.int32) for name in found
+        }
+        for name, (at, values) in found.items():
+            known[name][np.searchsorted(where, at)] = values
+        return where, known
 
     def coded(self, table: str, *names: str) -> dict[str, Numbers]:
         found = {}

@@ -69,21 +69,41 @@ select
     service_by
 from reach
 
--- name: apart
+-- name: met_before
+select id, cast(planned_on - getvariable('today') as integer) as met from met_before
+
+-- name: over
+select id, label as ended_by from over
+
+-- name: unmet
+select id, label as unmet from unmet
+
+-- name: picked
+select id, content_id, seen from picked
+
+-- name: paced
+select id, label as paced from paced
+
+-- name: declined
+select candidate.rowid as id, 'topic ' || declined.tag || ' declined' as declined_tag
+from candidate
+inner join declined on candidate.cid = declined.cid and candidate.course_id = declined.course_id
+
+-- name: planned
 select
-    id,
-    planned_id,
-    cast(enum_code(dropped) as tinyint) as dropped,
-    dropped_by,
-    'topic ' || declined_tag || ' declined' as declined_tag,
-    coalesce(met_on - getvariable('today'), -(1 << 30))::integer as met,
-    ended_by,
-    unmet,
-    content_id,
-    seen,
-    paced
-from apart
-where is_begun is null
+    candidate.rowid as id,
+    planned.planned_id,
+    cast(enum_code(planned.dropped) as tinyint) as dropped,
+    planned.dropped_by
+from candidate
+inner join course on candidate.course_id = course.course_id
+inner join step on candidate.step_id = step.step_id
+inner join planned
+    on
+        candidate.cid = planned.cid
+        and course.campaign = planned.campaign
+        and candidate.occurrence = planned.occurrence
+        and step.step = planned.step
 
 -- name: still_planned
 select

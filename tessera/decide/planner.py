@@ -312,7 +312,7 @@ STEPS = (
         "begun",
         "candidate",
     ),
-    *("unmet", "over", "met_before", "turn", "picked", "paced", "apart"),
+    *("unmet", "over", "met_before", "turn", "picked", "paced"),
 )
 
 

@@ -74,7 +74,10 @@ class Wording:
             found: Numbers = np.full(1, NONE, np.int32)
             for table, numbers in sources:
                 found = np.where(found < 0, numbers[at[table]], found)
-            yield name, as_words(found, texts) if len(found) == count else _same(found, texts, count)
+            yield (
+                name,
+                as_words(found, texts) if len(found) == count else _same(found, texts, count),
+            )
 
 
 def _once(places: Numbers) -> Numbers:
@@ -83,5 +86,7 @@ def _once(places: Numbers) -> Numbers:
 
 
 def _same(number: Numbers, texts: pa.Array, count: int) -> pa.DictionaryArray:
-    numbers = pa.array(np.zeros(count, np.int8), mask=np.full(count, True) if number[0] < 0 else None)
+    numbers = pa.array(
+        np.zeros(count, np.int8), mask=np.full(count, True) if number[0] < 0 else None
+    )
     return pa.DictionaryArray.from_arrays(numbers, texts.take(pa.array(np.maximum(number, 0))))
