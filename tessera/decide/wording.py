@@ -86,7 +86,8 @@ def _once(places: Numbers) -> Numbers:
 
 
 def _same(number: Numbers, texts: pa.Array, count: int) -> pa.DictionaryArray:
-    numbers = pa.array(
-        np.zeros(count, np.int8), mask=np.full(count, True) if number[0] < 0 else None
+    if number[0] < 0:
+        return as_words(np.full(count, NONE), texts)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(count, np.int8)), texts.take(pa.array(number))
     )
-    return pa.DictionaryArray.from_arrays(numbers, texts.take(pa.array(np.maximum(number, 0))))
