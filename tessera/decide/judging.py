@@ -140,13 +140,15 @@ class Rules:
 
     def apart(self, duck: DuckDBPyConnection, ids: Numbers) -> tuple[Numbers, dict[str, Numbers]]:
         """The places among `ids` of those of whom more is known, and that."""
-        place = np.full(int(ids.max(initial=0)) + 1, NONE, np.int32)
+        tables = {name: _ask(duck, name) for name in APART}
+        self.tables |= tables
+        last = max(int(one["id"].to_numpy().max(initial=0)) for one in tables.values())
+        place = np.full(max(last, int(ids.max(initial=0))) + 1, NONE, np.int32)
         place[ids] = np.arange(len(ids))
-        self.tables |= {name: _ask(duck, name) for name in APART}
         found: dict[str, tuple[Numbers, Numbers]] = {}
         for name, (numbers, words) in APART.items():
-            its = columns(self.tables[name], "id", *numbers) | self.coded(name, *words)
-            at = place[its.pop("id")]
+            its = columns(tables[name], "id", *numbers) | self.coded(name, *words)
+            at = place[its.pop("id")]  # NONE: a member who has begun
             found |= {column: (at[at >= 0], values[at >= 0]) for column, values in its.items()}
         where = np.unique(np.concatenate([at for at, _ in found.values()]))
         known = {
