@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from tessera.decide.contenders import Contenders, Numbers, Table, columns
 from tessera.decide.room import (
-    NONE,
     Cap,
     Contest,
     Messages,
     Near,
+    Refusal,
     later,
     refusal,
     rivals,
 )
-from tessera.decide.wording import coded
+from tessera.decide.wording import NONE, coded
 from tessera.store import queries
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Arbitration:
         freed: Numbers = contest.place[~is_refused & (contest.ahead == 0)]
         return freed
 
-    def _moved(self, contest: Contest, why: Any) -> tuple[Numbers, Numbers]:
+    def _moved(self, contest: Contest, why: Refusal) -> tuple[Numbers, Numbers]:
         """When each may go, and whether it may not."""
         second, is_refused = contest.opens.copy(), why.is_full.copy()
         movable = np.flatnonzero(why.is_full & why.is_movable)
@@ -220,7 +220,7 @@ class Arbitration:
             is_refused[movable[fits]] = False
         return second, is_refused
 
-    def _close(self, contest: Contest, why: Any, is_refused: Numbers) -> None:
+    def _close(self, contest: Contest, why: Refusal, is_refused: Numbers) -> None:
         some = np.flatnonzero(is_refused & (contest.ahead == 0))
         reason, position, by = (its[some] for its in why.first())
         message = {

@@ -224,7 +224,7 @@ class Rules:
         stop = np.where(one["is_marketing"], marketing, self.reach["service"][one["at"]])
         is_firm = one["is_marketing"] & np.isin(marketing, FIRM)
         stop = np.where((one["declined_tag"] >= 0) & ~is_firm, CODE["no_consent"], stop)
-        drawn = (_mixed(one["draw"], self.course["salt"][course]) * TEN_THOUSAND) >> HALF
+        drawn = (mixed(one["draw"], self.course["salt"][course]) * TEN_THOUSAND) >> HALF
         is_again = np.abs(one["met"]) < self.course["re_entry"][course]
         return _first(stop, {
             "control_group": drawn < self.course["control_group"][course].astype(np.uint64),
@@ -257,8 +257,8 @@ class Rules:
         step = one["step_id"]
         units = self.step["units"][step]
         unit, drawn = np.zeros(len(step), np.int64), np.flatnonzero(units > 1)
-        mixed = _mixed(one["draw"][drawn], self.step["salt"][step[drawn]])
-        unit[drawn] = (mixed * units[drawn].astype(np.uint64)) >> HALF
+        lots = mixed(one["draw"][drawn], self.step["salt"][step[drawn]])
+        unit[drawn] = (lots * units[drawn].astype(np.uint64)) >> HALF
         content = np.where(
             one["content_id"] >= 0, one["content_id"], self.turn[self.step["turn"][step] + unit]
         )
@@ -345,7 +345,7 @@ def _first(reason: Numbers, rules: Mapping[str, Numbers]) -> Numbers:
     return reason
 
 
-def _mixed(draw: Numbers, salt: Numbers) -> Numbers:
+def mixed(draw: Numbers, salt: Numbers) -> Numbers:
     """As the macro `mixed` has it."""
     found: Numbers = draw ^ salt
     for bits, times in ((16, 2_146_121_005), (15, 2_221_713_035)):

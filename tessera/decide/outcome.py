@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from tessera.decide.arbitration import Arbitration, Book, Verdicts, ask, history
 from tessera.decide.contenders import Contenders, Numbers, Table, alphabetical
 from tessera.decide.judging import CODE, Judged
-from tessera.decide.room import NONE, REFUSALS
-from tessera.decide.wording import Wording, as_words, coded, whole
+from tessera.decide.room import REFUSALS
+from tessera.decide.wording import NONE, Wording, as_words, coded, whole
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

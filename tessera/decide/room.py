@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tessera.decide.contenders import Numbers
+from tessera.decide.wording import NONE
 
 Cap = Mapping[str, Any]
 REFUSALS = ("capped", "outranked", "reserved")  # in the order in which they are asked
-NONE = -1
 AHEAD = 1 << 40  # more than any rank
 
 
