@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from duckdb.func import ARROW, SPECIAL
+from pyarrow import parquet
 from pydantic import ValidationError
 
 from tessera import approval, clock
 from tessera.addresses import address_hash, mailbox
 from tessera.consent import complaint_guard
 from tessera.decide import campaigns as files
-from tessera.decide import members, policy, rewards, schedule, tables, winners
+from tessera.decide import judging, members, policy, rewards, schedule, tables, winners
 from tessera.decide.campaign import Campaign
+from tessera.decide.judging import Judged
+from tessera.decide.outcome import COLUMNS, Outcome, conclude
 from tessera.decide.policy import ContactPolicy
 from tessera.decide.reasons import Reason
 from tessera.decide.tables import Course
@@ -92,8 +95,8 @@ def decide(
     rules = Rules.load(ws.project)
     chosen = _chosen(ws, rules, campaigns)
     with closing(_connect(ws)) as duck:
-        new = _pass(duck, ws, rules, chosen, dry_run=dry_run)
-        plans = list(_plans(duck, chosen))
+        outcome, new = _pass(duck, ws, rules, chosen, dry_run=dry_run)
+    plans = list(_plans(outcome, chosen))
     names = {campaign.campaign for campaign in chosen}
     return DecideReport(
         business_date=ws.business_date.isoformat(),
@@ -115,7 +118,8 @@ def dry_pass(
     that were judged."""
     chosen = _chosen(ws, rules, campaigns)
     with closing(_connect(ws)) as duck:
-        _pass(duck, ws, rules, chosen, dry_run=True)
+        outcome, _ = _pass(duck, ws, rules, chosen, dry_run=True)
+        duck.register("decision", outcome.decisions(outcome.today()))
         yield duck, chosen
 
 
@@ -123,8 +127,11 @@ def _connect(ws: Workspace) -> DuckDBPyConnection:
     duck = marts.connect(ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads)
     # The queries name the smaller side second. DuckDB's guess takes the millions of candidates for
     # a few after some joins, and would build its tables of them.
-    duck.execute("set disabled_optimizers = 'build_side_probe_side'")
+    duck.execute(f"set disabled_optimizers = '{GUESSES}'")
     return duck
+
+
+GUESSES = "build_side_probe_side"
 
 
 def _chosen(ws: Workspace, rules: Rules, names: Sequence[str] | None) -> tuple[Campaign, ...]:
@@ -141,8 +148,8 @@ def _pass(
     chosen: Sequence[Campaign],
     *,
     dry_run: bool,
-) -> int:
-    """Everything between reading and writing; how many outbox rows are new."""
+) -> tuple[Outcome, int]:
+    """Everything between reading and writing, and how many outbox rows are new."""
     current = [*map(Course, chosen), *_coming(ws, rules, chosen)]
     transaction = ws.store.read() if dry_run else ws.store.write()
     return _judge(duck, transaction, ws, current, rules.policy, dry_run=dry_run)
@@ -176,7 +183,7 @@ def _gather(
 
 MACROS = (
     *("stirred", "mixed", "bucket_of", "unit_of", "lot", "hash_of", "hash_of_phone"),
-    *("pair", "second_of", "member"),
+    "member",
 )
 
 
@@ -211,7 +218,7 @@ def _bits_of(rules: ContactPolicy) -> str:
 
 
 def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:
-    as_of = _second(ws.as_of).replace(tzinfo=None)
+    as_of = _naive(ws.as_of)
     return {
         "as_of": as_of,
         "stamp": tables.stamp(ws.as_of),
@@ -227,6 +234,11 @@ def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:
 
 def _second(instant: datetime) -> datetime:
     return instant.replace(microsecond=0)
+
+
+def _naive(instant: datetime) -> datetime:
+    """As DuckDB has it: UTC."""
+    return _second(instant).replace(tzinfo=None)
 
 
 def stale(ws: Workspace, rules: ContactPolicy) -> str | None:
@@ -254,8 +266,8 @@ def _judge(
     rules: ContactPolicy,
     *,
     dry_run: bool,
-) -> int:
-    """Read what is live and decide while nobody else can; how many outbox rows are new."""
+) -> tuple[Outcome, int]:
+    """Read what is live and decide while nobody else can; and how many outbox rows are new."""
     # SQLite and DuckDB leave each other a core: the store is read and written beside the marts' work.
     with transaction as store, ThreadPoolExecutor(1) as beside:
         gathered = beside.submit(_gather, duck, ws, current, rules)
@@ -269,20 +281,21 @@ def _judge(
         _register(duck, ws, live, courses, rules)
         for step in STEPS:
             duck.execute(SQL[step])
-        _forget(duck, JUDGED_FROM)
-        _arbitrate(duck)
+        outcome = conclude(
+            duck, _judged(duck, ws),
+            day=ws.business_date, as_of=_naive(ws.as_of), reserve_days=rules.reserve_days,
+        )  # fmt: skip
         if dry_run:
-            return 0
-        messages = duck.execute(SQL["outbox"]).to_arrow_table()
-        grants = duck.execute(SQL["reward_grant"]).to_arrow_table()
+            return outcome, 0
+        messages = outcome.messages(duck)
         chosen = [course.campaign for course in current if not course.due_in]
-        kept = beside.submit(_keep, duck, ws, chosen, courses)
+        kept = beside.submit(_keep, ws, chosen, outcome)
         store.run_many(STORE["keep_version"], [_version(one, ws) for one in chosen])
         new = store.insert_new("outbox", messages)
-        rewards.reserve(store, ws, grants)
+        rewards.reserve(store, ws, outcome.rewards(messages))
         approval.ask(store, ws.business_date, rules.approval_over)
         kept.result()
-        return new
+        return outcome, new
 
 
 STEPS = (
@@ -299,7 +312,7 @@ STEPS = (
         "begun",
         "candidate",
     ),
-    *("unmet", "over", "met_before", "turn", "picked", "paced", "apart", "judged", "still_planned"),
+    *("unmet", "over", "met_before", "turn", "picked", "paced"),
 )
 
 
@@ -371,51 +384,13 @@ def _register(
         duck.register("content", winners.promote(given["content"], courses, scores))
 
 
-def _arbitrate(duck: DuckDBPyConnection) -> None:
-    """Give the slots under the caps to the best: everybody's first choice, then the second, …"""
-    for step in START:
-        duck.execute(SQL[step])
-    while _is_anybody(duck, "head"):
-        for step in ROUND:
-            duck.execute(SQL[step])
-    for step in ("told", "shut"):
-        duck.execute(SQL[step])
-    _forget(duck, ARBITRATED_FROM)
-    duck.execute(SQL["outcome"])
-    _forget(duck, TOLD_FROM)
-    _terms(duck)
-    duck.execute(SQL["decision"])
-
-
-def _terms(duck: DuckDBPyConnection) -> None:
-    """The small tables once more with numbers for their words, for the many rows they are joined to."""
-    every = [
-        f"select {name} as term from {table}" for table in TERMS for name in TERMS[table].split()
-    ]
-    duck.execute(SQL["term"].format(terms=" union all ".join([*every, "select ''"])))
-    for table, columns in TERMS.items():
-        words = ", ".join(f"cast({name} as term) as {name}" for name in columns.split())
-        duck.execute(SQL["worded"].format(table=table, words=words))
-
-
-TERMS = {
-    "person": "language",
-    "course": "campaign version channel purpose tags",
-    "step": "step template",
-    "content": "variant template",
-    "slot": "zone",
-    "planned": "campaign_version step variant channel purpose tags template language timezone",
-}
-
-
-START = (
-    *("spent", "contender", "ranked", "message", "taken", "bound", "head"),
-    *("lost", "closed", "granted"),
-)
-ROUND = (
-    *("contest", "tight", "later", "refused", "rival", "close", "beaten", "place", "grant"),
-    *("count_in", "take", "follow"),
-)
+def _judged(duck: DuckDBPyConnection, ws: Workspace) -> Judged:
+    """Every candidate with the first rule that stands against it."""
+    judged = judging.judge(duck, day=ws.business_date, threads=ws.settings.threads)
+    _forget(duck, JUDGED_FROM)
+    # What a join knows of its keys it would tell the scan of an Arrow table, which then fails.
+    duck.execute(f"set disabled_optimizers = '{GUESSES},join_filter_pushdown'")
+    return judged
 
 
 def _forget(duck: DuckDBPyConnection, served: str) -> None:
@@ -425,39 +400,33 @@ def _forget(duck: DuckDBPyConnection, served: str) -> None:
 
 
 JUDGED_FROM = "candidate begun unmet over met_before picked paced apart read_step past_step journey"
-ARBITRATED_FROM = "contender head message taken contest tight later refused rival place closed"
-TOLD_FROM = "judged granted lost spent shut"
 
 
-def _is_anybody(duck: DuckDBPyConnection, table: str) -> bool:
-    return bool(duck.execute(f"select count(*) from {table}").fetchall()[0][0])
-
-
-def _keep(
-    duck: DuckDBPyConnection, ws: Workspace, chosen: Sequence[Campaign], courses: Sequence[Course]
-) -> None:
+def _keep(ws: Workspace, chosen: Sequence[Campaign], outcome: Outcome) -> None:
     """A Parquet file per campaign and day; the day's last pass over a campaign replaces it."""
     folder = ws.home.decisions / f"date={ws.business_date}"
     folder.mkdir(parents=True, exist_ok=True)
     for campaign in chosen:
         path = folder / f"{campaign.campaign}.parquet"
         beside = path.with_name(f".{path.name}")  # the lock is ours, so the name is free
-        mine = [i for i, one in enumerate(courses) if one.campaign.campaign == campaign.campaign]
-        query = SQL["kept"].format(courses=", ".join(map(str, mine)))
-        duck.execute(f"copy ({query}) to {literal(str(beside))} (format parquet, compression zstd)")
+        parquet.write_table(
+            outcome.decisions(outcome.of_campaign(campaign.campaign)), beside,
+            row_group_size=ROW_GROUP, compression="zstd", use_dictionary=REPEATED, store_schema=False,
+        )  # fmt: skip
         beside.replace(path)
 
 
-def _plans(duck: DuckDBPyConnection, chosen: Sequence[Campaign]) -> Iterator[CampaignPlan]:
-    found = duck.execute(SQL["summary"]).fetchall()
+ROW_GROUP = 122_880  # rows, of which few are read to explain one customer
+REPEATED = [name for name in COLUMNS if name not in ("customer_id", "household_id", "send_key")]
+
+
+def _plans(outcome: Outcome, chosen: Sequence[Campaign]) -> Iterator[CampaignPlan]:
     for one in chosen:
-        mine = {reason: rest for campaign, reason, *rest in found if campaign == one.campaign}
-        counts = {reason.value: mine[reason.value][0] for reason in Reason if reason in mine}
-        planned, first, last = mine.get(Reason.PLANNED, (0, None, None))
+        counts, first, last = outcome.counts(one.campaign)
         yield CampaignPlan(
             one.campaign,
             sum(counts.values()),
-            planned,
+            counts.get(Reason.PLANNED, 0),
             counts,
             first_send_at=first,
             last_send_at=last,

@@ -215,6 +215,9 @@ class Connection:
 
     def _copy(self, table: str, columns: str, rows: pa.Table) -> int:
         cursor = self._driver().cursor()
+        rows = pa.table(
+            {name: _in_full(its) for name, its in zip(rows.column_names, rows.columns, strict=True)}
+        )
         with cursor.copy(f"copy {table} ({columns}) from stdin (format csv)") as copy:
             for batch in rows.to_batches(max_chunksize=50_000):
                 lines = io.BytesIO()  # texts in quotes, so that an empty one is no null
@@ -335,9 +338,21 @@ def _of_csv(lines: io.BytesIO, schema: pa.Schema) -> pa.Table:
     )
 
 
+def _in_full(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
 def _tuples(rows: pa.Table) -> Iterator[tuple[object, ...]]:
     for batch in rows.to_batches(max_chunksize=50_000):
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        yield from zip(*map(_values, batch.columns), strict=True)
+
+
+def _values(column: pa.Array) -> list[object]:
+    """A text that is said again and again is made once."""
+    if not isinstance(column, pa.DictionaryArray):
+        return list(column.to_pylist())
+    words = [*column.dictionary.to_pylist(), None]
+    return [words[number] for number in column.indices.fill_null(-1).to_pylist()]
 
 
 @dataclass(frozen=True)

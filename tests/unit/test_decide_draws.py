@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import duckdb
+import numpy as np
 import pytest
 
+from tessera.decide import judging
 from tessera.decide.planner import MACROS, SQL
 from tessera.decide.tables import salt_of
 from tests import decide_model
@@ -45,6 +47,13 @@ def chi_square(found: Sequence[object], cells: int) -> float:
 def test_the_pass_draws_what_the_plain_model_draws(drawn: dict[str, list[int]]) -> None:
     for name, buckets in drawn.items():
         assert buckets[:200] == [decide_model.bucket(name, f"C{i}") for i in range(200)]
+
+
+def test_columns_of_numbers_draw_what_the_queries_draw(drawn: dict[str, list[int]]) -> None:
+    people = np.array([decide_model.draw_of(f"C{i}") for i in range(PEOPLE)], np.uint64)
+    for name, buckets in drawn.items():
+        mixed = judging.mixed(people, np.uint64(salt_of(name)))
+        assert ((mixed * np.uint64(10_000)) >> np.uint64(32)).tolist() == buckets
 
 
 @pytest.mark.parametrize("name", NAMES)

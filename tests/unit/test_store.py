@@ -56,6 +56,22 @@ def test_bulk_insert_keeps_every_text_and_null_as_it_is(store: Store) -> None:
     assert found == [{"cause": said} for said in texts]
 
 
+@BOTH_STORES
+def test_bulk_insert_takes_columns_whose_words_go_by_number(store: Store) -> None:
+    """Also when a table has several chunks, each with words of its own."""
+    words = [pa.array(its).dictionary_encode() for its in (["a", "", "a"], ["b", "a"])]
+    columns = {name: pa.chunked_array(words).cast(pa.string()) for name in ROW}
+    columns |= {"address_hash": list("12345"), "cause": pa.chunked_array(words)}
+    owners = pa.array(["x", None]).dictionary_encode()
+    with store.write() as connection:
+        connection.insert_new("suppression", pa.table(columns))
+        found = connection.all("select cause from suppression order by address_hash")
+        assert [row["cause"] for row in found] == ["a", "", "a", "b", "a"]
+        with pytest.raises(DBAPIError):  # nothing is no word
+            connection.insert_new("suppression", pa.table({"address_hash": owners, "channel": owners,
+                                  "scope": owners, "cause": owners, "since": owners}))  # fmt: skip
+
+
 @pytest.mark.parametrize("size", [0, 1 << 40], ids=["large", "small"])
 @BOTH_STORES
 def test_a_scan_brings_what_a_query_does(

@@ -1,0 +1,250 @@
+"""The slots under the caps go to the best: everybody's first choice, then the second, …
+
+In each round the best that waits of every household gets its slot or does not, and what one is refused all
+of its group are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from tessera.decide.contenders import Contenders, Numbers, Table, columns
+from tessera.decide.room import (
+    Cap,
+    Contest,
+    Messages,
+    Near,
+    Refusal,
+    later,
+    refusal,
+    rivals,
+)
+from tessera.decide.wording import NONE, coded
+from tessera.store import queries
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SQL = queries("tessera.decide", "arbitration.sql")
+NUMBERS = {
+    "person": ("cid", "gid", "level", "pace"),
+    "course": (
+        *("class_id", "priority", "due_in", "tag_bits", "may_repeat", "drops", "ends_at"),
+        "valid_hours",
+    ),
+    "step": ("position",),
+    "content": (),
+    "slot": ("opens", "closes"),
+    "planned": ("bits", "second"),
+}
+
+
+@dataclass(frozen=True)
+class Book:
+    """The small tables, by the numbers of what they hold; people by theirs."""
+
+    person: Table
+    course: Table
+    step: Table
+    content: Table
+    slot: Table
+    planned: Table
+    tables: Mapping[str, pa.Table]  # with their texts
+    caps: list[Cap]
+    words: list[str]  # campaign/step
+
+    @classmethod
+    def read(cls, duck: DuckDBPyConnection) -> Book:
+        found = {name: ask(duck, name) for name in NUMBERS}
+        table = {name: columns(its, *NUMBERS[name]) for name, its in found.items()}
+        table["person"] = _by_number(table["person"])
+        words = _code(table, found, "said", "step", "planned")
+        _code(table, found, "template", "step", "content", "planned")
+        return cls(**table, tables=found, caps=ask(duck, "cap").to_pylist(), words=words)
+
+    @property
+    def people(self) -> int:
+        return len(self.person["gid"])
+
+
+def ask(duck: DuckDBPyConnection, name: str) -> pa.Table:
+    return duck.sql(SQL[name]).to_arrow_table()
+
+
+def _by_number(person: dict[str, Numbers]) -> dict[str, Numbers]:
+    """Each column in the order of the people's numbers, which leave no place empty but the first."""
+    cid = person.pop("cid")
+    found = {name: np.zeros(int(cid.max(initial=0)) + 1, np.int32) for name in person}
+    for name, its in person.items():
+        found[name][cid] = its
+    return found
+
+
+def _code(
+    table: dict[str, dict[str, Numbers]], found: Mapping[str, pa.Table], name: str, *of: str
+) -> list[str]:
+    """Give the texts of a column of several tables numbers; the texts by their numbers."""
+    texts, numbers = coded(*(found[its][name] for its in of))
+    for its, mine in zip(of, numbers, strict=True):
+        table[its][name] = mine
+    words: list[str] = texts.to_pylist()
+    return words
+
+
+@dataclass
+class Verdicts:
+    """What became of the contenders so far."""
+
+    sent_at: Numbers  # by place among them, the second; NONE: not granted
+    beaten_by: Numbers  # by place, the word of what went first
+    closed: Numbers  # by group, the place in `closings`
+    closings: list[Numbers] = field(default_factory=list)  # columns reason, position, step, ahead
+    count: int = 0
+
+    def close(self, group: Numbers, *closing: Numbers) -> None:
+        self.closed[group] = np.arange(self.count, self.count + len(group))
+        self.closings.append(np.stack(closing))
+        self.count += len(group)
+
+    def distinct(self) -> tuple[Numbers, Numbers]:
+        """The different closings, and which of them each is."""
+        every = np.concatenate([np.empty((4, 0), np.int64), *self.closings], axis=1)
+        reason, position, step, ahead = every + 1
+        one = ((reason * 4096 + position) * 65_536 + step) * 4096 + ahead
+        _, first, which = np.unique(one, return_index=True, return_inverse=True)
+        return every[:, first], which
+
+
+class Arbitration:
+    """The rounds of one pass."""
+
+    def __init__(self, book: Book, them: Contenders, messages: Messages) -> None:
+        self.book, self.them, self.messages = book, them, messages
+        self.gid = book.person["gid"]
+        places = np.arange(len(them.row), dtype=np.int32)
+        is_kept = them.of("planned_id", places) >= 0
+        mixed = np.zeros(book.people, bool)
+        mixed[self.gid[them.cid[is_kept]]] = True
+        self.rank = them.ranks(self.gid, mixed)
+        self._keep(places[is_kept])
+        self.waiting = places[~is_kept]
+        self.verdicts = Verdicts(
+            np.full(len(places), NONE, np.int64),
+            np.full(len(places), NONE, np.int32),
+            np.full(them.groups, NONE, np.int32),
+        )
+
+    def _keep(self, kept: Numbers) -> None:
+        """What was planned earlier today keeps its place."""
+        kept = kept[np.argsort(self.gid[self.them.cid[kept]], kind="stable")]
+        its = {
+            name: column[self.them.of("planned_id", kept) - 1]
+            for name, column in self.book.planned.items()
+        }
+        self.messages.add(
+            self.gid[self.them.cid[kept]], cid=self.them.cid[kept], rank=self.rank[kept],
+            step=self.them.of("step_id", kept), ahead=0, **its,
+        )  # fmt: skip
+
+    def run(self) -> Verdicts:
+        group = self.them.group
+        head = self.them.first(self.waiting, group[self.waiting], self.them.groups)
+        self.waiting = self._without(self.waiting, head)
+        number = 0
+        while len(head):
+            number += 1
+            best = self.them.first(head, self.gid[self.them.cid[head]], self.book.people)
+            freed = self._round(self._contest(best, number))
+            head = np.concatenate([self._without(head, best), self._next(freed)])
+        return self.verdicts
+
+    def _without(self, places: Numbers, some: Numbers) -> Numbers:
+        is_gone = np.zeros(len(self.them.row), bool)
+        is_gone[some] = True
+        left: Numbers = places[~is_gone[places]]
+        return left
+
+    def _next(self, freed: Numbers) -> Numbers:
+        """The next of the groups whose first went, or was beaten."""
+        group = self.them.group
+        self.waiting = self.waiting[self.verdicts.closed[group[self.waiting]] < 0]
+        is_freed = np.zeros(self.them.groups, bool)
+        is_freed[group[freed]] = True
+        places = self.waiting[is_freed[group[self.waiting]]]
+        found = self.them.first(places, group[places], self.them.groups)
+        self.waiting = self._without(self.waiting, found)
+        return found
+
+    def _contest(self, best: Numbers, number: int) -> Contest:
+        them, book = self.them, self.book
+        course, slot = them.of("course_id", best), them.of("slot_id", best)
+        step, content, ahead = (them.of(name, best) for name in ("step_id", "content_id", "ahead"))
+        cid, moved = them.cid[best], ahead.astype(np.int64) * 86_400
+        own = book.step["template"][step]
+        given = book.content["template"][content] if len(book.content["template"]) else own
+        return Contest(
+            best, cid, self.gid[cid], book.course["tag_bits"][course],
+            book.person["level"][cid], book.person["pace"][cid],
+            opens=book.slot["opens"][slot] + moved,
+            closes=np.minimum(book.slot["closes"][slot], book.course["ends_at"][course]) + moved,
+            rank=np.where(self.rank[best] > 0, self.rank[best], number),
+            ahead=ahead, step=step, said=book.step["said"][step],
+            template=np.where(content >= 0, given, own),
+            may_repeat=book.course["may_repeat"][course],
+        )  # fmt: skip
+
+    def _round(self, contest: Contest) -> Numbers:
+        """Those whose group goes on: they are granted, or beaten by the same step or content."""
+        near = Near(contest, self.messages)
+        why = refusal(contest, near, self.book.caps)
+        second, is_refused = self._moved(contest, why)
+        self._close(contest, why, is_refused)
+        by = np.where(is_refused | (contest.ahead > 0), NONE, rivals(contest, near))
+        self.verdicts.beaten_by[contest.place[by >= 0]] = self.messages.column["said"][by[by >= 0]]
+        self._grant(contest, second, ~is_refused & (by < 0))
+        freed: Numbers = contest.place[~is_refused & (contest.ahead == 0)]
+        return freed
+
+    def _moved(self, contest: Contest, why: Refusal) -> tuple[Numbers, Numbers]:
+        """When each may go, and whether it may not."""
+        second, is_refused = contest.opens.copy(), why.is_full.copy()
+        movable = np.flatnonzero(why.is_full & why.is_movable)
+        if len(movable):
+            some = contest.narrowed(movable)
+            free, fits = later(some, Near(some, self.messages), self.book.caps)
+            second[movable[fits]] = free[fits]
+            is_refused[movable[fits]] = False
+        return second, is_refused
+
+    def _close(self, contest: Contest, why: Refusal, is_refused: Numbers) -> None:
+        some = np.flatnonzero(is_refused & (contest.ahead == 0))
+        reason, position, by = (its[some] for its in why.first())
+        message = {
+            name: np.where(
+                by >= 0, self.messages.column[name][by] if self.messages.count else NONE, NONE
+            )
+            for name in ("step", "ahead")
+        }
+        group = self.them.group[contest.place[some]]
+        self.verdicts.close(group, reason, position, message["step"], message["ahead"])
+
+    def _grant(self, contest: Contest, second: Numbers, goes: Numbers) -> None:
+        some = contest.narrowed(goes)
+        is_today = some.ahead == 0
+        self.messages.add(
+            some.gid, cid=some.cid, bits=some.bits, second=second[goes], rank=some.rank, step=some.step,
+            ahead=some.ahead, said=np.where(is_today, some.said, NONE), template=some.template,
+        )  # fmt: skip
+        self.verdicts.sent_at[some.place[is_today]] = second[goes][is_today]
+
+
+def history(duck: DuckDBPyConnection, book: Book) -> Messages:
+    """What counts under the caps and is not judged in this pass."""
+    messages, found = Messages(book.people), ask(duck, "message")
+    its = columns(found, "gid", "cid", "bits", "second")
+    messages.add(its.pop("gid"), **its, rank=0, step=NONE, ahead=0, said=NONE, template=NONE)
+    return messages
