@@ -17,20 +17,36 @@ people as (
         customers.first_purchase_on,
         engagements.engaged_on,
         {{
-            local_date(
+            quarter_hour(
                 "least(case when customers.joined_at < " ~ as_of()
                 ~ " then customers.joined_at end, noted.created_at)"
             )
-        }} as known_on
+        }} as known_at
     from {{ ref("customers") }} as customers
     left join noted on customers.customer_id = noted.customer_id
     left join {{ ref("int_customer_engagements") }} as engagements
         on customers.customer_id = engagements.customer_id
-    where
-        customers.joined_at < {{ as_of() }}
-        or noted.created_at is not null
-        or engagements.engaged_on is not null
-        or customers.first_purchase_on is not null
+),
+
+quarters as (
+    select distinct known_at from people
+),
+
+clock as (
+    select
+        known_at,
+        {{ local_date("known_at") }} as known_on
+    from quarters
+),
+
+dated as (
+    select
+        people.customer_id,
+        people.first_purchase_on,
+        people.engaged_on,
+        clock.known_on
+    from people
+    left join clock on people.known_at = clock.known_at
 ),
 
 before_buying as (
@@ -45,7 +61,7 @@ before_buying as (
         case
             when first_purchase_on is null or engaged_on < first_purchase_on then engaged_on
         end as engaged_on
-    from people
+    from dated
 )
 
 select

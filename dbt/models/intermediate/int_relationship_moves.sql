@@ -43,6 +43,7 @@ lapses as (
     select
         customer_id,
         visit,
+        row_number() over (partition by customer_id order by visit) = 1 as is_first,
         visited_on as returned_on,
         {{ days_after("previously_on", lapsed_after_days("median_days")) }} as lapsed_on
     from silences
@@ -63,6 +64,7 @@ latest as (
     select
         purchases.customer_id,
         coalesce(rhythms.visits, 1) as visits,
+        lapses.customer_id is null as is_first,
         {{
             days_after(
                 "purchases.last_purchase_on",
@@ -72,6 +74,7 @@ latest as (
     from {{ ref("int_customer_purchases") }} as purchases
     left join {{ ref("int_customer_rhythms") }} as rhythms
         on purchases.customer_id = rhythms.customer_id
+    left join lapses on purchases.customer_id = lapses.customer_id and lapses.is_first
     where purchases.last_purchase_on is not null and {{ is_touched("purchases.customer_id") }}
 ),
 
@@ -80,7 +83,8 @@ moves as (
         customer_id,
         'new' as level,
         cast(null as varchar) as previous_level,
-        visited_on as changed_on
+        visited_on as changed_on,
+        true as is_first
     from visits
     where visit = 1
     union all
@@ -88,21 +92,24 @@ moves as (
         customer_id,
         'active' as level,
         'new' as previous_level,
-        visited_on as changed_on
+        visited_on as changed_on,
+        true as is_first
     from regulars
     union all
     select
         customer_id,
         'lapsed' as level,
         {{ level_of_buyer("visit - 1") }} as previous_level,
-        lapsed_on as changed_on
+        lapsed_on as changed_on,
+        is_first
     from lapses
     union all
     select
         customer_id,
         {{ level_of_buyer("visit") }} as level,
         'lapsed' as previous_level,
-        returned_on as changed_on
+        returned_on as changed_on,
+        visit = 3 as is_first
     from lapses
     union all
     -- What comes if the customer does not; the day may lie ahead.
@@ -110,7 +117,8 @@ moves as (
         customer_id,
         'lapsed' as level,
         {{ level_of_buyer("visits") }} as previous_level,
-        lapses_on as changed_on
+        lapses_on as changed_on,
+        is_first
     from latest
 )
 
@@ -126,5 +134,5 @@ select
     lead(level) over (
         partition by customer_id order by changed_on, case when level = 'lapsed' then 0 else 1 end
     ) as next_level,
-    row_number() over (partition by customer_id, level order by changed_on) = 1 as is_first
+    is_first
 from moves
