@@ -84,8 +84,9 @@ def _with_planned(
         }
         own = {name: pa.concat_arrays([its, whole(planned[name])]) for name, its in own.items()}
     given["value"] = pc.fill_null(own["expected_value"], LAST).to_numpy()
-    by = given.pop("by")
-    return Judged(given, **own, by=by, texts=pa.array(rules.texts, pa.string()))
+    texts, (number,) = coded(pa.chunked_array([rules.texts], pa.string()))
+    by = np.append(number, NONE)[given.pop("by")]  # whichever thread had its words first
+    return Judged(given, **own, by=by, texts=texts)
 
 
 OUT: Mapping[str, type] = {

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tessera.decide.contenders import Numbers
 
@@ -27,12 +28,16 @@ SOURCES = {
 
 
 def coded(*columns: pa.ChunkedArray) -> tuple[pa.Array, list[Numbers]]:
-    """The different texts of some columns, and each column as the numbers of its texts; nothing is NONE."""
+    """The different texts of some columns in the order of the alphabet, so that the same rows are the same
+    bytes, and each column as the numbers of its texts; nothing is NONE."""
     every = pa.chunked_array([chunk for one in columns for chunk in one.chunks], pa.string())
     found = whole(every).dictionary_encode()
-    numbers = found.indices.fill_null(NONE).to_numpy()
+    order = pc.sort_indices(found.dictionary)
+    place = np.full(len(order) + 1, NONE, np.int32)
+    place[order.to_numpy()] = np.arange(len(order))
+    numbers = place[found.indices.fill_null(NONE).to_numpy()]
     ends = np.cumsum([len(one) for one in columns])[:-1]
-    return found.dictionary, np.split(numbers, ends)
+    return found.dictionary.take(order), np.split(numbers, ends)
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:

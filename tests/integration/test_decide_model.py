@@ -185,6 +185,12 @@ PATIENT = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 QUICK = {**PATIENT, "derandomize": True, "phases": (Phase.generate,)}
 
 
+@pytest.fixture(autouse=True)
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world of few candidates is judged in several parts, as one of millions is."""
+    monkeypatch.setattr("tessera.decide.judging.AT_ONCE", 3)
+
+
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
 @settings(max_examples=4, **QUICK)
 @WORLDS
