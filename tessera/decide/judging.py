@@ -90,7 +90,7 @@ def _with_planned(
 
 
 OUT: Mapping[str, type] = {
-    "content_id": np.int16, "slot_id": np.int16, "planned_id": np.int32, "lot": np.uint32,
+    "content_id": np.int32, "slot_id": np.int32, "planned_id": np.int32, "lot": np.uint32,
     "ahead": np.int16, "reason": np.int8, "by": np.int32,
 }  # fmt: skip
 NUMBERS = {
@@ -135,7 +135,7 @@ class Rules:
             table["reach"] | self.coded("reach", "marketing_by", "service_by")
         )
         hours, zones = (int(self.slot[name].max(initial=0)) + 1 for name in ("hours_id", "zone_id"))
-        self.slots = np.full((hours, zones), NONE, np.int16)
+        self.slots = np.full((hours, zones), NONE, np.int32)
         self.slots[self.slot["hours_id"], self.slot["zone_id"]] = np.arange(len(self.slot["opens"]))
         self.as_of, self.stale = duck.execute(SQL["now"]).fetchall()[0]
 

@@ -20,40 +20,15 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 REFUSED = np.array([CODE[name] for name in REFUSALS], np.int8)
-OUTBOX = (
-    *(
-        "customer_id",
-        "household_id",
-        "campaign",
-        "campaign_version",
-        "step",
-        "occurrence",
-        "channel",
-    ),
-    *("purpose", "tags", "template", "variant", "language", "timezone"),
-)
-COLUMNS = (
-    *(
-        "business_date",
-        "decided_at",
-        "campaign",
-        "campaign_version",
-        "step",
-        "variant",
-        "customer_id",
-    ),
-    *(
-        "household_id",
-        "occurrence",
-        "channel",
-        "purpose",
-        "tags",
-        "template",
-        "language",
-        "timezone",
-    ),
-    *("priority", "expected_value", "reason", "decided_by", "send_at", "send_key"),
-)
+OUTBOX = [
+    "customer_id", "household_id", "campaign", "campaign_version", "step", "occurrence", "channel",
+    "purpose", "tags", "template", "variant", "language", "timezone",
+]  # fmt: skip
+COLUMNS = [
+    "business_date", "decided_at", "campaign", "campaign_version", "step", "variant", "customer_id",
+    "household_id", "occurrence", "channel", "purpose", "tags", "template", "language", "timezone",
+    "priority", "expected_value", "reason", "decided_by", "send_at", "send_key",
+]  # fmt: skip
 
 
 def conclude(
