@@ -197,23 +197,17 @@ def main(seconds: int = SECONDS, rate: int = RATE) -> list[dict[str, object]]:
         for database, url in urls.items():
             ws = workspace(Path(name) / database, AS_OF, store_url=url)
             fill(ws)
-            act = in_process(ws, "warm")
-            open_loop(act, 1, 1, 100)
             with checkpoints.beside(ws.store):
                 act = in_process(ws, "a")
                 found.append(_row(f"{database}, in process", act, THREADS, seconds, rate))
             with over_http(ws, "h") as act:
-                _warm(act)
                 found.append(_row(f"{database}, over HTTP", act, CALLERS, seconds, rate))
             ws.store.close()
     return found
 
 
-def _warm(act: Act) -> None:
-    open_loop(lambda number: act(-2 - number), CALLERS, 1, 100)
-
-
 def _row(what: str, act: Act, threads: int, seconds: int, rate: int) -> dict[str, object]:
+    open_loop(lambda number: act(-2 - number), threads, 1, 100)
     before, started = _processor_seconds(), time.perf_counter()
     took = open_loop(act, threads, seconds, rate)
     wall = time.perf_counter() - started

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from tessera.decide.contenders import Contenders, Numbers, Table, columns
+from tessera.decide.contenders import Contenders, Numbers, Table, ask, columns
 from tessera.decide.room import (
     Cap,
     Contest,
@@ -59,20 +59,16 @@ class Book:
 
     @classmethod
     def read(cls, duck: DuckDBPyConnection) -> Book:
-        found = {name: ask(duck, name) for name in NUMBERS}
+        found = {name: ask(duck, SQL[name]) for name in NUMBERS}
         table = {name: columns(its, *NUMBERS[name]) for name, its in found.items()}
         table["person"] = _by_number(table["person"])
         words = _code(table, found, "said", "step", "planned")
         _code(table, found, "template", "step", "content", "planned")
-        return cls(**table, tables=found, caps=ask(duck, "cap").to_pylist(), words=words)
+        return cls(**table, tables=found, caps=ask(duck, SQL["cap"]).to_pylist(), words=words)
 
     @property
     def people(self) -> int:
         return len(self.person["gid"])
-
-
-def ask(duck: DuckDBPyConnection, name: str) -> pa.Table:
-    return duck.sql(SQL[name]).to_arrow_table()
 
 
 def _by_number(person: dict[str, Numbers]) -> dict[str, Numbers]:
@@ -244,7 +240,7 @@ class Arbitration:
 
 def history(duck: DuckDBPyConnection, book: Book) -> Messages:
     """What counts under the caps and is not judged in this pass."""
-    messages, found = Messages(book.people), ask(duck, "message")
+    messages, found = Messages(book.people), ask(duck, SQL["message"])
     its = columns(found, "gid", "cid", "bits", "second")
     messages.add(its.pop("gid"), **its, rank=0, step=NONE, ahead=0, said=NONE, template=NONE)
     return messages

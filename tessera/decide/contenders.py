@@ -5,16 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 Numbers = npt.NDArray[Any]
 Table = Mapping[str, Numbers]  # its columns
 LAST = -(1 << 62)  # the value of who has none
+
+
+def ask(duck: DuckDBPyConnection, query: str) -> pa.Table:
+    return duck.sql(query).to_arrow_table()
 
 
 def columns(table: pa.Table, *names: str) -> dict[str, Numbers]:

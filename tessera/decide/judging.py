@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessera.decide.contenders import LAST, Numbers, Table, columns
+from tessera.decide.contenders import LAST, Numbers, Table, ask, columns
 from tessera.decide.reasons import Reason
 from tessera.decide.wording import NONE, coded, whole
 from tessera.store import queries
@@ -45,7 +45,7 @@ class Judged:
 def judge(duck: DuckDBPyConnection, *, day: date, threads: int | None) -> Judged:
     """All candidates, and what was planned earlier today of those that are none any more."""
     rules = Rules(duck, day)
-    found = _ask(duck, "candidate")
+    found = ask(duck, SQL["candidate"])
     own = {name: whole(found[name]) for name in ("occurrence", "expected_value")}
     rows = columns(found, "id", "course_id", "cid", "step_id", "counted", "through")
     del found
@@ -71,13 +71,14 @@ def _with_planned(
     duck: DuckDBPyConnection, given: dict[str, Numbers], own: dict[str, pa.Array], rules: Rules
 ) -> Judged:
     """What was planned earlier today stays, even if the audience or the campaign has moved on since."""
-    planned = _ask(duck, "still_planned")
+    planned = ask(duck, SQL["still_planned"])
     is_new = ~np.isin(planned["planned_id"].to_numpy(), given["planned_id"])
     planned = planned.filter(pa.array(is_new))
     if planned.num_rows:
         rules.tables["planned"] = planned
-        more = columns(planned, *(name for name in given if name != "by")) | {
-            "by": rules.coded("planned", "dropped_by")["dropped_by"]
+        more = columns(planned, *(name for name in given if name not in ("by", "lot"))) | {
+            "by": rules.coded("planned", "dropped_by")["dropped_by"],
+            "lot": lot(**columns(planned, "draw", "salt")),
         }
         given = {
             name: np.concatenate([its, more[name].astype(its.dtype)]) for name, its in given.items()
@@ -95,7 +96,14 @@ OUT: Mapping[str, type] = {
 }  # fmt: skip
 NUMBERS = {
     "course": (
-        *("channel_id", "is_marketing", "salt", "control_group", "re_entry", "valid_days"),
+        *(
+            "channel_id",
+            "is_marketing",
+            "salt",
+            "control_group",
+            "re_entry_after_days",
+            "valid_days",
+        ),
         *("ends_at", "is_held", "due_in", "hours_id"),
     ),
     "step": ("salt", "after_days", "units", "turn"),
@@ -114,10 +122,6 @@ APART = {  # what is known of some candidates only: numbers, and words
 }
 
 
-def _ask(duck: DuckDBPyConnection, name: str) -> pa.Table:
-    return duck.sql(SQL[name]).to_arrow_table()
-
-
 class Rules:
     """The rules of a pass, and the words of their answers."""
 
@@ -125,10 +129,11 @@ class Rules:
         self.day, self._lock = np.datetime64(day, "D"), Lock()
         self.texts: list[str] = []
         self._known: dict[str, int] = {}
-        self.tables = {name: _ask(duck, name) for name in NUMBERS}
+        self.tables = {name: ask(duck, SQL[name]) for name in NUMBERS}
         table = {name: columns(self.tables[name], *its) for name, its in NUMBERS.items()}
         self.course, self.step, self.slot = table["course"], table["step"], table["slot"]
         self.turn = table["turn"]["content_id"]
+        self.courses = self.tables["course"].to_pylist()
         self.campaign = self.coded("course", "campaign")["campaign"]
         self.people = int(table["reach"]["cid"].max(initial=0)) + 1
         self.reach = self._by_place(
@@ -141,7 +146,7 @@ class Rules:
 
     def apart(self, duck: DuckDBPyConnection, ids: Numbers) -> tuple[Numbers, dict[str, Numbers]]:
         """The places among `ids` of those of whom more is known, and that."""
-        tables = {name: _ask(duck, name) for name in APART}
+        tables = {name: ask(duck, SQL[name]) for name in APART}
         self.tables |= tables
         last = max(int(one["id"].to_numpy().max(initial=0)) for one in tables.values())
         place = np.full(max(last, int(ids.max(initial=0))) + 1, NONE, np.int32)
@@ -193,12 +198,11 @@ class Rules:
         is_open = (early < 0) & (late < 0) & (one["planned_id"] < 0)
         reason = np.where(one["planned_id"] >= 0, one["dropped"], reason).astype(np.int8)
         ahead = np.clip(one["waits"], self.course["due_in"][course], MOST_AHEAD)
-        lot = self.reach["draw"][one["at"]] * self.step["salt"][rows["step_id"]]
         return {
             "content_id": self._content(one),
             "slot_id": one["slot"],
             "planned_id": one["planned_id"],
-            "lot": lot & BITS,
+            "lot": lot(one["draw"], self.step["salt"][rows["step_id"]]),
             "ahead": np.where(is_open, ahead, 0),
             "reason": reason,
             "by": self._by(reason, one),
@@ -226,7 +230,7 @@ class Rules:
         is_firm = one["is_marketing"] & np.isin(marketing, FIRM)
         stop = np.where((one["declined_tag"] >= 0) & ~is_firm, CODE["no_consent"], stop)
         drawn = (mixed(one["draw"], self.course["salt"][course]) * TEN_THOUSAND) >> HALF
-        is_again = np.abs(one["met"]) < self.course["re_entry"][course]
+        is_again = np.abs(one["met"]) < self.course["re_entry_after_days"][course]
         return _first(stop, {
             "control_group": drawn < self.course["control_group"][course].astype(np.uint64),
             "re_entry": (one["through"] != NEVER) | is_again,
@@ -302,9 +306,8 @@ class Rules:
         same = ((day.astype(np.int64) + FAR) << 32) + (kind << 16) + one["course_id"]
         different, place = np.unique(same, return_inverse=True)
         say: Callable[[int, int, Mapping[str, Any]], str] = getattr(self, SPELLED[name])
-        courses = self.tables["course"].to_pylist()
         texts = [
-            say((it >> 32) - FAR, it >> 16 & 0xFFFF, courses[it & 0xFFFF])
+            say((it >> 32) - FAR, it >> 16 & 0xFFFF, self.courses[it & 0xFFFF])
             for it in different.tolist()
         ]
         return self._codes(texts)[place]
@@ -344,6 +347,11 @@ def _first(reason: Numbers, rules: Mapping[str, Numbers]) -> Numbers:
     for name, holds in rules.items():
         reason = np.where((reason < 0) & holds, np.int8(CODE[name]), reason)
     return reason
+
+
+def lot(draw: Numbers, salt: Numbers) -> Numbers:
+    """The order among equals: a number nobody chose that is the same every time."""
+    return (draw * salt) & BITS
 
 
 def mixed(draw: Numbers, salt: Numbers) -> Numbers:

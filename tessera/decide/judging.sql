@@ -26,7 +26,6 @@ select
     salt,
     control_group,
     re_entry_after_days,
-    re_entry_after_days as re_entry,
     valid_days,
     cast(ceil(coalesce(epoch(ends_at), 1e12)) as bigint) as ends_at,
     cast(ends_at as varchar) as not_after,
@@ -115,7 +114,8 @@ select
     planned.planned_id,
     -1 as content_id,
     -1 as slot_id,
-    cast(lot(reach.draw, coalesce(step.salt, 1)) as uinteger) as lot,
+    reach.draw,
+    coalesce(step.salt, 1) as salt,
     0 as ahead,
     coalesce(enum_code(planned.dropped), -1) as reason,
     planned.dropped_by

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessera.decide.arbitration import Arbitration, Book, Verdicts, ask, history
-from tessera.decide.contenders import Contenders, Numbers, Table, alphabetical
+from tessera.decide.arbitration import SQL, Arbitration, Book, Verdicts, history
+from tessera.decide.contenders import Contenders, Numbers, Table, alphabetical, ask
 from tessera.decide.judging import CODE, Judged
 from tessera.decide.room import REFUSALS
-from tessera.decide.wording import NONE, Wording, as_words, coded, whole
+from tessera.decide.wording import NONE, Wording, as_words, coded, same, whole
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -45,7 +46,7 @@ def conclude(
     said.take(them, verdicts, spent)
     for name in ("lot", "ahead", "value", "reason"):  # have served
         del judged.given[name]
-    return Outcome(book, judged, ask(duck, "people"), said=said, day=day, as_of=as_of)
+    return Outcome(book, judged, ask(duck, SQL["people"]), said=said, day=day, as_of=as_of)
 
 
 def _spent(duck: DuckDBPyConnection, judged: Judged) -> pa.Table:
@@ -55,7 +56,7 @@ def _spent(duck: DuckDBPyConnection, judged: Judged) -> pa.Table:
     ids = np.arange(len(judged.by), dtype=np.int32)
     table = pa.table({**judged.given, "id": ids, "occurrence": judged.occurrence})
     duck.register("judged", table)
-    found = ask(duck, "spent")
+    found = ask(duck, SQL["spent"])
     duck.unregister("judged")
     return found
 
@@ -167,8 +168,8 @@ class Outcome:
         places["people"] = self.given["cid"][row] - 1
         second = self.said.second[row]
         found = {
-            "business_date": _same(self.day, len(row), pa.date32()).dictionary_decode(),
-            "decided_at": _same(self.as_of, len(row), pa.timestamp("us")).dictionary_decode(),
+            "business_date": pa.repeat(pa.scalar(self.day, pa.date32()), len(row)),
+            "decided_at": pa.repeat(pa.scalar(self.as_of, pa.timestamp("us")), len(row)),
             "customer_id": self._persons["customer_id"].take(pa.array(places["people"])),
             "household_id": self._household(places),
             "priority": self.book.course["priority"][places["course"]],
@@ -210,17 +211,17 @@ class Outcome:
 
     def messages(self, duck: DuckDBPyConnection) -> pa.Table:
         """Those that are planned now, or that a campaign gives up for a cap, as the outbox has them."""
-        row = self._by_time(self._new())
+        row = self._leaving
         kept, count = self.decisions(row), len(row)
         keys = _send_keys(duck, kept)
         self._keys, self._key[row] = keys, np.arange(count)
         is_planned = self.said.reason[row] == CODE["planned"]
-        now = _same(self.as_of.replace(tzinfo=UTC).isoformat(), count, pa.string())
+        now = same(pa.array([self.as_of.replace(tzinfo=UTC).isoformat()]), count)
         return pa.table(
             {name: kept[name] for name in COLUMNS if name in OUTBOX}
             | {
                 "send_key": keys,
-                "business_date": _same(str(self.day), count, pa.string()),
+                "business_date": same(pa.array([str(self.day)]), count),
                 "decided_at": now,
                 "send_at": _instants(self._moment(row)),
                 "not_after": _instants(self._not_after(row)),
@@ -232,7 +233,7 @@ class Outcome:
 
     def rewards(self, messages: pa.Table) -> pa.Table:
         """What goes with the messages that are planned."""
-        row = self._by_time(self._new())
+        row = self._leaving
         rewards = whole(self.book.tables["step"]["reward"]).take(
             pa.array(self.given["step_id"][row])
         )
@@ -240,8 +241,10 @@ class Outcome:
         goes = pc.and_(pc.is_valid(rewards), pa.array(self.said.reason[row] == CODE["planned"]))
         return found.filter(goes).sort_by("send_key")
 
-    def _by_time(self, row: Numbers) -> Numbers:
-        """In the order in which they are to leave; people are numbered in the order of their names."""
+    @cached_property
+    def _leaving(self) -> Numbers:
+        """The new ones in the order in which they are to leave; people are numbered in the order of their names."""
+        row = self._new()
         small = self.book.tables
         campaign = alphabetical(small["course"]["campaign"])[self.given["course_id"][row]]
         step = alphabetical(small["step"]["step"])[self.given["step_id"][row]]
@@ -276,12 +279,6 @@ class Outcome:
         return {name: n for name, n in zip(CODE, count, strict=True) if n}, times[0], times[1]
 
 
-def _same(value: object, count: int, kind: pa.DataType) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(
-        pa.array(np.zeros(count, np.int8)), pa.array([value], kind)
-    )
-
-
 def _instants(seconds: Numbers) -> pa.DictionaryArray:
     """As the store writes them."""
     different, place = np.unique(seconds, return_inverse=True)
@@ -302,7 +299,7 @@ def _dropped(kept: pa.Table, some: Numbers) -> pa.DictionaryArray:
 def _send_keys(duck: DuckDBPyConnection, kept: pa.Table) -> pa.Array:
     named = kept.select(["customer_id", "campaign", "step", "occurrence"])
     duck.register("named", named.append_column("place", pa.array(np.arange(kept.num_rows))))
-    found = ask(duck, "send_key")
+    found = ask(duck, SQL["send_key"])
     return whole(found["send_key"]).take(pc.sort_indices(found["place"]))
 
 

@@ -32,10 +32,6 @@ create or replace macro unit_of(draw, salt, units) as (
     if(units = 1, 0, (mixed(draw, salt) * units) >> 32)
 )
 
--- name: lot
--- The order among equals: a number nobody chose that is the same every time.
-create or replace macro lot(draw, salt) as ((draw * salt) % 4294967296)
-
 -- name: hash_of
 -- An address in plain letters is hashed here; one that needs thought, by the function all share.
 create or replace macro hash_of(email) as (

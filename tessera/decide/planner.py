@@ -181,10 +181,7 @@ def _gather(
     members.add(duck, [course.campaign for course in current], ws.business_date)
 
 
-MACROS = (
-    *("stirred", "mixed", "bucket_of", "unit_of", "lot", "hash_of", "hash_of_phone"),
-    "member",
-)
+MACROS = ("stirred", "mixed", "bucket_of", "unit_of", "hash_of", "hash_of_phone", "member")
 
 
 def _person(
@@ -221,13 +218,11 @@ def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:
     as_of = _naive(ws.as_of)
     return {
         "as_of": as_of,
-        "stamp": tables.stamp(ws.as_of),
         "today": ws.business_date,
         "since": as_of - rules.longest - timedelta(days=1),
         "language": ws.settings.language,
         "global_salt": tables.salt_of("*"),
         "global_control": round(rules.global_control_group_share * 10_000),
-        "reserve_days": rules.reserve_days,
         "stale": stale(ws, rules),
     }
 
@@ -299,20 +294,8 @@ def _judge(
 
 
 STEPS = (
-    *(
-        "latecomer",
-        "word",
-        "reach",
-        "declined",
-        "past",
-        "planned",
-        "past_step",
-        "read_step",
-        "journey",
-        "begun",
-        "candidate",
-    ),
-    *("unmet", "over", "met_before", "turn", "picked", "paced"),
+    *("latecomer", "word", "reach", "declined", "past", "planned", "past_step", "read_step"),
+    *("journey", "begun", "candidate", "unmet", "over", "met_before", "turn", "picked", "paced"),
 )
 
 
@@ -387,19 +370,17 @@ def _register(
 def _judged(duck: DuckDBPyConnection, ws: Workspace) -> Judged:
     """Every candidate with the first rule that stands against it."""
     judged = judging.judge(duck, day=ws.business_date, threads=ws.settings.threads)
-    _forget(duck, JUDGED_FROM)
+    for table in JUDGED_FROM:  # have served
+        duck.execute(f"drop table if exists {table}")
     # What a join knows of its keys it would tell the scan of an Arrow table, which then fails.
     duck.execute(f"set disabled_optimizers = '{GUESSES},join_filter_pushdown'")
     return judged
 
 
-def _forget(duck: DuckDBPyConnection, served: str) -> None:
-    """Give back the memory of tables that have served."""
-    for table in served.split():
-        duck.execute(f"drop table if exists {table}")
-
-
-JUDGED_FROM = "candidate begun unmet over met_before picked paced apart read_step past_step journey"
+JUDGED_FROM = (
+    *("candidate", "begun", "unmet", "over", "met_before", "picked", "paced", "read_step"),
+    *("past_step", "journey"),
+)
 
 
 def _keep(ws: Workspace, chosen: Sequence[Campaign], outcome: Outcome) -> None:

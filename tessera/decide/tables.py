@@ -38,11 +38,10 @@ def _schema(**columns: str) -> pa.Schema:
 COURSE = _schema(
     text="campaign version channel purpose tags hours held_by cadence",
     whole="priority control_group valid_hours tag_bits",
-    days="course_id file_id class_id hours_id channel_id re_entry_after_days valid_days due_in",
+    days="course_id class_id hours_id channel_id re_entry_after_days valid_days due_in",
     yes="is_current may_repeat drops ends_purchased ends_redeemed ends_clicked ends_unsubscribed "
     "ends_complaint ends_left",
     moment="ends_at",
-    day="due_on",
     draw="salt",
 )
 STEP = _schema(
@@ -260,7 +259,6 @@ def _courses(
 ) -> Iterator[dict[str, Any]]:
     hours, bits = hours_of(courses, rules), tag_bits(rules)
     classes: dict[tuple[object, ...], int] = {}
-    kept_in: dict[str, int] = {}
     for number, course in enumerate(courses):
         its = course.campaign
         window, ends_at = str(its.send_window or rules.send_window), its.ends_at(shop)
@@ -268,7 +266,6 @@ def _courses(
         alike = (its.purpose, mine, window, ends_at, course.due_in)
         yield {
             "course_id": number,
-            "file_id": kept_in.setdefault(its.campaign, len(kept_in)),
             "class_id": classes.setdefault(alike, len(classes)),
             "campaign": its.campaign,
             "version": its.version,
@@ -292,7 +289,6 @@ def _courses(
             "hours_id": hours.index(window),
             "held_by": held_by(its, rules, day),
             "due_in": course.due_in,
-            "due_on": day + timedelta(days=course.due_in),
             **{f"ends_{word}": name in its.exit_on for word, name in EXITS.items()},
         }
 

@@ -93,6 +93,9 @@ def _once(places: Numbers) -> Numbers:
 def _same(number: Numbers, texts: pa.Array, count: int) -> pa.DictionaryArray:
     if number[0] < 0:
         return as_words(np.full(count, NONE), texts)
-    return pa.DictionaryArray.from_arrays(
-        pa.array(np.zeros(count, np.int8)), texts.take(pa.array(number))
-    )
+    return same(texts.take(pa.array(number)), count)
+
+
+def same(word: pa.Array, count: int) -> pa.DictionaryArray:
+    """The one word for all."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int8)), word)
