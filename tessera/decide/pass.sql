@@ -199,8 +199,6 @@ stopped as (
 
 select
     cid,
-    gid,
-    customer_id,
     draw,
     channel_id,
     zone_id,

@@ -24,7 +24,6 @@ TYPES = {
     "days": pa.int32(),
     "yes": pa.bool_(),
     "moment": pa.timestamp("us"),
-    "day": pa.date32(),
     "draw": pa.uint64(),
 }
 

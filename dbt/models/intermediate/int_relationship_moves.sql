@@ -62,20 +62,18 @@ regulars as (
 
 latest as (
     select
-        purchases.customer_id,
-        coalesce(rhythms.visits, 1) as visits,
+        figures.customer_id,
+        coalesce(figures.visits, 1) as visits,
         lapses.customer_id is null as is_first,
         {{
             days_after(
-                "purchases.last_purchase_on",
-                lapsed_after_days("rhythms.median_days_between_purchases"),
+                "figures.last_purchase_on",
+                lapsed_after_days("figures.median_days_between_purchases"),
             )
         }} as lapses_on
-    from {{ ref("int_customer_purchases") }} as purchases
-    left join {{ ref("int_customer_rhythms") }} as rhythms
-        on purchases.customer_id = rhythms.customer_id
-    left join lapses on purchases.customer_id = lapses.customer_id and lapses.is_first
-    where purchases.last_purchase_on is not null and {{ is_touched("purchases.customer_id") }}
+    from {{ ref("int_customer_figures") }} as figures
+    left join lapses on figures.customer_id = lapses.customer_id and lapses.is_first
+    where figures.last_purchase_on is not null and {{ is_touched("figures.customer_id") }}
 ),
 
 moves as (
