@@ -6,7 +6,7 @@ of its group are."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,6 +70,10 @@ class Book:
     def people(self) -> int:
         return len(self.person["gid"])
 
+    def among(self, person: Table) -> Book:
+        """The same for some people."""
+        return replace(self, person=person)
+
 
 def _by_number(person: dict[str, Numbers]) -> dict[str, Numbers]:
     """Each column in the order of the people's numbers, which leave no place empty but the first."""
@@ -91,35 +95,42 @@ def _code(
     return words
 
 
-@dataclass
+@dataclass(frozen=True)
 class Verdicts:
     """What became of the contenders so far."""
 
     sent_at: Numbers  # by place among them, the second; NONE: not granted
     beaten_by: Numbers  # by place, the word of what went first
-    closed: Numbers  # by group, the place in `closings`
-    closings: list[Numbers] = field(default_factory=list)  # columns reason, position, step, ahead
-    count: int = 0
+    closed: Numbers  # by group, why there is no room for it, as one number; NONE: there is
 
-    def close(self, group: Numbers, *closing: Numbers) -> None:
-        self.closed[group] = np.arange(self.count, self.count + len(group))
-        self.closings.append(np.stack(closing))
-        self.count += len(group)
 
-    def distinct(self) -> tuple[Numbers, Numbers]:
-        """The different closings, and which of them each is."""
-        every = np.concatenate([np.empty((4, 0), np.int64), *self.closings], axis=1)
-        reason, position, step, ahead = every + 1
-        one = ((reason * 4096 + position) * 65_536 + step) * 4096 + ahead
-        _, first, which = np.unique(one, return_index=True, return_inverse=True)
-        return every[:, first], which
+FREED = 2  # of a group: another of it may go
+ROOM = (4, 4096, 65_536, 4096)  # for reason, position, step and ahead, and for none
+
+
+def packed(*reached: Numbers) -> Numbers:
+    """Why there is no room, in one number."""
+    found = np.zeros(len(reached[0]), np.int64)
+    for its, room in zip(reached, ROOM, strict=True):
+        found = found * room + its + 1
+    return found
+
+
+def unpacked(numbers: Numbers) -> Numbers:
+    """Rows of reason, position, step and ahead."""
+    found = []
+    for room in reversed(ROOM):
+        numbers, its = np.divmod(numbers, room)
+        found.append(its - 1)
+    return np.stack(found[::-1], axis=1)
 
 
 class Arbitration:
-    """The rounds of one pass."""
+    """The rounds among some households, with what they got on other days."""
 
-    def __init__(self, book: Book, them: Contenders, messages: Messages) -> None:
-        self.book, self.them, self.messages = book, them, messages
+    def __init__(self, book: Book, them: Contenders, got: Table) -> None:
+        self.book, self.them, self.messages = book, them, Messages(book.people)
+        self.messages.add(**got, rank=0, step=NONE, ahead=0, said=NONE, template=NONE)
         self.gid = book.person["gid"]
         places = np.arange(len(them.row), dtype=np.int32)
         is_kept = them.of("planned_id", places) >= 0
@@ -131,7 +142,7 @@ class Arbitration:
         self.verdicts = Verdicts(
             np.full(len(places), NONE, np.int64),
             np.full(len(places), NONE, np.int32),
-            np.full(them.groups, NONE, np.int32),
+            np.full(them.groups, NONE, np.int64),
         )
 
     def _keep(self, kept: Numbers) -> None:
@@ -166,13 +177,13 @@ class Arbitration:
 
     def _next(self, freed: Numbers) -> Numbers:
         """The next of the groups whose first went, or was beaten."""
-        group = self.them.group
-        self.waiting = self.waiting[self.verdicts.closed[group[self.waiting]] < 0]
-        is_freed = np.zeros(self.them.groups, bool)
-        is_freed[group[freed]] = True
-        places = self.waiting[is_freed[group[self.waiting]]]
-        found = self.them.first(places, group[places], self.them.groups)
-        self.waiting = self._without(self.waiting, found)
+        group = self.them.group[self.waiting]
+        state = (self.verdicts.closed < 0).astype(np.int8)
+        state[self.them.group[freed]] = FREED
+        its = state[group]
+        is_next = its == FREED
+        found = self.them.first(self.waiting[is_next], group[is_next], self.them.groups)
+        self.waiting = self._without(self.waiting[its > 0], found)
         return found
 
     def _contest(self, best: Numbers, number: int) -> Contest:
@@ -226,7 +237,7 @@ class Arbitration:
             for name in ("step", "ahead")
         }
         group = self.them.group[contest.place[some]]
-        self.verdicts.close(group, reason, position, message["step"], message["ahead"])
+        self.verdicts.closed[group] = packed(reason, position, message["step"], message["ahead"])
 
     def _grant(self, contest: Contest, second: Numbers, goes: Numbers) -> None:
         some = contest.narrowed(goes)
@@ -238,9 +249,6 @@ class Arbitration:
         self.verdicts.sent_at[some.place[is_today]] = second[goes][is_today]
 
 
-def history(duck: DuckDBPyConnection, book: Book) -> Messages:
-    """What counts under the caps and is not judged in this pass."""
-    messages, found = Messages(book.people), ask(duck, SQL["message"])
-    its = columns(found, "gid", "cid", "bits", "second")
-    messages.add(its.pop("gid"), **its, rank=0, step=NONE, ahead=0, said=NONE, template=NONE)
-    return messages
+def history(duck: DuckDBPyConnection) -> Table:
+    """What counts under the caps and is not judged in this pass, in the order of the households."""
+    return columns(ask(duck, SQL["message"]), "gid", "cid", "bits", "second")

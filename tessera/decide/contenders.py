@@ -44,7 +44,7 @@ class Contenders:
     candidates of a person that are alike under the caps; what comes soon has a group of its own."""
 
     judged: Table
-    occurrences: pa.ChunkedArray
+    occurrences: pa.Array
     row: Numbers  # in `judged`
     cid: Numbers
     group: Numbers
@@ -52,32 +52,25 @@ class Contenders:
     turn: Numbers  # by priority, and among equals first what is for today
 
     @classmethod
-    def find(
+    def gather(
         cls,
-        occurrences: pa.ChunkedArray,
+        occurrences: pa.Array,
         given: Table,
         course: Table,
-        horizon: int,
         *,
+        row: Numbers,
+        cid: Numbers,
         people: int,
-        but: Numbers,
     ) -> Contenders:
-        """Those among the candidates who are not among `but`."""
-        of, ahead = given["course_id"], given["ahead"]
-        is_open = (given["reason"] < 0) & (course["due_in"] == 0)[of]
-        is_open |= (ahead > 0) & (ahead <= horizon)
-        is_open[but] = False
-        row = np.flatnonzero(is_open).astype(np.int32)
-        of, cid, is_coming = of[row], given["cid"][row], ahead[row] > 0
+        """Those in the rows `row`, of the people `cid`."""
+        of, is_coming = given["course_id"][row], given["ahead"][row] > 0
         classes = int(course["class_id"].max(initial=0)) + 1
         group = cid.astype(np.int64) * classes + course["class_id"][of]
-        group[is_coming] = people * classes + np.arange(np.count_nonzero(is_coming))
+        coming = int(np.count_nonzero(is_coming))
+        group[is_coming] = people * classes + np.arange(coming)
         _, priority = np.unique(-course["priority"], return_inverse=True)
-        return cls(
-            given, occurrences, row, cid, group,
-            groups=people * classes + int(np.count_nonzero(is_coming)),
-            turn=(2 * priority).astype(np.int32)[of] + is_coming.astype(np.int32),
-        )  # fmt: skip
+        turn = (2 * priority).astype(np.int32)[of] + is_coming
+        return cls(given, occurrences, row, cid, group, people * classes + coming, turn)
 
     def of(self, name: str, places: Numbers) -> Numbers:
         """A column of theirs."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessera.decide.arbitration import SQL, Arbitration, Book, Verdicts, history
+from tessera.decide.arbitration import SQL, Arbitration, Book, Verdicts, history, unpacked
 from tessera.decide.contenders import Contenders, Numbers, Table, alphabetical, ask
 from tessera.decide.judging import CODE, Judged
+from tessera.decide.parts import Parts
 from tessera.decide.room import REFUSALS
 from tessera.decide.wording import NONE, Wording, as_words, coded, same, whole
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 REFUSED = np.array([CODE[name] for name in REFUSALS], np.int8)
+Closed = tuple[Numbers, Numbers, Numbers]  # rows, which of the last each has, why there is no room
 OUTBOX = [
     "customer_id", "household_id", "campaign", "campaign_version", "step", "occurrence", "channel",
     "purpose", "tags", "template", "variant", "language", "timezone",
@@ -33,20 +36,42 @@ COLUMNS = [
 
 
 def conclude(
-    duck: DuckDBPyConnection, judged: Judged, *, day: date, as_of: datetime, reserve_days: int
+    duck: DuckDBPyConnection,
+    judged: Judged,
+    *,
+    day: date,
+    as_of: datetime,
+    reserve_days: int,
+    threads: int | None,
 ) -> Outcome:
     """Arbitrate among those whom no rule has stopped."""
     book, spent = Book.read(duck), _spent(duck, judged)
-    them = Contenders.find(
-        judged.occurrence, judged.given, book.course, reserve_days,
-        people=book.people, but=spent["id"].to_numpy(),
-    )  # fmt: skip
-    verdicts = Arbitration(book, them, history(duck, book)).run()
-    said = Said(judged.given, book)
-    said.take(them, verdicts, spent)
+    said = Said(judged.given, book, spent)
+    _arbitrate(judged, book, history(duck), said, horizon=reserve_days, threads=threads)
     for name in ("lot", "ahead", "value", "reason"):  # have served
         del judged.given[name]
     return Outcome(book, judged, ask(duck, SQL["people"]), said=said, day=day, as_of=as_of)
+
+
+def _arbitrate(
+    judged: Judged, book: Book, got: Table, said: Said, *, horizon: int, threads: int | None
+) -> None:
+    """Household by household, many at once."""
+    given, parts = judged.given, Parts(book.person)
+    of = parts.of(given, book.course["due_in"], horizon, said.spent)
+
+    def one(number: int) -> Closed:
+        row = np.flatnonzero(of == number).astype(np.int32)
+        part = parts.one(number, row, given["cid"][row], got)
+        theirs = book.among(part.person)
+        them = Contenders.gather(
+            judged.occurrence, given, book.course,
+            row=row, cid=part.cid, people=theirs.people,
+        )  # fmt: skip
+        return said.take(them, Arbitration(theirs, them, part.got).run())
+
+    with ThreadPoolExecutor(threads) as pool:
+        said.close(list(pool.map(one, range(len(parts)))))
 
 
 def _spent(duck: DuckDBPyConnection, judged: Judged) -> pa.Table:
@@ -65,8 +90,8 @@ class Said:
     """The reason of every candidate by its number, the second of its message, and, where not the candidate
     itself says it, what decided."""
 
-    def __init__(self, given: Table, book: Book) -> None:
-        self.book = book
+    def __init__(self, given: Table, book: Book, spent: pa.Table) -> None:
+        self.book, self.spent = book, spent["id"].to_numpy()
         self.reason = np.where(given["reason"] < 0, CODE["planned"], given["reason"]).astype(
             np.int8
         )
@@ -74,36 +99,40 @@ class Said:
         self.second = np.full(len(self.reason), NONE, np.int64)
         kept = np.flatnonzero((given["reason"] < 0) & (given["planned_id"] >= 0))
         self.second[kept] = book.planned["second"][given["planned_id"][kept] - 1]
+        rewards = spent["reward"].combine_chunks().dictionary_encode()
+        self._words = [*book.words, *rewards.dictionary.to_pylist()]
+        self._tell(self.spent, CODE["no_reward_left"], rewards.indices.to_numpy() + len(book.words))
 
-    def take(self, them: Contenders, verdicts: Verdicts, spent: pa.Table) -> None:
-        self.closings, which = verdicts.distinct()
-        self.rewards = spent["reward"].combine_chunks().dictionary_encode()
-        sent, beaten = (
-            np.flatnonzero(verdicts.sent_at >= 0),
-            np.flatnonzero(verdicts.beaten_by >= 0),
-        )
+    def take(self, them: Contenders, verdicts: Verdicts) -> Closed:
+        """What became of some, and for whom of them there is no room, of which `close` must hear."""
+        sent, beaten = (np.flatnonzero(its >= 0) for its in (verdicts.sent_at, verdicts.beaten_by))
         self.second[them.row[sent]] = verdicts.sent_at[sent]
-        closed = them.is_open() & (verdicts.sent_at < 0) & (verdicts.beaten_by < 0)
-        row, closing = them.row[closed], which[verdicts.closed[them.group[closed]]]
-        self._tell(row, REFUSED[self.closings[0][closing]], closing)
-        words = self.closings.shape[1]
-        self._tell(them.row[beaten], CODE["outranked"], verdicts.beaten_by[beaten] + words)
-        rewards = self.rewards.indices.to_numpy() + words + len(self.book.words)
-        self._tell(spent["id"].to_numpy(), CODE["no_reward_left"], rewards)
+        self._tell(them.row[beaten], CODE["outranked"], verdicts.beaten_by[beaten])
+        closed = np.flatnonzero(them.is_open() & (verdicts.sent_at < 0) & (verdicts.beaten_by < 0))
+        why = np.unique(verdicts.closed)
+        which = np.searchsorted(why, verdicts.closed).astype(np.int32)
+        return them.row[closed], which[them.group[closed]], why
+
+    def close(self, closed: Sequence[Closed]) -> None:
+        every = np.unique(np.concatenate([why[why >= 0] for _, _, why in closed]))
+        self._closings = unpacked(every)
+        reason = REFUSED[self._closings[:, 0]]
+        for row, which, why in closed:
+            number = np.searchsorted(every, why)[which]
+            self._tell(row, reason[number], number + len(self._words))
 
     def _tell(self, row: Numbers, reason: Numbers | int, told: Numbers) -> None:
         self.reason[row], self.told_id[row] = reason, told
 
     def told(self, day: date) -> pa.Array:
         """What decided, in words."""
-        texts = [*self._reached(day), *self.book.words, *self.rewards.dictionary.to_pylist()]
-        return pa.array(texts, pa.string())
+        return pa.array([*self._words, *self._reached(day)], pa.string())
 
     def _reached(self, day: date) -> Iterator[str]:
         """The cap, and what takes the place."""
         label = {cap["position"]: cap["label"] for cap in self.book.caps}
         said = self.book.step["said"]
-        for reason, position, step, ahead in self.closings.T.tolist():
+        for reason, position, step, ahead in self._closings.tolist():
             name = self.book.words[said[step]] if step >= 0 else ""
             on = f" on {day + timedelta(days=ahead)}" if ahead > 0 else ""
             own = label[position]

@@ -279,6 +279,7 @@ def _judge(
         outcome = conclude(
             duck, _judged(duck, ws),
             day=ws.business_date, as_of=_naive(ws.as_of), reserve_days=rules.reserve_days,
+            threads=ws.settings.threads,
         )  # fmt: skip
         if dry_run:
             return outcome, 0
@@ -393,6 +394,7 @@ def _keep(ws: Workspace, chosen: Sequence[Campaign], outcome: Outcome) -> None:
         parquet.write_table(
             outcome.decisions(outcome.of_campaign(campaign.campaign)), beside,
             row_group_size=ROW_GROUP, compression="zstd", use_dictionary=REPEATED, store_schema=False,
+            write_statistics=["customer_id"],  # the only column by which row groups are passed over
         )  # fmt: skip
         beside.replace(path)
 

@@ -96,6 +96,34 @@ def test_the_same_day_again_adds_nothing_and_writes_the_same_bytes(shop: Workspa
     assert len(outbox(shop)) == 30
 
 
+def test_in_how_many_parts_a_pass_arbitrates_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caps = [
+        {"purpose": "marketing", "max": 1, "days": 1},
+        {"purpose": "marketing", "max": 2, "days": 1, "per": "household"},
+    ]
+    names = [f"c{i}" for i in range(40)]
+    customers = [person(name, household_id=f"h{i // 3}") for i, name in enumerate(names)]
+    audience = [member(name, expected_value=i % 5) for i, name in enumerate(names)]
+    found = []
+    for at_once in (1, 7, 100):
+        monkeypatch.setattr("tessera.decide.parts.AT_ONCE", at_once)
+        folder = tmp_path / str(at_once)
+        write(folder / "project", {"caps": caps, "reserve_days": 2}, HELLO)
+        for name, tags, schedule in [("b", ["x"], "0 9 * * *"), ("c", [], "0 9 1 4 *")]:
+            one = {"campaign": name, "tags": tags, "schedule": schedule, "on_cap": "drop"}
+            write(folder / "project", None, {**HELLO, **one})
+        shop = workspace(folder / "home", project=folder / "project")
+        people(shop, *names, customers=customers, audience_all=audience)
+        decide(shop)
+        files = {path.name: path.read_bytes() for path in shop.home.decisions.rglob("*.parquet")}
+        found.append((files, outbox(shop)))
+        shop.store.close()
+    assert {row["state"] for row in found[0][1]} == {"ready", "cancelled"}
+    assert found[0] == found[1] == found[2]
+
+
 def test_a_dry_run_says_the_same_and_writes_nothing(shop: Workspace) -> None:
     people(shop, "ann", "bob")
     plan = decide(shop, dry_run=True)

@@ -187,8 +187,10 @@ QUICK = {**PATIENT, "derandomize": True, "phases": (Phase.generate,)}
 
 @pytest.fixture(autouse=True)
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A world of few candidates is judged in several parts, as one of millions is."""
+    """A world of few candidates is judged in several parts, as one of millions is, and of few people each
+    household is arbitrated on its own."""
     monkeypatch.setattr("tessera.decide.judging.AT_ONCE", 3)
+    monkeypatch.setattr("tessera.decide.parts.AT_ONCE", 1)
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
