@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy import exc as sa_exc
@@ -20,6 +21,7 @@ from sqlalchemy.engine import Connection as SqlConnection
 from sqlalchemy.engine import make_url
 
 from tessera.errors import BadInput
+from tessera.quoting import literal
 from tessera.store import migrate
 from tessera.store.aside import PARAMETER, Aside
 from tessera.store.together import Together
@@ -188,14 +190,15 @@ class Connection:
         return inserted
 
     def _insert_sqlite(self, table: str, columns: str, rows: pa.Table, is_new: bool) -> int:
-        marks = ", ".join("?" * rows.num_columns)
         cursor = self._driver().cursor()
         if rows.num_rows >= MANY:  # else every row reads its pages of the large indexes anew
             cursor.execute(f"pragma cache_size = -{CACHE_KB}")
         # OR IGNORE would also swallow broken CHECK and NOT NULL constraints.
         unless = "" if is_new else " on conflict do nothing"
+        said, rows = _said_once(rows) if rows.num_rows >= BULK else ({}, rows)
+        values = ", ".join(said.get(name, "?") for name in columns.split(", "))
         cursor.executemany(
-            f"insert into {table} ({columns}) values ({marks}){unless}", _tuples(rows)
+            f"insert into {table} ({columns}) values ({values}){unless}", _tuples(rows)
         )
         return int(cursor.rowcount)
 
@@ -340,6 +343,26 @@ def _of_csv(lines: io.BytesIO, schema: pa.Schema) -> pa.Table:
 
 def _in_full(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _said_once(rows: pa.Table) -> tuple[dict[str, str], pa.Table]:
+    """The columns that say the same in every row, as the statement itself can say it, which saves SQLite a
+    tenth of the work; and the others, of which there is at least one."""
+    said: dict[str, str] = {}
+    for name, column in zip(rows.column_names[1:], rows.columns[1:], strict=True):
+        if column.null_count == len(column):
+            said[name] = "null"
+        elif (text := _word_of(column)) is not None:
+            said[name] = literal(text)
+    return said, rows.drop_columns(list(said))
+
+
+def _word_of(column: pa.ChunkedArray) -> str | None:
+    """The text that all rows have, if it may stand in a statement: SQLite reads that up to the first zero."""
+    text, last = column[0].as_py(), column[-1].as_py()
+    if not isinstance(text, str) or "\0" in text or text != last or column.null_count:
+        return None
+    return text if pc.all(pc.equal(_in_full(column), text)).as_py() else None
 
 
 def _tuples(rows: pa.Table) -> Iterator[tuple[object, ...]]:

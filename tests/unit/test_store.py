@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tessera.errors import BadInput
 from tessera.store import Connection, Store, bulk, checkpoints, migrate
+from tessera.store.store import BULK
 from tests.conftest import BOTH_STORES
 
 ROW = {"address_hash": "a", "channel": "email", "scope": "all", "cause": "x", "since": "t"}
@@ -70,6 +71,35 @@ def test_bulk_insert_takes_columns_whose_words_go_by_number(store: Store) -> Non
         with pytest.raises(DBAPIError):  # nothing is no word
             connection.insert_new("suppression", pa.table({"address_hash": owners, "channel": owners,
                                   "scope": owners, "cause": owners, "since": owners}))  # fmt: skip
+
+
+@BOTH_STORES
+def test_what_all_rows_of_a_large_insert_say_comes_as_it_is(store: Store) -> None:
+    count, said = BULK + 1, "it's one, ? and :name, 5 %"
+    words = pa.DictionaryArray.from_arrays([0] * count, ["email"])
+    nearly = ["a"] * (count - 2) + ["b", "a"]
+    names = [str(i) for i in range(count)]
+    found = pa.table({"address_hash": names, "channel": words, "scope": [said] * count,
+                      "cause": nearly, "since": ["t"] * count})  # fmt: skip
+    accounts = {name: [its] * count for name, its in ACCOUNT.items()}
+    accounts |= {"owner_id": names, "balance": pa.nulls(count, pa.int64())}
+    with store.write() as connection:
+        assert connection.insert_new("suppression", found) == count
+        assert connection.insert_new("suppression", found) == 0
+        assert connection.insert_new("account", pa.table(accounts)) == count
+        kinds = "select channel, scope, cause, since, count(*) as n from suppression group by 1, 2, 3, 4 order by n"
+        one = {"channel": "email", "scope": said, "since": "t"}
+        assert connection.all(kinds) == [
+            one | {"cause": "b", "n": 1}, one | {"cause": "a", "n": count - 1}
+        ]  # fmt: skip
+        assert connection.scalar("select count(*) from account where balance is null") == count
+    if store.engine.dialect.name == "sqlite":
+        zero = found.set_column(3, "cause", [["a\0b"] * count])
+        with store.write() as connection:
+            connection.insert_new("suppression", zero)
+            assert (
+                connection.scalar("select max(length(cast(cause as blob))) from suppression") == 3
+            )
 
 
 @pytest.mark.parametrize("size", [0, 1 << 40], ids=["large", "small"])
