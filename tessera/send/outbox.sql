@@ -170,11 +170,21 @@ set state = 'cancelled', state_reason = 'campaign_cancelled', state_at = :at, re
 where campaign = :campaign and state in ('ready', 'leased')
 
 -- name: in_outbox
-select campaign, state, state_reason, count(*) as messages
-from outbox
-where campaign = :campaign
-group by campaign, state, state_reason
-order by state, state_reason
+-- Day by day: so the index finds the few of many that are the campaign's.
+with recursive day as (
+    select min(business_date) as business_date from outbox
+    union all
+    select (select min(business_date) from outbox where business_date > day.business_date)
+    from day
+    where business_date is not null
+)
+
+select outbox.campaign, outbox.state, outbox.state_reason, count(*) as messages
+from day
+cross join outbox
+where outbox.business_date = day.business_date and outbox.campaign = :campaign
+group by outbox.campaign, outbox.state, outbox.state_reason
+order by outbox.state, outbox.state_reason
 
 -- name: on_hold
 select campaign, since from campaign_hold order by campaign
