@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tessera.decide.contenders import LAST, Numbers, Table, ask, columns
+from tessera.decide.members import Members
 from tessera.decide.reasons import Reason
 from tessera.decide.wording import NONE, coded, whole
 from tessera.store import queries
@@ -42,14 +43,18 @@ class Judged:
     texts: pa.Array
 
 
-def judge(duck: DuckDBPyConnection, *, day: date, threads: int | None) -> Judged:
-    """All candidates, and what was planned earlier today of those that are none any more."""
+def judge(
+    duck: DuckDBPyConnection, others: Members, *, day: date, threads: int | None
+) -> Judged:
+    """All candidates: those in the table, and `others` of whom no more is known; and what was planned earlier
+    today of those that are none any more."""
     rules = Rules(duck, day)
     found = ask(duck, SQL["candidate"])
-    own = {name: whole(found[name]) for name in ("occurrence", "expected_value")}
-    rows = columns(found, "id", "course_id", "cid", "step_id", "counted", "through")
-    del found
-    place, apart = rules.apart(duck, rows.pop("id"))
+    place, apart = rules.apart(duck, found["id"].to_numpy())
+    every = pa.concat_tables([found.drop_columns("id"), _as_candidates(others.table, day)])
+    own = {name: whole(every[name]) for name in ("occurrence", "expected_value")}
+    rows = columns(every, "course_id", "cid", "step_id", "counted", "through")
+    del found, every
     count = len(rows["cid"])
     out: dict[str, Numbers] = {name: np.empty(count, kind) for name, kind in OUT.items()}
 
@@ -65,6 +70,20 @@ def judge(duck: DuckDBPyConnection, *, day: date, threads: int | None) -> Judged
     some(place, apart)
     given = {name: rows[name] for name in ("course_id", "cid", "step_id")} | out
     return _with_planned(duck, given, own, rules)
+
+
+def _as_candidates(members: pa.Table, day: date) -> pa.Table:
+    entered = pc.fill_null(members["entered_on"], day).cast(pa.int32())
+    counted = pc.subtract(entered, pa.scalar((day - date(1970, 1, 1)).days, pa.int32()))
+    through = pa.repeat(pa.scalar(NEVER, pa.int32()), members.num_rows)
+    found = members.drop_columns("entered_on")
+    found = found.append_column("counted", counted).append_column("through", through)
+    return found.select(CANDIDATE)
+
+
+CANDIDATE = [
+    *("course_id", "cid", "step_id", "counted", "through", "occurrence", "expected_value"),
+]
 
 
 def _with_planned(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from tessera.decide import campaigns as files
 from tessera.decide.campaign import Campaign, OnDate, OnEvent, days
+from tessera.decide.contenders import Numbers, ask, columns
 from tessera.decide.filters import condition
 from tessera.errors import BadInput
 from tessera.store import queries
@@ -18,21 +24,62 @@ if TYPE_CHECKING:
 SQL = queries("tessera.decide", "members.sql")
 
 
-def add(duck: DuckDBPyConnection, campaigns: Sequence[Campaign], day: date) -> None:
-    """Insert the members of each campaign into the table `candidate`, for its first step; BadInput when
-    the marts lack what it names. Campaigns go by their places, their steps by theirs among all."""
-    parts, values, step_id = [], [], 0
-    for course_id, campaign in enumerate(campaigns):
-        part, given = _members(duck, campaign, day, course_id=course_id, step_id=step_id)
-        parts.append(part)
-        values += given
-        step_id += len(campaign.steps)
-    if not parts:
-        return
-    duck.execute(SQL["add"].format(members=" union all ".join(parts)), values)
-    people = duck.execute("select greatest(count(*), 1) from person").fetchall()[0][0]
-    if duck.execute(SQL["is_twice"].format(people=people)).fetchall()[0][0]:
-        duck.execute(SQL["once"])
+@dataclass(frozen=True)
+class Members:
+    """The members of all campaigns: one row per campaign, customer and occurrence, each for its first step.
+    Campaigns go by their places, their steps by theirs among all, people by number."""
+
+    table: pa.Table  # course_id, step_id, cid, occurrence, entered_on, expected_value
+    people: int
+
+    @classmethod
+    def find(cls, duck: DuckDBPyConnection, campaigns: Sequence[Campaign], day: date) -> Members:
+        """BadInput when the marts lack what a campaign names."""
+        parts, values, step_id = [], [], 0
+        for course_id, campaign in enumerate(campaigns):
+            part, given = _members(duck, campaign, day, course_id=course_id, step_id=step_id)
+            parts.append(part)
+            values += given
+            step_id += len(campaign.steps)
+        query = SQL["member"].format(members=" union all ".join(parts or [SQL["nobody"]]))
+        people = duck.execute("select count(*) from person").fetchall()[0][0]
+        found = cls(duck.execute(query, values).to_arrow_table(), people)
+        return found if found.are_once() else cls(_once(duck, found.table), people)
+
+    def places(self) -> Numbers:
+        """A number for each campaign and person."""
+        return self._places(columns(self.table, "course_id", "cid"))
+
+    def _places(self, its: Mapping[str, Numbers]) -> Numbers:
+        place: Numbers = its["course_id"].astype(np.int64) * (self.people + 1) + its["cid"]
+        return place
+
+    def are_once(self) -> bool:
+        """Whether no campaign names anybody more than once."""
+        places = self.places()
+        is_there = np.zeros(int(places.max(initial=0)) + 1, bool)
+        is_there[places] = True
+        return bool(np.count_nonzero(is_there) == len(places))
+
+    def part(self, duck: DuckDBPyConnection) -> Members:
+        """Make those of whom more is known the table `candidate`; the others, to whom no rule about the
+        past applies, are given back: there are millions of them."""
+        places = self.places()
+        concerned = self._places(columns(ask(duck, SQL["concerned"]), "course_id", "cid"))
+        is_concerned = np.zeros(int(max(its.max(initial=0) for its in (places, concerned))) + 1, bool)
+        is_concerned[concerned] = True
+        is_known = pa.array(is_concerned[places])
+        duck.register("known", self.table.filter(is_known))
+        duck.execute(SQL["known"])
+        duck.unregister("known")
+        return Members(self.table.filter(pc.invert(is_known)), self.people)
+
+
+def _once(duck: DuckDBPyConnection, members: pa.Table) -> pa.Table:
+    duck.register("member", members)
+    found = ask(duck, SQL["once"])
+    duck.unregister("member")
+    return found
 
 
 def _members(

@@ -1,44 +1,78 @@
 -- Who a campaign is for, in DuckDB. Each source gives customer_id, occurrence, entered_on and
 -- expected_value, an occurrence of a customer once.
 
--- name: add
+-- name: member
 -- One join with the people for all campaigns.
-insert into candidate by name
 select
-    them.course_id,
-    them.step_id,
+    cast(them.course_id as smallint) as course_id,
+    cast(them.step_id as smallint) as step_id,
     person.cid,
-    them.occurrence,
-    them.entered_on as counted_from,
-    them.expected_value,
-    true as is_in_audience
+    cast(them.occurrence as varchar) as occurrence,
+    cast(them.entered_on as date) as entered_on,
+    cast(them.expected_value as bigint) as expected_value
 from ({members}) as them
 inner join person on them.customer_id = person.customer_id
 
--- name: is_twice
--- Whether a campaign names anybody more than once, by a bit for each person.
-select bool_or(rows > people)
-from (
-    select count(*) as rows, bit_count(bitstring_agg(cid, 1, {people})) as people
-    from candidate
-    group by course_id
-)
+-- name: nobody
+select
+    0 as course_id,
+    0 as step_id,
+    '' as customer_id,
+    '' as occurrence,
+    null as entered_on,
+    0 as expected_value
+where false
 
 -- name: once
 -- Each occurrence of a customer is a candidate once.
+select
+    course_id,
+    step_id,
+    cid,
+    occurrence,
+    min(entered_on) as entered_on,
+    max(expected_value) as expected_value
+from member
+group by all
+
+-- name: concerned
+-- Of whom more is known than that they are members, and in which campaigns: who was written to by it, or with
+-- its content, and who has declined its topic.
+with concern as (
+    select each_kind.kind_id, course.course_id
+    from each_kind
+    inner join course on each_kind.campaign = course.campaign::label
+    union
+    select each_kind.kind_id, step.course_id
+    from each_kind
+    inner join content on each_kind.template = content.template::label
+    inner join step on content.step_id = step.step_id
+)
+
+select concern.course_id, past.cid
+from past
+inner join concern on past.kind_id = concern.kind_id
+union all
+select course_id, cid from declined
+union all
+select course.course_id, planned.cid
+from planned
+inner join course on planned.campaign = course.campaign
+
+-- name: known
+-- Who is concerned is a candidate in a table of its own, which the journeys are asked of.
 create or replace temp table candidate as
 select
     course_id,
     cid,
     occurrence,
     step_id,
-    min(counted_from) as counted_from,
-    max(expected_value) as expected_value,
-    is_in_audience,
-    started_at,
-    through_on
-from candidate
-group by all
+    entered_on as counted_from,
+    expected_value,
+    true as is_in_audience,
+    cast(null as timestamp) as started_at,
+    cast(null as date) as through_on
+from known
 
 -- name: of_campaign
 select

@@ -84,13 +84,6 @@ select
     cast('0x' || left(md5(customer_id), 8) as ubigint) as draw
 from numbered
 
--- name: member
--- Who may be written to about what: at first the members, each for the first step.
-create or replace temp table candidate (
-    course_id integer, cid integer, occurrence varchar, step_id integer, counted_from date,
-    expected_value bigint, is_in_audience boolean, started_at timestamp, through_on date
-)
-
 -- name: word
 -- The latest word of each person on marketing, by channel, from the marts and from the store. A yes counts from
 -- the instant we act as of, a no from when it is known; of two words at one instant the no.
@@ -220,6 +213,24 @@ select
     if(service = 'no_address', channel, service_stop) as service_by
 from stopped
 
+-- name: label
+-- Names that come with every message, as numbers.
+create type label as enum (
+    select unnest([campaign, campaign_version, step, template, variant]) from kind
+    union
+    select unnest([campaign, step]) from (select distinct campaign, step from today)
+    union
+    select unnest([campaign, version]) from course
+    union
+    select unnest([step, template]) from step
+    union
+    select after_step from edge
+    union
+    select about from condition
+    union
+    select unnest([template, variant]) from content
+)
+
 -- name: reading
 -- When each message was first opened and clicked, and last read; who clicked has opened.
 create or replace temp table reading as
@@ -232,11 +243,16 @@ select
     min(read_event.occurred_at) filter (read_event.event = 'click') as clicked_at,
     max(read_event.occurred_at) as read_at
 from (
-    select history.send_key, history.customer_id, kind.campaign, kind.step, history.occurrence
+    select
+        history.send_key,
+        history.customer_id,
+        each_kind.campaign,
+        each_kind.step,
+        history.occurrence
     from history
-    inner join kind on history.kind_id = kind.kind_id
+    inner join each_kind on history.kind_id = each_kind.kind_id
     union all
-    select send_key, customer_id, campaign, step, occurrence from today
+    select send_key, customer_id, campaign::label, step::label, occurrence from today
 ) as message
 inner join read_event on message.send_key = read_event.send_key
 group by message.send_key, message.customer_id, message.campaign, message.step, message.occurrence
@@ -278,31 +294,30 @@ inner join course
     on course.purpose = 'marketing' and list_contains(string_split(course.tags, ','), topic.tag)
 group by person.cid, course.course_id
 
+-- name: each_kind
+create or replace temp table each_kind as
+select
+    kind_id,
+    campaign::label as campaign,
+    campaign_version::label as version,
+    step::label as step,
+    bits_of(tags, channel, purpose) as tag_bits,
+    template::label as template,
+    variant::label as variant,
+    cast(business_date as date) as business_date,
+    state not in ('cancelled', 'rejected') as is_live
+from kind
+
 -- name: past
 -- What went out, or is about to, on other days: a message that was cancelled or rejected reached
 -- nobody.
 create or replace temp table past as
-with each_kind as (
-    select
-        kind_id,
-        campaign,
-        campaign_version as version,
-        step,
-        purpose,
-        bits_of(tags, channel, purpose) as tag_bits,
-        template,
-        variant,
-        cast(business_date as date) as business_date,
-        state not in ('cancelled', 'rejected') as is_live
-    from kind
-)
-
 select
     person.cid,
     person.gid,
     history.occurrence,
     cast(left(history.send_at, 19) as timestamp) as send_at,
-    each_kind.* exclude (kind_id)
+    each_kind.*
 from history
 inner join person on history.customer_id = person.customer_id
 inner join each_kind on history.kind_id = each_kind.kind_id
@@ -315,7 +330,7 @@ select
     max(business_date) filter (is_live and business_date < getvariable('today')) as sent_on,
     max(send_at) filter (is_live and business_date < getvariable('today')) as sent_at
 from past
-where campaign in (select campaign from course)
+where campaign in (select campaign::label from course)
 group by cid, campaign, occurrence, step
 
 -- name: journey
@@ -335,8 +350,9 @@ select
     ) as course_id
 from past
 inner join course as current
-    on past.campaign = current.campaign and current.is_current and current.due_in = 0
-left join course as begun on past.campaign = begun.campaign and past.version = begun.version
+    on past.campaign = current.campaign::label and current.is_current and current.due_in = 0
+left join course as begun
+    on past.campaign = begun.campaign::label and past.version = begun.version::label
 group by past.cid, past.campaign, past.occurrence
 
 -- name: begun
@@ -349,7 +365,7 @@ from candidate
 semi join (
     select past_step.cid, past_step.occurrence, course.course_id
     from past_step
-    inner join course on past_step.campaign = course.campaign
+    inner join course on past_step.campaign = course.campaign::label
 ) as known
     on
         candidate.cid = known.cid
@@ -387,9 +403,9 @@ next as (
     from begun_member
     inner join past_step using (cid, campaign, occurrence)
     inner join step on begun_member.course_id = step.course_id
-    inner join edge on step.step_id = edge.step_id and past_step.step = edge.after_step
+    inner join edge on step.step_id = edge.step_id and past_step.step = edge.after_step::label
     where past_step.sent_on is not null
-        and (begun_member.cid, begun_member.campaign, begun_member.occurrence, step.step) not in (
+        and (begun_member.cid, begun_member.campaign, begun_member.occurrence, step.step::label) not in (
             select (cid, campaign, occurrence, step) from past_step
         )
     group by all
@@ -417,7 +433,7 @@ select
 from begun_member
 inner join step as first on begun_member.current_id = first.course_id and first.position = 0
 left join step as last
-    on begun_member.current_id = last.course_id and begun_member.last_step = last.step
+    on begun_member.current_id = last.course_id and begun_member.last_step = last.step::label
 left join next
     on
         begun_member.course_id = next.course_id
@@ -439,15 +455,15 @@ inner join person on candidate.cid = person.cid
 left join past_step as about
     on
         candidate.cid = about.cid
-        and course.campaign = about.campaign
+        and course.campaign::label = about.campaign
         and candidate.occurrence = about.occurrence
-        and condition.about = about.step
+        and condition.about::label = about.step
 left join read_step
     on
         candidate.cid = read_step.cid
-        and course.campaign = read_step.campaign
+        and course.campaign::label = read_step.campaign
         and candidate.occurrence = read_step.occurrence
-        and condition.about = read_step.step
+        and condition.about::label = read_step.step
 left join redemption on person.customer_id = redemption.customer_id
 where condition.negated = coalesce(
     about.sent_at is not null and case condition.did
@@ -509,7 +525,7 @@ inner join person on candidate.cid = person.cid
 left join clicked
     on
         candidate.cid = clicked.cid
-        and course.campaign = clicked.campaign
+        and course.campaign::label = clicked.campaign
         and candidate.occurrence = clicked.occurrence
 left join word on person.customer_id = word.customer_id and course.channel = word.channel
 left join redemption on person.customer_id = redemption.customer_id
@@ -525,7 +541,7 @@ from candidate
 inner join (
     select past.cid, past.occurrence, past.business_date, course.course_id
     from past
-    inner join course on past.campaign = course.campaign
+    inner join course on past.campaign = course.campaign::label
     where past.is_live and course.re_entry_after_days is not null
 ) as past
     on
@@ -555,7 +571,7 @@ with seen as (
 familiar as (
     select distinct seen.cid, content.step_id
     from seen
-    inner join content on seen.template = content.template
+    inner join content on seen.template = content.template::label
 ),
 
 fallen as (
@@ -583,13 +599,13 @@ choice as (
         fallen.id,
         fallen.may_repeat,
         content.content_id,
-        content.template,
+        content.template::label as template,
         seen.seen_on,
         coalesce(seen.times, 0) as times,
         (content.number - fallen.number + fallen.contents) % fallen.contents as turn
     from fallen
     inner join content on fallen.step_id = content.step_id and content.weight > 0
-    left join seen on fallen.cid = seen.cid and content.template = seen.template
+    left join seen on fallen.cid = seen.cid and content.template::label = seen.template
 )
 
 select
@@ -608,7 +624,7 @@ create or replace temp table paced as
 with sent as (
     select cid, campaign, min(send_at) as first_at, list(send_at) as times
     from past
-    where is_live and campaign in (select campaign from course where cadence is not null)
+    where is_live and campaign in (select campaign::label from course where cadence is not null)
     group by cid, campaign
 )
 
@@ -617,7 +633,7 @@ from candidate
 inner join course on candidate.course_id = course.course_id
 inner join reach on candidate.cid = reach.cid and course.channel_id = reach.channel_id
 inner join slot on course.hours_id = slot.hours_id and reach.zone_id = slot.zone_id
-inner join sent on candidate.cid = sent.cid and course.campaign = sent.campaign
+inner join sent on candidate.cid = sent.cid and course.campaign::label = sent.campaign
 inner join rhythm on course.cadence = rhythm.cadence
 where
     rhythm.position = (

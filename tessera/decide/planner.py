@@ -21,9 +21,10 @@ from tessera import approval, clock
 from tessera.addresses import address_hash, mailbox
 from tessera.consent import complaint_guard
 from tessera.decide import campaigns as files
-from tessera.decide import judging, members, policy, rewards, schedule, tables, winners
+from tessera.decide import judging, policy, rewards, schedule, tables, winners
 from tessera.decide.campaign import Campaign
 from tessera.decide.judging import Judged
+from tessera.decide.members import Members
 from tessera.decide.outcome import COLUMNS, Outcome, conclude
 from tessera.decide.policy import ContactPolicy
 from tessera.decide.reasons import Reason
@@ -166,7 +167,7 @@ def _coming(ws: Workspace, rules: Rules, chosen: Sequence[Campaign]) -> Iterator
 
 def _gather(
     duck: DuckDBPyConnection, ws: Workspace, current: Sequence[Course], rules: ContactPolicy
-) -> None:
+) -> Members:
     """What the marts know: the people, and who of them is in which audience."""
     for name, value in _variables(ws, rules).items():
         duck.execute(f"set variable {name} = ?", [value])
@@ -178,10 +179,10 @@ def _gather(
         duck.execute(SQL[macro])
     duck.execute(_bits_of(rules))
     duck.execute(SQL["person"].format(**_person(duck, current, rules)))
-    members.add(duck, [course.campaign for course in current], ws.business_date)
+    return Members.find(duck, [course.campaign for course in current], ws.business_date)
 
 
-MACROS = ("stirred", "mixed", "bucket_of", "unit_of", "hash_of", "hash_of_phone", "member")
+MACROS = ("stirred", "mixed", "bucket_of", "unit_of", "hash_of", "hash_of_phone")
 
 
 def _person(
@@ -271,13 +272,16 @@ def _judge(
         stopped = complaint_guard(store, ws.as_of).stopped
         courses = [*current, *_begun_under(store, current)]
         live = _live(store, ws, courses, rules)
-        gathered.result()
+        members = gathered.result()
         duck.execute("set variable stopped = ?", ["complaint rate" if stopped else None])
         _register(duck, ws, live, courses, rules)
-        for step in STEPS:
+        for step in BEFORE:
+            duck.execute(SQL[step])
+        others = members.part(duck)
+        for step in OF_CONCERNED:
             duck.execute(SQL[step])
         outcome = conclude(
-            duck, _judged(duck, ws),
+            duck, _judged(duck, ws, others),
             day=ws.business_date, as_of=_naive(ws.as_of), reserve_days=rules.reserve_days,
             threads=ws.settings.threads,
         )  # fmt: skip
@@ -294,9 +298,10 @@ def _judge(
         return outcome, new
 
 
-STEPS = (
-    *("latecomer", "word", "reach", "declined", "past", "planned", "past_step", "read_step"),
-    *("journey", "begun", "candidate", "unmet", "over", "met_before", "turn", "picked", "paced"),
+BEFORE = ("latecomer", "word", "reach", "declined", "past", "planned")
+OF_CONCERNED = (
+    *("past_step", "read_step", "journey", "begun", "candidate", "unmet", "over", "met_before"),
+    *("turn", "picked", "paced"),
 )
 
 
@@ -359,7 +364,7 @@ def _register(
     }
     for name, table in given.items():
         duck.register(name, table)
-    for step in ("reading", "attention"):
+    for step in ("label", "each_kind", "reading", "attention"):
         duck.execute(SQL[step])
     if any(step.choose for course in courses for step in course.campaign.steps):
         for step in ("past", "read_step"):
@@ -368,9 +373,9 @@ def _register(
         duck.register("content", winners.promote(given["content"], courses, scores))
 
 
-def _judged(duck: DuckDBPyConnection, ws: Workspace) -> Judged:
+def _judged(duck: DuckDBPyConnection, ws: Workspace, others: Members) -> Judged:
     """Every candidate with the first rule that stands against it."""
-    judged = judging.judge(duck, day=ws.business_date, threads=ws.settings.threads)
+    judged = judging.judge(duck, others, day=ws.business_date, threads=ws.settings.threads)
     for table in JUDGED_FROM:  # have served
         duck.execute(f"drop table if exists {table}")
     # What a join knows of its keys it would tell the scan of an Arrow table, which then fails.
