@@ -32,6 +32,15 @@ class Members:
     table: pa.Table  # course_id, step_id, cid, occurrence, entered_on, expected_value
     people: int
 
+    @property
+    def are_unknown(self) -> bool:
+        """Whether anybody among them is not among the people."""
+        return bool(self.table["cid"].null_count)
+
+    def of_known(self) -> Members:
+        known = pc.is_valid(self.table["cid"])
+        return Members(self.table.filter(known), self.people) if self.are_unknown else self
+
     @classmethod
     def find(cls, duck: DuckDBPyConnection, campaigns: Sequence[Campaign], day: date) -> Members:
         """BadInput when the marts lack what a campaign names."""
@@ -43,7 +52,7 @@ class Members:
             step_id += len(campaign.steps)
         query = SQL["member"].format(members=" union all ".join(parts or [SQL["nobody"]]))
         people = duck.execute("select count(*) from person").fetchall()[0][0]
-        found = cls(duck.execute(query, values).to_arrow_table(), people)
+        found = cls(_ask(duck, query, values), people)
         return found if found.are_once() else cls(_once(duck, found.table), people)
 
     def places(self) -> Numbers:
@@ -73,6 +82,15 @@ class Members:
         duck.execute(SQL["known"])
         duck.unregister("known")
         return Members(self.table.filter(pc.invert(is_known)), self.people)
+
+
+def _ask(duck: DuckDBPyConnection, query: str, values: Sequence[object]) -> pa.Table:
+    """With the values in variables: with parameters, the rows would come from one thread alone."""
+    for number, value in enumerate(values):
+        duck.execute(f"set variable member_{number} = ?", [value])
+    parts = query.split("?")
+    named = [f"{part}getvariable('member_{number}')" for number, part in enumerate(parts[:-1])]
+    return ask(duck, "".join([*named, parts[-1]]))
 
 
 def _once(duck: DuckDBPyConnection, members: pa.Table) -> pa.Table:

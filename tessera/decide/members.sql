@@ -2,7 +2,7 @@
 -- expected_value, an occurrence of a customer once.
 
 -- name: member
--- One join with the people for all campaigns.
+-- One join with the people for all campaigns. Who is not among them has no number.
 select
     cast(them.course_id as smallint) as course_id,
     cast(them.step_id as smallint) as step_id,
@@ -11,7 +11,7 @@ select
     cast(them.entered_on as date) as entered_on,
     cast(them.expected_value as bigint) as expected_value
 from ({members}) as them
-inner join person on them.customer_id = person.customer_id
+left join person on them.customer_id = person.customer_id
 
 -- name: nobody
 select

@@ -52,8 +52,8 @@ create or replace macro hash_of_phone(phone) as (
 )
 
 -- name: person
--- Everybody who may be a candidate, in the order of their ids; who is in an audience but not among
--- the customers has no address.
+-- Everybody who may be a candidate, in the order of their ids. Who is in an audience but not among the customers
+-- has no address; to look for such takes longer than all else here, so it is done where there are any.
 create or replace temp table person as
 with known as (
     select
@@ -70,7 +70,7 @@ with known as (
     from customers
     union all by name
     select distinct customer_id, getvariable('language') as language, false as has_complaint_open
-    from ({audiences})
+    from ({strangers})
     where customer_id not in (select customer_id from customers)
 ),
 

@@ -178,8 +178,17 @@ def _gather(
     for macro in MACROS:
         duck.execute(SQL[macro])
     duck.execute(_bits_of(rules))
-    duck.execute(SQL["person"].format(**_person(duck, current, rules)))
-    return Members.find(duck, [course.campaign for course in current], ws.business_date)
+    parts = _person(duck, current, rules)
+    campaigns = [course.campaign for course in current]
+    for strangers in (NOBODY, parts["audiences"]):
+        duck.execute(SQL["person"].format(**{**parts, "strangers": strangers}))
+        members = Members.find(duck, campaigns, ws.business_date)
+        if not members.are_unknown:
+            break
+    return members.of_known()
+
+
+NOBODY = "select null as customer_id where false"
 
 
 MACROS = ("stirred", "mixed", "bucket_of", "unit_of", "hash_of", "hash_of_phone")
@@ -197,7 +206,7 @@ def _person(
     texts = any(course.campaign.channel == "sms" for course in current)
     household = "min(cid) over (partition by coalesce('h' || household_id, 'c' || customer_id))"
     return {
-        "audiences": " union all ".join(audiences or ["select null as customer_id where false"]),
+        "audiences": " union all ".join(audiences or [NOBODY]),
         "household": household if shared else "cid",
         "phone_hash": "hash_of_phone(phone)" if texts else "null::varchar",
         **{name: name if name in columns else f"null::{kind}" for name, kind in LATER.items()},
