@@ -8,20 +8,21 @@ from datetime import date, datetime
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
 from tessera.documents import Document, nearest
+from tessera.quoting import constant
 
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | datetime | date
 Ordered = StrictInt | StrictFloat | datetime | date
 
 # A customer of whom the field is not known is not like any value, so `ne` and `not_in` let them in.
 CONDITIONS = {
-    "eq": "{field} = ?",
-    "ne": "{field} is distinct from ?",
-    "gt": "{field} > ?",
-    "gte": "{field} >= ?",
-    "lt": "{field} < ?",
-    "lte": "{field} <= ?",
-    "in": "list_contains(?, {field})",
-    "not_in": "not coalesce(list_contains(?, {field}), false)",
+    "eq": "{field} = {value}",
+    "ne": "{field} is distinct from {value}",
+    "gt": "{field} > {value}",
+    "gte": "{field} >= {value}",
+    "lt": "{field} < {value}",
+    "lte": "{field} <= {value}",
+    "in": "list_contains({value}, {field})",
+    "not_in": "not coalesce(list_contains({value}, {field}), false)",
 }
 
 
@@ -53,17 +54,16 @@ class Filter(Document):
                 yield name, list(value) if isinstance(value, tuple) else value
 
 
-def condition(filters: Sequence[Filter]) -> tuple[str, list[object]]:
-    """The filters as one SQL condition with its parameters."""
-    said, values = ["true"], []
+def condition(filters: Sequence[Filter]) -> str:
+    """The filters as one SQL condition."""
+    said = ["true"]
     for one in filters:
         field = f'customers."{one.field}"'
         for operator, value in one.comparisons():
-            said.append(CONDITIONS[operator].format(field=field))
-            values.append(value)
+            said.append(CONDITIONS[operator].format(field=field, value=constant(value)))
         if one.is_null is not None:
             said.append(f"{field} is {'' if one.is_null else 'not '}null")
-    return " and ".join(said), values
+    return " and ".join(said)
 
 
 def kind_of(sql_type: str) -> str:

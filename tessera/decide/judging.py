@@ -43,9 +43,7 @@ class Judged:
     texts: pa.Array
 
 
-def judge(
-    duck: DuckDBPyConnection, others: Members, *, day: date, threads: int | None
-) -> Judged:
+def judge(duck: DuckDBPyConnection, others: Members, *, day: date, threads: int | None) -> Judged:
     """All candidates: those in the table, and `others` of whom no more is known; and what was planned earlier
     today of those that are none any more."""
     rules = Rules(duck, day)

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tessera.decide import campaigns as files
-from tessera.decide.campaign import Campaign, OnDate, OnEvent, days
+from tessera.decide.campaign import Campaign, OnDate, OnEvent, Scheduled, days
 from tessera.decide.contenders import Numbers, ask, columns
 from tessera.decide.filters import condition
 from tessera.errors import BadInput
+from tessera.quoting import constant
 from tessera.store import queries
 
 if TYPE_CHECKING:
@@ -44,15 +45,13 @@ class Members:
     @classmethod
     def find(cls, duck: DuckDBPyConnection, campaigns: Sequence[Campaign], day: date) -> Members:
         """BadInput when the marts lack what a campaign names."""
-        parts, values, step_id = [], [], 0
+        parts, step_id = [], 0
         for course_id, campaign in enumerate(campaigns):
-            part, given = _members(duck, campaign, day, course_id=course_id, step_id=step_id)
-            parts.append(part)
-            values += given
+            parts.append(_members(duck, campaign, day, course_id=course_id, step_id=step_id))
             step_id += len(campaign.steps)
         query = SQL["member"].format(members=" union all ".join(parts or [SQL["nobody"]]))
         people = duck.execute("select count(*) from person").fetchall()[0][0]
-        found = cls(_ask(duck, query, values), people)
+        found = cls(ask(duck, query), people)
         return found if found.are_once() else cls(_once(duck, found.table), people)
 
     def places(self) -> Numbers:
@@ -75,22 +74,15 @@ class Members:
         past applies, are given back: there are millions of them."""
         places = self.places()
         concerned = self._places(columns(ask(duck, SQL["concerned"]), "course_id", "cid"))
-        is_concerned = np.zeros(int(max(its.max(initial=0) for its in (places, concerned))) + 1, bool)
+        is_concerned = np.zeros(
+            int(max(its.max(initial=0) for its in (places, concerned))) + 1, bool
+        )
         is_concerned[concerned] = True
         is_known = pa.array(is_concerned[places])
         duck.register("known", self.table.filter(is_known))
         duck.execute(SQL["known"])
         duck.unregister("known")
         return Members(self.table.filter(pc.invert(is_known)), self.people)
-
-
-def _ask(duck: DuckDBPyConnection, query: str, values: Sequence[object]) -> pa.Table:
-    """With the values in variables: with parameters, the rows would come from one thread alone."""
-    for number, value in enumerate(values):
-        duck.execute(f"set variable member_{number} = ?", [value])
-    parts = query.split("?")
-    named = [f"{part}getvariable('member_{number}')" for number, part in enumerate(parts[:-1])]
-    return ask(duck, "".join([*named, parts[-1]]))
 
 
 def _once(duck: DuckDBPyConnection, members: pa.Table) -> pa.Table:
@@ -102,30 +94,35 @@ def _once(duck: DuckDBPyConnection, members: pa.Table) -> pa.Table:
 
 def _members(
     duck: DuckDBPyConnection, campaign: Campaign, day: date, *, course_id: int, step_id: int
-) -> tuple[str, list[object]]:
-    """The query for who the campaign is for, and its values."""
+) -> str:
+    """The query for who the campaign is for."""
     _check(duck, campaign)
-    narrowed, values = condition(campaign.where)
-    source, given = _source(campaign, day)
+    narrowed, source = condition(campaign.where), _source(campaign, day)
     if campaign.audience and not source.startswith("from audience"):
         audience = f"select customer_id from audience_{campaign.audience}"
         narrowed += f" and them.customer_id in ({audience})"
     people = "left join customers using (customer_id)" if campaign.where else ""
-    query = SQL["of_campaign"].format(
+    return SQL["of_campaign"].format(
         source=source, people=people, narrowed=narrowed, course_id=course_id, step_id=step_id
     )
-    return query, [*given, *values]
 
 
-def _source(campaign: Campaign, day: date) -> tuple[str, list[object]]:
+def _source(campaign: Campaign, day: date) -> str:
     trigger = campaign.trigger
+    if isinstance(trigger, Scheduled):
+        return f"from audience_{campaign.audience} as them"
+    within = {
+        "since": constant(day - timedelta(days=days(trigger.within))),
+        "until": constant(day),
+    }
     if isinstance(trigger, OnEvent):
-        return SQL["event"], [trigger.event, day - timedelta(days=days(trigger.within)), day]
-    if isinstance(trigger, OnDate):
-        query = SQL["date"].format(column=trigger.date, leap_day=LEAP_DAY[trigger.leap_day])
-        before = days(trigger.before)
-        return query, [before, day - timedelta(days=days(trigger.within)), day]
-    return f"from audience_{campaign.audience} as them", []
+        return SQL["event"].format(event=constant(trigger.event), **within)
+    return SQL["date"].format(
+        column=trigger.date,
+        leap_day=LEAP_DAY[trigger.leap_day],
+        before=days(trigger.before),
+        **within,
+    )
 
 
 LEAP_DAY = {"feb_28": 28, "mar_1": 29}  # make_date's day, after which one is added in March

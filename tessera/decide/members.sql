@@ -91,7 +91,7 @@ from (
     select
         customer_id, occurrence, min(occurred_on) as entered_on, max(expected_value) as expected_value
     from customer_events
-    where event = ? and occurred_on between ? and ?
+    where event = {event} and occurred_on between {since} and {until}
     group by customer_id, occurrence
 ) as them
 
@@ -102,7 +102,7 @@ from (
     select
         customer_id,
         cast(year as varchar) as occurrence,
-        kept_on - cast(? as integer) as entered_on,
+        kept_on - {before} as entered_on,
         coalesce(average_basket, 0) as expected_value
     from (
         select
@@ -118,5 +118,5 @@ from (
         cross join (select year(getvariable('today')) + ahead as year from (values (-1), (0), (1)) as t (ahead)) as years
         where year({column}) < year
     ) as returns
-    where entered_on between ? and ?
+    where entered_on between {since} and {until}
 ) as them

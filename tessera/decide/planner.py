@@ -29,7 +29,7 @@ from tessera.decide.outcome import COLUMNS, Outcome, conclude
 from tessera.decide.policy import ContactPolicy
 from tessera.decide.reasons import Reason
 from tessera.decide.tables import Course
-from tessera.quoting import literal
+from tessera.quoting import constant, literal
 from tessera.store import Connection, queries
 from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
@@ -170,7 +170,7 @@ def _gather(
 ) -> Members:
     """What the marts know: the people, and who of them is in which audience."""
     for name, value in _variables(ws, rules).items():
-        duck.execute(f"set variable {name} = ?", [value])
+        duck.execute(f"set variable {name} = {constant(value)}")
     duck.create_function(
         "hash_of_address", _hash_all, ["VARCHAR"], "VARCHAR", type=ARROW, null_handling=SPECIAL
     )
@@ -282,7 +282,7 @@ def _judge(
         courses = [*current, *_begun_under(store, current)]
         live = _live(store, ws, courses, rules)
         members = gathered.result()
-        duck.execute("set variable stopped = ?", ["complaint rate" if stopped else None])
+        duck.execute(f"set variable stopped = {constant('complaint rate' if stopped else None)}")
         _register(duck, ws, live, courses, rules)
         for step in BEFORE:
             duck.execute(SQL[step])
