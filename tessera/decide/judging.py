@@ -49,10 +49,11 @@ def judge(duck: DuckDBPyConnection, others: Members, *, day: date, threads: int 
     rules = Rules(duck, day)
     found = ask(duck, SQL["candidate"])
     place, apart = rules.apart(duck, found["id"].to_numpy())
-    every = pa.concat_tables([found.drop_columns("id"), _as_candidates(others.table, day)])
-    own = {name: whole(every[name]) for name in ("occurrence", "expected_value")}
-    rows = columns(every, "course_id", "cid", "step_id", "counted", "through")
-    del found, every
+    both = [found, others.table]
+    own = {name: _joined(both, name) for name in ("occurrence", "expected_value")}
+    rows = {name: _joined(both, name).to_numpy() for name in ("course_id", "cid", "step_id")}
+    rows["counted"] = _days(_joined(both, "entered_on"), day)
+    del found, both
     count = len(rows["cid"])
     out: dict[str, Numbers] = {name: np.empty(count, kind) for name, kind in OUT.items()}
 
@@ -70,18 +71,17 @@ def judge(duck: DuckDBPyConnection, others: Members, *, day: date, threads: int 
     return _with_planned(duck, given, own, rules)
 
 
-def _as_candidates(members: pa.Table, day: date) -> pa.Table:
-    entered = pc.fill_null(members["entered_on"], day).cast(pa.int32())
-    counted = pc.subtract(entered, pa.scalar((day - date(1970, 1, 1)).days, pa.int32()))
-    through = pa.repeat(pa.scalar(NEVER, pa.int32()), members.num_rows)
-    found = members.drop_columns("entered_on")
-    found = found.append_column("counted", counted).append_column("through", through)
-    return found.select(CANDIDATE)
+def _joined(tables: Sequence[pa.Table], name: str) -> pa.Array:
+    """A column of several tables, copied once."""
+    chunks = [chunk for table in tables for chunk in table[name].chunks]
+    return pa.concat_arrays(chunks) if chunks else whole(tables[0][name])
 
 
-CANDIDATE = [
-    *("course_id", "cid", "step_id", "counted", "through", "occurrence", "expected_value"),
-]
+def _days(dates: pa.Array, day: date) -> Numbers:
+    """Days from `day` on; of who has no date none."""
+    number = np.int32((day - date(1970, 1, 1)).days)
+    days: Numbers = pc.fill_null(dates, day).cast(pa.int32()).to_numpy() - number
+    return days
 
 
 def _with_planned(
@@ -89,7 +89,8 @@ def _with_planned(
 ) -> Judged:
     """What was planned earlier today stays, even if the audience or the campaign has moved on since."""
     planned = ask(duck, SQL["still_planned"])
-    is_new = ~np.isin(planned["planned_id"].to_numpy(), given["planned_id"])
+    known = given["planned_id"]
+    is_new = ~np.isin(planned["planned_id"].to_numpy(), known[known >= 0])
     planned = planned.filter(pa.array(is_new))
     if planned.num_rows:
         rules.tables["planned"] = planned
@@ -129,6 +130,7 @@ NUMBERS = {
     "reach": ("cid", "channel_id", "zone_id", "draw", "marketing", "service"),
 }
 APART = {  # what is known of some candidates only: numbers, and words
+    "through": (("through",), ()),
     "met_before": (("met",), ()),
     "over": ((), ("ended_by",)),
     "unmet": ((), ("unmet",)),
@@ -137,6 +139,7 @@ APART = {  # what is known of some candidates only: numbers, and words
     "declined": ((), ("declined_tag",)),
     "planned": (("planned_id", "dropped"), ("dropped_by",)),
 }
+DAYS = ("met", "through")  # from now
 
 
 class Rules:
@@ -175,7 +178,7 @@ class Rules:
             found |= {column: (at[at >= 0], values[at >= 0]) for column, values in its.items()}
         where = np.unique(np.concatenate([at for at, _ in found.values()]))
         known = {
-            name: np.full(len(where), NEVER if name == "met" else NONE, np.int32) for name in found
+            name: np.full(len(where), NEVER if name in DAYS else NONE, np.int32) for name in found
         }
         for name, (at, values) in found.items():
             known[name][np.searchsorted(where, at)] = values
@@ -233,7 +236,7 @@ class Rules:
         return {
             **dict.fromkeys(("planned_id", "dropped", "dropped_by", "declined_tag", "ended_by", "unmet",
                              "seen", "paced", "content_id"), nothing),
-            "met": np.broadcast_to(np.int32(NEVER), count),
+            **dict.fromkeys(DAYS, np.broadcast_to(np.int32(NEVER), count)),
             **rows, **apart, "at": at,
             "waits": rows["counted"] + self.step["after_days"][rows["step_id"]],
             "slot": self.slots[self.course["hours_id"][course], self.reach["zone_id"][at]],

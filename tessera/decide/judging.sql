@@ -6,18 +6,20 @@ select
     cast(getvariable('stale') as varchar)
 
 -- name: candidate
--- Members who have begun are candidates for other steps.
 select
     candidate.rowid as id,
     cast(candidate.course_id as smallint) as course_id,
     candidate.cid,
     cast(candidate.step_id as smallint) as step_id,
-    coalesce(candidate.counted_from - getvariable('today'), 0)::integer as counted,
-    coalesce(candidate.through_on - getvariable('today'), -(1 << 30))::integer as through,
+    candidate.counted_from as entered_on,
     candidate.occurrence,
     candidate.expected_value
 from candidate
-anti join begun on candidate.rowid = begun.id
+
+-- name: through
+select candidate.rowid as id, cast(through_on - getvariable('today') as integer) as through
+from candidate
+where through_on is not null
 
 -- name: course
 select

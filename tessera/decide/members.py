@@ -70,8 +70,8 @@ class Members:
         return bool(np.count_nonzero(is_there) == len(places))
 
     def part(self, duck: DuckDBPyConnection) -> Members:
-        """Make those of whom more is known the table `candidate`; the others, to whom no rule about the
-        past applies, are given back: there are millions of them."""
+        """Make those of whom more is known the table `known`; the others, to whom no rule about the past
+        applies, are given back: there are millions of them."""
         places = self.places()
         concerned = self._places(columns(ask(duck, SQL["concerned"]), "course_id", "cid"))
         is_concerned = np.zeros(
@@ -79,9 +79,9 @@ class Members:
         )
         is_concerned[concerned] = True
         is_known = pa.array(is_concerned[places])
-        duck.register("known", self.table.filter(is_known))
+        duck.register("concerned", self.table.filter(is_known))
         duck.execute(SQL["known"])
-        duck.unregister("known")
+        duck.unregister("concerned")
         return Members(self.table.filter(pc.invert(is_known)), self.people)
 
 

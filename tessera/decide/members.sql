@@ -60,19 +60,7 @@ from planned
 inner join course on planned.campaign = course.campaign
 
 -- name: known
--- Who is concerned is a candidate in a table of its own, which the journeys are asked of.
-create or replace temp table candidate as
-select
-    course_id,
-    cid,
-    occurrence,
-    step_id,
-    entered_on as counted_from,
-    expected_value,
-    true as is_in_audience,
-    cast(null as timestamp) as started_at,
-    cast(null as date) as through_on
-from known
+create or replace temp table known as select * from concerned
 
 -- name: of_campaign
 select

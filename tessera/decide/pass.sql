@@ -358,25 +358,23 @@ group by past.cid, past.campaign, past.occurrence
 -- name: begun
 -- Members who have begun: their next step is not the first.
 create or replace temp table begun as
-select
-    candidate.rowid as id, candidate.course_id, candidate.cid, candidate.occurrence,
-    candidate.expected_value
-from candidate
+select known.course_id, known.cid, known.occurrence, known.expected_value
+from known
 semi join (
     select past_step.cid, past_step.occurrence, course.course_id
     from past_step
     inner join course on past_step.campaign = course.campaign::label
-) as known
+) as stepped
     on
-        candidate.cid = known.cid
-        and candidate.course_id = known.course_id
-        and candidate.occurrence = known.occurrence
+        known.cid = stepped.cid
+        and known.course_id = stepped.course_id
+        and known.occurrence = stepped.occurrence
 
 -- name: candidate
 -- The members are candidates for their first step; for who has begun, those steps follow that may be
 -- next: those after what was sent, and the last again for who is through.
-insert into candidate by name
-with begun_member as (
+create or replace temp table candidate as
+with begun_member as materialized (
     select
         journey.*,
         begun.cid is not null as is_in_audience,
@@ -389,7 +387,7 @@ with begun_member as (
             and journey.occurrence = begun.occurrence
 ),
 
-next as (
+next as materialized (
     select
         begun_member.course_id,
         begun_member.cid,
@@ -404,13 +402,33 @@ next as (
     inner join past_step using (cid, campaign, occurrence)
     inner join step on begun_member.course_id = step.course_id
     inner join edge on step.step_id = edge.step_id and past_step.step = edge.after_step::label
+    anti join past_step as done
+        on
+            begun_member.cid = done.cid
+            and begun_member.campaign = done.campaign
+            and begun_member.occurrence = done.occurrence
+            and step.step::label = done.step
     where past_step.sent_on is not null
-        and (begun_member.cid, begun_member.campaign, begun_member.occurrence, step.step::label) not in (
-            select (cid, campaign, occurrence, step) from past_step
-        )
     group by all
 )
 
+select
+    known.course_id,
+    known.cid,
+    known.occurrence,
+    known.step_id,
+    known.entered_on as counted_from,
+    known.expected_value,
+    true as is_in_audience,
+    cast(null as timestamp) as started_at,
+    cast(null as date) as through_on
+from known
+anti join begun
+    on
+        known.course_id = begun.course_id
+        and known.cid = begun.cid
+        and known.occurrence = begun.occurrence
+union all
 -- Who left the audience in the middle goes on, but not for ever.
 select next.* from next
 inner join step on next.step_id = step.step_id
@@ -574,24 +592,29 @@ familiar as (
     inner join content on seen.template = content.template::label
 ),
 
+them as (
+    select candidate.rowid as id, candidate.cid, candidate.course_id, candidate.step_id
+    from candidate
+    inner join familiar on candidate.cid = familiar.cid and candidate.step_id = familiar.step_id
+    where candidate.through_on is null
+),
+
 fallen as (
     select
-        candidate.rowid as id,
-        candidate.cid,
+        them.id,
+        them.cid,
         course.may_repeat,
         step.contents,
         turn.step_id,
         turn.number
-    from candidate
-    inner join familiar on candidate.cid = familiar.cid and candidate.step_id = familiar.step_id
-    inner join course on candidate.course_id = course.course_id
-    inner join step on candidate.step_id = step.step_id
-    inner join person on candidate.cid = person.cid
+    from person
+    inner join them on person.cid = them.cid
+    inner join course on them.course_id = course.course_id
+    inner join step on them.step_id = step.step_id
     inner join turn
         on
             step.step_id = turn.step_id
             and turn.unit = unit_of(person.draw, step.salt, turn.units)
-    where candidate.through_on is null
 ),
 
 choice as (
@@ -628,28 +651,40 @@ with sent as (
     group by cid, campaign
 )
 
-select candidate.rowid as id, min_by(rhythm.label, rhythm.position) as label
-from candidate
-inner join course on candidate.course_id = course.course_id
-inner join reach on candidate.cid = reach.cid and course.channel_id = reach.channel_id
-inner join slot on course.hours_id = slot.hours_id and reach.zone_id = slot.zone_id
-inner join sent on candidate.cid = sent.cid and course.campaign::label = sent.campaign
-inner join rhythm on course.cadence = rhythm.cadence
+,
+
+them as (
+    select candidate.rowid as id, candidate.cid, course.channel_id, course.hours_id, course.cadence, sent.*
+    from candidate
+    inner join course on candidate.course_id = course.course_id
+    inner join sent on candidate.cid = sent.cid and course.campaign::label = sent.campaign
+),
+
+-- In which phase of the rhythm each is.
+phased as (
+    select
+        them.id,
+        any_value(them.times) as times,
+        any_value(slot.send_from) as send_from,
+        any_value(reach.level) as level,
+        min_by(rhythm, rhythm.position) as rhythm
+    from reach
+    inner join them on reach.cid = them.cid and reach.channel_id = them.channel_id
+    inner join slot on them.hours_id = slot.hours_id and reach.zone_id = slot.zone_id
+    inner join rhythm on them.cadence = rhythm.cadence
+    where
+        rhythm.until_day is null
+        or slot.send_from < them.first_at + to_days(rhythm.until_day)
+    group by them.id
+)
+
+select id, rhythm['label'] as label
+from phased
 where
-    rhythm.position = (
-        select min(phase.position) from rhythm as phase
-        where
-            phase.cadence = course.cadence
-            and (
-                phase.until_day is null
-                or slot.send_from < sent.first_at + to_days(phase.until_day)
-            )
-    )
-    and len(list_filter(
-        sent.times,
-        lambda sent_at: sent_at > slot.send_from - to_days(if(reach.level > 0, 2, 1) * rhythm.days)
-    )) >= rhythm.most
-group by candidate.rowid
+    len(list_filter(
+        times,
+        lambda sent_at: sent_at > send_from - to_days(if(level > 0, 2, 1) * rhythm['days'])
+    )) >= rhythm['most']
 
 -- name: latecomer
 -- Who was written to today and has left the customers since.

@@ -393,7 +393,7 @@ def _judged(duck: DuckDBPyConnection, ws: Workspace, others: Members) -> Judged:
 
 
 JUDGED_FROM = (
-    *("candidate", "begun", "unmet", "over", "met_before", "picked", "paced", "read_step"),
+    *("known", "candidate", "begun", "unmet", "over", "met_before", "picked", "paced", "read_step"),
     *("past_step", "journey"),
 )
 
