@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -54,35 +54,33 @@ class Members:
         found = cls(ask(duck, query), people)
         return found if found.are_once() else cls(_once(duck, found.table), people)
 
-    def places(self) -> Numbers:
-        """A number for each campaign and person."""
-        return self._places(columns(self.table, "course_id", "cid"))
-
-    def _places(self, its: Mapping[str, Numbers]) -> Numbers:
-        place: Numbers = its["course_id"].astype(np.int64) * (self.people + 1) + its["cid"]
-        return place
-
     def are_once(self) -> bool:
         """Whether no campaign names anybody more than once."""
-        places = self.places()
-        is_there = np.zeros(int(places.max(initial=0)) + 1, bool)
-        is_there[places] = True
-        return bool(np.count_nonzero(is_there) == len(places))
+        places = self._places(self.table)
+        return bool(np.count_nonzero(_are_there(places)) == len(places))
 
     def part(self, duck: DuckDBPyConnection) -> Members:
         """Make those of whom more is known the table `known`; the others, to whom no rule about the past
         applies, are given back: there are millions of them."""
-        places = self.places()
-        concerned = self._places(columns(ask(duck, SQL["concerned"]), "course_id", "cid"))
-        is_concerned = np.zeros(
-            int(max(its.max(initial=0) for its in (places, concerned))) + 1, bool
-        )
-        is_concerned[concerned] = True
-        is_known = pa.array(is_concerned[places])
+        places, concerned = self._places(self.table), self._places(ask(duck, SQL["concerned"]))
+        is_known = pa.array(_are_there(concerned, int(places.max(initial=0)))[places])
         duck.register("concerned", self.table.filter(is_known))
         duck.execute(SQL["known"])
         duck.unregister("concerned")
         return Members(self.table.filter(pc.invert(is_known)), self.people)
+
+    def _places(self, table: pa.Table) -> Numbers:
+        """A number for each campaign and person."""
+        its = columns(table, "course_id", "cid")
+        place: Numbers = its["course_id"].astype(np.int64) * (self.people + 1) + its["cid"]
+        return place
+
+
+def _are_there(places: Numbers, least: int = 0) -> Numbers:
+    """By place, up to `least` at the least."""
+    found = np.zeros(max(int(places.max(initial=0)), least) + 1, bool)
+    found[places] = True
+    return found
 
 
 def _once(duck: DuckDBPyConnection, members: pa.Table) -> pa.Table:

@@ -284,11 +284,7 @@ def _judge(
         members = gathered.result()
         duck.execute(f"set variable stopped = {constant('complaint rate' if stopped else None)}")
         _register(duck, ws, live, courses, rules)
-        for step in BEFORE:
-            duck.execute(SQL[step])
-        others = members.part(duck)
-        for step in OF_CONCERNED:
-            duck.execute(SQL[step])
+        others = _find_past(duck, members)
         outcome = conclude(
             duck, _judged(duck, ws, others),
             day=ws.business_date, as_of=_naive(ws.as_of), reserve_days=rules.reserve_days,
@@ -305,6 +301,16 @@ def _judge(
         approval.ask(store, ws.business_date, rules.approval_over)
         kept.result()
         return outcome, new
+
+
+def _find_past(duck: DuckDBPyConnection, members: Members) -> Members:
+    """What is known of people and journeys; the members of whom nothing more is."""
+    for step in BEFORE:
+        duck.execute(SQL[step])
+    others = members.part(duck)
+    for step in OF_CONCERNED:
+        duck.execute(SQL[step])
+    return others
 
 
 BEFORE = ("latecomer", "word", "reach", "declined", "past", "planned")
