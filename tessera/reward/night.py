@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from tessera.reward import ledger, lots, merging, tiers
 from tessera.reward.expiry import prolong
 from tessera.reward.points import Books
@@ -31,7 +33,8 @@ SQL = queries("tessera.reward", "night.sql")
 CHUNK = 50_000  # lots of one transaction
 Counts = dict[str, int]
 Step = Callable[["Night"], Counts]
-Chunk = Callable[["Night", Connection, str], tuple[int, str]]
+Chunk = Callable[["Night", Connection, str], int]
+LOTS = pa.schema([("lot_id", pa.int64())])
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Night:
     def due(self) -> dict[str, object]:
         """What a step's query must know."""
         moment = {"cutoff": self.at, "at": self.at, "business_date": self.on}
-        return {"programme": self.name, "most": CHUNK, **moment}
+        return {"programme": self.name, **moment}
 
     def books(self, store: Connection) -> Books:
         grace = self.programme.expiry.grace_days if self.programme.expiry else 0
@@ -118,70 +121,69 @@ def release(night: Night) -> Counts:
 
 
 def activate(night: Night) -> Counts:
-    return {"points_activated": _in_chunks(night, _activate)}
+    with night.ws.store.write() as store:
+        ledger.lock(store)
+        store.run(SQL["open_due"], **night.due)
+        due = store.arrow(SQL["to_activate"], LOTS, **night.due)
+    moved = _in_chunks(night, _activate, due)
+    with night.ws.store.write() as store:
+        ledger.lock(store)
+        store.run(SQL["forget_activation"], **night.due)
+    return {"points_activated": moved}
 
 
 def expire(night: Night) -> Counts:
-    if night.programme.expiry:
-        with night.ws.store.write() as store:
-            ledger.lock(store)
+    with night.ws.store.write() as store:
+        ledger.lock(store)
+        if night.programme.expiry:
             _date_endless(night, store)
-    return {"points_expired": _in_chunks(night, _expire)}
+        store.run(SQL["open_breakage"], programme=night.name, cutoff=night.at)
+        due = store.arrow(SQL["to_expire"], LOTS, **night.due)
+    return {"points_expired": _in_chunks(night, _expire, due)}
 
 
-def _in_chunks(night: Night, step: Chunk) -> int:
-    """So many at a time, the earliest first; each chunk begins where the last one ended, for PostgreSQL
-    keeps what was due until its housekeeping, and would walk through it again and again."""
-    moved, since = 0, ""
-    while True:
+def _in_chunks(night: Night, step: Chunk, due: pa.Table) -> int:
+    """So many at a time. They are listed once: PostgreSQL keeps what was due until its housekeeping, and
+    would walk through it again and again. What a till spends meanwhile is looked at again."""
+    moved = 0
+    for start in range(0, due.num_rows, CHUNK):
+        ids = json.dumps(due["lot_id"].slice(start, CHUNK).to_pylist())
         with night.ws.store.write() as store:
             ledger.lock(store)
-            found, since = step(night, store, since)
-        moved += found
-        if not found:
-            return moved
+            moved += step(night, store, ids)
+    return moved
 
 
-def _activate(night: Night, store: Connection, since: str) -> tuple[int, str]:
-    store.run(SQL["open_due"], **night.due)
-    first, last = _insert(store, "activate", {**night.due, "since": since})
+def _activate(night: Night, store: Connection, due: str) -> int:
+    first, last = _insert(store, "activate", {**night.due, "lots": due})
     if last < first:
-        store.run(SQL["forget_activation"], **night.due)
-        return 0, since
+        return 0
     bounds = {"first": first, "last": last}
     store.run(SQL["activate_lots"], **bounds)
     store.run(ledger.SQL["move_balances"], after=first - 1)
     before = last
     if store.run(SQL["repay"], **bounds, **night.due):
         ledger.settle(store, before)
-    return _sum(store, bounds)
+    return int(store.scalar(SQL["moved"], **bounds))
 
 
-def _expire(night: Night, store: Connection, since: str) -> tuple[int, str]:
-    store.run(SQL["open_breakage"], programme=night.name, cutoff=night.at)
+def _expire(night: Night, store: Connection, due: str) -> int:
     breakage = store.scalar(SQL["breakage"], programme=night.name)
-    first, last = _insert(store, "expire", {**night.due, "since": since, "breakage": breakage})
+    first, last = _insert(store, "expire", {**night.due, "lots": due, "breakage": breakage})
     if last < first:
-        return 0, since
+        return 0
     bounds = {"first": first, "last": last}
     store.run(SQL["expire_lots"], **bounds)
     store.run(lots.SQL["apply"], **bounds)
     store.run(ledger.SQL["move_balances"], after=first - 1)
-    return _sum(store, bounds)
+    return int(store.scalar(SQL["moved"], **bounds))
 
 
 def _insert(store: Connection, step: str, values: dict[str, object]) -> tuple[int, int]:
     """Post what is due; the numbers of the first and the last transfer."""
     before = int(store.scalar(ledger.SQL["last_transfer"]))
-    store.count_anew("transfer", store.run(SQL[step], **values))
+    store.count_anew("transfer", store.run(SQL[step].format(lots=store.listed("lots")), **values))
     return before + 1, int(store.scalar(ledger.SQL["last_transfer"]))
-
-
-def _sum(store: Connection, bounds: dict[str, int]) -> tuple[int, str]:
-    """What a chunk moved, and when the last of it was due."""
-    moved = store.one(SQL["moved"], **bounds)
-    assert moved is not None  # noqa: S101 - there are transfers between these bounds
-    return int(moved["points"]), str(moved["since"])
 
 
 def _date_endless(night: Night, store: Connection) -> None:

@@ -1,7 +1,8 @@
 -- A night's own postings, each from what is due to its transfers; the same text runs on SQLite and
 -- PostgreSQL. What is posted for a lot has the key of what gave the lot in its own key. CROSS JOIN
--- makes SQLite begin with the few lots that are due rather than walk the accounts. What is due first is
--- taken first, and posted account by account, as most of what must be kept up for it is sorted.
+-- makes SQLite begin with the few lots that are due rather than walk the accounts. They are taken account
+-- by account, as most of what must be kept up for them is sorted: what one transaction writes lies
+-- together.
 
 -- name: open_due
 -- Whoever has points to activate has an account for them.
@@ -13,32 +14,32 @@ where
     and pending.programme = :programme and lot.activates_at <= :cutoff and lot.remaining > 0
 on conflict do nothing
 
+-- name: to_activate
+select lot.lot_id
+from lot cross join account
+where
+    lot.account_id = account.account_id
+    and account.programme = :programme and lot.activates_at <= :cutoff and lot.remaining > 0
+order by +lot.account_id, lot.activates_at, lot.lot_id
+
 -- name: activate
 insert into transfer (
     programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
     rule_version, effective_at, posted_at, business_date
 )
 select
-    :programme, 'activate:' || due.idem_key, 'activate', due.account_id, due.available_id, due.remaining,
-    'transfer', due.idem_key, due.rule, due.rule_version, due.activates_at, :at, :business_date
-from (
-    select
-        lot.lot_id, lot.account_id, available.account_id as available_id, lot.remaining,
-        lot.activates_at, given.idem_key, given.rule, given.rule_version
-    from lot cross join account as pending
-    inner join account as available
-        on
-            pending.programme = available.programme and pending.owner_type = available.owner_type
-            and pending.owner_id = available.owner_id and available.bucket = 'available'
-    inner join transfer as given on lot.lot_id = given.transfer_id
-    where
-        lot.account_id = pending.account_id
-        and pending.programme = :programme and lot.activates_at between :since and :cutoff
-        and lot.remaining > 0
-    order by lot.activates_at, lot.lot_id
-    limit :most
-) as due
-order by due.account_id, due.activates_at, due.lot_id
+    :programme, 'activate:' || given.idem_key, 'activate', lot.account_id, available.account_id,
+    lot.remaining, 'transfer', given.idem_key, given.rule, given.rule_version, lot.activates_at, :at,
+    :business_date
+from {lots} as due cross join lot
+inner join account as pending on lot.account_id = pending.account_id
+inner join account as available
+    on
+        pending.programme = available.programme and pending.owner_type = available.owner_type
+        and pending.owner_id = available.owner_id and available.bucket = 'available'
+inner join transfer as given on lot.lot_id = given.transfer_id
+where lot.lot_id = cast(due.value as bigint) and lot.activates_at <= :cutoff and lot.remaining > 0
+order by +lot.account_id, lot.activates_at, lot.lot_id
 
 -- name: activate_lots
 update lot set account_id = moved.credit_id, activates_at = null
@@ -107,29 +108,30 @@ group by account.account_id
 update lot set expires_at = :expires_at, expires_on = :expires_on, redated_on = :business_date
 where account_id = :account_id and remaining > 0 and expires_at < :expires_at
 
+-- name: to_expire
+select lot.lot_id
+from lot cross join account
+where
+    lot.account_id = account.account_id and lot.expires_at <= :cutoff and lot.remaining > 0
+    and account.programme = :programme and account.bucket = 'available'
+order by +lot.account_id, lot.expires_at, lot.lot_id
+
 -- name: expire
 insert into transfer (
     programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
     rule_version, effective_at, posted_at, business_date
 )
 select
-    :programme, 'expire:' || due.idem_key || ':' || due.expires_on, 'expire', due.account_id, :breakage,
-    due.remaining, 'transfer', due.idem_key, due.rule, due.rule_version, due.expires_at, :at,
+    :programme, 'expire:' || given.idem_key || ':' || lot.expires_on, 'expire', lot.account_id, :breakage,
+    lot.remaining, 'transfer', given.idem_key, given.rule, given.rule_version, lot.expires_at, :at,
     :business_date
-from (
-    select
-        lot.lot_id, lot.account_id, lot.remaining, lot.expires_at, lot.expires_on, given.idem_key,
-        given.rule, given.rule_version
-    from lot cross join account
-    inner join transfer as given on lot.lot_id = given.transfer_id
-    where
-        lot.account_id = account.account_id and lot.expires_at between :since and :cutoff
-        and lot.remaining > 0
-        and account.programme = :programme and account.bucket = 'available'
-    order by lot.expires_at, lot.lot_id
-    limit :most
-) as due
-order by due.account_id, due.expires_at, due.lot_id
+from {lots} as due cross join lot
+inner join account on lot.account_id = account.account_id
+inner join transfer as given on lot.lot_id = given.transfer_id
+where
+    lot.lot_id = cast(due.value as bigint) and lot.expires_at <= :cutoff and lot.remaining > 0
+    and account.bucket = 'available'
+order by +lot.account_id, lot.expires_at, lot.lot_id
 
 -- name: expire_lots
 insert into lot_move (transfer_id, lot_id, delta)
@@ -140,9 +142,7 @@ inner join transfer as given
 where transfer.transfer_id between :first and :last and transfer.kind = 'expire'
 
 -- name: moved
--- What a chunk moved, and when the last of it was due.
-select sum(amount) as points, max(effective_at) as since from transfer
-where transfer_id between :first and :last
+select sum(amount) from transfer where transfer_id between :first and :last
 
 -- name: open_breakage
 insert into account (programme, owner_type, owner_id, bucket)

@@ -18,6 +18,7 @@ import yaml
 
 from tessera import clock
 from tessera.reward import ledger, merging, post
+from tessera.reward import night as night_module
 from tessera.reward.points import Books, balance
 from tessera.reward.programme import FILE, load
 from tessera.store import Connection, bulk
@@ -126,6 +127,28 @@ def test_row_10_points_end_with_the_last_day_of_the_programmes_zone(
         night(ws, f"{last.replace(day=last.day + 1)}T00:00", sale)
         assert points(ws) == (0, 0, 0)
     ws.store.close()
+
+
+def test_what_a_till_spends_while_others_points_end_does_not_end_as_well(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One lot at a time; a till comes by after the first."""
+    club(shop, expiry={"kind": "rolling", "days": 1})
+    at = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    sales = [line(f"t-{who}", who, 500, sold_at="2026-03-01T10:00") for who in ("ann", "bob")]
+    night(shop, "2026-03-02", *sales)
+    end = night_module._expire
+
+    def end_and_spend(tonight: Any, store: Connection, due: str) -> int:
+        ended = end(tonight, store, due)
+        Books(store, "club", at, at.date()).spend(key="till", customer_id="bob", points=3)
+        return ended
+
+    monkeypatch.setattr(night_module, "CHUNK", 1)
+    monkeypatch.setattr(night_module, "_expire", end_and_spend)
+    assert night(shop, "2026-03-05", *sales).points_expired == 5 + 2
+    assert (points(shop), points(shop, "bob")) == ((0, 0, 0), (0, 0, 0))
+    sound(shop)
 
 
 @BOTH_STORES
