@@ -103,6 +103,7 @@ def _build(
     known = green if green is not None and not afresh and inputs.continues(green.inputs) else None
     name = made_from.build_name(inputs, ws.business_date, again=afresh)
     Green.forget(ws.home)  # from here to the end the warehouse is nobody's
+    ws.home.built.mkdir(exist_ok=True)
     with _dbt_let_go():
         manifest = _parse(ws, inputs)
         selection = [*_selection(inputs, known), *([] if tested else UNTESTED)]
@@ -125,12 +126,15 @@ def _build(
 
 @contextmanager
 def _dbt_let_go() -> Iterator[None]:
-    """dbt keeps its DuckDB file locked for as long as the process lives, unless it is told."""
+    """dbt keeps its DuckDB file locked for as long as the process lives, unless it is told. Only what it
+    made itself is looked through for what it left, here and while it works."""
+    gc.freeze()
     try:
         yield
     finally:
         DuckDBConnectionManager.close_all_connections()
         gc.collect()
+        gc.unfreeze()
 
 
 def _selection(inputs: Inputs, known: Green | None) -> list[str]:
@@ -139,7 +143,7 @@ def _selection(inputs: Inputs, known: Green | None) -> list[str]:
     if known is None:
         return ["--full-refresh", *MODELS_AND_TESTS]
     new = list(inputs.new_files(known.inputs))
-    kinds = ["table", "incremental"]
+    kinds = ["table", "incremental", "published"]
     if any(feed not in known.inputs.files for feed in new):
         kinds.append("view")
     roots = ["tag:daily+", *(f"source:*.{feed}+" for feed in new)]
@@ -205,6 +209,7 @@ def _invoke(dbt: dbtRunner, ws: Workspace, args: list[str], variables: dict[str,
     place = {
         "warehouse": str(ws.home.warehouse),
         "spill": str(ws.home.dbt / "spill"),
+        "published": str(ws.home.built),
         "memory": ws.settings.duckdb_memory,
         "threads": ws.settings.threads,
     }
@@ -271,10 +276,7 @@ def _totals(ws: Workspace) -> dict[str, Any]:
 
 
 def _publish(ws: Workspace, green: Green) -> str:
-    with _warehouse(ws) as connection:
-        return publish(
-            ws.home, green, connection=connection, kept_days=ws.settings.snapshots_kept_days
-        ).name
+    return publish(ws.home, green, kept_days=ws.settings.snapshots_kept_days).name
 
 
 def _warehouse(ws: Workspace) -> duckdb.DuckDBPyConnection:

@@ -42,6 +42,11 @@ class Home:
         return self.root / "dbt"
 
     @property
+    def built(self) -> Path:
+        """The marts as dbt last made them, a Parquet file each; part of the warehouse."""
+        return self.dbt / "marts"
+
+    @property
     def marts(self) -> Path:
         """Published snapshots: marts/<snapshot>/<mart>/…parquet and marts/current.json."""
         return self.root / "marts"

@@ -144,8 +144,9 @@ def content_hash(path: Path) -> str:
 
 
 def forget_warehouse(home: Home) -> None:
-    """dbt's file goes whole: what DuckDB deletes stays in it. The next build makes it anew."""
+    """dbt's files go whole: what DuckDB deletes stays in its own. The next build makes them anew."""
     Green.forget(home)
+    shutil.rmtree(home.built, ignore_errors=True)
     for path in (home.warehouse, home.warehouse.with_name(f"{home.warehouse.name}.wal")):
         path.unlink(missing_ok=True)
 

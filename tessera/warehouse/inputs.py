@@ -82,7 +82,8 @@ def _digest(project: Path, settings: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class Green:
-    """The last green build: the warehouse holds what it left if, and only if, its record exists.
+    """The last green build: the warehouse and the files of its marts hold what it left if, and only
+    if, its record exists.
 
     A build takes the record away before it begins and writes the new one after its last test, so
     a build that was killed or ended red is followed by one from scratch.
@@ -109,9 +110,11 @@ class Green:
                 feed: {int(file_id): stamp for file_id, stamp in stamps.items()}
                 for feed, stamps in found["inputs"].pop("files").items()
             }
-            return cls(**{**found, "inputs": Inputs(**found["inputs"], files=files)})
+            green = cls(**{**found, "inputs": Inputs(**found["inputs"], files=files)})
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
+        built = (home.built / f"{mart}.parquet" for mart in green.marts)
+        return green if all(path.exists() for path in built) else None
 
     def save(self, home: Home) -> None:
         replace_text(self.path(home), json.dumps(asdict(self), indent=1))

@@ -1,7 +1,7 @@
 """Publishing the marts: a folder of Parquet files, put in force by replacing `current.json`.
 
-What did not change since the snapshot in force is linked, not written: receipt lines never are,
-since the validated files they lie in do not change.
+Nothing is written again: what changed is the file that dbt made, under another name, what did not is
+that of the snapshot in force, and receipt lines are the validated files they lie in.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ def publish(
     home: Home,
     green: Green,
     *,
-    connection: duckdb.DuckDBPyConnection,
     kept_days: int,
 ) -> Snapshot:
     """Put the marts of a green build in force, with the receipt lines they stand on.
@@ -46,7 +45,7 @@ def publish(
         return before
     folder = home.marts / green.name
     if not folder.exists():
-        _write(home, folder, green, connection=connection, before=before)
+        _write(home, folder, green, before=before)
     found = {mart: f"{green.name}/{mart}/*.parquet" for mart in green.marts}
     snapshot = {
         "name": green.name,
@@ -75,7 +74,6 @@ def _write(
     folder: Path,
     green: Green,
     *,
-    connection: duckdb.DuckDBPyConnection,
     before: Snapshot | None,
 ) -> None:
     """Write the snapshot beside, then rename it: a folder without a dot is whole."""
@@ -86,8 +84,7 @@ def _write(
         if before is not None and before.made.get(mart) == green.made[mart]:
             _link_folder(home.marts / before.name / mart, beside / mart)
         else:
-            path = literal(str(beside / mart / "rows.parquet"))
-            connection.execute(f"copy (from {mart}) to {path} (format parquet)")
+            _link(home.built / f"{mart}.parquet", beside / mart / "rows.parquet")
     _link_lines(home, green.inputs.files.get("transactions", {}), beside / LINES)
     beside.rename(folder)
 

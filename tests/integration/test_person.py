@@ -112,7 +112,7 @@ def named(folder: Path, her: str) -> list[str]:
 def test_after_an_erasure_a_search_of_the_whole_home_finds_nothing(ws: Workspace, her: str) -> None:
     before = places(ws.home.root)
     assert {path.split("/")[0] for path in before} == {
-        *("landing", "validated", "quarantine", "marts", "mail", "inbox", "warehouse.duckdb")
+        *("landing", "validated", "quarantine", "marts", "mail", "inbox", "dbt", "warehouse.duckdb")
     }
     others = [row for row in everybody(ws) if row[0] != her]
     sold = takings(ws)

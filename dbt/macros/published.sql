@@ -1,0 +1,32 @@
+{# A table that is one Parquet file, read through a view. What is published is written once: not into
+   the warehouse, and from there into a file. The contract holds as it does for a table: columns,
+   types, and what may not be null. The old file stays what it is for whoever has it under another
+   name: the new one takes its place. #}
+{% materialization published, adapter="duckdb" %}
+    {%- set before = load_cached_relation(this) -%}
+    {%- set target = this.incorporate(type="view") -%}
+    {%- set path = "'" ~ (var("published") ~ "/" ~ this.identifier ~ ".parquet") | replace("'", "''") ~ "'" -%}
+    {{ run_hooks(pre_hooks) }}
+    {{ get_assert_columns_equivalent(sql) }}
+    {% if before is not none and not before.is_view -%} {%- do adapter.drop_relation(before) -%} {%- endif %}
+    {% call statement("main") -%}
+        copy ({{ get_select_subquery(sql) }}) to {{ path }} (format parquet, use_tmp_file true)
+    {%- endcall %}
+    {%- do refuse_nulls(path) -%}
+    {% call statement("view") -%}
+        create or replace view {{ target }} as select * from read_parquet({{ path }})
+    {%- endcall %}
+    {{ run_hooks(post_hooks) }}
+    {%- do adapter.commit() -%}
+    {{ return({"relations": [target]}) }}
+{% endmaterialization %}
+
+{# What the contract says is never null; the file's own statistics tell. #}
+{% macro refuse_nulls(path) %}
+    {%- for column in model.columns.values() if "not_null" in column.constraints | map(attribute="type") | list -%}
+        {%- set nulls = run_query("select count(*) from read_parquet(" ~ path ~ ") where " ~ column.name ~ " is null") -%}
+        {%- if nulls.rows[0][0] -%}
+            {%- do exceptions.raise_compiler_error("NOT NULL constraint failed: " ~ this.identifier ~ "." ~ column.name) -%}
+        {%- endif -%}
+    {%- endfor -%}
+{% endmacro %}
