@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 REFUSED = np.array([CODE[name] for name in REFUSALS], np.int8)
 Closed = tuple[Numbers, Numbers, Numbers]  # rows, which of the last each has, why there is no room
+BATCH = 65_536  # messages
 OUTBOX = [
     "customer_id", "household_id", "campaign", "campaign_version", "step", "occurrence", "channel",
     "purpose", "tags", "template", "variant", "language", "timezone",
@@ -327,7 +328,10 @@ def _dropped(kept: pa.Table, some: Numbers) -> pa.DictionaryArray:
 
 def _send_keys(duck: DuckDBPyConnection, kept: pa.Table) -> pa.Array:
     named = kept.select(["customer_id", "campaign", "step", "occurrence"])
-    duck.register("named", named.append_column("place", pa.array(np.arange(kept.num_rows))))
+    named = named.append_column("place", pa.array(np.arange(kept.num_rows)))
+    # DuckDB reads a batch with one thread.
+    batches = named.to_batches(max_chunksize=BATCH)
+    duck.register("named", pa.Table.from_batches(batches, named.schema))
     found = ask(duck, SQL["send_key"])
     return whole(found["send_key"]).take(pc.sort_indices(found["place"]))
 
