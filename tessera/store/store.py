@@ -19,6 +19,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import Connection as SqlConnection
 from sqlalchemy.engine import make_url
 
+from tessera import quoting
 from tessera.errors import BadInput
 from tessera.store import migrate
 from tessera.store.aside import PARAMETER, Aside
@@ -188,14 +189,16 @@ class Connection:
         return inserted
 
     def _insert_sqlite(self, table: str, columns: str, rows: pa.Table, is_new: bool) -> int:
-        marks = ", ".join("?" * rows.num_columns)
+        alike = _alike(rows) if rows.num_rows >= BULK else {}
+        marks = ", ".join(alike.get(name, "?") for name in rows.column_names)
         cursor = self._driver().cursor()
         if rows.num_rows >= MANY:  # else every row reads its pages of the large indexes anew
             cursor.execute(f"pragma cache_size = -{CACHE_KB}")
         # OR IGNORE would also swallow broken CHECK and NOT NULL constraints.
         unless = "" if is_new else " on conflict do nothing"
         cursor.executemany(
-            f"insert into {table} ({columns}) values ({marks}){unless}", _tuples(rows)
+            f"insert into {table} ({columns}) values ({marks}){unless}",
+            _tuples(rows.drop_columns(list(alike))),
         )
         return int(cursor.rowcount)
 
@@ -340,6 +343,23 @@ def _of_csv(lines: io.BytesIO, schema: pa.Schema) -> pa.Table:
 
 def _in_full(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _alike(rows: pa.Table) -> dict[str, str]:
+    """As SQL, what all rows have alike: bound for each row it would cost as much as what they have not."""
+    found = {name: said for name in rows.column_names if (said := _said_once(rows[name]))}
+    return found if len(found) < rows.num_columns else {}
+
+
+def _said_once(column: pa.ChunkedArray) -> str | None:
+    if column.null_count == len(column):
+        return "null"
+    if column.type not in (pa.string(), pa.int64()) or column[0] != column[-1]:
+        return None
+    value, *others = column.unique().to_pylist()
+    if others or "\0" in str(value):  # which cannot stand in a statement
+        return None
+    return quoting.literal(value) if isinstance(value, str) else str(value)
 
 
 def _tuples(rows: pa.Table) -> Iterator[tuple[object, ...]]:

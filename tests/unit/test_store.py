@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tessera.errors import BadInput
 from tessera.store import Connection, Store, bulk, checkpoints, migrate
+from tessera.store import store as store_module
 from tests.conftest import BOTH_STORES
 
 ROW = {"address_hash": "a", "channel": "email", "scope": "all", "cause": "x", "since": "t"}
@@ -54,6 +55,30 @@ def test_bulk_insert_keeps_every_text_and_null_as_it_is(store: Store) -> None:
         connection.insert_new("account", pa.Table.from_pylist([{**ACCOUNT, "balance": None}]))
         assert connection.all("select balance from account") == [{"balance": None}]
     assert found == [{"cause": said} for said in texts]
+
+
+@BOTH_STORES
+def test_bulk_insert_keeps_what_all_rows_or_all_but_some_have_alike(store: Store) -> None:
+    said = [("", ""), ("o'neil ?", "o'neil ?"), ("%s :name\n", "%s :name\n"), ("a", "b")]
+    with store.write() as connection:
+        if connection.dialect == "sqlite":  # PostgreSQL has no such text
+            said.append(("x\0y", "x\0y"))
+        for at, (ends, others) in enumerate(said):
+            causes = [ends, *[others] * (store_module.BULK - 2), ends]
+            rows = [
+                {**ROW, "address_hash": f"{n:04}", "scope": str(at), "cause": cause}
+                for n, cause in enumerate(causes)
+            ]
+            assert connection.insert_new("suppression", pa.Table.from_pylist(rows)) == len(rows)
+            query = "select cause from suppression where scope = :scope order by address_hash"
+            assert [row["cause"] for row in connection.all(query, scope=str(at))] == causes
+        balances = [None, *[0] * store_module.BULK, None]
+        accounts = [
+            {**ACCOUNT, "owner_id": f"{n:04}", "balance": b} for n, b in enumerate(balances)
+        ]
+        connection.insert("account", pa.Table.from_pylist(accounts))
+        found = connection.all("select balance from account order by owner_id")
+    assert [row["balance"] for row in found] == balances
 
 
 @BOTH_STORES
