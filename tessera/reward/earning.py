@@ -108,8 +108,10 @@ def _tell_rules(
         by_joining=bool(programme.expiry and programme.expiry.kind == "anniversary"),
     )
     rules = [rule.row(position) for position, rule in enumerate(programme.earn_rules)]
-    duck.register("rule", pa.Table.from_pylist(rules, RULE))
-    duck.register("rate", pa.Table.from_pylist(programme.rates(), RATE))
+    duck.register("told_rule", pa.Table.from_pylist(rules, RULE))
+    duck.register("told_rate", pa.Table.from_pylist(programme.rates(), RATE))
+    for step in ("rule", "rate"):
+        duck.execute(SQL[step])
 
 
 def _set(duck: DuckDBPyConnection, **variables: object) -> None:

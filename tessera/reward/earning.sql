@@ -3,6 +3,17 @@
 -- `rate` what they give in each tier,
 -- `posted` the ledger's transfers of the receipts and returns in scope.
 
+-- name: rule
+-- Told are Arrow tables, of which the planner knows nothing: it would gather the receipts for each rule
+-- rather than the rules for each receipt.
+create or replace temp table rule as
+select
+    *, stacking <> 'add' and count(*) over (partition by stacking) > 1 as has_rival
+from told_rule
+
+-- name: rate
+create or replace temp table rate as select * from told_rate
+
 -- name: points
 -- Exact: HUGEINT cannot overflow on a product of two 64-bit integers.
 create or replace macro points(basis, numerator, denominator, rounding) as (
@@ -114,15 +125,7 @@ where
 -- What each receipt is worth by each rule in force, its conditions and multiplier considered. Of
 -- rules that do not add up the best counts: only those that have another beside them are compared.
 create temp table due as
-with rival as (
-    select list(rule) as rules
-    from (
-        select rule from rule where stacking <> 'add'
-        qualify count(*) over (partition by stacking) > 1
-    )
-),
-
-seen as (
+with seen as (
     select
         receipt.*,
         local_day(receipt.sold_at) as sold_on,
@@ -154,6 +157,7 @@ worth as (
         rule_basis.basis,
         rule.stacking,
         rule.position,
+        rule.has_rival,
         least(
             points(rule_basis.basis, rate.numerator, rate.denominator, rule.rounding),
             coalesce(rule.cap_transaction, 1e15::bigint)
@@ -179,9 +183,9 @@ worth as (
         and (rule.until is null or seen.sold_on <= rule.until)
 )
 
-select * from worth where list_contains((select rules from rival), rule) is not true
+select * exclude (has_rival) from worth where not has_rival
 union all
-select * from worth where list_contains((select rules from rival), rule)
+select * exclude (has_rival) from worth where has_rival
 qualify
     row_number() over (partition by transaction_id, stacking order by points desc, position) = 1
 
@@ -230,11 +234,11 @@ with eligible as (
 ),
 
 capped as (
-    select list(rule) as rules from rule where coalesce(cap_day, cap_member, cap_budget) is not null
+    select rule from rule where coalesce(cap_day, cap_member, cap_budget) is not null
 ),
 
 fresh as (
-    select * from eligible where list_contains((select rules from capped), rule)
+    select * from eligible semi join capped using (rule)
 ),
 
 by_day as (
@@ -310,7 +314,7 @@ select
 from (
     select * from by_budget
     union all by name
-    select * from eligible where list_contains((select rules from capped), rule) is not true
+    select * from eligible anti join capped using (rule)
 )
 where points > 0
 
@@ -879,8 +883,8 @@ from (
     inner join account as available
         on debt.customer_id = available.owner_id and available.bucket = 'available'
     inner join account as owing on debt.customer_id = owing.owner_id and owing.bucket = 'debt'
-)
-order by effective_at, points desc nulls last, idem_key
+) as made
+order by made.effective_at, points desc nulls last, idem_key
 
 -- name: totals
 select

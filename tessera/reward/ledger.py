@@ -78,6 +78,8 @@ def posted(store: Connection, programme: str, wanted: pa.Table) -> pa.Table:
 
 def accounts(store: Connection, programme: str, members: pa.Table) -> pa.Table:
     """The accounts that `members` have."""
+    if not store.scalar(SQL["last_account"]):
+        return MEMBERS.empty_table()
     return _for_ids(store, members, SQL["accounts"], MEMBERS, programme)
 
 

@@ -22,7 +22,7 @@ from tessera.reward.expiry import prolong
 from tessera.reward.points import Books
 from tessera.reward.programme import Programme
 from tessera.reward.terms import day_after
-from tessera.store import Connection, queries
+from tessera.store import Connection, bulk, queries
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
@@ -150,6 +150,7 @@ def _in_chunks(night: Night, step: Chunk, due: pa.Table) -> int:
         ids = json.dumps(due["lot_id"].slice(start, CHUNK).to_pylist())
         with night.ws.store.write() as store:
             ledger.lock(store)
+            bulk.make_room(store)
             moved += step(night, store, ids)
     return moved
 
@@ -173,7 +174,8 @@ def _expire(night: Night, store: Connection, due: str) -> int:
     if last < first:
         return 0
     bounds = {"first": first, "last": last}
-    store.run(SQL["expire_lots"], **bounds)
+    moves = SQL["expire_lots"].format(lots=store.listed("lots"))
+    store.run(moves, lots=due, **bounds)
     store.run(lots.SQL["apply"], **bounds)
     store.run(ledger.SQL["move_balances"], after=first - 1)
     return int(store.scalar(SQL["moved"], **bounds))

@@ -134,12 +134,18 @@ where
 order by +lot.account_id, lot.expires_at, lot.lot_id
 
 -- name: expire_lots
+-- By the key of the end, which was just written, and not by that of what gave the lot, which nobody has
+-- looked at for a year.
 insert into lot_move (transfer_id, lot_id, delta)
-select transfer.transfer_id, given.transfer_id, -transfer.amount
-from transfer
-inner join transfer as given
-    on transfer.source_id = given.idem_key and transfer.programme = given.programme
-where transfer.transfer_id between :first and :last and transfer.kind = 'expire'
+select transfer.transfer_id, lot.lot_id, -transfer.amount
+from {lots} as due cross join lot
+inner join transfer as given on lot.lot_id = given.transfer_id
+cross join transfer
+where
+    lot.lot_id = cast(due.value as bigint)
+    and transfer.programme = given.programme
+    and transfer.idem_key = 'expire:' || given.idem_key || ':' || lot.expires_on
+    and +transfer.transfer_id between :first and :last
 
 -- name: moved
 select sum(amount) from transfer where transfer_id between :first and :last

@@ -22,6 +22,11 @@ def is_worth_it(new: int, there: int) -> bool:
     return new >= LEAST and new > there
 
 
+def make_room(store: Connection) -> None:
+    """For what is large: SQLite would read pages anew that it just put away."""
+    store.run(ROOM[store.dialect])
+
+
 @contextmanager
 def anew(store: Connection, *tables: str) -> Iterator[None]:
     """Inside, `tables` are without indexes and, on PostgreSQL, without foreign and unique keys other
@@ -30,7 +35,7 @@ def anew(store: Connection, *tables: str) -> Iterator[None]:
     parts = [part for table in tables for part in _parts(store, table)]
     for drop, _ in reversed(parts):
         store.soon(drop)
-    store.run(ROOM[store.dialect])
+    make_room(store)
     yield
     for _, make in parts:
         store.run(make)

@@ -190,15 +190,16 @@ class Connection:
         return inserted
 
     def _insert_sqlite(self, table: str, columns: str, rows: pa.Table, is_new: bool) -> int:
+        alike = _alike(rows) if rows.num_rows >= BULK else {}
+        marks = ", ".join(alike.get(name, "?") for name in rows.column_names)
         cursor = self._driver().cursor()
         if rows.num_rows >= MANY:  # else every row reads its pages of the large indexes anew
             cursor.execute(f"pragma cache_size = -{CACHE_KB}")
         # OR IGNORE would also swallow broken CHECK and NOT NULL constraints.
         unless = "" if is_new else " on conflict do nothing"
-        said, rows = _said_once(rows) if rows.num_rows >= BULK else ({}, rows)
-        values = ", ".join(said.get(name, "?") for name in columns.split(", "))
         cursor.executemany(
-            f"insert into {table} ({columns}) values ({values}){unless}", _tuples(rows)
+            f"insert into {table} ({columns}) values ({marks}){unless}",
+            _tuples(rows.drop_columns(list(alike))),
         )
         return int(cursor.rowcount)
 
@@ -345,24 +346,22 @@ def _in_full(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def _said_once(rows: pa.Table) -> tuple[dict[str, str], pa.Table]:
-    """The columns that say the same in every row, as the statement itself can say it, which saves SQLite a
-    tenth of the work; and the others, of which there is at least one."""
-    said: dict[str, str] = {}
-    for name, column in zip(rows.column_names[1:], rows.columns[1:], strict=True):
-        if column.null_count == len(column):
-            said[name] = "null"
-        elif (text := _word_of(column)) is not None:
-            said[name] = literal(text)
-    return said, rows.drop_columns(list(said))
+def _alike(rows: pa.Table) -> dict[str, str]:
+    """As SQL, what all rows have alike: bound for each row it would cost as much as what they have not."""
+    found = {name: said for name in rows.column_names if (said := _said_once(rows[name]))}
+    return found if len(found) < rows.num_columns else {}
 
 
-def _word_of(column: pa.ChunkedArray) -> str | None:
-    """The text that all rows have, if it may stand in a statement: SQLite reads that up to the first zero."""
-    text, last = column[0].as_py(), column[-1].as_py()
-    if not isinstance(text, str) or "\0" in text or text != last or column.null_count:
+def _said_once(column: pa.ChunkedArray) -> str | None:
+    if column.null_count == len(column):
+        return "null"
+    value = column[0].as_py()
+    is_plain = type(value) in (str, int) and "\0" not in str(value)  # which no statement can hold
+    if not is_plain or column.null_count or value != column[-1].as_py():
         return None
-    return text if pc.all(pc.equal(_in_full(column), text)).as_py() else None
+    if not pc.all(pc.equal(_in_full(column), value)).as_py():
+        return None
+    return literal(value) if isinstance(value, str) else str(value)
 
 
 def _tuples(rows: pa.Table) -> Iterator[tuple[object, ...]]:

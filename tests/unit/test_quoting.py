@@ -9,7 +9,7 @@ import pytest
 
 from tessera.quoting import constant
 
-NOON = datetime(2026, 3, 31, 12, 30, 5, 7)
+NOON = datetime(2026, 3, 31, 12, 30, 5, 7)  # noqa: DTZ001 - as the columns of the marts are
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tessera.errors import BadInput
 from tessera.store import Connection, Store, bulk, checkpoints, migrate
-from tessera.store.store import BULK
+from tessera.store import store as store_module
 from tests.conftest import BOTH_STORES
 
 ROW = {"address_hash": "a", "channel": "email", "scope": "all", "cause": "x", "since": "t"}
@@ -58,6 +58,30 @@ def test_bulk_insert_keeps_every_text_and_null_as_it_is(store: Store) -> None:
 
 
 @BOTH_STORES
+def test_bulk_insert_keeps_what_all_rows_or_all_but_some_have_alike(store: Store) -> None:
+    said = [("", ""), ("o'neil ?", "o'neil ?"), ("%s :name\n", "%s :name\n"), ("a", "b")]
+    with store.write() as connection:
+        if connection.dialect == "sqlite":  # PostgreSQL has no such text
+            said.append(("x\0y", "x\0y"))
+        for at, (ends, others) in enumerate(said):
+            causes = [ends, *[others] * (store_module.BULK - 2), ends]
+            rows = [
+                {**ROW, "address_hash": f"{n:04}", "scope": str(at), "cause": cause}
+                for n, cause in enumerate(causes)
+            ]
+            assert connection.insert_new("suppression", pa.Table.from_pylist(rows)) == len(rows)
+            query = "select cause from suppression where scope = :scope order by address_hash"
+            assert [row["cause"] for row in connection.all(query, scope=str(at))] == causes
+        balances = [None, *[0] * store_module.BULK, None]
+        accounts = [
+            {**ACCOUNT, "owner_id": f"{n:04}", "balance": b} for n, b in enumerate(balances)
+        ]
+        connection.insert("account", pa.Table.from_pylist(accounts))
+        found = connection.all("select balance from account order by owner_id")
+    assert [row["balance"] for row in found] == balances
+
+
+@BOTH_STORES
 def test_bulk_insert_takes_columns_whose_words_go_by_number(store: Store) -> None:
     """Also when a table has several chunks, each with words of its own."""
     words = [pa.array(its).dictionary_encode() for its in (["a", "", "a"], ["b", "a"])]
@@ -75,7 +99,7 @@ def test_bulk_insert_takes_columns_whose_words_go_by_number(store: Store) -> Non
 
 @BOTH_STORES
 def test_what_all_rows_of_a_large_insert_say_comes_as_it_is(store: Store) -> None:
-    count, said = BULK + 1, "it's one, ? and :name, 5 %"
+    count, said = store_module.BULK + 1, "it's one, ? and :name, 5 %"
     words = pa.DictionaryArray.from_arrays([0] * count, ["email"])
     nearly = ["a"] * (count - 2) + ["b", "a"]
     names = [str(i) for i in range(count)]
