@@ -17,9 +17,10 @@
 {% macro is_partial() %}true{% endmacro %}
 {% macro known_as_of() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}
 {% macro is_known() %}true{% endmacro %}
+{% macro is_forward() %}true{% endmacro %}
 {% macro landed(relation, new_only) %}select * from {{ relation }}{% endmacro %}
 {% macro rows_in_force(relation, key) %}select * from {{ relation }}{% endmacro %}
-{% macro with_customer(relation) %}select * from {{ relation }}{% endmacro %}
+{% macro with_customer(relation, known) %}select * from {{ relation }}{% endmacro %}
 {% macro lapsed_after_days(median_days) %}coalesce({{ median_days }}, 60){% endmacro %}
 {% macro level_of_buyer(visits) %}if({{ visits }} >= 3, 'active', 'new'){% endmacro %}
 {% macro quintile_of(column, bounds) %}if(figures.{{ column }} > bounds.{{ bounds }}_5, 5, 1){% endmacro %}

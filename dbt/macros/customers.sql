@@ -8,16 +8,27 @@
     {{ "true" if var("known_as_of") else "false" }}
 {%- endmacro %}
 
+{# Whether as_of did not go back since the last green build: only then receipts are only added. #}
+{% macro is_forward() -%}
+    {{ "true" if var("known_as_of") and var("known_as_of") <= var("as_of") else "false" }}
+{%- endmacro %}
+
 {# The rows of a relation with a card, each with the customer whose card it is: a card that no
-   row of the cards feed leads to is its own customer. Touched customers only, where that will do. #}
-{% macro with_customer(relation) %}
+   row of the cards feed leads to is its own customer. Touched customers only, where that will do,
+   but for those who are in `known` already. #}
+{% macro with_customer(relation, known=none) %}
     {% set touched, owners = ref("int_touched_cards"), ref("int_card_owners") %}
     {% if is_partial() %}
     select
         rows_read.*,
         touched.customer_id
     from {{ relation }} as rows_read
-    inner join {{ touched }} as touched on rows_read.card_id = touched.card_id
+    inner join (
+        select * from {{ touched }}
+        {% if known -%}
+        where customer_id not in (select known.customer_id from {{ known }} as known)
+        {%- endif %}
+    ) as touched on rows_read.card_id = touched.card_id
     {% else %}
     select
         rows_read.*,
@@ -34,6 +45,25 @@
     {%- if is_partial() -%}
     {{ customer_id }} in (select customer_id from {{ touched }})
     {%- else -%} true {%- endif -%}
+{% endmacro %}
+
+{# Of the customers that are worked out again, only what is known of those who are not gone on with
+   goes first, and of those for whom an added receipt is `told_otherwise`: they are told all again. #}
+{% macro forget_unless_gone_on_with(told_otherwise) %}
+    {% if is_partial() %}
+    delete from {{ this }}
+    where customer_id in (
+        select touched.customer_id from {{ ref("int_touched_cards") }} as touched
+        where not touched.is_gone_on_with
+        union
+        select added.customer_id
+        from {{ ref("int_added_receipts") }} as added
+        inner join {{ this }} as known on added.customer_id = known.customer_id
+        where {{ told_otherwise }}
+    )
+    {% elif is_incremental() %}
+    delete from {{ this }}
+    {% endif %}
 {% endmacro %}
 
 {# What was known of the customers that are worked out again goes first, in the same transaction:

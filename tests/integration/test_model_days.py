@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from flows import model
@@ -179,3 +180,78 @@ def test_days_in_any_order_are_as_one_build_from_scratch(tmp_path: Path, seed: i
     assert len(by_days["performance"]) > 5
     assert by_days["target_progress"]
     assert {level for _, level, *_ in by_days["relationship_transitions"]} >= {"new", "lapsed"}
+
+
+def nights() -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """By as_of what a night lands. Those who only come again are A and, without a card of their own,
+    `ANON`; what else may happen to receipts happens to the others, each the card of a letter."""
+
+    def bought(number: str, card: str, day: str, **columns: Any) -> dict[str, Any]:
+        return line(number, card, sold_at=f"{day} 17:00:00", **columns)
+
+    cards = [{"card_id": card, "customer_id": f"K{card}"} for card in "ABCDEFGH"]
+    return {
+        "2026-02-01": {
+            "cards": cards,
+            "customers": [{"customer_id": f"K{card}"} for card in "ABCDEFGH"],
+            "products": [{"product_id": "P1", "category": "Tea"}, {"product_id": "P2", "category": "Bread"}],
+            "transactions": [
+                *(bought(f"{card}{day}", card, f"2026-01-{day}") for card in "ABCDEFG" for day in (10, 20, 30)),
+                bought("N1", "ANON", "2026-01-09", product_id="P2"),
+                bought("A40", "A", "2026-02-03"),  # counts from the next night on
+                line("F40", "F", sold_at="2026-02-05 04:59:00"),  # over the end of its day
+                line("F40", "F", line_id="2", sold_at="2026-02-05 05:01:00"),
+            ],
+        },
+        "2026-02-05": {  # three were missed
+            "transactions": [
+                *(bought(number, "A", "2026-02-04", amount=250) for number in ("A41", "A42")),
+                bought("A43", "A", "2026-02-09"),  # a till that is ahead
+                bought("N2", "ANON", "2026-02-04"),
+                bought("B10", "B", "2026-01-10", amount=130),  # told again
+                bought("B41", "B", "2026-02-04"),
+                bought("C41", "C", "2026-02-04", amount=-100, original_transaction_id="C30"),
+                bought("D15", "D", "2026-01-15"),  # late
+                bought("E41", "E", "2026-02-04", currency="GBP"),
+                bought("H41", "H", "2026-02-04"),  # the first
+            ],
+            "person_merges": [
+                {"customer_id": "KF", "into_customer_id": "KG", "is_in_force": True, "recorded_at": "2026-02-04 12:00:00"}
+            ],
+        },
+        "2026-02-20": {
+            "cards": [{"card_id": "C", "customer_id": "KC", "replaced_by_card_id": "C2"}, {"card_id": "C2", "customer_id": "KC"}],
+            "products": [{"product_id": "P1", "category": "Coffee"}],
+            "transactions": [
+                *(bought(f"{card}50", card, "2026-02-19", store_id="S2") for card in ("ANON", *"ABDEFGH", "C2")),
+                bought("E51", "E", "2026-02-19", currency="GBP"),
+            ],
+        },
+        "2026-04-30": {"transactions": [bought("A60", "A", "2026-04-29")]},
+    }  # fmt: skip
+
+
+def gone_on_with(ws: Workspace) -> set[str]:
+    with duckdb.connect(str(ws.home.warehouse), read_only=True) as db:
+        found = db.execute("from int_touched_cards select customer_id where is_gone_on_with")
+        return {name for (name,) in found.fetchall()}
+
+
+def test_adding_what_is_new_gives_what_adding_up_everything_does(tmp_path: Path) -> None:
+    home, number, seen = Home(tmp_path / "home"), 0, []
+    for as_of, feeds in nights().items():
+        for feed, rows in feeds.items():
+            validated(home, feed, number := number + 1, rows)
+        ws = workspace(home.root, as_of, timezone="America/New_York")
+        model.build(ws)
+        seen.append(gone_on_with(ws))
+    assert not model.build(ws).built
+    assert seen == [
+        set(),
+        {"KA", "KC", "KD", "KE", "KH", "ANON"},
+        {"KA", "KB", "KD", "KE", "KG", "KH", "ANON"},
+        {"KA"},
+    ]
+    by_nights = state(ws)
+    model.build(ws, full_refresh=True)
+    assert by_nights == state(ws)

@@ -58,21 +58,13 @@ recent as (
         lines.salesperson_id,
         lines.currency,
         clock.sold_on,
-        products.category,
         lines.quantity as units,
         lines.amount as revenue,
-        -- What is left of the price when the goods are paid: they cost the shelf price less the
-        -- product's margin.
+        -- Goods cost the shelf price less the product's margin.
         case
             when coalesce(products.currency, lines.currency) = lines.currency
-                then lines.amount - lines.quantity * products.cost
-        end as margin,
-        case
-            when
-                coalesce(products.currency, lines.currency) = lines.currency
-                and lines.quantity * products.cost is not null
-                then lines.amount
-        end as revenue_of_known_margin
+                then lines.quantity * products.cost
+        end as cost
     from lines
     inner join clock on lines.quarter = clock.quarter
     left join products on lines.product_id = products.product_id
@@ -88,36 +80,67 @@ receipts as (
         sold_on,
         currency,
         store_id,
-        salesperson_id
+        salesperson_id,
+        {{ quick_hash("transaction_id") }} as hashed
     from recent
+),
+
+-- Those of several rows, and a few that only share a hash with others, are told apart once more; of
+-- all others every row is a receipt.
+several as (
+    select hashed from receipts
+    group by hashed
+    having count(*) > 1
+),
+
+single as (
+    select
+        sold_on,
+        currency,
+        store_id,
+        salesperson_id,
+        count(*) as receipts
+    from receipts
+    where hashed not in (select several.hashed from several)
+    group by sold_on, currency, store_id, salesperson_id
 ),
 
 {% set sums %}
         sum(units) as units,
         sum(revenue) as revenue,
-        sum(margin) as margin,
+        sum(cost) as cost,
         sum(revenue_of_known_margin) as revenue_of_known_margin
 {% endset %}
+{% set sums_of_lines = sums.replace(
+    "(revenue_of_known_margin)", "(case when cost is not null then revenue end)"
+) %}
 places as (
     select
         sold_on,
         currency,
         store_id,
         salesperson_id,
-        {{ sums }}
+        {{ sums_of_lines }}
     from recent
     group by sold_on, currency, store_id, salesperson_id
 ),
 
-goods as (
+products_sold as (
     select
         sold_on,
         currency,
         product_id,
-        category,
-        {{ sums }}
+        {{ sums_of_lines }}
     from recent
-    group by sold_on, currency, product_id, category
+    group by sold_on, currency, product_id
+),
+
+goods as (
+    select
+        products_sold.*,
+        products.category
+    from products_sold
+    left join products on products_sold.product_id = products.product_id
 ),
 
 {% set ids = {
@@ -138,26 +161,38 @@ summed as (
     {% endfor %}
 ),
 
-counted as (
+told_apart as (
     {% for scope in ("shop", "store", "salesperson") %}
+    select
+        sold_on,
+        '{{ scope }}' as scope,
+        {{ ids[scope] }} as scope_id,
+        currency,
+        receipts
+    from single
+    union all
+    select
+        sold_on,
+        '{{ scope }}' as scope,
+        {{ ids[scope] }} as scope_id,
+        currency,
+        count(distinct transaction_id) as receipts
+    from receipts
+    where hashed in (select several.hashed from several)
+    group by sold_on, currency{{ ", " ~ ids[scope] if scope != "shop" }}
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+),
+
+counted as (
     select
         sold_on,
         scope,
         scope_id,
         currency,
-        count(*) as receipts
-    from (
-        select distinct
-            transaction_id,
-            sold_on,
-            '{{ scope }}' as scope,
-            {{ ids[scope] }} as scope_id,
-            currency
-        from receipts
-    ) as its
+        sum(receipts) as receipts
+    from told_apart
     group by sold_on, scope, scope_id, currency
-    {{ "union all" if not loop.last }}
-    {% endfor %}
 )
 
 select
@@ -168,7 +203,8 @@ select
     cast(counted.receipts as bigint) as receipts,
     cast(summed.units as decimal(18, 3)) as units,
     cast(summed.revenue as bigint) as revenue,
-    cast(summed.margin as bigint) as margin,
+    -- What is left of the price when the goods are paid.
+    cast(summed.revenue_of_known_margin - summed.cost as bigint) as margin,
     cast(summed.revenue_of_known_margin as bigint) as revenue_of_known_margin
 from summed
 left join counted

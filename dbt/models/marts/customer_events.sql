@@ -6,6 +6,18 @@ with people as (
     select * from {{ ref("customers") }}
 ),
 
+visits as (
+    -- Those after which something may be said, looked up once.
+    select
+        customer_id,
+        visit,
+        visited_on
+    from {{ ref("int_customer_visits") }}
+    where
+        visit in (2, 10, 25, 50, 100, 200)
+        and visited_on >= {{ days_after(business_date(), -31) }}
+),
+
 interactions as (
     select
         interactions.*,
@@ -40,7 +52,7 @@ events as (
         'second_purchase' as event,
         'second' as occurrence,
         visited_on as occurred_on
-    from {{ ref("int_customer_visits") }}
+    from visits
     where visit = 2
     union all
     -- Visits after which it is worth asking how it was.
@@ -49,8 +61,7 @@ events as (
         'milestone_visit' as event,
         concat('visit ', cast(visit as varchar)) as occurrence,
         visited_on as occurred_on
-    from {{ ref("int_customer_visits") }}
-    where visit in (2, 10, 25, 50, 100, 200)
+    from visits
     union all
     select
         person_id as customer_id,
