@@ -121,11 +121,9 @@ def test_the_choice_and_its_reason_stand_in_the_customers_mart(
 
 
 def test_a_campaign_can_be_for_those_with_an_offer_advised(small: tuple[Workspace, Path]) -> None:
-    narrowed, values = condition([Filter(field="is_offer_advised", eq=True)])
+    narrowed = condition([Filter(field="is_offer_advised", eq=True)])
     with marts.connect(small[0].home) as connection:
-        found = connection.execute(
-            f"select count(*) from customers where {narrowed}", values
-        ).fetchall()
+        found = connection.sql(f"select count(*) from customers where {narrowed}").fetchall()
         chosen = connection.sql(
             f"select count(*) from '{small[0].home.know / 'offers.parquet'}' "
             "inner join customers using (customer_id) where is_advised"
