@@ -46,7 +46,7 @@ class Judged:
 def judge(duck: DuckDBPyConnection, others: Members, *, day: date, threads: int | None) -> Judged:
     """All candidates: those in the table, and `others` of whom no more is known; and what was planned earlier
     today of those that are none any more."""
-    rules = Rules(duck, day)
+    rules = Judge(duck, day)
     found = ask(duck, SQL["candidate"])
     place, apart = rules.apart(duck, found["id"].to_numpy())
     both = [found, others.table]
@@ -85,7 +85,7 @@ def _days(dates: pa.Array, day: date) -> Numbers:
 
 
 def _with_planned(
-    duck: DuckDBPyConnection, given: dict[str, Numbers], own: dict[str, pa.Array], rules: Rules
+    duck: DuckDBPyConnection, given: dict[str, Numbers], own: dict[str, pa.Array], rules: Judge
 ) -> Judged:
     """What was planned earlier today stays, even if the audience or the campaign has moved on since."""
     planned = ask(duck, SQL["still_planned"])
@@ -142,7 +142,7 @@ APART = {  # what is known of some candidates only: numbers, and words
 DAYS = ("met", "through")  # from now
 
 
-class Rules:
+class Judge:
     """The rules of a pass, and the words of their answers."""
 
     def __init__(self, duck: DuckDBPyConnection, day: date) -> None:
