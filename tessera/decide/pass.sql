@@ -649,9 +649,7 @@ with sent as (
     from past
     where is_live and campaign in (select campaign::label from course where cadence is not null)
     group by cid, campaign
-)
-
-,
+),
 
 them as (
     select candidate.rowid as id, candidate.cid, course.channel_id, course.hours_id, course.cadence, sent.*

@@ -7,6 +7,9 @@
 }}
 
 -- depends_on: {{ ref("int_added_receipts") }}
+{% set receipt = [
+    "currency", "kind", "lines", "units", "amount", "discount", "sold_on", "sold_at",
+] %}
 {% set figures = [
     "known_parts", "counted_parts", "known_receipts", "receipts", "returned_receipts", "lines", "units",
     "revenue", "sales", "discount",
@@ -22,14 +25,9 @@ known as (
 parts as (
     select
         customer_id,
-        currency,
-        kind,
-        lines,
-        units,
-        amount,
-        discount,
-        sold_on,
-        sold_at,
+        {% for column in receipt %}
+        {{ column }},
+        {% endfor %}
         true as is_new
     from (
         {{ with_customer(ref("int_receipt_parts"), known="known") }}
@@ -38,14 +36,9 @@ parts as (
     union all
     select
         customer_id,
-        currency,
-        kind,
-        lines,
-        units,
-        amount,
-        discount,
-        sold_on,
-        sold_at,
+        {% for column in receipt %}
+        {{ column }},
+        {% endfor %}
         is_new
     from {{ ref("int_added_receipts") }}
     where customer_id in (select known.customer_id from known)
