@@ -1,4 +1,4 @@
-"""The profile of profile_by_hand.sql as one would write it in pandas."""
+"""What profile_by_hand.sql tells of receipts, as one would write it in pandas."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
--- The columns of the `customers` mart, as one would write them by hand for DuckDB from the same
--- Parquet: read everything, group, join, write one Parquet file. What it leaves out: corrected
--- lines and rows (of two rows with one key both count), replaced cards without a row, money in a
--- second currency, tests, contracts, the other marts, and any state for the next day.
+-- The columns of the `customers` mart that come from the feeds, as one would write them by hand for
+-- DuckDB from the same Parquet: read everything, group, join, write one Parquet file. What it leaves
+-- out: corrected lines and rows (of two rows with one key both count), replaced cards without a row,
+-- money in a second currency, prospects, what the words of opinions say, tests, contracts, the other
+-- marts, and any state for the next day. Points, messages and what is learned are not in the feeds.
 -- Variables: validated (folder), as_of (timestamp), business_date (date), zone, target (file).
 set variable lines = getvariable('validated') || '/transactions/*/rows.parquet';
 
@@ -56,9 +57,8 @@ with day as (
         sold_on - lag(sold_on) over (partition by customer_id order by sold_on) as days
     from day
 )
-select customer_id, median(days) as median_days_between_purchases
+select customer_id, count(*) as visits, median(days) as median_days_between_purchases
 from gap
-where days is not null
 group by customer_id;
 
 create temp table favourite_store as
@@ -89,6 +89,35 @@ select customer_id, arg_max(category, amount) as favourite_category
 from spent
 group by customer_id;
 
+create temp table spoken as
+select
+    customer_id,
+    bool_or(kind <> 'contact') as has_answered,
+    count(*) filter (where kind = 'complaint') as complaints,
+    bool_or(kind = 'complaint' and coalesce(status, 'open') not in ('closed', 'resolved'))
+        as has_complaint_open,
+    max(timezone(getvariable('zone'), timezone('UTC', occurred_at))::date)
+        filter (where kind = 'complaint') as last_complaint_on,
+    arg_max(score, occurred_at) filter (where kind = 'survey') as satisfaction_score,
+    max(occurred_at) filter (where kind = 'survey' and score is not null) as satisfaction_at
+from read_parquet(getvariable('validated') || '/interactions/*/rows.parquet')
+where customer_id is not null and occurred_at < getvariable('as_of')
+group by customer_id;
+
+create temp table wish as
+with word as (
+    select customer_id, channel, arg_max(granted, recorded_at) as granted
+    from read_parquet(getvariable('validated') || '/consents/*/rows.parquet')
+    where purpose = 'marketing' and recorded_at < getvariable('as_of')
+    group by customer_id, channel
+)
+select
+    customer_id,
+    bool_or(granted) filter (where channel = 'email') as has_email_consent,
+    bool_or(granted) filter (where channel = 'sms') as has_sms_consent
+from word
+group by customer_id;
+
 copy (
     with live_card as (
         select customer_id, arg_max(card_id, issued_at) as card_id
@@ -113,6 +142,17 @@ copy (
         figures.currency,
         favourite_category.favourite_category,
         favourite_store.favourite_store_id,
+        case
+            when figures.last_purchase_on is null then if(spoken.has_answered, 'engaged', 'potential')
+            when
+                getvariable('business_date') - figures.last_purchase_on
+                >= if(
+                    rhythm.median_days_between_purchases is null, 60,
+                    least(60, greatest(45, floor(3 * rhythm.median_days_between_purchases) + 1))
+                )
+                then 'lapsed'
+            else if(rhythm.visits >= 3, 'active', 'new')
+        end as relationship_level,
         figures.receipts, figures.lines, figures.units, figures.revenue,
         round(figures.sales / figures.receipts)::bigint as average_basket,
         figures.returned_receipts,
@@ -120,15 +160,24 @@ copy (
         getvariable('business_date') - figures.last_purchase_on as days_since_last_purchase,
         rhythm.median_days_between_purchases,
         figures.discount / nullif(figures.sales + figures.discount, 0) as discount_share,
+        spoken.satisfaction_score,
+        (getvariable('business_date') - figures.last_purchase_on)
+        / nullif(rhythm.median_days_between_purchases, 0) as overdue_factor,
+        coalesce(spoken.complaints, 0) as complaints,
         person.customer_id is not null as is_registered,
+        coalesce(spoken.has_complaint_open, false) as has_complaint_open,
+        coalesce(wish.has_email_consent, false) as has_email_consent,
+        coalesce(wish.has_sms_consent, false) as has_sms_consent,
         person.birth_date,
         figures.first_purchase_on,
         figures.last_purchase_on,
         figures.last_purchase_on + round(rhythm.median_days_between_purchases)::integer
             as expected_next_purchase_on,
+        spoken.last_complaint_on,
         person.joined_at,
         figures.first_purchase_at,
-        figures.last_purchase_at
+        figures.last_purchase_at,
+        spoken.satisfaction_at
     from figures
     full join read_parquet(getvariable('validated') || '/customers/*/rows.parquet') as person
         using (customer_id)
@@ -137,4 +186,6 @@ copy (
     left join favourite_store using (customer_id)
     left join favourite_category using (customer_id)
     left join quintile using (customer_id)
+    left join spoken using (customer_id)
+    left join wish using (customer_id)
 ) to $target (format parquet);
