@@ -22,7 +22,7 @@ from flows.scratch import REACHABLE, Rules, admit_engine, open_scratch, write_re
 from flows.validate import judge, raise_if_refused
 from tessera import clock
 from tessera.caps import Cap
-from tessera.decide import DecideReport, decide, planner, policy
+from tessera.decide import DecideReport, decide, policy, rules
 from tessera.errors import BadInput
 from tessera.hear import export
 from tessera.land import land
@@ -125,7 +125,7 @@ def simulate(
     The scratch home goes to `keep`, which must not exist yet, or is thrown away.
     """
     started = time.monotonic()
-    planner.Rules.load(ws.project, asked.rules.policy, asked.rules.campaigns)  # before all the work
+    rules.Rules.load(ws.project, asked.rules.policy, asked.rules.campaigns)  # before all the work
     with _folder(keep) as root:
         at = clock.parse_as_of(asked.first.isoformat(), ws.settings.timezone)
         scratch = open_scratch(replace(ws, as_of=at), root, asked.rules)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tessera.decide.planner import DecideReport, decide
+    from tessera.decide.planner import decide
+    from tessera.decide.report import DecideReport
 
 __all__ = ["DecideReport", "decide"]
 
 
 def __getattr__(name: str) -> Any:
     """The pass when it is asked for: `tessera explain` has no need to wait for its libraries."""
-    if name in __all__:
-        from tessera.decide import planner
+    if name not in __all__:
+        raise AttributeError(name)
+    from tessera.decide import planner, report
 
-        return getattr(planner, name)
-    raise AttributeError(name)
+    return planner.decide if name == "decide" else report.DecideReport

@@ -12,7 +12,8 @@ import duckdb
 from tessera import clock
 from tessera.decide import index, schedule, slots, tables
 from tessera.decide.campaign import Campaign
-from tessera.decide.planner import Rules, dry_pass
+from tessera.decide.planner import dry_pass
+from tessera.decide.rules import Rules
 from tessera.errors import BadInput
 from tessera.store import queries
 from tessera.workspace import Workspace

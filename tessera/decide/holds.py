@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tessera import clock
 from tessera.decide import campaigns as files
 from tessera.decide import schedule, tables
-from tessera.decide.planner import Rules, stale
+from tessera.decide.policy import ContactPolicy
+from tessera.decide.rules import Rules
+from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
 
 
@@ -25,3 +28,12 @@ def holds(ws: Workspace, names: Sequence[str], rules: Rules | None = None) -> di
         for one in files.choose(rules.campaigns, names)
     }
     return {name: why for name, why in found.items() if why}
+
+
+def stale(ws: Workspace, rules: ContactPolicy) -> str | None:
+    """Why the marts cannot be trusted for the business date; None when they can."""
+    if what := red.found(ws.home):
+        return f"red build: {what}"
+    built = clock.business_date(marts.current(ws.home).as_of, ws.settings.timezone)
+    age = (ws.business_date - built).days
+    return None if 0 <= age <= rules.stale_after_days else f"marts of {built}"

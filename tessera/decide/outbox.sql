@@ -62,12 +62,3 @@ from reward_grant
 inner join outbox on reward_grant.send_key = outbox.send_key
 where outbox.state not in ('cancelled', 'rejected')
 group by reward_grant.reward
-
--- name: versions
--- The campaigns that journeys of these began under.
-select campaign, version, body from campaign_version where campaign in ({campaigns})
-
--- name: keep_version
-insert into campaign_version (campaign, version, body, first_used_at)
-values (:campaign, :version, :body, :at)
-on conflict do nothing

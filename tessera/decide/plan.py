@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from tessera.decide import campaigns as files
 from tessera.decide.campaign import Campaign
 from tessera.decide.holds import holds
-from tessera.decide.planner import Rules, dry_pass
+from tessera.decide.planner import dry_pass
 from tessera.decide.policy import Costs
 from tessera.decide.reasons import Reason
+from tessera.decide.rules import Rules
 from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.store import queries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -152,8 +152,12 @@ class ContactPolicy(Caps):
             if limit.max is not None
         ]
 
+    def since(self, as_of: datetime) -> datetime:
+        """From when on a message may count under a limit, and a day more."""
+        return as_of - self._longest - timedelta(days=1)
+
     @property
-    def longest(self) -> timedelta:
+    def _longest(self) -> timedelta:
         """The longest span that any limit looks back over."""
         spans = [cap.span for cap in self.limits] + [limit.span for _, limit in self.tiring]
         rhythms = [timedelta(days=one.days) for found in self.cadences.values() for one in found]

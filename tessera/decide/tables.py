@@ -434,6 +434,15 @@ def _marks(kind: str, values: Sequence[str]) -> Mapping[str, str]:
     return {f"{kind}{i}": value for i, value in enumerate(values or [""])}
 
 
+def second(instant: datetime) -> datetime:
+    return instant.replace(microsecond=0)
+
+
+def naive(instant: datetime) -> datetime:
+    """As DuckDB has it: UTC."""
+    return second(instant).replace(tzinfo=None)
+
+
 def stamp(instant: datetime) -> str:
     """The instant as the store writes it."""
     return instant.astimezone(UTC).isoformat(timespec="seconds")

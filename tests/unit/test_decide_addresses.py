@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tessera.addresses import address_hash, mailbox
-from tessera.decide.planner import SQL, _hash_all
+from tessera.decide.people import SQL, hash_all
 
 pieces = st.text(st.sampled_from("aZ9.-_+% @ü\u0130\t\u00a0"), max_size=8)
 addresses = st.one_of(
@@ -26,7 +26,7 @@ addresses = st.one_of(
 def test_both_ways_agree_with_the_shared_function(emails: list[str | None]) -> None:
     with duckdb.connect() as duck:
         duck.create_function(
-            "hash_of_address", _hash_all, ["VARCHAR"], "VARCHAR", type=ARROW, null_handling=SPECIAL
+            "hash_of_address", hash_all, ["VARCHAR"], "VARCHAR", type=ARROW, null_handling=SPECIAL
         )
         duck.execute(SQL["hash_of"])
         duck.register("people", pa.table({"email": pa.array(emails, pa.string())}))

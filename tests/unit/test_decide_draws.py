@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tessera.decide import judging
-from tessera.decide.planner import MACROS, SQL
+from tessera.decide.people import MACROS, SQL
 from tessera.decide.tables import salt_of
 from tests import decide_model
 

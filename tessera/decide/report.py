@@ -1,0 +1,83 @@
+"""What a pass tells of itself: candidates by campaign and reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from tessera.decide.campaign import Campaign
+from tessera.decide.outcome import Outcome
+from tessera.decide.reasons import Reason
+
+
+@dataclass(frozen=True)
+class CampaignPlan:
+    """What a pass decided for one campaign; `reasons` sum to `candidates`."""
+
+    campaign: str
+    candidates: int
+    planned: int
+    reasons: dict[str, int]
+    first_send_at: str | None
+    last_send_at: str | None
+
+
+@dataclass(frozen=True)
+class DecideReport:
+    """One pass: every candidate has exactly one reason, `planned` among them."""
+
+    business_date: str
+    candidates: int
+    planned: int
+    new: int  # outbox rows that were not there before
+    reasons: dict[str, int]
+    campaigns: list[CampaignPlan]
+    not_scheduled: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        outcome: Outcome,
+        day: date,
+        chosen: Sequence[Campaign],
+        others: Sequence[str],
+        *,
+        new: int,
+        seconds: float,
+    ) -> DecideReport:
+        """What came of the `chosen` campaigns; `others` are not scheduled."""
+        plans = list(_plans(outcome, chosen))
+        return cls(
+            business_date=day.isoformat(),
+            candidates=sum(plan.candidates for plan in plans),
+            planned=sum(plan.planned for plan in plans),
+            new=new,
+            reasons=_add_up(plan.reasons for plan in plans),
+            campaigns=plans,
+            not_scheduled=list(others),
+            seconds=round(seconds, 3),
+        )
+
+
+def _plans(outcome: Outcome, chosen: Sequence[Campaign]) -> Iterator[CampaignPlan]:
+    for one in chosen:
+        counts, first, last = outcome.counts(one.campaign)
+        yield CampaignPlan(
+            one.campaign,
+            sum(counts.values()),
+            counts.get(Reason.PLANNED, 0),
+            counts,
+            first_send_at=first,
+            last_send_at=last,
+        )
+
+
+def _add_up(counts: Iterator[dict[str, int]]) -> dict[str, int]:
+    every = list(counts)
+    return {
+        reason.value: total
+        for reason in Reason
+        if (total := sum(count.get(reason.value, 0) for count in every))
+    }
