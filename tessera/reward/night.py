@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from tessera.reward import ledger, lots, merging, tiers
+from tessera.reward import ledger, merging, tiers
 from tessera.reward.expiry import prolong
 from tessera.reward.points import Books
 from tessera.reward.programme import Programme
@@ -156,36 +156,39 @@ def _in_chunks(night: Night, step: Chunk, due: pa.Table) -> int:
 
 
 def _activate(night: Night, store: Connection, due: str) -> int:
-    first, last = _insert(store, "activate", {**night.due, "lots": due})
-    if last < first:
+    bounds = _post(night, store, "activate", due)
+    if not bounds:
         return 0
-    bounds = {"first": first, "last": last}
-    store.run(SQL["activate_lots"], **bounds)
-    store.run(ledger.SQL["move_balances"], after=first - 1)
-    before = last
     if store.run(SQL["repay"], **bounds, **night.due):
-        ledger.settle(store, before)
+        ledger.settle(store, bounds["last"])
     return int(store.scalar(SQL["moved"], **bounds))
 
 
 def _expire(night: Night, store: Connection, due: str) -> int:
     breakage = store.scalar(SQL["breakage"], programme=night.name)
-    first, last = _insert(store, "expire", {**night.due, "lots": due, "breakage": breakage})
-    if last < first:
+    bounds = _post(night, store, "expire", due, breakage=breakage)
+    if not bounds:
         return 0
-    bounds = {"first": first, "last": last}
-    moves = SQL["expire_lots"].format(lots=store.listed("lots"))
-    store.run(moves, lots=due, **bounds)
-    store.run(lots.SQL["apply"], **bounds)
-    store.run(ledger.SQL["move_balances"], after=first - 1)
+    store.run(SQL["empty_lots"], **bounds)
     return int(store.scalar(SQL["moved"], **bounds))
 
 
-def _insert(store: Connection, step: str, values: dict[str, object]) -> tuple[int, int]:
-    """Post what is due; the numbers of the first and the last transfer."""
+def _post(night: Night, store: Connection, step: str, due: str, **values: object) -> dict[str, int]:
+    """Post what is due and move its lots; the numbers of the first and the last transfer, if any."""
     before = int(store.scalar(ledger.SQL["last_transfer"]))
-    store.count_anew("transfer", store.run(SQL[step].format(lots=store.listed("lots")), **values))
-    return before + 1, int(store.scalar(ledger.SQL["last_transfer"]))
+    posted = _of_lots(store, step, {**night.due, **values, "lots": due})
+    if not posted:
+        return {}
+    store.count_anew("transfer", posted)
+    first = int(store.scalar(SQL["first_after"], before=before))
+    moved = _of_lots(store, f"{step}_lots", {**night.due, "lots": due, "first": first})
+    assert moved == posted  # noqa: S101 - nobody else posts meanwhile
+    store.run(ledger.SQL["move_balances"], after=before)
+    return {"first": first, "last": first + posted - 1}
+
+
+def _of_lots(store: Connection, query: str, values: dict[str, object]) -> int:
+    return store.run(SQL[query].format(lots=store.listed("lots")), **values)
 
 
 def _date_endless(night: Night, store: Connection) -> None:

@@ -42,13 +42,24 @@ where lot.lot_id = cast(due.value as bigint) and lot.activates_at <= :cutoff and
 order by +lot.account_id, lot.activates_at, lot.lot_id
 
 -- name: activate_lots
+-- Lots and transfers in the order in which they were posted, which is quicker than by the keys of what
+-- gave the lots, that nobody has looked at since. Account and amount say that they belong together.
 update lot set account_id = moved.credit_id, activates_at = null
 from (
-    select given.transfer_id as lot_id, transfer.credit_id
-    from transfer
-    inner join transfer as given
-        on transfer.source_id = given.idem_key and transfer.programme = given.programme
-    where transfer.transfer_id between :first and :last and transfer.kind = 'activate'
+    select due.lot_id, transfer.credit_id
+    from (
+        select
+            lot.lot_id, lot.account_id, lot.remaining,
+            row_number() over (order by lot.account_id, lot.activates_at, lot.lot_id) as place
+        from {lots} as listed cross join lot
+        where
+            lot.lot_id = cast(listed.value as bigint) and lot.activates_at <= :cutoff
+            and lot.remaining > 0
+    ) as due
+    inner join transfer
+        on
+            transfer.transfer_id = due.place + :first - 1
+            and due.account_id = transfer.debit_id and due.remaining = transfer.amount
 ) as moved
 where lot.lot_id = moved.lot_id
 
@@ -134,18 +145,30 @@ where
 order by +lot.account_id, lot.expires_at, lot.lot_id
 
 -- name: expire_lots
--- By the key of the end, which was just written, and not by that of what gave the lot, which nobody has
--- looked at for a year.
+-- In the order in which they were posted, as above.
 insert into lot_move (transfer_id, lot_id, delta)
-select transfer.transfer_id, lot.lot_id, -transfer.amount
-from {lots} as due cross join lot
-inner join transfer as given on lot.lot_id = given.transfer_id
-cross join transfer
-where
-    lot.lot_id = cast(due.value as bigint)
-    and transfer.programme = given.programme
-    and transfer.idem_key = 'expire:' || given.idem_key || ':' || lot.expires_on
-    and +transfer.transfer_id between :first and :last
+select transfer.transfer_id, due.lot_id, -due.remaining
+from (
+    select
+        lot.lot_id, lot.account_id, lot.remaining,
+        row_number() over (order by lot.account_id, lot.expires_at, lot.lot_id) as place
+    from {lots} as listed cross join lot
+    inner join account on lot.account_id = account.account_id
+    where
+        lot.lot_id = cast(listed.value as bigint) and lot.expires_at <= :cutoff and lot.remaining > 0
+        and account.bucket = 'available'
+) as due
+inner join transfer
+    on
+        transfer.transfer_id = due.place + :first - 1
+        and due.account_id = transfer.debit_id and due.remaining = transfer.amount
+
+-- name: empty_lots
+update lot set remaining = 0
+where lot_id in (select lot_id from lot_move where transfer_id between :first and :last)
+
+-- name: first_after
+select min(transfer_id) from transfer where transfer_id > :before
 
 -- name: moved
 select sum(amount) from transfer where transfer_id between :first and :last

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tessera.errors import BadInput
@@ -400,6 +403,47 @@ def test_a_new_store_is_at_the_migration_with_the_highest_number(tmp_path: Path)
     with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
         [[version]] = db.execute("select version_num from alembic_version").fetchall()
     assert version == migrate._head()
+
+
+def test_moves_of_lots_outlive_the_change_of_their_table(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with closing(_at_version("0018", path)) as db:
+        db.executescript(MOVED)
+        before = db.execute("select * from lot_move order by transfer_id").fetchall()
+    Store.open(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("select * from lot_move").fetchall() == before == [(2, 1, -5), (3, 1, -4)]
+        assert db.execute("pragma foreign_key_check").fetchall() == []
+        for change in ("delete from lot_move", "update lot_move set delta = 1"):
+            with pytest.raises(sqlite3.IntegrityError, match="immutable"):
+                db.execute(change)
+
+
+MOVED = """
+insert into account (account_id, programme, owner_type, owner_id, bucket, balance) values
+(1, 'club', 'system', 'programme', 'issuance', null), (2, 'club', 'member', 'ann', 'available', 1);
+insert into transfer (
+    transfer_id, programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
+    rule_version, effective_at, posted_at, business_date
+)
+select
+    column1, 'club', column2, column2, column3, column4, column5, 'receipt', 'r', 'purchase', '1',
+    '2026-03-01', '2026-03-02', '2026-03-02'
+from (values (1, 'earn', 1, 2, 10), (2, 'redeem', 2, 1, 5), (3, 'expire', 2, 1, 4));
+insert into lot (lot_id, account_id, amount, remaining, earned_at) values (1, 2, 10, 1, '2026-03-01');
+insert into lot_move values (3, 1, -4), (2, 1, -5);
+"""
+
+
+def _at_version(version: str, path: Path) -> sqlite3.Connection:
+    config = Config()
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+    engine.dispose()
+    return sqlite3.connect(path)
 
 
 def test_an_unreachable_store_is_one_sentence() -> None:
