@@ -66,8 +66,9 @@ class Entry(Document):
 
     def format_of(self, name: str) -> Format:
         """The stated format, else the one its extension means; BadInput when neither says."""
-        suffixes = [s.lower() for s in PurePosixPath(name).suffixes if s not in (".gz", ".zst")]
-        found = self.format or EXTENSIONS.get(suffixes[-1] if suffixes else "")
+        suffixes = [s.lower() for s in PurePosixPath(name).suffixes]
+        meant = [s for s in suffixes if s not in (".gz", ".zst")]
+        found = self.format or EXTENSIONS.get(meant[-1] if meant else "")
         if found is None:
             raise BadInput(
                 f"{name} has no extension that says its format; write 'format: csv', 'parquet' or "

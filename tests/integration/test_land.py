@@ -372,9 +372,20 @@ def test_linked_files_are_landed_and_circles_are_not_walked(tmp_path: Path) -> N
     (files / "up").symlink_to(tmp_path / "in")
     os.mkfifo(files / "pipe.csv")
     assert land(ws, "till", tmp_path / "in").landed == 2
+
+
+def test_a_broken_link_is_named_and_hides_no_other_file(tmp_path: Path) -> None:
+    days = {f"day_{i}__csv": csv_text(receipt(i)) for i in range(9)}
+    ws, files = till(tmp_path), put(tmp_path / "in", **days)
     (files / "broken.csv").symlink_to("nowhere.csv")
-    report = land(ws, "till", tmp_path / "in")
-    assert report.refused == (f"{files}/broken.csv cannot be read: no such file or directory.",)
+    (files / "round.csv").symlink_to("round.csv")
+    (files / ".#day.csv").symlink_to("nobody@nowhere.1")  # an editor's mark
+    report = land(ws, "till", files)
+    assert report.landed == len(days)
+    assert sorted(report.refused) == [
+        f"{files}/broken.csv cannot be read: no such file or directory.",
+        f"{files}/round.csv cannot be read: too many levels of symbolic links.",
+    ]
 
 
 @pytest.mark.parametrize("as_folder", [True, False])

@@ -103,6 +103,7 @@ def test_a_pattern_means_the_path_or_the_name(tmp_path: Path, name: str, taken: 
         ("a.b.parquet", "parquet"),
         ("a.ndjson", "jsonl"),
         ("a.jsonl.gz", "jsonl"),
+        ("A.CSV.GZ", "csv"),
     ],
 )
 def test_the_extension_says_the_format(tmp_path: Path, name: str, kind: str) -> None:
