@@ -35,6 +35,14 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, (str, dict)) else value
 
 
+def _no_number(value: object) -> object:
+    """A number would be taken for seconds since 1970."""
+    if isinstance(value, (int, float)):
+        raise ValueError("write a date as 2026-12-31, or an instant as 2026-12-31T18:00")  # noqa: TRY004
+    return value
+
+
+End = Annotated[datetime | date, BeforeValidator(_no_number)]
 Days = Annotated[
     str,
     AfterValidator(lambda text: f"{_days(text)}d"),
@@ -171,7 +179,7 @@ class Goal(Document):
 class Scheduled(Document):
     """The audience as it is on the days of the schedule."""
 
-    kind: Literal["scheduled"]
+    kind: Literal["scheduled"] = "scheduled"
 
     def __str__(self) -> str:
         return "scheduled"
@@ -221,7 +229,7 @@ class Campaign(Document):
     channel: Channel = "email"
     tags: tuple[Tag, ...] = ()
     audience: Name | None = None
-    trigger: Trigger = Scheduled(kind="scheduled")
+    trigger: Trigger = Scheduled()
     where: tuple[Filter, ...] = ()
     priority: int = Field(0, ge=0, le=1000, strict=True)  # the higher goes first
     schedule: Annotated[str, AfterValidator(schedule.check)]
@@ -233,7 +241,7 @@ class Campaign(Document):
     content_repeat: Literal["never", "allow"] = "never"
     on_cap: Literal["defer", "drop"] = "defer"
     cadence: Name | None = None
-    not_after: datetime | date | None = None
+    not_after: End | None = None
     valid: Days | None = None
     valid_hours: int | None = Field(None, ge=1, strict=True)
     steps: tuple[Step, ...] = Field(min_length=1)
