@@ -202,8 +202,8 @@ def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Pro
     loc = _written(source.root, error["loc"])
     key = str(loc[-1]) if loc else ""
     if error["type"] == "extra_forbidden":
-        valid = set(_keys(reduce(_into, loc[:-1], [model]))) - {key}  # it may be one elsewhere
-        return source.problem(loc, f"'{key}' is not a key here.{nearest(key, valid)}")
+        others = set(_keys(reduce(_into, loc[:-1], [model]))) - {key}  # it may be one elsewhere
+        return source.problem(loc, f"'{key}' is not a key here.{nearest(key, others)}")
     if error["type"] == "missing":
         missing = error["loc"][-1]
         return source.problem((*loc, missing), f"'{missing}' is missing; write it.")

@@ -154,10 +154,11 @@ def _mistakes(
     entry: Entry, feed: Feed, parser: duckdb.DuckDBPyConnection
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """Where in the entry something is wrong, and what."""
-    for column in (*entry.columns, *entry.optional):
+    places = [("columns", column) for column in entry.columns]
+    for key, column in (*places, *(("optional", column) for column in entry.optional)):
         if column not in feed.columns:
             said = f"'{column}' is not a column of {feed.name}.{nearest(column, feed.columns)}"
-            yield ("columns", column), said
+            yield (key, column), said
     for column in feed.required:
         if column not in entry.columns and column not in FILLED:
             yield ("columns",), f"{feed.name} needs '{column}'; say how to get it."

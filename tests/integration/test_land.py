@@ -504,6 +504,10 @@ BAD: dict[str, tuple[bytes, str]] = {
         ",".join(f"c{i}" for i in range(99)).encode() + b"\n1",
         r"has no column 'receipt' .*\), 'sku' .* and 2 more; it has c0, c1, .*, c19 and 79 more\. ",
     ),
+    "headless.csv": (  # whose first line says who somebody is
+        b"C1,Maria,maria@shop.example\nC2,Ivan,ivan@shop.example",
+        r"and 2 more; its first line is not the names of columns\. Set the export",
+    ),
     "missing.csv": (
         csv_text([*receipt(1)[:6], "7"], header=[*HEADER[:6], "totals"]).encode(),
         r"missing.csv has no column 'total' \(for transactions.amount\); it has receipt, line, card, "
