@@ -57,7 +57,12 @@ def test_an_unknown_source_names_the_nearest(tmp_path: Path) -> None:
         ("number", "order", 8, "'order' is a word of SQL; write '\"order\"' for the column"),
         ("title, 'no name')", "title", 9, "'name' is not an SQL expression: syntax error"),
         ('"shops/*"]', '"shops/*"', 7, "this is not YAML"),
-        ("      columns:", "      optional: [titel]\n      columns:", 7, "'titel' is not a column of"),
+        (
+            "      columns:",
+            "      optional: [titel]\n      columns:",
+            7,
+            "'titel' is not a column of",
+        ),
         (
             "      columns:",
             "      encoding: klingon\n      columns:",
