@@ -17,6 +17,7 @@ from tessera import clock
 from tessera.documents import Document, Problem, Source, nearest, read, refuse
 from tessera.errors import BadInput
 from tessera.feeds import FEEDS, Feed
+from tessera.quoting import literal
 
 FOLDER = Path("deployments") / "sources"
 FILLED = ("currency", "timezone")  # a mapping's own say where an entry maps none
@@ -110,7 +111,7 @@ def load(project: Path, source: str) -> Mapping:
 def references(parser: duckdb.DuckDBPyConnection, expression: str) -> list[str]:
     """The column names in an SQL expression, in its order; ValueError says why it is not one."""
     query = f"select (\n{expression}\n)"
-    row = parser.execute("select json_serialize_sql(?::varchar)", [query]).fetchone()
+    row = parser.execute(f"select json_serialize_sql({literal(query)})").fetchone()
     tree = json.loads(row[0] if row else "{}")
     if tree["error"]:
         raise ValueError(tree["error_message"])
