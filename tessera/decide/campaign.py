@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
 from pydantic import Tag as Marked
 
+from tessera import clock
 from tessera.caps import Channel, Tag
 from tessera.decide import schedule, slots
 from tessera.decide.filters import Filter
@@ -42,7 +43,14 @@ def _no_number(value: object) -> object:
     return value
 
 
-End = Annotated[datetime | date, BeforeValidator(_no_number)]
+def _no_never(end: datetime | date) -> datetime | date:
+    """After the last day of the calendar there is none."""
+    if end.year not in clock.YEARS:
+        raise ValueError("leave it out where there is no end")
+    return end
+
+
+End = Annotated[datetime | date, BeforeValidator(_no_number), AfterValidator(_no_never)]
 Days = Annotated[
     str,
     AfterValidator(lambda text: f"{_days(text)}d"),

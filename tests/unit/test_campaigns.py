@@ -89,6 +89,7 @@ def test_a_sound_campaign_has_no_problems(project: Path) -> None:
         ("within: 14d", "within: 2 weeks", "13: 'within' cannot be '2 weeks': write whole days as 7d."),
         ("gte: 2", "gte: two", "5: 'gte' cannot be 'two'"),
         ("priority: 40", "not_after: 2026-02-31", "6: 'not_after' cannot be '2026-02-31': "),
+        ("priority: 40", "not_after: 9999-12-31", "6: 'not_after' cannot be '9999-12-31': leave it out where there is no end."),
         ("priority: 40", "not_after: 20260228", "6: 'not_after' cannot be 20260228: write a date as 2026-12-31"),
         ("priority: 40", "blackout_dates: 2026-12-24", "6: 'blackout_dates' cannot be '2026-12-24': write a list."),
         ("{start: 09:00, end: 19:30}", "9-17", "8: 'send_window' cannot be '9-17': write keys with values."),
