@@ -260,6 +260,13 @@ def test_json_lines_need_not_all_have_the_same_keys(tmp_path: Path) -> None:
     assert rows[2]["kind"] is None
 
 
+def test_json_keys_that_sql_cannot_tell_apart_take_nothing_from_the_others(tmp_path: Path) -> None:
+    ws, row = till(tmp_path), dict(zip(HEADER, receipt(1), strict=True))
+    lines = [json.dumps({"Receipt": "X", "RECEIPT": "Y", "": "Z", **row}), json.dumps(row)]
+    land(ws, "till", put(tmp_path / "in", day__jsonl="\n".join(lines)))
+    assert [row["transaction_id"] for row in landed(ws)] == ["R1", "R1"]
+
+
 def test_json_lines_of_any_number_are_read_with_a_bare_control_character_among_them(
     tmp_path: Path,
 ) -> None:
