@@ -165,6 +165,16 @@ def test_rows_may_be_corrected_one_after_another(quarantined: Workspace, tmp_pat
         quarantine.export(quarantined, Choice(), tmp_path / "c.csv")
 
 
+def test_an_export_to_no_place_is_refused_with_a_sentence(
+    quarantined: Workspace, tmp_path: Path
+) -> None:
+    for path, said in ((tmp_path / "nowhere" / "bad.csv", "cannot be written: no such file"),
+                       (tmp_path, "is a folder; name the CSV")):  # fmt: skip
+        with pytest.raises(BadInput, match=said):
+            quarantine.export(quarantined, Choice(), path)
+    assert not tmp_path.with_name(f"{tmp_path.name}.part").exists()
+
+
 def test_money_with_a_point_is_not_taken_for_minor_units(
     quarantined: Workspace, tmp_path: Path
 ) -> None:
