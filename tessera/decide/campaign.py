@@ -243,7 +243,7 @@ class Campaign(Document):
     schedule: Annotated[str, AfterValidator(schedule.check)]
     send_window: Window | None = None
     blackout_dates: tuple[Blackout, ...] = ()
-    control_group_share: float = Field(0, ge=0, le=1)
+    control_group_share: float = Field(0, ge=0, le=1, strict=True)
     re_entry_after_days: int | None = Field(None, ge=1, strict=True)
     exit_on: tuple[Exit, ...] = ()
     content_repeat: Literal["never", "allow"] = "never"

@@ -84,6 +84,8 @@ def test_a_sound_campaign_has_no_problems(project: Path) -> None:
         ("priority: 40", "priority: high", "6: 'priority' cannot be 'high': Input should be a valid integer."),
         ("TUE", "TUX", "7: 'schedule' cannot be '0 9 * * TUX': this is not a cron line such as '0 9 * * TUE' (Bad day-of-week)."),
         ("19:30", "25:30", "8: 'end' cannot be '25:30': write a time of day as 09:00."),
+        ("0.10", "yes", "9: 'control_group_share' cannot be 'yes': "),
+        ("0.10", "true", "9: 'control_group_share' cannot be True: "),
         ("0.10", "1.10", "9: 'control_group_share' cannot be 1.1: Input should be less than or equal to 1."),
         ("steps:", "exit_on: [bought, purchasd]\nsteps:", "11: 'exit_on 2' cannot be 'purchasd'. Did you mean 'purchased'?"),
         ("within: 14d", "within: 2 weeks", "13: 'within' cannot be '2 weeks': write whole days as 7d."),
