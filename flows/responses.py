@@ -26,7 +26,7 @@ LATEST = timedelta(hours=48)  # after a message was due, assumed responses have 
 class Responses(Protocol):
     """What is heard of messages: `sent` is told of each, `arrive` takes in what came since."""
 
-    def sent(self, messages: Sequence[Message]) -> None: ...
+    def sent(self, messages: Sequence[Message], channel: str) -> None: ...
 
     def arrive(self, ws: Workspace) -> int: ...
 
@@ -45,7 +45,7 @@ class Recorded:
     def __str__(self) -> str:
         return "as recorded: who was not sent a message then does not answer it now"
 
-    def sent(self, messages: Sequence[Message]) -> None:
+    def sent(self, messages: Sequence[Message], channel: str) -> None:  # noqa: ARG002 - any
         self.keys.update(message.send_key for message in messages)
 
     def arrive(self, ws: Workspace) -> int:
@@ -86,7 +86,10 @@ class Assumed:
     def __str__(self) -> str:
         return str(self.rates)
 
-    def sent(self, messages: Sequence[Message]) -> None:
+    def sent(self, messages: Sequence[Message], channel: str) -> None:
+        """Only of mail is it ever told that it was opened or clicked."""
+        if channel != "email":
+            return
         self.waiting += [found for message in messages for found in self._answers(message)]
 
     def arrive(self, ws: Workspace) -> int:

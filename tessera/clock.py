@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tessera.errors import BadInput
 
+YEARS = range(1900, 2200)  # in which a shop may be at work
+
 
 def now() -> datetime:
     """The current instant, UTC."""
@@ -38,7 +40,24 @@ def parse_as_of(text: str | None, shop_zone: str) -> datetime:
         raise BadInput(
             f"--as-of '{text}' is not a date; write it as 2026-03-31 or 2026-03-31T09:00."
         ) from None
+    _refuse_far(moment, text, "--as-of")
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone(shop_zone))).astimezone(UTC)
+
+
+def parse_day(text: str, option: str) -> date:
+    """The date typed for `option`."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"{option} '{text}' is not a date; write it as 2026-03-31.") from None
+    _refuse_far(day, text, option)
+    return day
+
+
+def _refuse_far(day: date, text: str, option: str) -> None:
+    """Where the calendar ends, no day can be added or taken away."""
+    if day.year not in YEARS:
+        raise BadInput(f"{option} '{text}' must lie between {YEARS[0]} and {YEARS[-1]}.")
 
 
 def business_date(instant: datetime, shop_zone: str) -> date:

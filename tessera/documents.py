@@ -7,6 +7,7 @@ import re
 import types
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -97,6 +98,25 @@ _Loader.add_implicit_resolver(
 )
 
 
+def _date_or_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
+    """A day that is none, such as 2026-02-31, stays text: whose key it is can say so."""
+    try:
+        return loader.construct_yaml_timestamp(node)
+    except ValueError:
+        return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _date_or_text)
+
+# What pydantic calls by the names of Python.
+PLAIN = {
+    "tuple_type": "write a list",
+    "list_type": "write a list",
+    "dict_type": "write keys with values",
+    "model_type": "write keys with values",
+}
+
+
 def _parsed(text: str) -> tuple[yaml.Node | None, Any]:
     """Where everything stands, and what it is."""
     loader = _Loader(text)
@@ -182,8 +202,8 @@ def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Pro
     loc = _written(source.root, error["loc"])
     key = str(loc[-1]) if loc else ""
     if error["type"] == "extra_forbidden":
-        valid = _keys(reduce(_into, loc[:-1], [model]))
-        return source.problem(loc, f"'{key}' is not a key here.{nearest(key, valid)}")
+        others = set(_keys(reduce(_into, loc[:-1], [model]))) - {key}  # it may be one elsewhere
+        return source.problem(loc, f"'{key}' is not a key here.{nearest(key, others)}")
     if error["type"] == "missing":
         missing = error["loc"][-1]
         return source.problem((*loc, missing), f"'{missing}' is missing; write it.")
@@ -192,12 +212,13 @@ def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Pro
         valid = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
         said = f"'{name}' cannot be '{error['input']}'.{nearest(error['input'], valid)}"
         return source.problem(loc, said)
-    reason = error["msg"].removeprefix("Value error, ").rstrip(".")
+    reason = PLAIN.get(error["type"]) or error["msg"].removeprefix("Value error, ").rstrip(".")
     if not loc:
         plain = error["type"] == "value_error"
         return source.problem(loc, f"{reason if plain else 'this must be keys with values'}.")
-    is_nested = isinstance(error["input"], dict | list)
-    cannot = "" if is_nested else f" cannot be {error['input']!r}"
+    given = error["input"]
+    shown = repr(given.isoformat() if isinstance(given, date) else given)
+    cannot = "" if isinstance(given, dict | list) else f" cannot be {shown}"
     return source.problem(loc, f"'{name}'{cannot}: {reason}.")
 
 

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -98,8 +99,14 @@ def send_key(key: Key) -> str:
     ]
 
 
+@cache
 def at(day: date, clock: str, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time.fromisoformat(clock), zone).astimezone(UTC)
+    """The first minute at which the clocks of `zone` show so much."""
+    wall = datetime.combine(day, time.fromisoformat(clock))
+    moment = wall.replace(tzinfo=zone).astimezone(UTC) - timedelta(hours=2)
+    while moment.astimezone(zone).replace(tzinfo=None) < wall:
+        moment += timedelta(minutes=1)
+    return moment
 
 
 def instant(text: str) -> datetime:

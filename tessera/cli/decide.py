@@ -109,6 +109,7 @@ def decisions(
         on=kept.day(date, "--date"), campaign=campaign, reason=reason, customer_id=customer
     )
     ws = open_workspace(home=home)
+    kept.refuse_unknown(ws, campaign)
     if as_json:
         print_json(kept.find(ws.home, asked, limit=limit))
         return
@@ -134,6 +135,7 @@ def explain(
     from tessera.workspace import open_workspace
 
     ws = open_workspace(home=home)
+    kept.refuse_unknown(ws, campaign)
     asked = kept.Question(since=kept.day(since, "--since"), campaign=campaign, customer_id=customer)
     found = explained(ws, asked)
     if as_json:
@@ -142,7 +144,9 @@ def explain(
     for row in found:
         typer.echo(row["said"])
     if not found:
-        typer.echo(f"No campaign has had customer '{customer}' as a candidate.")
+        nobody = f"Campaign '{campaign}' has not" if campaign else "No campaign has"
+        then = f" since {asked.since}" if asked.since else ""
+        typer.echo(f"{nobody} had customer '{customer}' as a candidate{then}.")
 
 
 def _show(report: DecideReport, *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
 from pydantic import Tag as Marked
 
+from tessera import clock
 from tessera.caps import Channel, Tag
 from tessera.decide import schedule, slots
 from tessera.decide.filters import Filter
@@ -35,6 +36,21 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, (str, dict)) else value
 
 
+def _no_number(value: object) -> object:
+    """A number would be taken for seconds since 1970."""
+    if isinstance(value, (int, float)):
+        raise ValueError("write a date as 2026-12-31, or an instant as 2026-12-31T18:00")  # noqa: TRY004
+    return value
+
+
+def _no_never(end: datetime | date) -> datetime | date:
+    """After the last day of the calendar there is none."""
+    if end.year not in clock.YEARS:
+        raise ValueError("leave it out where there is no end")
+    return end
+
+
+End = Annotated[datetime | date, BeforeValidator(_no_number), AfterValidator(_no_never)]
 Days = Annotated[
     str,
     AfterValidator(lambda text: f"{_days(text)}d"),
@@ -171,7 +187,7 @@ class Goal(Document):
 class Scheduled(Document):
     """The audience as it is on the days of the schedule."""
 
-    kind: Literal["scheduled"]
+    kind: Literal["scheduled"] = "scheduled"
 
     def __str__(self) -> str:
         return "scheduled"
@@ -221,19 +237,19 @@ class Campaign(Document):
     channel: Channel = "email"
     tags: tuple[Tag, ...] = ()
     audience: Name | None = None
-    trigger: Trigger = Scheduled(kind="scheduled")
+    trigger: Trigger = Scheduled()
     where: tuple[Filter, ...] = ()
     priority: int = Field(0, ge=0, le=1000, strict=True)  # the higher goes first
     schedule: Annotated[str, AfterValidator(schedule.check)]
     send_window: Window | None = None
     blackout_dates: tuple[Blackout, ...] = ()
-    control_group_share: float = Field(0, ge=0, le=1)
+    control_group_share: float = Field(0, ge=0, le=1, strict=True)
     re_entry_after_days: int | None = Field(None, ge=1, strict=True)
     exit_on: tuple[Exit, ...] = ()
     content_repeat: Literal["never", "allow"] = "never"
     on_cap: Literal["defer", "drop"] = "defer"
     cadence: Name | None = None
-    not_after: datetime | date | None = None
+    not_after: End | None = None
     valid: Days | None = None
     valid_hours: int | None = Field(None, ge=1, strict=True)
     steps: tuple[Step, ...] = Field(min_length=1)

@@ -66,7 +66,7 @@ def check(project: Path) -> list[Problem]:
     """Everything wrong with the campaigns, their audiences, fields and templates, and the policy."""
     rules, problems, written = documents.read(project / policy.FILE, ContactPolicy, project=project)
     columns = dbt_columns(project)
-    tags: set[str] = set()
+    tags: set[str] | None = set()  # None: a campaign that cannot be read may have any
     for campaign, mistakes, source in _read(project):
         problems += mistakes
         if campaign is not None:
@@ -76,8 +76,8 @@ def check(project: Path) -> list[Problem]:
             problems += _bad_templates(project, campaign, source)
             problems += _unknown_rewards(project, campaign, source)
             problems += _against_policy(campaign, source, rules)
-            tags.update(campaign.tags)
-    return [*problems, *_unknown_tags(rules, written, tags)]
+        tags = None if campaign is None or tags is None else tags.union(campaign.tags)
+    return [*problems, *([] if tags is None else _unknown_tags(rules, written, tags))]
 
 
 def wrong_fields(campaign: Campaign, columns: Mapping[str, str]) -> list[str]:
@@ -106,8 +106,12 @@ def _sql_type(column: Mapping[str, Any]) -> str:
 def _read(
     project: Path, folder: Path | None = None
 ) -> Iterator[tuple[Campaign | None, list[Problem], Source]]:
+    seen: dict[str, str] = {}
     for path in sorted((folder or project / FOLDER).glob("*.y*ml")):
         campaign, problems, source = documents.read(path, Campaign, project=project)
+        if (other := seen.setdefault(path.stem, path.name)) != path.name:
+            said = f"there is a {other} beside this file already; remove one of them."
+            problems.append(source.problem((), said))
         if campaign is not None and campaign.campaign != path.stem:
             said = f"a campaign is called as its file; write 'campaign: {path.stem}'."
             problems.append(source.problem(("campaign",), said))

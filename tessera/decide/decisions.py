@@ -10,11 +10,13 @@ from typing import Any, overload
 
 import duckdb
 
+from tessera import clock
 from tessera.decide import index
 from tessera.decide.reasons import Reason
 from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.quoting import literal
+from tessera.workspace import Workspace
 
 COLUMNS = (
     "business_date",
@@ -53,10 +55,21 @@ def day(text: str | None, option: str) -> date | None: ...
 
 def day(text: str | None, option: str) -> date | None:
     """The date typed for `option`; BadInput when it is not one."""
-    try:
-        return None if text is None else date.fromisoformat(text)
-    except ValueError:
-        raise BadInput(f"{option} '{text}' is not a date; write it as 2026-03-31.") from None
+    return None if text is None else clock.parse_day(text, option)
+
+
+def refuse_unknown(ws: Workspace, campaign: str | None) -> None:
+    """BadInput when there is no such campaign, and never was one that decided anything."""
+    if campaign is None:
+        return
+    from tessera.decide.campaigns import FOLDER  # its libraries would slow other questions down
+    from tessera.documents import nearest
+
+    files = {file.stem for file in (ws.project / FOLDER).glob("*.y*ml")}
+    days = (day for week in index.weeks(ws.home) for day in week.days)
+    known = files.union(*(day.files for day in days))
+    if campaign not in known:
+        raise BadInput(f"There is no campaign '{campaign}'.{nearest(campaign, known)}")
 
 
 def find(home: Home, asked: Question, *, limit: int | None = None) -> list[dict[str, Any]]:

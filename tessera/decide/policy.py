@@ -130,7 +130,7 @@ class ContactPolicy(Caps):
     fatigue: tuple[Fatigue, ...] = ()
     cadences: dict[Tag, tuple[Rhythm, ...]] = Field(default={"nurture": NURTURE})
     reserve_days: int = Field(0, ge=0, le=30, strict=True)
-    global_control_group_share: float = Field(0, ge=0, le=1)
+    global_control_group_share: float = Field(0, ge=0, le=1, strict=True)
     quiet_hours: Hours | None = None
     send_window: Window = Window(start="09:00", end="19:30")
     blackout_dates: tuple[Blackout, ...] = ()  # of marketing

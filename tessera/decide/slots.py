@@ -11,6 +11,7 @@ from tessera.decide.policy import Hours, Window, minutes
 from tessera.errors import BadInput
 
 DAY = 24 * 60
+MINUTE = timedelta(minutes=1)
 Slot = tuple[datetime, datetime]  # UTC: from, and until but not at
 
 
@@ -61,10 +62,15 @@ def find_slot(
 
 
 def _instant(day: date, minute: int, zone: ZoneInfo) -> datetime:
-    """When clocks in `zone` show that minute of `day`; a minute that they skip is the one after
+    """When clocks in `zone` show that minute of `day`; a minute that they skip is the first after
     the gap, of one shown twice the first counts."""
     wall = datetime.combine(day, time(), zone) + timedelta(minutes=minute)
-    return wall.astimezone(UTC)
+    instant = wall.astimezone(UTC)
+    shown = instant.astimezone(zone)
+    if shown.replace(tzinfo=None) > wall.replace(tzinfo=None):
+        while (instant - MINUTE).astimezone(zone).utcoffset() == shown.utcoffset():
+            instant -= MINUTE
+    return instant
 
 
 def zone_or_shop(name: str | None, shop: ZoneInfo) -> ZoneInfo:

@@ -89,12 +89,19 @@ create or replace macro in_utc(instant) as make_timestamp(epoch_us(instant));
 create or replace macro as_utc(local, zone) as in_utc(timezone(zone, local));
 
 -- A text that names its own offset is an instant whatever the zone; DuckDB's cast to TIMESTAMP
--- would drop the offset.
+-- would drop the offset, and that to TIMESTAMPTZ wants seconds before it and no space.
+create or replace macro with_offset(t) as
+    regexp_replace(
+        regexp_replace(upper(t), '\s*(Z|UTC|[+-]\d\d(:?\d\d)?)$', '\1'),
+        '([T ]\d{1,2}:\d\d)([ZU+-].*)$', '\1:00\2'
+    );
+
 create or replace macro moment_of(t, zone) as
     case
-        when regexp_matches(t, '^\d{4}-.*:\d\d(\.\d+)?\s*(Z|z|UTC|[+-]\d\d(:?\d\d)?)$')
-            then in_utc(try_cast(t as timestamptz))
-        when regexp_matches(t, '^\d{4}[-/]') then as_utc(try_cast(t as timestamp), zone)
+        when regexp_full_match(t, '(?i)\d{4}[-/].*\d:\d\d(\.\d+)?\s*(Z|UTC|[+-]\d\d(:?\d\d)?)')
+            then in_utc(try_cast(with_offset(t) as timestamptz))
+        when regexp_full_match(t, '\d{4}[-/][\d/-]+([T ][\d:. ]+)?')
+            then as_utc(try_cast(t as timestamp), zone)
     end;
 
 create or replace macro as_moment(v, zone) as

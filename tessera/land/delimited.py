@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -50,7 +50,7 @@ def dialect(
         found.items(), key=lambda its: (len(needed & set(map(str.casefold, its[1]))), len(its[1]))
     )
     _refuse_repeated(header, needed, name)
-    return Dialect(best, quote, _distinct(header))
+    return Dialect(best, quote, distinct(header))
 
 
 def _refuse_repeated(header: list[str], needed: set[str], name: str) -> None:
@@ -81,7 +81,7 @@ def _first(lines: Lines, delimiter: str, quote: str) -> list[str] | None:
         return None
 
 
-def _distinct(header: list[str]) -> tuple[str, ...]:
+def distinct(header: Sequence[str]) -> tuple[str, ...]:
     """Names of their own: a repeated one gets a number, as SQL could not tell the two apart."""
     names: list[str] = []
     for i, column in enumerate(header, start=1):

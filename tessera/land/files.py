@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any
 import fsspec
 
 from tessera.errors import BadInput
+
+UNREADABLE = (PermissionError, FileNotFoundError)
 
 
 class Unreachable(BadInput):
@@ -88,7 +91,7 @@ def _walk(fs: Any, folder: str, below: str, unreadable: list[OSError]) -> Iterat
     for info in _listing(fs, folder, unreadable):
         own = PurePosixPath(info["name"]).name
         name = f"{below}{own}"
-        if own.startswith(".") or info["name"].rstrip("/") == folder.rstrip("/"):
+        if info["name"].rstrip("/") == folder.rstrip("/"):
             continue
         if info["type"] == "file":
             yield SourceFile(fs, info["name"], name, info["size"] or 0)
@@ -97,15 +100,30 @@ def _walk(fs: Any, folder: str, below: str, unreadable: list[OSError]) -> Iterat
 
 
 def _listing(fs: Any, folder: str, unreadable: list[OSError]) -> Iterator[dict[str, Any]]:
-    """What is in `folder`, linked files as what they link to. Linked folders are left out: they may
-    lead round in a circle."""
+    """What is in `folder` and not hidden, linked files as what they link to. Linked folders are left
+    out: they may lead round in a circle."""
     try:
-        for info in fs.ls(folder, detail=True):
-            target = fs.info(info["name"]) if info.get("islink") else info
-            if target is info or target["type"] == "file":
-                yield target
-    except (PermissionError, FileNotFoundError) as error:
+        found = fs.ls(folder, detail=True)
+    except UNREADABLE as error:
         unreadable.append(error)
+        return
+    for info in found:
+        if PurePosixPath(info["name"]).name.startswith("."):
+            continue
+        target = _target(fs, info, unreadable) if info.get("islink") else info
+        if target is info or (target and target["type"] == "file"):
+            yield target
+
+
+def _target(fs: Any, link: dict[str, Any], unreadable: list[OSError]) -> Any:
+    """What `link` leads to; None when it leads nowhere, which hides none of the other files."""
+    try:
+        return fs.info(link["name"])
+    except OSError as error:
+        if not isinstance(error, UNREADABLE) and error.errno != errno.ELOOP:
+            raise
+        unreadable.append(error)
+        return None
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

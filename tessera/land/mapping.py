@@ -17,6 +17,7 @@ from tessera import clock
 from tessera.documents import Document, Problem, Source, nearest, read, refuse
 from tessera.errors import BadInput
 from tessera.feeds import FEEDS, Feed
+from tessera.quoting import literal
 
 FOLDER = Path("deployments") / "sources"
 FILLED = ("currency", "timezone")  # a mapping's own say where an entry maps none
@@ -66,8 +67,9 @@ class Entry(Document):
 
     def format_of(self, name: str) -> Format:
         """The stated format, else the one its extension means; BadInput when neither says."""
-        suffixes = [s.lower() for s in PurePosixPath(name).suffixes if s not in (".gz", ".zst")]
-        found = self.format or EXTENSIONS.get(suffixes[-1] if suffixes else "")
+        suffixes = [s.lower() for s in PurePosixPath(name).suffixes]
+        meant = [s for s in suffixes if s not in (".gz", ".zst")]
+        found = self.format or EXTENSIONS.get(meant[-1] if meant else "")
         if found is None:
             raise BadInput(
                 f"{name} has no extension that says its format; write 'format: csv', 'parquet' or "
@@ -109,7 +111,7 @@ def load(project: Path, source: str) -> Mapping:
 def references(parser: duckdb.DuckDBPyConnection, expression: str) -> list[str]:
     """The column names in an SQL expression, in its order; ValueError says why it is not one."""
     query = f"select (\n{expression}\n)"
-    row = parser.execute("select json_serialize_sql(?::varchar)", [query]).fetchone()
+    row = parser.execute(f"select json_serialize_sql({literal(query)})").fetchone()
     tree = json.loads(row[0] if row else "{}")
     if tree["error"]:
         raise ValueError(tree["error_message"])
@@ -153,10 +155,11 @@ def _mistakes(
     entry: Entry, feed: Feed, parser: duckdb.DuckDBPyConnection
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """Where in the entry something is wrong, and what."""
-    for column in (*entry.columns, *entry.optional):
+    places = [("columns", column) for column in entry.columns]
+    for key, column in (*places, *(("optional", column) for column in entry.optional)):
         if column not in feed.columns:
             said = f"'{column}' is not a column of {feed.name}.{nearest(column, feed.columns)}"
-            yield ("columns", column), said
+            yield (key, column), said
     for column in feed.required:
         if column not in entry.columns and column not in FILLED:
             yield ("columns",), f"{feed.name} needs '{column}'; say how to get it."

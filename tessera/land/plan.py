@@ -17,6 +17,7 @@ from tessera.quoting import literal, name
 ZONE = "(timezone)"  # what the entry says of a row's zone, beside a feed's column of that name
 FIRST_ROWS, COMMON_ZONES = 100_000, 20
 LACKING_AT_MOST, OWN_AT_MOST, NAME_AT_MOST = 5, 20, 40  # columns named in a sentence; characters
+_VALUE = re.compile(r"[+-]?\d[\d.,:/ -]*|\S+@\S+")
 _MISSING = re.compile(r'Referenced column "(.+?)" not found')
 
 
@@ -212,9 +213,17 @@ def _lacking(missing: dict[str, str], table: Table, feed: Feed, file: str) -> st
     lacking = [f"'{source}' (for {feed.name}.{column})" for column, source in missing.items()]
     hints = (nearest(source, table.columns) for source in missing.values())
     near = next((hint for hint in hints if hint.startswith(" Did")), "")
-    has = _some([_short(column) for column in table.columns], OWN_AT_MOST) or "none"
     named = _some(lacking, LACKING_AT_MOST)
-    return f"{file} has no column {named}; it has {has}.{near} Set the export or the mapping right."
+    has = _has(table)
+    return f"{file} has no column {named}; {has}.{near} Set the export or the mapping right."
+
+
+def _has(table: Table) -> str:
+    """The file's columns; not where they are the first row of a file without a header, for that may
+    say who somebody is."""
+    if any(_VALUE.fullmatch(column) for column in table.columns):
+        return "its first line is not the names of columns"
+    return f"it has {_some([_short(column) for column in table.columns], OWN_AT_MOST) or 'none'}"
 
 
 def _some(names: list[str], at_most: int) -> str:

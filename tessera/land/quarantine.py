@@ -179,6 +179,19 @@ def _rows(found: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
+def _beside(target: Path) -> Path:
+    """The file to write first; BadInput where `target` is no place for one."""
+    if target.is_dir():
+        raise BadInput(f"{target} is a folder; name the CSV that is to be written.")
+    part = target.with_name(f"{target.name}.part")
+    try:
+        part.touch()
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        reason = str(error.strerror).lower()
+        raise BadInput(f"{target} cannot be written: {reason}; choose another place.") from error
+    return part
+
+
 def export(ws: Workspace, choice: Choice, target: Path) -> dict[str, int]:
     """Write the chosen open rows to a CSV that can be set right and re-admitted; rows by feed.
 
@@ -192,7 +205,7 @@ def export(ws: Workspace, choice: Choice, target: Path) -> dict[str, int]:
             raise BadInput("Nothing of that is in quarantine, so there is nothing to export.")
         names = dict.fromkeys(column for feed in feeds for column in FEEDS[feed].columns)
         columns = ", ".join(f"q.\"row\" ->> '{column}' as {name(column)}" for column in names)
-        part = target.with_name(f"{target.name}.part")
+        part = _beside(target)
         try:
             db.execute(SQL["exported"].format(columns=columns, path=literal(str(part))))
             part.replace(target)

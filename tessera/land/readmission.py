@@ -20,7 +20,7 @@ from tessera.home import Home
 from tessera.land import manifest, quarantine
 from tessera.land.manifest import Landing
 from tessera.land.quarantine import PAIR, Choice
-from tessera.land.verdict import READMITTED, Landed
+from tessera.land.verdict import READMITTED, Landed, pending
 from tessera.quoting import literal, name
 from tessera.store import Connection, queries
 from tessera.workspace import Workspace
@@ -217,12 +217,21 @@ def check(ws: Workspace, db: duckdb.DuckDBPyConnection, file: Landed) -> None:
     db.execute(SQL["closed"], {"column": feed.key[0]})
     db.unregister("readmitted")
     same_key = " and ".join(f"v.{name(c)} = l.{name(c)}" for c in feed.key)
-    validated = [str(path) for path in (ws.home.validated / feed.name).glob("*/rows.parquet")]
-    if validated:
+    if others := _others(ws, file):
         db.execute(
-            SQL["overtaken"].format(same_key=same_key),
-            {"column": feed.key[0], "validated": validated},
+            SQL["overtaken"].format(same_key=same_key), {"column": feed.key[0], "others": others}
         )
+
+
+def _others(ws: Workspace, file: Landed) -> list[str]:
+    """The feed's other rows: what was found good, and what waits to be judged."""
+    good = (ws.home.validated / file.feed).glob("*/rows.parquet")
+    waiting = (
+        manifest.path(ws.home, other.feed, other.file_id)
+        for other in pending(ws)
+        if other.feed == file.feed and other.source != READMITTED
+    )
+    return [str(path) for path in (*good, *waiting)]
 
 
 def commit(ws: Workspace, store: Connection, db: duckdb.DuckDBPyConnection, file: Landed) -> None:

@@ -97,7 +97,7 @@ select o.file_id, o.row_number, $column,
 from origin as o
 inner join landed as l on l.file_id = o.file_id and l._row_number = o.row_number
 inner join
-    read_parquet($validated, hive_partitioning = true, hive_types = {{'file_id': bigint}}) as v
+    read_parquet($others, hive_partitioning = true, hive_types = {{'file_id': bigint}}) as v
     on {same_key} and v.file_id >= o.from_file_id and v.file_id <> o.file_id
 group by o.file_id, o.row_number
 

@@ -44,7 +44,7 @@ def open_table(
     text = as_utf8(spooled.path, spooled.evidence, file, entry.encoding)
     delimited.refuse_long_lines(text.path, file)
     if kind == "jsonl":
-        return _json_lines(duck, text, file)
+        return _json_lines(duck, text, file, wanted)
     dialect = delimited.dialect(
         text.path, file, wanted=wanted, delimiter=entry.delimiter, quote=entry.quote
     )
@@ -101,8 +101,11 @@ def _read_csv(path: Path, columns: dict[str, str], *, delim: str, quote: str, he
     )
 
 
-def _json_lines(duck: duckdb.DuckDBPyConnection, text: Text, file: str) -> Table:
-    """One object per line; a line that holds none is a row that could not be read."""
+def _json_lines(
+    duck: duckdb.DuckDBPyConnection, text: Text, file: str, wanted: Collection[str]
+) -> Table:
+    """One object per line; a line that holds none is a row that could not be read. Of keys that SQL
+    cannot tell apart the one asked for keeps its name."""
     # No JSON text holds this delimiter bare: control characters are always escaped in it.
     whole = _read_csv(text.path, {"line": ""}, delim="\x01", quote="", header=False)
     lines = f"(select row_number() over () as _row_number, line from {whole})"
@@ -113,11 +116,13 @@ def _json_lines(duck: duckdb.DuckDBPyConnection, text: Text, file: str) -> Table
         delimited.write_lines(text.path, target, file)
         lines = f"read_parquet({literal(str(target))})"
         keys = _keys(duck, lines)
+    keys.sort(key=lambda key: key not in wanted)
+    names = delimited.distinct(keys)
     pointers = ", ".join(literal("/" + key.replace("~", "~0").replace("/", "~1")) for key in keys)
     found = _of_object(f"json_extract_string(line, [{pointers}]::varchar[])")
-    values = "".join(f", found[{i}] as {name(key)}" for i, key in enumerate(keys, start=1))
+    values = "".join(f", found[{i}] as {name(key)}" for i, key in enumerate(names, start=1))
     return Table(
-        dict.fromkeys(keys, "VARCHAR"),
+        dict.fromkeys(names, "VARCHAR"),
         f"(select _row_number, case when found is null then line end as _row{values} from "
         f"(select _row_number, line, {found} as found from {lines} where line is not null))",
         may_break=True,

@@ -81,6 +81,9 @@ def test_decide_then_decisions_then_explain(home: Path) -> None:
         "said"
     ].endswith("planned for 2026-03-31T09:00:00+00:00; not sent yet.")
     assert "No campaign has had customer 'zoe'" in run("explain", "zoe", *at)
+    assert run("explain", "ann", *at, "--campaign", "weekly", "--since", "2026-03-01") == (
+        "Campaign 'weekly' has not had customer 'ann' as a candidate since 2026-03-01.\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,11 @@ def test_decide_then_decisions_then_explain(home: Path) -> None:
         (["decisions", "--reason", "cap"], "'cap' is not a reason; there are no_address"),
         (["decisions", "--date", "31/03"], "--date '31/03' is not a date"),
         (["explain", "ann", "--since", "soon"], "--since 'soon' is not a date"),
+        (["explain", "ann", "--campaign", "helo"], r"no campaign 'helo'\. Did you mean 'hello'"),
+        (["decisions", "--campaign", "helo"], r"no campaign 'helo'\. Did you mean 'hello'"),
+        (["plan", "--as-of", "9999-12-31"], "'9999-12-31' must lie between 1900 and 2199"),
+        (["plan", "--as-of", "0001-01-01"], "'0001-01-01' must lie between 1900 and 2199"),
+        (["calendar", "--from", "9999-12-30"], "--from '9999-12-30' must lie between 1900"),
         (["campaign", "preview", "helo"], r"no campaign 'helo'\. Did you mean 'hello'"),
         (
             ["campaign", "preview", "hello", "--step", "frst"],

@@ -260,6 +260,13 @@ def test_json_lines_need_not_all_have_the_same_keys(tmp_path: Path) -> None:
     assert rows[2]["kind"] is None
 
 
+def test_json_keys_that_sql_cannot_tell_apart_take_nothing_from_the_others(tmp_path: Path) -> None:
+    ws, row = till(tmp_path), dict(zip(HEADER, receipt(1), strict=True))
+    lines = [json.dumps({"Receipt": "X", "RECEIPT": "Y", "": "Z", **row}), json.dumps(row)]
+    land(ws, "till", put(tmp_path / "in", day__jsonl="\n".join(lines)))
+    assert [row["transaction_id"] for row in landed(ws)] == ["R1", "R1"]
+
+
 def test_json_lines_of_any_number_are_read_with_a_bare_control_character_among_them(
     tmp_path: Path,
 ) -> None:
@@ -372,9 +379,20 @@ def test_linked_files_are_landed_and_circles_are_not_walked(tmp_path: Path) -> N
     (files / "up").symlink_to(tmp_path / "in")
     os.mkfifo(files / "pipe.csv")
     assert land(ws, "till", tmp_path / "in").landed == 2
+
+
+def test_a_broken_link_is_named_and_hides_no_other_file(tmp_path: Path) -> None:
+    days = {f"day_{i}__csv": csv_text(receipt(i)) for i in range(9)}
+    ws, files = till(tmp_path), put(tmp_path / "in", **days)
     (files / "broken.csv").symlink_to("nowhere.csv")
-    report = land(ws, "till", tmp_path / "in")
-    assert report.refused == (f"{files}/broken.csv cannot be read: no such file or directory.",)
+    (files / "round.csv").symlink_to("round.csv")
+    (files / ".#day.csv").symlink_to("nobody@nowhere.1")  # an editor's mark
+    report = land(ws, "till", files)
+    assert report.landed == len(days)
+    assert sorted(report.refused) == [
+        f"{files}/broken.csv cannot be read: no such file or directory.",
+        f"{files}/round.csv cannot be read: too many levels of symbolic links.",
+    ]
 
 
 @pytest.mark.parametrize("as_folder", [True, False])
@@ -492,6 +510,10 @@ BAD: dict[str, tuple[bytes, str]] = {
     "other.csv": (
         ",".join(f"c{i}" for i in range(99)).encode() + b"\n1",
         r"has no column 'receipt' .*\), 'sku' .* and 2 more; it has c0, c1, .*, c19 and 79 more\. ",
+    ),
+    "headless.csv": (  # whose first line says who somebody is
+        b"C1,Maria,maria@shop.example\nC2,Ivan,ivan@shop.example",
+        r"and 2 more; its first line is not the names of columns\. Set the export",
     ),
     "missing.csv": (
         csv_text([*receipt(1)[:6], "7"], header=[*HEADER[:6], "totals"]).encode(),

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tessera.land import land
+from tessera.land import land, spool
 from tessera.land.files import Unreachable
 from tessera.settings import CHECKOUT
 from tessera.testing import workspace
@@ -161,7 +161,10 @@ def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path: Path, whe
     assert leftovers(ws) == []
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused_until_it_is_done(tmp_path: Path) -> None:
+def test_a_file_that_changes_while_it_is_read_is_refused_until_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "CHUNK", 1 << 14)  # so that the other thread has its turn meanwhile
     ws = till(tmp_path)
     files = put(tmp_path / "in", day__csv=csv_text(*(receipt(i) for i in range(200_000))))
     done = threading.Event()

@@ -165,6 +165,16 @@ def test_rows_may_be_corrected_one_after_another(quarantined: Workspace, tmp_pat
         quarantine.export(quarantined, Choice(), tmp_path / "c.csv")
 
 
+def test_an_export_to_no_place_is_refused_with_a_sentence(
+    quarantined: Workspace, tmp_path: Path
+) -> None:
+    for path, said in ((tmp_path / "nowhere" / "bad.csv", "cannot be written: no such file"),
+                       (tmp_path, "is a folder; name the CSV")):  # fmt: skip
+        with pytest.raises(BadInput, match=said):
+            quarantine.export(quarantined, Choice(), path)
+    assert not tmp_path.with_name(f"{tmp_path.name}.part").exists()
+
+
 def test_money_with_a_point_is_not_taken_for_minor_units(
     quarantined: Workspace, tmp_path: Path
 ) -> None:
@@ -172,11 +182,15 @@ def test_money_with_a_point_is_not_taken_for_minor_units(
     assert readmit(quarantined, path).readmitted == 0
 
 
-def test_a_row_overtaken_by_a_later_file_stays_out(quarantined: Workspace, tmp_path: Path) -> None:
-    """The shop has sent the line again since; the old one must not win over it."""
+@pytest.mark.parametrize("is_judged", [True, False])
+def test_a_row_overtaken_by_a_later_file_stays_out(
+    quarantined: Workspace, tmp_path: Path, is_judged: bool
+) -> None:
+    """The shop has sent the line again since; the old one must not win over it, judged or not."""
     later = workspace(quarantined.home.root, "2026-04-01")
     land(later, "transactions", [good("transactions", 32, amount=777)])
-    judge(later)
+    if is_judged:
+        judge(later)
     found = readmit(later, corrected(later, tmp_path / "bad.csv", {32: MONEY}))
     assert found.readmitted == 0
     assert found.reasons["superseded"] == 1

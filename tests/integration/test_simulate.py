@@ -33,6 +33,19 @@ FIRST, LAST = date(2025, 2, 26), date(2025, 2, 27)
 ASKED = Question(FIRST, LAST, rates=Rates(0.9, 0.5, 0.1))
 TESSERA = str(Path(sys.executable).with_name("tessera"))
 
+TEXTS = {"campaign": "texts", "purpose": "marketing", "channel": "sms", "audience": "weekly_offers",
+         "schedule": "0 9 * * *", "steps": [{"name": "hello", "template": "texts"}]}  # fmt: skip
+
+
+def texting(folder: Path) -> Path:
+    """The project with a template of text messages."""
+    project = folder / "project"
+    (project / "templates" / "texts").mkdir(parents=True)
+    (project / "templates" / "texts" / "sms.txt").write_text("Hello from {{ shop.name }}")
+    for path in (*CHECKOUT.glob("[def]*"), *CHECKOUT.glob("templates/*")):
+        (project / path.relative_to(CHECKOUT)).symlink_to(path)
+    return project
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
@@ -105,14 +118,20 @@ def test_another_policy_and_other_campaigns_change_what_they_should(
     shop: Workspace, found: SimulationReport, tmp_path: Path
 ) -> None:
     policy = tmp_path / "none.yml"
-    policy.write_text(yaml.safe_dump({"caps": [{"purpose": "marketing", "max": 0, "days": 7}]}))
+    none = {"purpose": "marketing", "channel": "email", "max": 0, "days": 7}
+    policy.write_text(yaml.safe_dump({"caps": [none], "throttle": {"per_minute": 1}}))
     folder = tmp_path / "campaigns"
     folder.mkdir()
     (folder / "winback.yml").symlink_to(CHECKOUT / "deployments" / "campaigns" / "winback.yml")
-    quiet = simulate(shop, replace(ASKED, last=FIRST, rules=Rules(policy, folder)))
+    (folder / "texts.yml").write_text(yaml.safe_dump(TEXTS))
+    ws = replace(shop, settings=shop.settings.model_copy(update={"project": texting(tmp_path)}))
+    quiet = simulate(ws, replace(ASKED, last=FIRST, rules=Rules(policy, folder)))
     assert found.days[0].planned > 0
-    assert set(quiet.reasons) == {"winback"} < set(found.reasons)
-    assert (quiet.days[0].sent, set(quiet.reasons["winback"]) & {"planned"}) == ({}, set())
+    assert set(quiet.reasons) == {"texts", "winback"}
+    assert set(quiet.reasons["winback"]) & {"planned"} == set()
+    # Text messages are sent too, and nobody waits by the clock on the wall for the throttle.
+    assert quiet.days[0].sent == {"texts": quiet.reasons["texts"]["planned"]}
+    assert quiet.days[0].sent["texts"] > 2
     assert quiet.caps[0].max == quiet.caps[0].found == 0
 
 

@@ -84,10 +84,17 @@ def test_a_sound_campaign_has_no_problems(project: Path) -> None:
         ("priority: 40", "priority: high", "6: 'priority' cannot be 'high': Input should be a valid integer."),
         ("TUE", "TUX", "7: 'schedule' cannot be '0 9 * * TUX': this is not a cron line such as '0 9 * * TUE' (Bad day-of-week)."),
         ("19:30", "25:30", "8: 'end' cannot be '25:30': write a time of day as 09:00."),
+        ("0.10", "yes", "9: 'control_group_share' cannot be 'yes': "),
+        ("0.10", "true", "9: 'control_group_share' cannot be True: "),
         ("0.10", "1.10", "9: 'control_group_share' cannot be 1.1: Input should be less than or equal to 1."),
         ("steps:", "exit_on: [bought, purchasd]\nsteps:", "11: 'exit_on 2' cannot be 'purchasd'. Did you mean 'purchased'?"),
         ("within: 14d", "within: 2 weeks", "13: 'within' cannot be '2 weeks': write whole days as 7d."),
         ("gte: 2", "gte: two", "5: 'gte' cannot be 'two'"),
+        ("priority: 40", "not_after: 2026-02-31", "6: 'not_after' cannot be '2026-02-31': "),
+        ("priority: 40", "not_after: 9999-12-31", "6: 'not_after' cannot be '9999-12-31': leave it out where there is no end."),
+        ("priority: 40", "not_after: 20260228", "6: 'not_after' cannot be 20260228: write a date as 2026-12-31"),
+        ("priority: 40", "blackout_dates: 2026-12-24", "6: 'blackout_dates' cannot be '2026-12-24': write a list."),
+        ("{start: 09:00, end: 19:30}", "9-17", "8: 'send_window' cannot be '9-17': write keys with values."),
         (", gte: 2", "", "5: 'where 1': say what it must be"),
         ("  - {name: reminder", "  - {name: offer, template: winback/reminder}\n  - {name: reminder", "13: a step after the first needs 'after'"),
         ("campaign: winback", "campaign: winbac", "1: a campaign is called as its file; write 'campaign: winback'."),
@@ -144,6 +151,8 @@ steps:
         ("first_purchase,", "first_purchse,", "4: 'first_purchse' is not an event of customer_events. Did you mean 'first_purchase'?"),
         ("within: 7d", "within: 60d", "4: customer_events holds 31 days; write 31d or less."),
         ("within: 7d", "wihtin: 7d", "4: 'wihtin' is not a key here. Did you mean 'within'?"),
+        ("within: 7d", "date: birth_date", "4: 'date' is not a key here. Valid: before, event, "),
+        ("event: first_purchase", "evnt: first_purchase", "4: 'evnt' is not a key here. Did you mean 'event'?"),
         ("{event: first_purchase, within: 7d}", "{date: birth_dat}", "4: 'birth_dat' is not a column of the customers mart. Did you mean 'birth_date'?"),
         ("{event: first_purchase, within: 7d}", "{date: country}", "4: 'country' is not a date."),
         ("{event: first_purchase, within: 7d}", "{date: birth_date, leap_day: feb_29}", "4: 'leap_day' cannot be 'feb_29'. Did you mean 'feb_28'?"),
@@ -209,6 +218,18 @@ def test_the_schema_knows_what_a_list_of_one_is_written_as(project: Path) -> Non
     assert list(judge.iter_errors(said)) == []
     said["steps"][1]["only_if"]["was"] = "opend"
     assert list(judge.iter_errors(said))
+
+
+def test_a_campaign_has_one_file(project: Path) -> None:
+    (project / "deployments" / "campaigns" / "winback.yaml").write_text(GOOD, encoding="utf-8")
+    (found,) = map(str, check(project))
+    assert ".yml:1: there is a winback.yaml beside this file already; remove one" in found
+
+
+def test_tags_are_not_missed_while_a_campaign_cannot_be_read(project: Path) -> None:
+    cap = "caps: [{purpose: marketing, tag: offers, max: 1, days: 7}]\n"
+    (project / "deployments" / "contact_policy.yml").write_text(cap)
+    assert len(check(write(project, PATH.replace("marketing", "marketting", 1)))) == 1
 
 
 def test_every_file_is_checked_and_all_problems_are_told(project: Path) -> None:

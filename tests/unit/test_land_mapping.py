@@ -59,6 +59,12 @@ def test_an_unknown_source_names_the_nearest(tmp_path: Path) -> None:
         ('"shops/*"]', '"shops/*"', 7, "this is not YAML"),
         (
             "      columns:",
+            "      optional: [titel]\n      columns:",
+            7,
+            "'titel' is not a column of",
+        ),
+        (
+            "      columns:",
             "      encoding: klingon\n      columns:",
             7,
             "'klingon' is not an encoding",
@@ -103,6 +109,7 @@ def test_a_pattern_means_the_path_or_the_name(tmp_path: Path, name: str, taken: 
         ("a.b.parquet", "parquet"),
         ("a.ndjson", "jsonl"),
         ("a.jsonl.gz", "jsonl"),
+        ("A.CSV.GZ", "csv"),
     ],
 )
 def test_the_extension_says_the_format(tmp_path: Path, name: str, kind: str) -> None:
