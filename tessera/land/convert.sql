@@ -98,10 +98,12 @@ create or replace macro with_offset(t) as
 
 create or replace macro moment_of(t, zone) as
     case
-        when regexp_full_match(t, '(?i)\d{4}[-/].*\d:\d\d(\.\d+)?\s*(Z|UTC|[+-]\d\d(:?\d\d)?)')
-            then in_utc(try_cast(with_offset(t) as timestamptz))
         when regexp_full_match(t, '\d{4}[-/][\d/-]+([T ][\d:. ]+)?')
             then as_utc(try_cast(t as timestamp), zone)
+        when regexp_full_match(t, '\d{4}-.*:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)')
+            then in_utc(try_cast(t as timestamptz))
+        when regexp_full_match(t, '(?i)\d{4}[-/].*\d:\d\d(\.\d+)?\s*(Z|UTC|[+-]\d\d(:?\d\d)?)')
+            then in_utc(try_cast(with_offset(t) as timestamptz))
     end;
 
 create or replace macro as_moment(v, zone) as
