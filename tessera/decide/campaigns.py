@@ -22,9 +22,11 @@ N = TypeVar("N", Step, Variant)
 
 
 def load(project: Path, folder: Path | None = None) -> tuple[Campaign, ...]:
-    """Every campaign of the project (or of `folder`), by name; BadInput lists all mistakes in all
-    files."""
+    """Every campaign of the project (or of `folder`, where there must be one), by name; BadInput
+    lists all mistakes in all files."""
     found = list(_read(project, folder))
+    if folder is not None and not found:
+        raise BadInput(f"No campaign files (*.yml) are in {folder}; name the folder that has them.")
     documents.refuse([problem for _, problems, _ in found for problem in problems])
     return tuple(campaign for campaign, _, _ in found if campaign is not None)
 

@@ -135,6 +135,8 @@ def test_of_a_campaign_that_comes_or_goes_every_candidate_changes(shop: Workspac
     assert diff(shop, Otherwise(campaigns=folder), ["third"]).changed == 10
     with pytest.raises(BadInput, match="no campaign 'fourth'"):
         diff(shop, Otherwise(campaigns=folder), ["fourth"])
+    with pytest.raises(BadInput, match=r"No campaign files \(\*.yml\) are in "):
+        diff(shop, Otherwise(campaigns=folder / "nowhere"))
 
 
 def test_without_other_rules_the_plan_now_is_compared_with_what_was_decided(
