@@ -426,7 +426,7 @@ where points > 0
 
 -- name: adjust_earn
 -- A corrected receipt is judged again by the rules in force; the difference is a transfer of its
--- own, numbered after those that are there.
+-- own, numbered after those that are there. What gives by a rule for the first time is earned by it.
 insert into event
 with given as (
     select
@@ -458,14 +458,22 @@ numbered as (
     select
         difference.*,
         (select count(*) from posted where posted.source_id = difference.transaction_id)
-        + row_number() over (partition by transaction_id order by rule, customer_id) as number
+        + row_number() over (partition by transaction_id order by rule, customer_id) as number,
+        not exists (
+            select 1 from given
+            where
+                given.transaction_id = difference.transaction_id and given.rule = difference.rule
+        ) as is_first
     from difference
 )
 
 select
     numbered.customer_id,
-    concat_ws(':', 'adjust', numbered.transaction_id, '-', rule, number, total),
-    'adjust',
+    if(
+        is_first, concat('earn:', numbered.transaction_id, ':-:', rule),
+        concat_ws(':', 'adjust', numbered.transaction_id, '-', rule, number, total)
+    ),
+    if(is_first, 'earn', 'adjust'),
     'receipt',
     numbered.transaction_id,
     '-',

@@ -15,7 +15,7 @@ from tessera.reward.points import Books
 from tessera.reward.programme import load
 from tessera.testing import line, workspace
 from tessera.workspace import Workspace
-from tests.integration.test_reward_night import CLUB, LEVELS, club, night, points, sound
+from tests.integration.test_reward_night import CLUB, LEVELS, club, ends, night, points, sound
 
 ONE = {"rule": "purchase", "points": 1, "per": 100}
 
@@ -243,6 +243,21 @@ def test_a_corrected_receipt_that_no_longer_suits_a_rule_gives_nothing_by_it(
     sales[2] |= {"store_id": "south", "file_id": 2}
     night(shop, "2026-03-03", *sales)
     assert [points(shop, name)[0] for name in ("ann", "bob", "cy")] == [50, 0, 0]
+
+
+def test_a_return_takes_the_points_of_its_receipt_also_where_a_correction_brought_them(
+    shop: Workspace,
+) -> None:
+    piece = {"rule": "piece", "points": 1, "per": 1, "basis": "item"}
+    rules(shop, piece, expiry={"kind": "rolling", "months": 12})
+    old = line("t", "ann", 1000, sold_at="2026-01-01", quantity=0)
+    sale = line("u", "ann", 50, sold_at="2026-02-01")
+    night(shop, "2026-02-02", old, sale)
+    sale |= {"amount": 800, "quantity": 2, "file_id": 2}
+    night(shop, "2026-02-03", old, sale)
+    back = line("r", "ann", -800, quantity=-2, original_transaction_id="u", sold_at="2026-02-03")
+    night(shop, "2026-02-04", old, sale, back)
+    assert ends(shop, "ann") == [("2027-01-01", 10)]
 
 
 def test_of_rules_that_do_not_add_up_the_best_counts(shop: Workspace) -> None:
