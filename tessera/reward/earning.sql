@@ -509,9 +509,27 @@ group by source_id, rule
 -- the whole less points of what was kept, so that rounding cannot drift and no receipt gives back
 -- more than it earned. Lines the ledger has come first, for what is posted stays posted. Where the
 -- rule was changed since, the share that was kept counts. What falls below the least that a rule
--- asks for keeps nothing.
+-- asks for keeps nothing. A return that names nothing takes what a receipt of it would have given, at most.
 create temp table owed_back as
-with line_rule as (
+with best_of_unnamed as (
+    select return_line.group_id, rule.rule
+    from return_line
+    inner join counted using (transaction_id, line_id)
+    inner join rule on counted.rule = rule.rule
+    inner join rate on rule.rule = rate.rule and rate.tier = ''
+    where
+        not return_line.is_named and rule.stacking = 'best' and rule.basis_of <> 'order'
+        and not rule.looks_at_receipt
+    group by return_line.group_id, rule.rule, rule.position, rule.rounding, rate.numerator, rate.denominator
+    qualify row_number() over (
+        partition by return_line.group_id
+        order by
+            points(floor(sum(counted.counted))::bigint, rate.numerator, rate.denominator, rule.rounding) desc,
+            rule.position
+    ) = 1
+),
+
+line_rule as (
     select
         return_line.* exclude (customer_id),
         receipt.customer_id,
@@ -543,6 +561,10 @@ with line_rule as (
     where
         not return_line.is_named and return_line.customer_id is not null
         and rule.basis_of <> 'order'
+        and (
+            rule.stacking <> 'best'
+            or (return_line.group_id, rule.rule) in (select group_id, rule from best_of_unnamed)
+        )
 ),
 
 running as (
@@ -577,7 +599,10 @@ running as (
 select
     running.* exclude (earned, whole, rule_whole, rule_returned, counted),
     case
-        when not is_named then points(rule_returned, numerator, denominator, rounding)
+        when not is_named then least(
+            points(rule_returned, numerator, denominator, rounding),
+            coalesce(cap_transaction, 1e15::bigint)
+        )
         when returned >= whole then earned
         when running.version <> coalesce(rate.version, '')
             then earned - earned::hugeint * (whole - returned) // whole

@@ -265,9 +265,13 @@ def test_of_rules_that_do_not_add_up_the_best_counts(shop: Workspace) -> None:
         {**ONE, "rule": name, "points": n, "stacking": "best"}
         for name, n in (("two", 2), ("three", 3))
     ]
-    rules(shop, *best)
-    night(shop, "2026-03-02", line("t", "ann", 1000))
-    assert points(shop) == (10 + 30, 0, 0)
+    club(shop, earn_rules=[{**ONE, "cap": {"transaction": 7}}, *best])
+    sales = [line("t", "ann", 1000), line("u", "ann", 2000)]
+    night(shop, "2026-03-02", *sales)
+    assert points(shop) == ((7 + 30) + (7 + 60), 0, 0)
+    back = line("r", "ann", -1000, sold_at="2026-03-02")  # nobody knows of what
+    night(shop, "2026-03-03", *sales, back)
+    assert points(shop) == (7 + 60, 0, 0)
 
 
 def test_a_return_takes_back_with_the_multiplier_that_gave(shop: Workspace) -> None:
