@@ -2,8 +2,8 @@
 
 -- The part of each month's sales that is earned only when their points are spent or end: the price
 -- is shared by stand-alone value, that of the points being what they pay times the share that is
--- expected to be spent (IFRS 15, B39 to B42). A month's sales are taken together, less returns. What
--- was corrected since belongs to the month of the sale.
+-- expected to be spent (IFRS 15, B39 to B42). A month's sales are taken together, less returns; a
+-- correction belongs to the month of the sale.
 {% set worth = var("worth") %}
 with moved as (
     select
