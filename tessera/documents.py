@@ -145,7 +145,7 @@ def read(path: Path, model: type[M], *, project: Path) -> tuple[M | None, list[P
     try:
         return model.model_validate({} if value is None else value), problems, source
     except ValidationError as error:
-        found = [_problem(source, model, one) for one in error.errors()]
+        found = [_problem(source, model, one) for one in _causes(error.errors())]
         # A value that fits no member of a union fails once for each of them.
         return (
             None,
@@ -193,6 +193,12 @@ def _doubled(node: yaml.Node | None, loc: Loc = ()) -> Iterator[Loc]:
     if isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
             yield from _doubled(value, (*loc, i))
+
+
+def _causes(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Without a list being too short for the mistakes that are in its members."""
+    within = {one["loc"][:length] for one in errors for length in range(len(one["loc"]))}
+    return [one for one in errors if one["type"] != "too_short" or one["loc"] not in within]
 
 
 def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Problem:

@@ -31,7 +31,10 @@ Row = Mapping[str, Any]
 
 def day(at: datetime, timezone: str) -> date:
     """The shop's calendar date at an instant."""
-    return clock.business_date(at, timezone)
+    try:
+        return clock.business_date(at, timezone)
+    except OverflowError:  # the first and last hours that can be written
+        return at.date()
 
 
 def owner(store: Connection, card: str, *, replaced: bool = False) -> str:

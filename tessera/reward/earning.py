@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SQL = queries("tessera.reward", "earning.sql")
 NEVER, AT_LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-IN_SCOPE = ("points", "local_day", "no_products", "line", "touched", "scope", "receipt")
+IN_SCOPE = ("points", "local_day", "suits", "no_products", "line", "touched", "scope", "receipt")
 JUDGED = ("counted", "rule_basis", "first_purchase", "birthday", "due")
 TEXT, WHOLE = pa.string(), pa.int64()
 POSTED = pa.schema(
@@ -61,7 +61,8 @@ TERM = pa.schema(
 KNOWN = {
     "known_tier": pa.schema([("customer_id", TEXT), ("tier", TEXT)]),
     "given_before": pa.schema(
-        [("customer_id", TEXT), ("rule", TEXT), ("effective_at", TEXT), ("points", WHOLE)]
+        [(name, TEXT) for name in ("customer_id", "rule", "origin", "effective_at")]
+        + [("points", WHOLE)]
     ),
     "budget_before": pa.schema([("rule", TEXT), ("points", WHOLE)]),
 }
@@ -84,6 +85,12 @@ def find_receipts(
     for step in (*IN_SCOPE, "return_line"):
         duck.execute(SQL[step])
     return duck.execute(SQL["wanted"]).to_arrow_table()
+
+
+def begin_with(duck: DuckDBPyConnection, first: datetime) -> None:
+    """For a ledger that knows nothing of receipts before `first`."""
+    _set(duck, first=first.replace(tzinfo=None))
+    duck.execute(SQL["begin"])
 
 
 def make_views(duck: DuckDBPyConnection, programme: Programme, zone: str) -> None:
@@ -119,22 +126,21 @@ def _set(duck: DuckDBPyConnection, **variables: object) -> None:
         duck.execute(f"set variable {name} = ?", [value])
 
 
-def customers(duck: DuckDBPyConnection) -> pa.Table:
-    """Whose receipts are looked at."""
-    query = "select distinct customer_id from receipt where customer_id is not null"
-    return duck.execute(query).to_arrow_table()
-
-
-def find_events(duck: DuckDBPyConnection, posted: pa.Table, known: dict[str, pa.Table]) -> None:
-    """What is to be posted, into the temporary table `event`; `known` are the tables of `KNOWN`."""
+def customers(duck: DuckDBPyConnection, posted: pa.Table) -> pa.Table:
+    """Whose receipts are looked at, or were when they were `posted`."""
     duck.register("posted", posted)
+    return duck.execute(SQL["customers"]).to_arrow_table()
+
+
+def find_events(duck: DuckDBPyConnection, known: dict[str, pa.Table]) -> None:
+    """What is to be posted, into the temporary table `event`; `known` are the tables of `KNOWN`."""
     for name, schema in KNOWN.items():
         duck.register(name, known.get(name, schema.empty_table()))
     for step in (*JUDGED, "event"):
         duck.execute(SQL[step])
-    for step in ("first_earn", "corrected", "adjust_earn", "earned", "owed_back"):
+    for step in ("corrected", "within_caps", "worth", "first_earn", "adjust_earn"):
         duck.execute(SQL[step])
-    for step in ("taken_back", "clawback", "adjust_clawback"):
+    for step in ("earned", "owed_back", "taken_back", "clawback", "adjust_clawback"):
         duck.execute(SQL[step])
 
 

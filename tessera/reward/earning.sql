@@ -14,6 +14,16 @@ from told_rule
 -- name: rate
 create or replace temp table rate as select * from told_rate
 
+-- name: begin
+-- What comes back of receipts that gave no points takes none.
+create temp view transactions as
+select * from memory.main.transactions
+where
+    original_transaction_id is null
+    or original_transaction_id not in (
+        select transaction_id from memory.main.transactions where sold_at < getvariable('first')
+    )
+
 -- name: points
 -- Exact: HUGEINT cannot overflow on a product of two 64-bit integers.
 create or replace macro points(basis, numerator, denominator, rounding) as (
@@ -28,6 +38,15 @@ create or replace macro points(basis, numerator, denominator, rounding) as (
 -- The day of an instant in the programme's zone.
 create or replace macro local_day(instant) as
     timezone(getvariable('zone'), timezone('UTC', instant))::date
+
+-- name: suits
+-- Whether a receipt is one that a rule asks for, by what the receipt itself says.
+create or replace macro suits(stores, weekdays, least_amount, since, until, store_id, sold_on, amount) as
+    (stores is null or list_contains(stores, store_id))
+    and (weekdays is null or list_contains(weekdays, lower(strftime(sold_on, '%a'))))
+    and (least_amount is null or amount >= least_amount)
+    and (since is null or sold_on >= since)
+    and (until is null or sold_on <= until)
 
 -- name: no_products
 create view if not exists products as
@@ -95,22 +114,41 @@ inner join rule
 create temp table rule_basis as
 select
     counted.transaction_id, counted.rule,
-    if(
-        any_value(rule.basis_of) = 'order', 1,
-        floor(coalesce(sum(counted.counted), 0))
-    )::bigint as basis
+    floor(coalesce(sum(counted.counted), 0))::bigint as lines,
+    if(any_value(rule.basis_of) = 'order', 1, lines) as basis
 from counted inner join rule using (rule)
 where counted.kind = 'sale'
 group by counted.transaction_id, counted.rule
 
 -- name: first_purchase
+-- Each member's first by each rule that asks for it: the one that the rule was given for, whatever is
+-- heard of earlier ones later.
 create temp table first_purchase as
-select customer_id, arg_min(transaction_id, (sold_at, transaction_id)) as transaction_id
-from transactions
+with given as (
+    select customer_id, rule, origin as transaction_id
+    from given_before semi join (select rule from rule where first_purchase) as asking using (rule)
+    group by customer_id, rule, origin
+    having sum(points) > 0
+),
+
+earliest as (
+    select customer_id, arg_min(transaction_id, (sold_at, transaction_id)) as transaction_id
+    from transactions
+    where
+        kind = 'sale' and exists (select 1 from rule where first_purchase)
+        and customer_id in (select customer_id from receipt)
+    group by customer_id
+)
+
+select * from given
+union all by name
+select customer_id, rule.rule, transaction_id
+from earliest cross join rule
 where
-    kind = 'sale' and exists (select 1 from rule where first_purchase)
-    and customer_id in (select customer_id from receipt)
-group by customer_id
+    rule.first_purchase
+    and not exists (
+        select 1 from given where given.customer_id = earliest.customer_id and given.rule = rule.rule
+    )
 
 -- name: birthday
 -- 29 February is kept on another day in the years that have none.
@@ -137,12 +175,10 @@ with seen as (
                 and day(last_day(make_date(year(local_day(receipt.sold_at)), 2, 1))) = 28
                 then getvariable('leap_day')
             else strftime(birthday.birth_date, '%m-%d')
-        end as birthday,
-        first_purchase.transaction_id is not null as is_first
+        end as birthday
     from receipt
     left join known_tier using (customer_id)
     left join birthday using (customer_id)
-    left join first_purchase using (customer_id, transaction_id)
     where receipt.customer_id is not null
 ),
 
@@ -166,14 +202,17 @@ worth as (
     inner join rule_basis using (transaction_id)
     inner join rule using (rule)
     inner join rate on rule.rule = rate.rule and seen.tier = rate.tier
+    left join first_purchase
+        on
+            seen.customer_id = first_purchase.customer_id and rule.rule = first_purchase.rule
+            and seen.transaction_id = first_purchase.transaction_id
     where
-        (rule.stores is null or list_contains(rule.stores, seen.store_id))
-        and (
-            rule.weekdays is null
-            or list_contains(rule.weekdays, lower(strftime(seen.sold_on, '%a')))
+        suits(
+            rule.stores, rule.weekdays, rule.least_amount, rule.since, rule.until,
+            seen.store_id, seen.sold_on, seen.amount
         )
         and (rule.tiers is null or list_contains(rule.tiers, seen.tier))
-        and (rule.first_purchase is null or seen.is_first)
+        and (rule.first_purchase is null or first_purchase.rule is not null)
         and (rule.birthday is null or case rule.birthday
             when 'day' then strftime(seen.sold_on, '%m-%d') = seen.birthday
             else month(seen.sold_on) = month(seen.birth_date)
@@ -212,6 +251,11 @@ select transaction_id as source_id from scope
 union
 select transaction_id from return_line
 
+-- name: customers
+select customer_id from receipt where customer_id is not null
+union
+select customer_id from posted
+
 -- name: event
 -- One row per transfer to post; points are signed. `origin` is the receipt whose points are moved,
 -- `earned_on` the day of `effective_at` in the programme's zone, where it was asked for before.
@@ -221,105 +265,9 @@ create temp table event (
     effective_at timestamp, origin varchar, earned_on date
 )
 
--- name: first_earn
--- A receipt the ledger knows nothing of earns by the rules in force, up to their caps; what the
--- ledger gave before counts against them. Rules without caps need no walk through what came before.
-insert into event
-with eligible as (
-    select due.*
-    from due anti join (
-        select source_id as transaction_id from posted where source_type = 'receipt'
-    ) as known using (transaction_id)
-    where points > 0
-),
-
-capped as (
-    select rule from rule where coalesce(cap_day, cap_member, cap_budget) is not null
-),
-
-fresh as (
-    select * from eligible semi join capped using (rule)
-),
-
-by_day as (
-    select
-        fresh.* exclude (points),
-        least(fresh.points, greatest(
-            coalesce(rule.cap_day, 1e15::bigint) - coalesce(before.points, 0)
-            - (sum(fresh.points) over so_far - fresh.points), 0
-        ))::bigint as points
-    from fresh
-    inner join rule using (rule)
-    left join (
-        select customer_id, rule, local_day(effective_at[:19]::timestamp) as earned_on,
-            sum(points) as points
-        from given_before
-        group by customer_id, rule, earned_on
-    ) as before
-        on
-            fresh.customer_id = before.customer_id and fresh.rule = before.rule
-            and fresh.sold_on = before.earned_on
-    window so_far as (
-        partition by fresh.customer_id, fresh.rule, fresh.sold_on
-        order by fresh.sold_at, fresh.transaction_id
-    )
-),
-
-by_member as (
-    select
-        by_day.* exclude (points),
-        least(by_day.points, greatest(
-            coalesce(rule.cap_member, 1e15::bigint) - coalesce(before.points, 0)
-            - (sum(by_day.points) over so_far - by_day.points), 0
-        ))::bigint as points
-    from by_day
-    inner join rule using (rule)
-    left join (
-        select customer_id, rule, sum(points) as points from given_before group by customer_id, rule
-    ) as before on by_day.customer_id = before.customer_id and by_day.rule = before.rule
-    window so_far as (
-        partition by by_day.customer_id, by_day.rule order by by_day.sold_at, by_day.transaction_id
-    )
-),
-
-by_budget as (
-    select
-        by_member.* exclude (points),
-        least(by_member.points, greatest(
-            coalesce(rule.cap_budget, 1e15::bigint) - coalesce(before.points, 0)
-            - (sum(by_member.points) over so_far - by_member.points), 0
-        ))::bigint as points
-    from by_member
-    inner join rule using (rule)
-    left join budget_before as before on by_member.rule = before.rule
-    window so_far as (
-        partition by by_member.rule order by by_member.sold_at, by_member.transaction_id
-    )
-)
-
-select
-    customer_id,
-    concat('earn:', transaction_id, ':-:', rule),
-    'earn',
-    'receipt',
-    transaction_id,
-    '-',
-    rule,
-    version,
-    points,
-    basis,
-    sold_at,
-    transaction_id,
-    sold_on
-from (
-    select * from by_budget
-    union all by name
-    select * from eligible anti join capped using (rule)
-)
-where points > 0
-
 -- name: corrected
--- Receipts that earned on another basis, or for another customer, than they now show.
+-- Receipts that earned on another basis, or for another customer, than they now show, or by a rule in
+-- force that they no longer suit.
 create temp table corrected as
 select receipt.transaction_id, receipt.customer_id, receipt.amount, receipt.sold_at
 from receipt
@@ -342,22 +290,150 @@ where receipt.transaction_id in (
     where posted.source_type = 'receipt' and posted.customer_id is distinct from shown.customer_id
     group by posted.source_id, posted.customer_id
     having sum(posted.points) <> 0
+    union all
+    select posted.source_id
+    from posted
+    inner join receipt as shown on posted.source_id = shown.transaction_id
+    inner join rule on posted.rule = rule.rule
+    where
+        posted.source_type = 'receipt' and posted.rule_version in (select version from rate)
+        and not suits(
+            rule.stores, rule.weekdays, rule.least_amount, rule.since, rule.until,
+            shown.store_id, local_day(shown.sold_at), shown.amount
+        )
+    group by posted.source_id, posted.rule
+    having sum(posted.points) <> 0
 )
+
+-- name: within_caps
+-- What receipts that are new to the ledger, or corrected, may earn by rules with caps. What the ledger
+-- gave for others counts against them. Rules without caps need no walk through what came before.
+create temp table within_caps as
+with capped as (
+    select rule from rule where coalesce(cap_day, cap_member, cap_budget) is not null
+),
+
+fresh as (
+    select due.* exclude (stacking, position)
+    from due semi join capped using (rule)
+    where
+        points > 0 and (
+            transaction_id in (select transaction_id from corrected)
+            or transaction_id not in (select source_id from posted where source_type = 'receipt')
+        )
+),
+
+others as (
+    select * from given_before anti join corrected on given_before.origin = corrected.transaction_id
+),
+
+by_day as (
+    select
+        fresh.* exclude (points),
+        least(fresh.points, greatest(
+            coalesce(rule.cap_day, 1e15::bigint) - coalesce(before.points, 0)
+            - (sum(fresh.points) over so_far - fresh.points), 0
+        ))::bigint as points
+    from fresh
+    inner join rule using (rule)
+    left join (
+        select customer_id, rule, local_day(effective_at[:19]::timestamp) as earned_on,
+            sum(points) as points
+        from others
+        group by customer_id, rule, earned_on
+    ) as before
+        on
+            fresh.customer_id = before.customer_id and fresh.rule = before.rule
+            and fresh.sold_on = before.earned_on
+    window so_far as (
+        partition by fresh.customer_id, fresh.rule, fresh.sold_on
+        order by fresh.sold_at, fresh.transaction_id
+    )
+),
+
+by_member as (
+    select
+        by_day.* exclude (points),
+        least(by_day.points, greatest(
+            coalesce(rule.cap_member, 1e15::bigint) - coalesce(before.points, 0)
+            - (sum(by_day.points) over so_far - by_day.points), 0
+        ))::bigint as points
+    from by_day
+    inner join rule using (rule)
+    left join (
+        select customer_id, rule, sum(points) as points from others group by customer_id, rule
+    ) as before on by_day.customer_id = before.customer_id and by_day.rule = before.rule
+    window so_far as (
+        partition by by_day.customer_id, by_day.rule order by by_day.sold_at, by_day.transaction_id
+    )
+),
+
+budget as (
+    select rule, sum(points) as points
+    from (
+        select rule, points from budget_before
+        union all by name
+        select rule, -points as points
+        from given_before semi join corrected on given_before.origin = corrected.transaction_id
+    )
+    group by rule
+)
+
+select
+    by_member.* exclude (points),
+    least(by_member.points, greatest(
+        coalesce(rule.cap_budget, 1e15::bigint) - coalesce(budget.points, 0)
+        - (sum(by_member.points) over so_far - by_member.points), 0
+    ))::bigint as points
+from by_member
+inner join rule using (rule)
+left join budget on by_member.rule = budget.rule
+window so_far as (
+    partition by by_member.rule order by by_member.sold_at, by_member.transaction_id
+)
+
+-- name: worth
+create temp view worth as
+select * from within_caps
+union all by name
+select * exclude (stacking, position)
+from due
+where rule in (
+    select rule from rule where coalesce(cap_day, cap_member, cap_budget) is null
+)
+
+-- name: first_earn
+-- A receipt the ledger knows nothing of earns by the rules in force.
+insert into event
+select
+    customer_id,
+    concat('earn:', transaction_id, ':-:', rule),
+    'earn',
+    'receipt',
+    transaction_id,
+    '-',
+    rule,
+    version,
+    points,
+    basis,
+    sold_at,
+    transaction_id,
+    sold_on
+from worth anti join (
+    select source_id as transaction_id from posted where source_type = 'receipt'
+) as known using (transaction_id)
+where points > 0
 
 -- name: adjust_earn
 -- A corrected receipt is judged again by the rules in force; the difference is a transfer of its
--- own, numbered after those that are there.
+-- own, numbered after those that are there. What gives by a rule for the first time is earned by it.
 insert into event
-with worth as (
-    select due.* from due semi join corrected using (transaction_id)
-),
-
-given as (
+with given as (
     select
         source_id as transaction_id,
         customer_id,
         rule,
-        max(rule_version) as version,
+        arg_max(rule_version, transfer_id) as version,
         sum(points)::bigint as points
     from posted
     where source_type = 'receipt'
@@ -372,7 +448,9 @@ difference as (
         coalesce(worth.version, given.version) as version,
         coalesce(worth.points, 0) as total,
         coalesce(worth.points, 0) - coalesce(given.points, 0) as change
-    from worth full outer join given using (transaction_id, customer_id, rule)
+    from (
+        select worth.* from worth semi join corrected using (transaction_id)
+    ) as worth full outer join given using (transaction_id, customer_id, rule)
     where change <> 0 and transaction_id in (select transaction_id from corrected)
 ),
 
@@ -380,14 +458,22 @@ numbered as (
     select
         difference.*,
         (select count(*) from posted where posted.source_id = difference.transaction_id)
-        + row_number() over (partition by transaction_id order by rule, customer_id) as number
+        + row_number() over (partition by transaction_id order by rule, customer_id) as number,
+        not exists (
+            select 1 from given
+            where
+                given.transaction_id = difference.transaction_id and given.rule = difference.rule
+        ) as is_first
     from difference
 )
 
 select
     numbered.customer_id,
-    concat_ws(':', 'adjust', numbered.transaction_id, '-', rule, number, total),
-    'adjust',
+    if(
+        is_first, concat('earn:', numbered.transaction_id, ':-:', rule),
+        concat_ws(':', 'adjust', numbered.transaction_id, '-', rule, number, total)
+    ),
+    if(is_first, 'earn', 'adjust'),
     'receipt',
     numbered.transaction_id,
     '-',
@@ -405,11 +491,15 @@ left join rule_basis using (transaction_id, rule)
 -- name: earned
 -- What each receipt with returns has earned, this run's transfers included.
 create temp table earned as
-select source_id as transaction_id, rule, max(rule_version) as version, sum(points)::bigint as points
+select
+    source_id as transaction_id, rule, arg_max(rule_version, transfer_id) as version,
+    sum(points)::bigint as points
 from (
-    select source_id, rule, rule_version, points from posted where source_type = 'receipt'
-    union all by name
-    select source_id, rule, rule_version, points from event where source_type = 'receipt'
+    select source_id, rule, rule_version, points, transfer_id from posted
+    where source_type = 'receipt'
+    union all
+    select source_id, rule, rule_version, points, 9e18::bigint + (points > 0)::bigint from event
+    where source_type = 'receipt'
 )
 where source_id in (select group_id from return_line)
 group by source_id, rule
@@ -419,14 +509,32 @@ group by source_id, rule
 -- the whole less points of what was kept, so that rounding cannot drift and no receipt gives back
 -- more than it earned. Lines the ledger has come first, for what is posted stays posted. Where the
 -- rule was changed since, the share that was kept counts. What falls below the least that a rule
--- asks for keeps nothing.
+-- asks for keeps nothing. A return that names nothing takes what a receipt of it would have given, at most.
 create temp table owed_back as
-with line_rule as (
+with best_of_unnamed as (
+    select return_line.group_id, rule.rule
+    from return_line
+    inner join counted using (transaction_id, line_id)
+    inner join rule on counted.rule = rule.rule
+    inner join rate on rule.rule = rate.rule and rate.tier = ''
+    where
+        not return_line.is_named and rule.stacking = 'best' and rule.basis_of <> 'order'
+        and not rule.looks_at_receipt
+    group by return_line.group_id, rule.rule, rule.position, rule.rounding, rate.numerator, rate.denominator
+    qualify row_number() over (
+        partition by return_line.group_id
+        order by
+            points(floor(sum(counted.counted))::bigint, rate.numerator, rate.denominator, rule.rounding) desc,
+            rule.position
+    ) = 1
+),
+
+line_rule as (
     select
         return_line.* exclude (customer_id),
         receipt.customer_id,
         receipt.amount as whole,
-        coalesce(rule_basis.basis, 0) as rule_whole,
+        coalesce(rule_basis.lines, 0) as rule_whole,
         coalesce(counted.counted, 0) as counted,
         earned.rule,
         earned.version,
@@ -453,6 +561,10 @@ with line_rule as (
     where
         not return_line.is_named and return_line.customer_id is not null
         and rule.basis_of <> 'order'
+        and (
+            rule.stacking <> 'best'
+            or (return_line.group_id, rule.rule) in (select group_id, rule from best_of_unnamed)
+        )
 ),
 
 running as (
@@ -487,14 +599,16 @@ running as (
 select
     running.* exclude (earned, whole, rule_whole, rule_returned, counted),
     case
-        when not is_named then points(rule_returned, numerator, denominator, rounding)
-        when running.version <> coalesce(rate.version, '') then
-            case
-                when whole = 0 then earned
-                else earned - earned::hugeint * greatest(whole - returned, 0) // whole
-            end
+        when not is_named then least(
+            points(rule_returned, numerator, denominator, rounding),
+            coalesce(cap_transaction, 1e15::bigint)
+        )
+        when returned >= whole then earned
+        when running.version <> coalesce(rate.version, '')
+            then earned - earned::hugeint * (whole - returned) // whole
         when whole - returned < coalesce(least_amount, 0) then earned
-        when basis_of = 'order' then if(whole > returned, 0, earned)
+        when basis_of = 'order'
+            then if(rule_returned > 0 and rule_returned >= rule_whole, earned, 0)
         else earned - least(
             earned, points(greatest(rule_whole - rule_returned, 0), numerator, denominator, rounding)
         )

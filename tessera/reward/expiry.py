@@ -13,12 +13,13 @@ SQL = queries("tessera.reward", "night.sql")
 
 
 def prolong(store: Connection, programme: Programme, zone: str, after: int, on: str) -> None:
-    """Date the lots of those who were active since transfer `after` from their last activity."""
+    """Date the lots of those who were active since transfer `after` from their last activity, as far as
+    they had not ended by then."""
     assert programme.expiry is not None  # noqa: S101 - the caller asked
     rows = []
     for row in store.all(SQL["active"], programme=programme.programme, after=after):
         day = datetime.fromisoformat(row["effective_at"]).astimezone(clock.zone(zone)).date()
         last = programme.expiry.last_day(day)
         ends = {"expires_on": last.isoformat(), "expires_at": day_after(last, zone)}
-        rows.append({"account_id": row["account_id"], "business_date": on, **ends})
+        rows.append({**row, "business_date": on, **ends})
     store.run_many(SQL["prolong"], rows)

@@ -88,11 +88,11 @@ def _transfer(night: Night, row: Row) -> Row:
         "programme": night.name, "idem_key": row["idem_key"], "kind": "grant",
         "amount": row["points"], "source_type": "gift", "source_id": row["gift"],
         "rule": row["gift"], "rule_version": row["version"], "effective_at": night.at,
-        "posted_at": night.at, "business_date": night.on, **vars(_terms(night, row["joined_on"])),
+        "posted_at": night.at, "business_date": night.on, **vars(lasting(night, row["joined_on"])),
     }  # fmt: skip
 
 
-def _terms(night: Night, joined: date | None) -> Terms:
+def lasting(night: Night, joined: date | None) -> Terms:
     """They last as long as if they were earned today, and can be spent at once."""
     today, expiry = night.ws.business_date, night.programme.expiry
     found = terms(expiry=expiry, first_day=today, joined=joined, timezone=night.zone)

@@ -94,14 +94,15 @@ def pending(store: Connection, programme: str, members: pa.Table) -> pa.Table:
 
 
 def known(store: Connection, programme: Programme, customers: pa.Table) -> dict[str, pa.Table]:
-    """What the rules must know of `customers`: their tiers, and what rules with caps gave."""
+    """What the rules must know of `customers`: their tiers, and what those rules gave that have caps or
+    give once."""
     name = programme.programme
     found = {}
     if programme.tiers:
         found["known_tier"] = store.arrow(SQL["known_tier"], KNOWN["known_tier"], programme=name)
-    capped = [r.rule for r in programme.earn_rules if r.cap.day or r.cap.member or r.cap.budget]
-    if capped:
-        values = {"programme": name, "rules": json.dumps(capped)}
+    asking = [rule.rule for rule in programme.earn_rules if rule.hangs_on_others]
+    if asking:
+        values = {"programme": name, "rules": json.dumps(asking)}
         rules = store.listed("rules")
         budget = SQL["budget_before"].format(rules=rules)
         found["budget_before"] = store.arrow(budget, KNOWN["budget_before"], **values)

@@ -85,32 +85,36 @@ where
 group by account.owner_id, given.source_id, given.rule
 
 -- name: given_before
--- What rules with a cap gave the members wanted, less what was taken back of it since, each at the
--- time of the receipt that it was given for.
-with holding as (
-    select account.owner_id, account.account_id
-    from wanted cross join account
+-- What the rules gave the members wanted, and those who were found to be them, less what was taken back
+-- of it since: of which receipt, each at its time.
+with kin as (
+    select id as customer_id, id as owner_id from wanted
+    union
+    select points_merge.into_customer_id, points_merge.customer_id
+    from wanted cross join points_merge
+    where points_merge.into_customer_id = wanted.id and points_merge.programme = :programme
+),
+
+holding as (
+    select kin.customer_id, account.account_id
+    from kin cross join account
     where
-        account.owner_id = wanted.id and account.programme = :programme
+        account.owner_id = kin.owner_id and account.programme = :programme
         and account.owner_type = 'member' and account.bucket in ('available', 'pending')
 ),
 
 leg as (
-    select
-        holding.owner_id, transfer.kind, transfer.rule, transfer.effective_at, transfer.reverses,
-        transfer.amount as points
+    select holding.customer_id, transfer.*, transfer.amount as points
     from holding cross join transfer
     where transfer.credit_id = holding.account_id
     union all
-    select
-        holding.owner_id, transfer.kind, transfer.rule, transfer.effective_at, transfer.reverses,
-        -transfer.amount
+    select holding.customer_id, transfer.*, -transfer.amount
     from holding cross join transfer
     where transfer.debit_id = holding.account_id
 )
 
 select
-    leg.owner_id as customer_id, leg.rule,
+    leg.customer_id, leg.rule, coalesce(given.source_id, leg.source_id) as origin,
     coalesce(given.effective_at, leg.effective_at) as effective_at, leg.points
 from leg
 left join transfer as given

@@ -104,20 +104,50 @@ where
     )
 
 -- name: active
--- Who earned or spent since the last night, and when they last did.
-select account.account_id, max(transfer.effective_at) as effective_at
-from transfer cross join account
+-- Who earned, also what they cannot spend yet, or spent since the last night, and when they last did;
+-- where points ended before that, every time.
+with activity as (
+    select account.owner_id, transfer.effective_at
+    from transfer cross join account
+    where
+        account.account_id in (transfer.credit_id, transfer.debit_id)
+        and transfer.transfer_id > :after and transfer.kind in ('earn', 'redeem', 'hold')
+        and transfer.source_type <> 'reward'
+        and account.programme = :programme and account.owner_type = 'member'
+        and account.bucket in ('available', 'pending')
+),
+
+latest as (
+    select owner_id, max(effective_at) as effective_at from activity group by owner_id
+),
+
+ended as (
+    select latest.owner_id
+    from latest cross join account
+    inner join lot on account.account_id = lot.account_id
+    where
+        account.programme = :programme and account.owner_type = 'member'
+        and account.owner_id = latest.owner_id and account.bucket = 'available'
+        and lot.remaining > 0 and lot.expires_at <= latest.effective_at
+)
+
+select account.account_id, moment.effective_at
+from (
+    select owner_id, effective_at from latest
+    union
+    select owner_id, effective_at from activity where owner_id in (select owner_id from ended)
+) as moment
+cross join account
 where
-    account.account_id in (transfer.credit_id, transfer.debit_id)
-    and transfer.transfer_id > :after and transfer.kind in ('earn', 'redeem', 'hold')
-    and transfer.source_type <> 'reward'
-    and account.programme = :programme and account.owner_type = 'member'
-    and account.bucket = 'available'
-group by account.account_id
+    account.programme = :programme and account.owner_type = 'member'
+    and account.owner_id = moment.owner_id and account.bucket = 'available'
+order by moment.effective_at
 
 -- name: prolong
 update lot set expires_at = :expires_at, expires_on = :expires_on, redated_on = :business_date
-where account_id = :account_id and remaining > 0 and expires_at < :expires_at
+where
+    account_id = :account_id and remaining > 0
+    and expires_at < :expires_at and expires_at > :effective_at
 
 -- name: to_expire
 select lot.lot_id

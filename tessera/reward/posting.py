@@ -106,8 +106,8 @@ def _post(
         zone=programme.zone(ws.settings.timezone),
     )
     posted = ledger.posted(store, programme.programme, wanted)
-    known = ledger.known(store, programme, earning.customers(duck))
-    earning.find_events(duck, posted, known)
+    known = ledger.known(store, programme, earning.customers(duck, posted))
+    earning.find_events(duck, known)
     transfers = _write(duck, store, programme, ws)
     files = duck.execute("select distinct file_id from transactions").to_arrow_table()
     ledger.advance(store, programme.programme, ws.as_of, files)

@@ -9,6 +9,7 @@ create table transactions (
 create table products (product_id varchar, category varchar, brand varchar);
 create table customers (customer_id varchar, birth_date date);
 create table known_tier (customer_id varchar, tier varchar);
+create table given_before (customer_id varchar, rule varchar, origin varchar, points bigint);
 create table seen_file as select 0 as file_id;
 
 -- name: worth

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from tessera import clock, documents
 from tessera.documents import Document, Misplaced, nearest
 from tessera.errors import BadInput
-from tessera.reward.rules import EarnRule, Gift, Name, Points
+from tessera.reward.rules import MOST, EarnRule, Gift, Name, Points
 from tessera.reward.terms import Expiry
 from tessera.reward.worth import Referral, Worth
 from tessera.vouchers.terms import Terms as VoucherTerms
@@ -26,7 +26,7 @@ class Reward(Document):
     points of a member become one by themselves."""
 
     reward: Name
-    limit: int | None = Field(None, ge=0, strict=True)
+    limit: int | None = Field(None, ge=0, le=MOST, strict=True)
     at_points: Points | None = None
     voucher: VoucherTerms = VoucherTerms()
 
@@ -44,7 +44,7 @@ class Tier(Document):
     """Members from so much on; their points are multiplied by a fraction such as 3/2."""
 
     tier: Name
-    least: int = Field(ge=0, strict=True)  # points earned, less what was taken back
+    least: int = Field(ge=0, le=MOST, strict=True)  # points earned, less what was taken back
     multiplier: str = Field("1", pattern=r"^[1-9]\d{0,3}(/[1-9]\d{0,3})?$")
 
     @property

@@ -10,16 +10,17 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tessera.reward.gifts import lasting
 from tessera.reward.night import Night
-from tessera.reward.points import Posted
-from tessera.reward.programme import load
-from tessera.reward.terms import terms
+from tessera.reward.points import Books, Posted
+from tessera.reward.programme import Programme, load
+from tessera.reward.terms import Terms
 from tessera.store import Connection, queries
 from tessera.vouchers import codes
 from tessera.warehouse import marts
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 SQL = queries("tessera.reward", "referrals.sql")
 TEXT = pa.string()
+MERGED = pa.schema([(name, TEXT) for name in ("customer_id", "into_customer_id")])
 OPEN = pa.schema([(name, TEXT) for name in ("customer_id", "referred_by", "device", "at")])
 Row = Mapping[str, Any]
 
@@ -77,14 +79,14 @@ def settle(ws: Workspace) -> ReferralReport:
         claimed = store.run(SQL["claim_signups"])
     if rules is None:
         return ReferralReport(claimed, 0, 0, 0)
-    judged = _judged(ws, rules.kept_days, rules.min_purchase)
+    judged = _judged(ws, programme)
     counts = {"rewarded": 0, "refused": 0, "waiting": 0}
     for row in judged:
         counts[_close(ws, row)] += 1
     return ReferralReport(claimed, **counts)
 
 
-def _judged(ws: Workspace, kept_days: int, min_purchase: int) -> list[Row]:
+def _judged(ws: Workspace, programme: Programme) -> list[Row]:
     """Every open referral with what stands against it (`why`), or the purchase that was kept."""
     settings = ws.settings
     with closing(
@@ -93,15 +95,18 @@ def _judged(ws: Workspace, kept_days: int, min_purchase: int) -> list[Row]:
         with ws.store.read() as store:
             for name in ("open", "settled", "devices"):
                 duck.register(f"referral_{name}", store.arrow(SQL[name], OPEN))
-        return _ask(duck, ws, kept_days, min_purchase)
+            duck.register("referral_merged", store.arrow(SQL["merged"], MERGED))
+        return _ask(duck, ws, programme)
 
 
-def _ask(duck: DuckDBPyConnection, ws: Workspace, kept_days: int, min_purchase: int) -> list[Row]:
-    kept_until = (ws.as_of - timedelta(days=kept_days)).replace(tzinfo=None)
+def _ask(duck: DuckDBPyConnection, ws: Workspace, programme: Programme) -> list[Row]:
+    rules = programme.referral
+    assert rules is not None  # noqa: S101 -- asked by `settle`
     asked = {
         "as_of": ws.as_of.replace(tzinfo=None),
-        "kept_until": kept_until,
-        "least": min_purchase,
+        "kept_until": (ws.as_of - timedelta(days=rules.kept_days)).replace(tzinfo=None),
+        "least": rules.min_purchase,
+        "zone": programme.zone(ws.settings.timezone),
     }
     rows: list[Row] = duck.execute(SQL["judge"], asked).to_arrow_table().to_pylist()
     return rows
@@ -127,18 +132,13 @@ def _close(ws: Workspace, row: Row) -> str:
         ):
             if points:
                 key = f"referral:{row['claimed_as']}:{side}"
-                _give(Night(ws, programme), store, key, customer_id, points)
+                its = lasting(Night(ws, programme), row[f"{side}_joined_on"])
+                _give(Night(ws, programme).books(store), key, customer_id, points, its)
     return "rewarded"
 
 
-def _give(tonight: Night, store: Connection, key: str, customer_id: str, points: int) -> None:
-    """Points that last as long as if they were earned today."""
-    expiry, day = tonight.programme.expiry, tonight.ws.business_date
-    its = terms(expiry=expiry, first_day=day, joined=None, timezone=tonight.zone)
-    done = tonight.books(store).grant(
-        key=key, customer_id=customer_id, points=points, rule="referral",
-        terms=replace(its, activates_at=None),
-    )  # fmt: skip
+def _give(books: Books, key: str, customer_id: str, points: int, its: Terms) -> None:
+    done = books.grant(key=key, customer_id=customer_id, points=points, rule="referral", terms=its)
     assert isinstance(done, Posted)  # noqa: S101 -- a grant of points is never refused
 
 

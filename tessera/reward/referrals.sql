@@ -34,6 +34,9 @@ where verdict is not null and referred_by is not null
 -- name: devices
 select customer_id, referred_by, device, at from referral where device is not null
 
+-- name: merged
+select customer_id, into_customer_id from person_merge where is_in_force = 1
+
 -- name: brought
 select count(*) from referral where referred_by = :referred_by and verdict = 'rewarded'
 
@@ -43,11 +46,13 @@ where customer_id = :claimed_as and verdict is null
 
 -- name: judge
 -- One row per open referral. `why`: null when both are to be rewarded. A prospect who signed up has
--- become a customer, and a card that was handed out at a till may have been registered since.
+-- become a customer, a card that was handed out at a till may have been registered since, and a customer
+-- may have been found to be another. Who brings things back need not show a card.
 with recursive person as (
     select
         customer_id, household_id, prospect_id, card_id, lower(trim(email)) as email,
-        regexp_replace(coalesce(phone, ''), '[^0-9]', '', 'g') as phone
+        regexp_replace(coalesce(phone, ''), '[^0-9]', '', 'g') as phone,
+        timezone($zone, timezone('UTC', joined_at))::date as joined_on
     from customers
 ),
 
@@ -57,6 +62,8 @@ known_as as (
     select 'prospect:' || prospect_id, customer_id from person where prospect_id is not null
     union
     select card_id, customer_id from person where card_id is not null
+    union
+    select customer_id, into_customer_id from referral_merged
 ),
 
 claims as (
@@ -91,13 +98,13 @@ ring as (
 
 receipt as (
     select
-        customer_id,
+        min(customer_id) filter (where kind = 'sale') as customer_id,
         coalesce(original_transaction_id, transaction_id) as receipt_id,
         min(sold_at) filter (where kind = 'sale') as sold_at,
         sum(amount) as kept
     from transactions
-    where customer_id is not null and sold_at < $as_of
-    group by customer_id, coalesce(original_transaction_id, transaction_id)
+    where sold_at < $as_of
+    group by coalesce(original_transaction_id, transaction_id)
 ),
 
 -- The first purchase of enough that was kept, once its time to bring it back is over.
@@ -109,7 +116,7 @@ first_kept as (
             as receipt_id,
         min(sold_at) filter (where kept > 0 and kept >= $least and sold_at < $kept_until) as kept_at
     from receipt
-    where sold_at is not null
+    where customer_id is not null
     group by customer_id
 )
 
@@ -117,11 +124,20 @@ select
     pair.claimed_as,
     pair.customer_id,
     pair.referred_by,
+    friend.joined_on as friend_joined_on,
+    referrer.joined_on as referrer_joined_on,
     first_kept.receipt_id,
     case
         when pair.customer_id = pair.referred_by then 'self'
         when referrer.customer_id is null then 'unknown_referrer'
-        when first_kept.first_at < pair.at - interval 1 day then 'customer_already'
+        when
+            first_kept.first_at < pair.at - interval 1 day
+            or exists (
+                select 1 from pair as earlier
+                where
+                    earlier.customer_id = pair.customer_id
+                    and (earlier.at, earlier.claimed_as) < (pair.at, pair.claimed_as)
+            ) then 'customer_already'
         when friend.card_id = referrer.card_id then 'same_card'
         when friend.household_id = referrer.household_id then 'same_household'
         when friend.email = referrer.email or nullif(friend.phone, '') = referrer.phone

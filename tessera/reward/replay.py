@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tessera import clock
-from tessera.reward import ledger, night
+from tessera.reward import earning, ledger, night
 from tessera.reward.earning import KNOWN
 from tessera.reward.liability import totals
 from tessera.reward.night import Night
@@ -20,6 +21,21 @@ from tessera.reward.terms import add_months
 from tessera.store import Store
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True)
+class Replayed(Night):
+    """A night of a ledger that began with the receipts of `first`."""
+
+    first: datetime
+
+    def marts(self) -> DuckDBPyConnection:
+        duck = super().marts()
+        earning.begin_with(duck, self.first)
+        return duck
 
 
 @dataclass(frozen=True)
@@ -40,20 +56,20 @@ def replay(ws: Workspace, programme: Programme, first: date, last: date) -> Outc
     thrown away. Redemptions are not replayed: members would have had other points to spend."""
     with tempfile.TemporaryDirectory(prefix="tessera-replay-") as folder:
         store = Store.open(f"sqlite:///{Path(folder) / 'store.sqlite'}")
-        _begin(ws, store, programme, first)
+        begin = clock.parse_as_of(first.isoformat(), ws.settings.timezone)
+        _begin(ws, store, programme, begin)
         for day in _nights(first, last):
             at = clock.parse_as_of(day.isoformat(), ws.settings.timezone)
             later = replace(ws, as_of=at)
             object.__setattr__(later, "store", store)
-            night.run(Night(later, programme), STEPS)
+            night.run(Replayed(later, programme, begin), STEPS)
         found = _outcome(store, programme.programme, last)
         store.close()
     return found
 
 
-def _begin(ws: Workspace, store: Store, programme: Programme, first: date) -> None:
-    """Receipts before `first` count as looked at."""
-    at = clock.parse_as_of(first.isoformat(), ws.settings.timezone)
+def _begin(ws: Workspace, store: Store, programme: Programme, at: datetime) -> None:
+    """Receipts before `at` count as looked at."""
     with closing(marts.connect(ws.home)) as duck, store.write() as connection:
         files = duck.execute("select distinct file_id from transactions").to_arrow_table()
         ledger.advance(connection, programme.programme, at, files)

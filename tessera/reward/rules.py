@@ -12,6 +12,7 @@ from tessera.documents import Document
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 Points = Annotated[int, Field(gt=0, le=1_000_000_000, strict=True)]
+MOST = 1_000_000_000_000
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Texts = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -27,7 +28,9 @@ class Only(Document):
     tiers: Texts | None = None
     first_purchase: Literal[True] | None = None
     birthday: Literal["day", "month"] | None = None
-    least_amount: int | None = Field(None, gt=0, strict=True)  # of the receipt, minor units
+    least_amount: int | None = Field(
+        None, gt=0, le=MOST, strict=True
+    )  # of the receipt, minor units
     since: date | None = None  # these days included
     until: date | None = None
 
@@ -101,6 +104,12 @@ class Gift(Document):
     @property
     def version(self) -> str:
         return _version(self)
+
+    @model_validator(mode="after")
+    def _spans_days(self) -> Gift:
+        if self.since and self.until and self.since > self.until:
+            raise ValueError(f"gift '{self.gift}' ends ('until') before it begins ('since')")
+        return self
 
 
 def _version(rule: Document) -> str:

@@ -203,6 +203,10 @@ class Till:
         if back > 0:
             self._give_back(row, back)
             self._move(redemption_id, "used", points_back=row["points_back"] + back)
+        elif (
+            back < 0
+        ):  # less was kept before than now: what came back in points is not paid with them
+            paid = min(paid, self._paid(row["points"] - row["points_back"], paid))
         money = bought.total - row["discount"] - row["paid"] - (kept.total - discount - paid)
         return {
             **self.find(redemption_id), "discount_kept": discount, "paid_kept": paid,

@@ -344,6 +344,8 @@ def _endpoint(counter: Counter, one: Operation) -> Callable[[Request], Any]:
         try:
             ask, key_id = await _asked(counter, one, request)
             answer = await get_running_loop().run_in_executor(counter.at_once, one.handler, ask)
+            for _ in range(_misses(answer)):
+                limits.allow("till miss", key_id, most=MISSES_A_MINUTE, seconds=60)
             return JSONResponse(answer)
         except No as no:
             return _problem(no.status, no.kind, no.title, no.wait, mistakes=no.mistakes)
@@ -356,6 +358,12 @@ def _endpoint(counter: Counter, one: Operation) -> Callable[[Request], Any]:
             )  # fmt: skip
 
     return endpoint
+
+
+def _misses(answer: Answer) -> int:
+    """Codes that are nothing, where many are asked for at once."""
+    told = (*answer.get("vouchers", ()), *answer.get("results", ()))
+    return sum(one["problem"] == "unknown-voucher" for one in told)
 
 
 async def _asked(counter: Counter, one: Operation, request: Request) -> tuple[Ask, str]:

@@ -84,6 +84,8 @@ def test_a_purchase_that_came_back_or_was_too_small_rewards_nobody(ws: Workspace
     back = line("r2", "KF", -600, sold_at="2026-04-02", original_transaction_id="r1")
     small = line("r3", "KF", 999, sold_at=BOUGHT)
     assert settle(ws, sale, back, small, customers=[friend()]).waiting == 1
+    unseen = {**back, "customer_id": None}  # brought back without a card
+    assert settle(ws, sale, unseen, small, customers=[friend()]).waiting == 1
     kept = line("r4", "KF", 1000, sold_at="2026-04-03")
     assert settle(ws, sale, back, small, kept, customers=[friend()]).waiting == 1
     later_ = "2026-04-17T12:00:00+00:00"
@@ -122,6 +124,27 @@ def test_a_customer_already_is_no_new_friend(ws: Workspace) -> None:
     sales = [line("r0", "KF", 500, sold_at="2026-02-01"), line("r1", "KF", 1000, sold_at=BOUGHT)]
     settle(ws, *sales, customers=[friend()])
     assert verdicts(ws) == {"KF": "customer_already"}
+
+
+@SQLITE
+def test_who_was_merged_meanwhile_is_rewarded_as_who_they_are_and_once(ws: Workspace) -> None:
+    """Also a friend with two cards whom two brought: the first did."""
+    enrol(ws, "KF", by="c0")
+    enrol(ws, "KG", by="c2")
+    with ws.store.write() as store:
+        for was, now in (("c0", "c1"), ("KG", "KF")):
+            store.run(
+                "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+                "values (:was, :now, 1, '2026-04-02T09:00:00+00:00')",
+                was=was,
+                now=now,
+            )
+    sale = line("r1", "KF", 1000, sold_at=BOUGHT)
+    publish(ws, customers=[*map(member, (1, 2, 3)), friend()], transactions=[sale])
+    report = referrals.settle(later(ws, KEPT))
+    assert (report.rewarded, report.refused) == (1, 1)
+    assert verdicts(ws) == {"KF": "rewarded", "KG": "customer_already"}
+    assert (balance(ws, "c1")["available"], balance(ws, "KF")["available"]) == (500, 200)
 
 
 @SQLITE
@@ -243,3 +266,14 @@ def test_points_for_a_friend_last_as_long_as_those_of_a_purchase(ws: Workspace) 
     settle(ws, line("r1", "KF", 1000, sold_at=BOUGHT), customers=[friend()])
     lots = rows(ws, "select expires_on from lot")
     assert {row["expires_on"] for row in lots} == {"2026-05-15"}
+
+
+@SQLITE
+def test_points_for_a_friend_end_on_the_day_of_joining_where_all_do(ws: Workspace) -> None:
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text() + "expiry: {kind: anniversary}\n")
+    enrol(ws, "KF", by="c0")
+    joined = friend(joined_at="2024-12-01 09:00:00")
+    settle(ws, line("r1", "KF", 1000, sold_at=BOUGHT), customers=[joined])
+    lots = rows(ws, "select expires_on from lot order by expires_on")
+    assert [row["expires_on"] for row in lots] == ["2027-04-15", "2027-12-01"]

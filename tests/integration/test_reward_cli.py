@@ -20,7 +20,8 @@ from tessera.testing import line, publish, workspace
 def home(tmp_path: Path) -> Path:
     """A home whose receipts were posted by the flow."""
     ws = workspace(tmp_path / "home")
-    lines = [line("t", "ann", 1999), line("r", "ann", -1000, original_transaction_id="t")]
+    back = line("r", "ann", -1000, original_transaction_id="t", sold_at="2026-03-20")
+    lines = [line("t", "ann", 1999), back]
     publish(ws, customers=[{"customer_id": "ann"}, {"customer_id": "bob"}], transactions=lines)
     done = reward.fn(as_of="2026-03-31", home=str(ws.home.root))
     assert (done["points_earned"], done["points_clawed_back"], done["transfers"]) == (19, 10, 2)
@@ -116,6 +117,11 @@ def test_changed_rules_are_tried_on_past_receipts_and_nothing_is_posted(
     assert (said["after"]["issued"], said["after"]["outstanding"]) == (39, 19)
     assert (said["before"]["tiers"], said["after"]["tiers"]) == ({}, {"bronze": 1})
     assert told("balance", "ann", home=home)["available"] == 9
-    words[words.index("2026-02-01")] = "February"
+    words[words.index("2026-02-01")] = "2026-03-10"  # of which there is only what came back
+    later = json.loads(CliRunner().invoke(app, words).output)
+    assert [
+        later[which][what] for which in ("before", "after") for what in ("issued", "clawed_back")
+    ] == [0] * 4
+    words[words.index("2026-03-10")] = "February"
     with pytest.raises(BadInput, match="'February' is not a day"):
         raise CliRunner().invoke(app, words).exception or AssertionError

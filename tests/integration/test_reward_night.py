@@ -174,6 +174,23 @@ def test_whoever_earns_keeps_all_points_where_they_end_by_inactivity(shop: Works
     sound(shop)
 
 
+def test_inactivity_counts_from_every_purchase_and_wakes_nothing_that_has_ended(
+    shop: Workspace,
+) -> None:
+    """From one whose points cannot be spent yet too, and where no night came by in between."""
+    club(shop, pending_days=14, expiry={"kind": "inactivity", "months": 6})
+    old = [line("t", "ann", 500, sold_at="2026-01-10"), line("u", "bob", 700, sold_at="2026-01-10")]
+    night(shop, "2026-01-24", *old)
+    new = [
+        line("v", "ann", 100, sold_at="2026-05-20"),
+        line("w", "ann", 100, sold_at="2026-08-20"),
+        line("x", "bob", 100, sold_at="2026-08-20"),
+    ]
+    assert night(shop, "2026-09-15", *old, *new).points_expired == 7
+    assert (points(shop), points(shop, "bob")) == ((7, 0, 0), (1, 0, 0))
+    sound(shop)
+
+
 def test_row_02_a_purchase_returned_after_its_points_were_spent_is_owed_and_repaid(
     shop: Workspace,
 ) -> None:

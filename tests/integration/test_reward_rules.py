@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tessera.errors import BadInput
+from tessera.reward import merging
+from tessera.reward.points import Books
 from tessera.reward.programme import load
 from tessera.testing import line, workspace
 from tessera.workspace import Workspace
-from tests.integration.test_reward_night import CLUB, LEVELS, club, night, points, sound
+from tests.integration.test_reward_night import CLUB, LEVELS, club, ends, night, points, sound
 
 ONE = {"rule": "purchase", "points": 1, "per": 100}
 
@@ -77,6 +79,29 @@ def test_pieces_and_receipts_can_be_counted_instead_of_money(shop: Workspace) ->
     assert points(shop) == (0, 0, 0)
 
 
+def test_a_rule_gives_nothing_once_nothing_that_it_counts_is_kept(shop: Workspace) -> None:
+    """Neither where it gives by the receipt, nor where what comes back is money and names nothing."""
+    only = {"categories": ["coffee"]}
+    visit = {"rule": "visit", "points": 50, "per": 1, "basis": "order", "only": only}
+    pieces = {"rule": "pieces", "points": 5, "per": 1, "basis": "item", "only": only}
+    club(shop, earn_rules=[visit, pieces])
+    sales = [
+        line("t", "ann", 1000, product_id="beans"),
+        line("t", "ann", 700, line_id="2", product_id="mug"),
+        line("u", "bob", 1000, product_id="beans"),
+    ]
+    night(shop, "2026-03-02", *sales, products=PRODUCTS)
+    assert (points(shop), points(shop, "bob")) == ((55, 0, 0), (55, 0, 0))
+    beans = line("r", "ann", -1000, product_id="beans", quantity=-1, original_transaction_id="t")
+    money = {"product_id": None, "quantity": None, "original_transaction_id": "u"}
+    back = [
+        {**beans, "sold_at": "2026-03-02"},
+        line("s", "bob", -1000, sold_at="2026-03-02", **money),
+    ]
+    night(shop, "2026-03-03", *sales, *back, products=PRODUCTS)
+    assert (points(shop), points(shop, "bob")) == ((0, 0, 0), (0, 0, 0))
+
+
 def test_row_26_a_return_that_crosses_the_least_amount_takes_the_whole_bonus(
     shop: Workspace,
 ) -> None:
@@ -125,8 +150,10 @@ def test_the_first_purchase_is_one(shop: Workspace) -> None:
     )
     first = line("t", "ann", 100, sold_at="2026-03-01")
     night(shop, "2026-03-02", first)
-    night(shop, "2026-03-05", first, line("u", "ann", 100, sold_at="2026-03-04"))
-    assert points(shop) == (102, 0, 0)
+    second = line("u", "ann", 100, sold_at="2026-03-04")
+    late = line("s", "ann", 100, sold_at="2026-02-28", file_id=2)  # heard of last, and was before
+    night(shop, "2026-03-05", first, second, late)
+    assert points(shop) == (103, 0, 0)
 
 
 @pytest.mark.parametrize(("leap_day", "other_years"), [("feb-28", "02-28"), ("mar-1", "03-01")])
@@ -184,14 +211,67 @@ def test_a_cap_holds_over_receipts_and_nights(
     assert points(shop)[0] == kept + given[1] + given[2]
 
 
+def test_a_correction_keeps_to_the_caps_as_does_who_was_merged(shop: Workspace) -> None:
+    caps = {"day": 12, "member": 25, "budget": 50}
+    club(
+        shop, earn_rules=[{**ONE, "rule": name, "cap": {name: most}} for name, most in caps.items()]
+    )
+    sales = [
+        line("t", "bob", 1000),
+        line("u", "ann", 1000),
+        line("v", "ann", 1000, sold_at="2026-03-01T10:00"),
+    ]
+    night(shop, "2026-03-02", *sales)
+    assert points(shop) == (12 + 20 + 20, 0, 0)
+    with shop.store.write() as store:
+        at = datetime(2026, 3, 2, 9, tzinfo=UTC)
+        merging.move(Books(store, "club", at, at.date()), "bob", "ann")
+    sales = [{**sale, "customer_id": "ann"} for sale in sales]
+    sales[2] |= {"amount": 4000, "file_id": 2}
+    night(shop, "2026-03-03", *sales)
+    assert points(shop) == ((10 + 10) + (10 + 5 + 10) + (10 + 10 + 30), 0, 0)
+
+
+def test_a_corrected_receipt_that_no_longer_suits_a_rule_gives_nothing_by_it(
+    shop: Workspace,
+) -> None:
+    visit = {"rule": "visit", "points": 50, "per": 1, "basis": "order"}
+    club(shop, earn_rules=[{**visit, "only": {"least_amount": 1000, "stores": ["north"]}}])
+    sales = [line(name, name, 2000, store_id="north") for name in ("ann", "bob", "cy")]
+    night(shop, "2026-03-02", *sales)
+    sales[1] |= {"amount": 500, "file_id": 2}
+    sales[2] |= {"store_id": "south", "file_id": 2}
+    night(shop, "2026-03-03", *sales)
+    assert [points(shop, name)[0] for name in ("ann", "bob", "cy")] == [50, 0, 0]
+
+
+def test_a_return_takes_the_points_of_its_receipt_also_where_a_correction_brought_them(
+    shop: Workspace,
+) -> None:
+    piece = {"rule": "piece", "points": 1, "per": 1, "basis": "item"}
+    rules(shop, piece, expiry={"kind": "rolling", "months": 12})
+    old = line("t", "ann", 1000, sold_at="2026-01-01", quantity=0)
+    sale = line("u", "ann", 50, sold_at="2026-02-01")
+    night(shop, "2026-02-02", old, sale)
+    sale |= {"amount": 800, "quantity": 2, "file_id": 2}
+    night(shop, "2026-02-03", old, sale)
+    back = line("r", "ann", -800, quantity=-2, original_transaction_id="u", sold_at="2026-02-03")
+    night(shop, "2026-02-04", old, sale, back)
+    assert ends(shop, "ann") == [("2027-01-01", 10)]
+
+
 def test_of_rules_that_do_not_add_up_the_best_counts(shop: Workspace) -> None:
     best = [
         {**ONE, "rule": name, "points": n, "stacking": "best"}
         for name, n in (("two", 2), ("three", 3))
     ]
-    rules(shop, *best)
-    night(shop, "2026-03-02", line("t", "ann", 1000))
-    assert points(shop) == (10 + 30, 0, 0)
+    club(shop, earn_rules=[{**ONE, "cap": {"transaction": 7}}, *best])
+    sales = [line("t", "ann", 1000), line("u", "ann", 2000)]
+    night(shop, "2026-03-02", *sales)
+    assert points(shop) == ((7 + 30) + (7 + 60), 0, 0)
+    back = line("r", "ann", -1000, sold_at="2026-03-02")  # nobody knows of what
+    night(shop, "2026-03-03", *sales, back)
+    assert points(shop) == (7 + 60, 0, 0)
 
 
 def test_a_return_takes_back_with_the_multiplier_that_gave(shop: Workspace) -> None:
@@ -207,6 +287,15 @@ def test_a_return_takes_back_with_the_multiplier_that_gave(shop: Workspace) -> N
         for n, name in enumerate("tu")
     ]
     night(shop, "2026-03-05", first, second, *backs)
+    assert points(shop) == (25 + 7, 0, 0)
+    with shop.store.write() as store:
+        store.run(
+            "insert into tier_move (programme, customer_id, business_date, position, tier, "
+            "previous_tier, reason, qualifying) "
+            "values ('club', 'ann', '2026-03-05', 9, '', 'gold', 'fell', 0)"
+        )
+    second |= {"amount": 1200, "file_id": 2}  # judged again, by what the member is now
+    night(shop, "2026-03-06", first, second, *backs)
     assert points(shop) == (25 + 7, 0, 0)
 
 

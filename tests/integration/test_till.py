@@ -309,6 +309,10 @@ def test_a_return_of_an_order_paid_with_points_gives_points_back_once(
     assert balance(ws, "c0")["available"] == 400
     whole = till.settle(made, "return", kept=basket()).json()
     assert (whole["points_back"], whole["refund"]) == (1000, 0)
+    late = till.settle(made, "return", kept=basket(300)).json()  # told in the wrong order
+    assert (late["points_returned"], late["paid_kept"]) == (0, 0), (
+        "with what went back nothing is paid"
+    )
     assert balance(ws, "c0")["available"] == 1000
     assert till.settle(made, "void").status_code == 200
     assert balance(ws, "c0")["available"] == 1000
@@ -639,6 +643,18 @@ def test_a_guesser_is_stopped(ws: Workspace, till: Counter) -> None:
     assert till.take(vouchers=[good]).status_code == 429
     assert Counter(ws, till.client, "S2").take(vouchers=[good]).status_code == 200
 
+    def quote(guesses: list[str]) -> tuple[str, dict[str, Any]]:
+        return "/quotes", {"vouchers": guesses, "basket": basket(1000)}
+
+    def batch(guesses: list[str]) -> tuple[str, dict[str, Any]]:
+        done = [spent(f"g{code}", "2026-03-30T10:00:00Z", vouchers=[code]) for code in guesses]
+        return "/batches", {"operations": done}
+
+    for many in (quote, batch):
+        other = Counter(ws, till.client, many.__name__)
+        asked = [other.post(*many(codes.make(10))) for _ in range(4)]
+        assert [answer.status_code for answer in asked] == [200, 200, 200, 429]
+
 
 @SQLITE
 def test_a_till_that_asks_too_often_waits(till: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -859,6 +875,16 @@ def test_each_offline_operation_stands_alone(ws: Workspace, till: Counter) -> No
     )
     assert [one["status"] for one in told] == ["refused", "done", "refused", "waiting"]
     assert [one["problem"] for one in told] == ["unknown-voucher", None, "too-far-ahead", None]
+
+
+@SQLITE
+def test_a_till_whose_clock_never_ran_is_answered(tmp_path: Path, store_url: str) -> None:
+    """Also where the first day that can be written begins the day before."""
+    ws = shop(tmp_path, store_url, timezone="America/New_York")
+    with served(ws) as client:
+        told = Counter(ws, client).batch(spent("a", "0001-01-01T00:00:00Z", vouchers=[voucher(ws)]))
+    assert told[0]["status"] == "done"
+    ws.store.close()
 
 
 @SQLITE

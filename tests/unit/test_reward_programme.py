@@ -46,6 +46,17 @@ def test_a_rule_changes_its_version_only_when_it_changes() -> None:
         ("returns: debt\n", "", "'returns' is missing"),
         ("returns: debt", "returns: [", "programme.yml:6: this is not YAML"),
         ("currency: any", "currency: euro", "programme.yml:2: 'currency' cannot be 'euro'"),
+        ("points: 1", "points: 0", r"greater than 0\.$"),  # and nothing of how many rules there are
+        (
+            "points: 1",
+            f"only: {{least_amount: {10**20}}}",
+            "programme.yml:4: 'least_amount' cannot be 1000",
+        ),
+        (
+            "returns: debt",
+            "returns: debt\ngifts: [{gift: hb, points: 1, to_mark: birthday, since: 2026-02-01, until: 2026-01-01}]",
+            "programme.yml:6: 'gifts 1': gift 'hb' ends",
+        ),
     ],
 )
 def test_a_mistake_names_file_line_key_and_the_nearest_word(

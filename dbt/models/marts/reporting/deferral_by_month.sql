@@ -2,21 +2,21 @@
 
 -- The part of each month's sales that is earned only when their points are spent or end: the price
 -- is shared by stand-alone value, that of the points being what they pay times the share that is
--- expected to be spent (IFRS 15, B39 to B42). A month's sales are taken together, less returns.
+-- expected to be spent (IFRS 15, B39 to B42). A month's sales are taken together, less returns; a
+-- correction belongs to the month of the sale.
 {% set worth = var("worth") %}
 with moved as (
     select
-        {{ month_after("business_date", 0) }} as month,
+        min({{ month_after("business_date", 0) }}) as month,
         source_id as transaction_id,
         case when kind = 'clawback' then 'return' else 'sale' end as kind,
         sum(case when credit like 'member:%' then amount else -amount end) as points
     from {{ ref("stg_engine__point_transfers") }}
     where
         programme = '{{ worth.programme }}'
-        and kind in ('earn', 'clawback')
+        and kind in ('earn', 'adjust', 'clawback')
         and business_date < {{ business_date() }}
     group by
-        {{ month_after("business_date", 0) }},
         source_id,
         case when kind = 'clawback' then 'return' else 'sale' end
 ),
