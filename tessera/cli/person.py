@@ -94,7 +94,11 @@ def merge(
     from tessera.workspace import open_workspace
 
     ws = open_workspace(as_of, home=home)
-    said = person.undo(ws, keep, other) if undo else person.merge(ws, keep, other)
+    if undo:
+        said = person.undo(ws, keep, other)
+    else:
+        person.refuse_strangers(ws, keep, other)
+        said = person.merge(ws, keep, other)
     if as_json:
         print_json({"keep": keep, "other": other, "merged": not undo})
     else:

@@ -90,6 +90,7 @@ def _chunks(baskets: Baskets, taste: Taste, top: int) -> Iterator[tuple[Scored, 
     everybodys = taste.popularity / max(baskets.customers, 1)
     popular = np.asarray(np.bincount(baskets.item, weight, baskets.items) * everybodys, float)
     shelf = np.argsort(-popular, kind="stable")[:SHELF]
+    shelf = shelf[np.isin(shelf, baskets.item)]  # what nobody bought yet is nobody's favourite
     for start in range(0, baskets.customers, CHUNK):
         number = min(CHUNK, baskets.customers - start)
         low, high = np.searchsorted(baskets.customer, (start, start + number))

@@ -66,7 +66,10 @@ def _intervals(wanted: Wanted, found: Ints) -> dict[str, tuple[float, float]]:
     width = Z * known.std(axis=0, ddof=1) / np.sqrt(len(known))
     mean = known.mean(axis=0)
     return {
-        name: (round(float(mean[i] - width[i]), 4), round(float(mean[i] + width[i]), 4))
+        name: (
+            round(max(float(mean[i] - width[i]), 0.0), 4),
+            round(min(float(mean[i] + width[i]), 1.0), 4),
+        )
         for i, name in enumerate(("recall@10", "ndcg@10"))
     }
 

@@ -255,8 +255,10 @@ class _Judge:
             yield Variants(str(step), means, people, winner, why)
 
     def _ask(self, query: str, campaign: str, days: int | None) -> pa.Table:
-        """Only people whose days are over: a look at half of them would favour the quick."""
-        last = self.ws.business_date - timedelta(days=days or 1)
+        """Only people whose days are over, as far as the marts know receipts: a look at half of
+        them would favour the quick."""
+        behind = max(self.ws.as_of - marts.current(self.ws.home).as_of, timedelta(0))
+        last = self.ws.business_date - timedelta(days=behind.days + (days or 1))
         given = {"campaign": campaign, "last": last, "before": BEFORE, "days": days or FOR_EVER}
         outcomes = SQL["outcomes"]
         return self.duck.execute(SQL[query].format(outcomes=outcomes), given).to_arrow_table()

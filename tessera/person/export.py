@@ -21,6 +21,7 @@ WORDS = {
     "landed": "What the shop told us",
     "quarantined": "What the shop told us and we could not use",
     "mart": "What we worked out from it",
+    "learned": "What we think will come next",
     "decisions": "What we decided to write or not to write, and why",
     "store": "What we keep of messages, answers, consents and points",
     "mail": "Mail that we wrote",
@@ -43,7 +44,10 @@ def export(ws: Workspace, customer_id: str, to: Path | None = None) -> Export:
     if not found:
         raise BadInput(f"Nothing is held about a customer '{customer_id}'; check the id.")
     folder = to or folder_of(ws, customer_id)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder}: no folder can be made there ({error.strerror}).") from None
     at = clock.now().isoformat(timespec="seconds")
     said = {"customer_id": customer_id, "exported_at": at, "held": found}
     counts = {place: len(rows) for place, rows in found.items()}

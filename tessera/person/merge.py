@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from tessera import audit, clock
 from tessera.errors import BadInput
 from tessera.land.erased import Keyring
-from tessera.person.identity import PROSPECT
+from tessera.person.held import held
+from tessera.person.identity import PROSPECT, Identity
 from tessera.store import Connection, queries
 from tessera.workspace import Workspace
 
@@ -28,6 +29,14 @@ def merge(ws: Workspace, keep: str, other: str) -> str:
     part of another merge, or a prospect, who is merged by address."""
     merge_all(ws, [(keep, other)])
     return f"From the next 'tessera run' on '{other}' is '{keep}'; --undo takes it back."
+
+
+def refuse_strangers(ws: Workspace, *customers: str) -> None:
+    """BadInput when nothing is held about one of them: a slip of the pen, or somebody erased, whose
+    number would be written down again."""
+    for customer in customers:
+        if not set(held(ws, Identity(customers=frozenset({customer})))) - {"store person_merge"}:
+            raise BadInput(f"Nothing is held about a customer '{customer}'; check the id.")
 
 
 def merge_all(ws: Workspace, pairs: Sequence[tuple[str, str]]) -> None:

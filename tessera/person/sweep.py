@@ -9,6 +9,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def forms(path: Path, content: bytes) -> Iterator[bytes]:
     elif path.suffix == ".gz":
         yield _unzipped(content)
     elif path.suffix == ".zst":
-        yield zstandard.ZstdDecompressor().decompressobj().decompress(content)
+        yield _unpacked(content)
 
 
 def _parts(content: bytes) -> Iterator[bytes]:
@@ -123,6 +124,16 @@ def _parts(content: bytes) -> Iterator[bytes]:
         payload = part.get_payload(decode=True)
         if isinstance(payload, bytes):
             yield payload
+
+
+def _unpacked(content: bytes) -> bytes:
+    """All frames of it, as long as they are what the name says."""
+    found = b""
+    with suppress(zstandard.ZstdError):
+        reader = zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True)
+        while more := reader.read(1 << 20):
+            found += more
+    return found
 
 
 def _unzipped(content: bytes) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import zstandard
 
 from flows import model
 from flows.validate import judge
@@ -231,6 +232,43 @@ def test_an_export_has_everything_and_reads_well(ws: Workspace, her: str) -> Non
     assert not any(text in json.dumps(entry) for text in (*TEXTS, her))
     person.erase(ws, her)
     assert places(ws.home.root) == [], "the export goes too"
+
+
+def test_an_export_has_what_was_learned_and_refuses_a_place_that_is_none(
+    ws: Workspace, her: str
+) -> None:
+    ws.home.know.mkdir()
+    with duckdb.connect() as duck:
+        table = ws.home.know / "scores.parquet"
+        duck.execute(f"copy (select '{her}' as customer_id, 1.5 as expected) to '{table}'")
+    written = person.export(ws, her)
+    assert written.rows["learned scores"] == 1
+    assert "What we think will come next" in Path(written.page).read_text()
+    with pytest.raises(BadInput, match="no folder can be made there"):
+        person.export(ws, her, table / "below")
+
+
+def test_an_erasure_looks_into_every_frame_and_stumbles_over_no_broken_file(
+    ws: Workspace, her: str
+) -> None:
+    inbox = ws.home.root / "inbox"
+    inbox.mkdir(exist_ok=True)
+    (inbox / "broken.zst").write_bytes(b"not what its name says")
+    frames = [zstandard.compress(text.encode()) for text in ("first", EMAIL)]
+    (inbox / "two.jsonl.zst").write_bytes(b"".join(frames))
+    person.erase(ws, her)
+    assert not (inbox / "two.jsonl.zst").exists()
+
+
+def test_nobody_is_merged_with_a_stranger_or_with_who_was_erased(ws: Workspace, her: str) -> None:
+    (other,) = (row[0] for row in everybody(ws)[:1])
+    for pair in ((other, "nobody"), ("", other)):
+        with pytest.raises(BadInput, match="Nothing is held about"):
+            person.refuse_strangers(ws, *pair)
+    person.refuse_strangers(ws, other, her)
+    person.erase(ws, her)
+    with pytest.raises(BadInput, match="Nothing is held about"):
+        person.refuse_strangers(ws, other, her)
 
 
 def test_a_stranger_has_nothing_to_export_or_erase(ws: Workspace) -> None:

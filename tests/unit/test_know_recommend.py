@@ -104,3 +104,15 @@ def test_real_baskets_are_foretold_as_well_as_by_the_best_known(tmp_path: Path) 
     found = evaluate(Path(given))
     assert found.measures["recall@10"] >= 0.125
     assert found.measures["ndcg@10"] >= 0.102
+
+
+def test_an_item_that_only_the_answer_has_is_not_recommended_and_no_share_passes_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "two.json"
+    history = [["a", "b"], ["b", "c"], ["a"]]
+    said = {"history": {"1": history, "2": history}, "next": {"1": ["a"], "2": ["c", "unheard-of"]}}
+    path.write_text(json.dumps(said))
+    found = evaluate(path)
+    assert found.measures["recall@10"] == 0.75
+    assert all(0 <= low <= high <= 1 for low, high in found.intervals.values())

@@ -165,6 +165,13 @@ def test_days_that_are_not_over_do_not_count(found: Results) -> None:
     assert one.first.measures == []
 
 
+def test_days_that_no_receipt_is_known_of_are_not_over(world: Workspace) -> None:
+    later = replace(world, as_of=world.as_of + timedelta(days=60))
+    first = of(results(later, None), "welcome").first
+    assert first is not None
+    assert first.measures == []
+
+
 def test_the_better_content_wins(found: Results) -> None:
     (variants,) = of(found, "winback").variants
     assert variants.winner == "b"
