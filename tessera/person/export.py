@@ -43,6 +43,11 @@ def export(ws: Workspace, customer_id: str, to: Path | None = None) -> Export:
     found = held(ws, who.find(ws, customer_id))
     if not found:
         raise BadInput(f"Nothing is held about a customer '{customer_id}'; check the id.")
+    if to and to.resolve().is_relative_to(ws.home.root.resolve()):
+        raise BadInput(
+            f"{to} is in the home, where an erasure would not know it; choose a folder outside, or "
+            "leave --to out."
+        )
     folder = to or folder_of(ws, customer_id)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -244,8 +244,11 @@ def test_an_export_has_what_was_learned_and_refuses_a_place_that_is_none(
     written = person.export(ws, her)
     assert written.rows["learned scores"] == 1
     assert "What we think will come next" in Path(written.page).read_text()
+    with pytest.raises(BadInput, match="is in the home"):
+        person.export(ws, her, ws.home.root / "mine")
+    (ws.home.root.parent / "file").touch()
     with pytest.raises(BadInput, match="no folder can be made there"):
-        person.export(ws, her, table / "below")
+        person.export(ws, her, ws.home.root.parent / "file" / "below")
 
 
 def test_an_erasure_looks_into_every_frame_and_stumbles_over_no_broken_file(
