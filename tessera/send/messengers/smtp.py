@@ -96,7 +96,8 @@ class SmtpMessenger:
             try:
                 server = self._connection()
                 code, _ = server.mail(message.sender_email)
-            except (OSError, smtplib.SMTPException) as error:
+            # UnicodeError: a host that is no name, or a password beyond ASCII.
+            except (OSError, smtplib.SMTPException, UnicodeError) as error:
                 self.close()
                 if fresh:
                     raise self._unusable(error) from error
@@ -157,8 +158,8 @@ class SmtpMessenger:
 
 def parse(url: str) -> SplitResult:
     """The parts of an SMTP URL; BadInput when it is not one."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         good = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
