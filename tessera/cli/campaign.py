@@ -173,6 +173,7 @@ def preview(
     """
     from tessera import say
     from tessera.decide import campaigns
+    from tessera.say.languages import Languages
     from tessera.workspace import open_workspace
 
     ws = open_workspace(home=home)
@@ -188,6 +189,12 @@ def preview(
         step=chosen.name,
         channel=one.channel,
     )
+    languages = Languages(ws.project / "templates", ws.settings.language)
+    if language and not languages.speaks(language):
+        spoken, known = languages.speak(language).tag, ", ".join(languages.codes)
+        typer.echo(
+            f"No catalogue for '{language}'; shown in {spoken}. There are {known}.", err=True
+        )
     found = {"campaign": one.campaign, "step": chosen.name, "variant": content.name or None}
     print_json({**found, "page": str(page)}) if as_json else typer.echo(str(page))
     if show:
