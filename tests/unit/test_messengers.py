@@ -26,6 +26,7 @@ from tessera.send.messengers.mime import as_mail
 from tessera.send.messengers.sendgrid import SendGridMessenger, body, judge
 from tessera.send.messengers.sms import SmsMessenger
 from tessera.send.messengers.smtp import SmtpMessenger, parse
+from tessera.send.sender import check_settings
 from tessera.testing import workspace
 from tests.sending import addresses_in, as_described, letter, provider
 
@@ -225,6 +226,34 @@ def test_a_proxy_that_refuses_to_connect_has_sent_nothing(monkeypatch: pytest.Mo
         with pytest.raises(Unusable, match="cannot be reached"):
             SmsMessenger("https://sms.example", "key").deliver([letter()])
         thread.join()
+
+
+def test_a_mail_server_that_wants_a_password_rejects_nobody() -> None:
+    def ask(listener: socket.socket) -> None:
+        caller, _ = listener.accept()
+        with caller, caller.makefile("rwb", buffering=0) as lines:
+            lines.write(b"220 ready\r\n")
+            for line in lines:
+                wanted = line.startswith(b"rcpt")
+                lines.write(b"530 5.7.0 Authentication required\r\n" if wanted else b"250 ok\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=ask, args=[listener])
+        thread.start()
+        with pytest.raises(Unusable, match="wants a user and password"):
+            SmtpMessenger(f"smtp://127.0.0.1:{listener.getsockname()[1]}").deliver([letter()])
+        thread.join()
+
+
+def test_a_sender_name_of_two_lines_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="TESSERA_SENDER_NAME"):
+        check_settings(workspace(tmp_path, sender_name="The\nShop"))
+
+
+def test_an_odd_time_to_wait_is_none() -> None:
+    answer = httpx.Response(429, headers=[(b"X-RateLimit-Reset", "\u00b2".encode("latin1"))])
+    with pytest.raises(Busy):
+        judge([letter()], answer, "host")
 
 
 def test_a_mail_server_whose_name_cannot_be_looked_up_is_one_sentence() -> None:

@@ -221,7 +221,11 @@ def _refused(messages: Sequence[Message], status: int, fields: Sequence[str]) ->
 
 def _wait_seconds(response: httpx.Response) -> float | None:
     reset = response.headers.get("X-RateLimit-Reset", "")
-    return max(0.0, int(reset) - clock.now().timestamp()) if reset.isdigit() else None
+    return (
+        max(0.0, int(reset) - clock.now().timestamp())
+        if reset.isascii() and reset.isdigit()
+        else None
+    )
 
 
 def _fields(response: httpx.Response) -> list[str]:

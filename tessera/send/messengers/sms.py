@@ -81,7 +81,7 @@ def _judge(messages: Sequence[Message], response: httpx.Response) -> Answer:
         return alike(messages, Fate.ACCEPTED, status_code=status)
     if status == 429:  # noqa: PLR2004
         wait = response.headers.get("Retry-After", "")
-        raise Busy("The gateway asks to wait (429)", float(wait) if wait.isdigit() else None)
+        raise Busy("The gateway asks to wait (429)", float(wait) if wait.isdecimal() else None)
     if status in OUR_FAULT:
         raise Unusable(
             f"The gateway answered {status}; check {OUR_FAULT[status]}. The messages wait."
