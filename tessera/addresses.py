@@ -24,6 +24,8 @@ def mailbox(address: str) -> str | None:
     if not _MAILBOX.fullmatch(trimmed) or not local.isascii():
         return None
     try:
-        return f"{local}@{domain.encode('idna').decode()}"
+        plain = f"{local}@{domain.encode('idna').decode()}"
     except UnicodeError:
         return None
+    # In ASCII a wide comma is a comma: without another look one address would become two.
+    return plain if _MAILBOX.fullmatch(plain) else None

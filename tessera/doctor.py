@@ -9,11 +9,12 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
 from tessera import clock, settings
+from tessera.addresses import mailbox
 from tessera.errors import TesseraError
 from tessera.home import Home
 from tessera.settings import Settings
@@ -65,8 +66,10 @@ def problems(loaded: Settings) -> list[Problem]:
         "store_url": _store,
         "sendgrid_api_key": _sendgrid_key,
         "sendgrid_host": _sendgrid_host,
+        "sms_url": _sms_url,
         "smtp_url": _smtp,
         "sender_email": _sender,
+        "public_url": _public_url,
         "link_secret": _link_secret,
         "sendgrid_webhook_key": _webhook_key,
         "duckdb_memory": _duckdb_memory,
@@ -94,8 +97,20 @@ def _shown(name: str, value: object) -> str:
 
 
 def _without_password(url: str) -> str:
-    password = urlsplit(url).password
-    return url.replace(f":{password}@", ":********@") if password else url
+    parts = _parts(url)
+    if parts is None:  # nobody can tell where its password ends
+        return "********" if "@" in url else url
+    return url.replace(f":{parts.password}@", ":********@") if parts.password else url
+
+
+def _parts(url: str) -> SplitResult | None:
+    """The parts of a URL; None when it is none, its port included."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def _home(loaded: Settings) -> Iterator[str]:
@@ -175,9 +190,21 @@ def _sendgrid_key(loaded: Settings) -> Iterator[str]:
 
 
 def _sendgrid_host(loaded: Settings) -> Iterator[str]:
-    parts = urlsplit(loaded.sendgrid_host)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        yield f"'{loaded.sendgrid_host}' is not a web address; use https://api.sendgrid.com."
+    return _web(loaded.sendgrid_host, "https://api.sendgrid.com")
+
+
+def _public_url(loaded: Settings) -> Iterator[str]:
+    return _web(loaded.public_url, "https://club.shop.example")
+
+
+def _sms_url(loaded: Settings) -> Iterator[str]:
+    return _web(loaded.sms_url, "https://gateway.example/messages") if loaded.sms_url else iter(())
+
+
+def _web(url: str, example: str) -> Iterator[str]:
+    parts = _parts(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        yield f"'{_without_password(url)}' is not a web address; write it as {example}."
 
 
 def _smtp(loaded: Settings) -> Iterator[str]:
@@ -186,14 +213,14 @@ def _smtp(loaded: Settings) -> Iterator[str]:
     if loaded.smtp_url is None:
         yield "The messenger is smtp, which needs a server; set smtp://user:password@host:port."
         return
-    parts = urlsplit(loaded.smtp_url.get_secret_value())
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+    parts = _parts(loaded.smtp_url.get_secret_value())
+    if parts is None or parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         yield "This is not a mail server's address; write smtp://user:password@host:port."
         return
     address = parts.hostname, parts.port or (465 if parts.scheme == "smtps" else 587)
     try:
         socket.create_connection(address, CONNECT_SECONDS_MAX).close()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         yield f"The mail server {address[0]}:{address[1]} does not answer: {error}."
 
 
@@ -215,8 +242,7 @@ def _link_secret(loaded: Settings) -> Iterator[str]:
 
 
 def _sender(loaded: Settings) -> Iterator[str]:
-    name, at, domain = loaded.sender_email.rpartition("@")
-    if not (name and at and domain) or any(letter.isspace() for letter in loaded.sender_email):
+    if mailbox(loaded.sender_email) != loaded.sender_email:  # as sending sees it
         yield f"'{loaded.sender_email}' is not an e-mail address; set the one your mail comes from."
 
 

@@ -10,7 +10,9 @@ from tessera.cli.options import AsOfOption, HomeOption, JsonOption, print_json, 
 def answers(
     below: int = typer.Option(11, min=1, max=11, help="Only answers below this: 7 for alerts."),
     *,
-    days: int | None = typer.Option(None, min=1, help="Of so many days (30; with --nps 365)."),
+    days: int | None = typer.Option(
+        None, min=1, max=36_500, help="Of so many days (30; with --nps 365)."
+    ),
     nps: bool = typer.Option(False, "--nps", help="The net promoter score by month instead."),
     home: HomeOption = None,
     as_of: AsOfOption = None,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tessera.cli.options import AsOfOption, HomeOption, JsonOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from tessera.workspace import Workspace
 
 campaign = typer.Typer(help="Campaigns: list them, check their files, preview a message.")
 
@@ -188,7 +191,17 @@ def preview(
         step=chosen.name,
         channel=one.channel,
     )
+    _say_if_unspoken(ws, language)
     found = {"campaign": one.campaign, "step": chosen.name, "variant": content.name or None}
     print_json({**found, "page": str(page)}) if as_json else typer.echo(str(page))
     if show:
         typer.launch(page.as_uri())
+
+
+def _say_if_unspoken(ws: Workspace, asked: str | None) -> None:
+    from tessera.say.languages import Languages
+
+    languages = Languages(ws.project / "templates", ws.settings.language)
+    if asked and not languages.speaks(asked):
+        spoken, known = languages.speak(asked).tag, ", ".join(languages.codes)
+        typer.echo(f"No catalogue for '{asked}'; shown in {spoken}. There are {known}.", err=True)

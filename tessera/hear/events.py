@@ -95,7 +95,8 @@ def _entries(path: Path) -> Iterator[object]:
     if text.lstrip().startswith("["):
         yield from _array(path, text)
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not splitlines: JSON may have U+2028 and its like within a text.
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield _loads(line, f"{path}:{number}")
 

@@ -56,6 +56,10 @@ class Languages:
             self._known[key] = self._nearest(key)
         return self._known[key]
 
+    def speaks(self, asked: str) -> bool:
+        """Whether there is a catalogue for `asked`, if only without its region."""
+        return not set(candidates(parse_locale(asked))).isdisjoint(self.codes)
+
     def _nearest(self, asked: str) -> Language:
         for wish in (asked, self._fallback, SOURCE):
             locale = parse_locale(wish)

@@ -126,6 +126,8 @@ def check_settings(ws: Workspace) -> None:
     settings = ws.settings
     if mailbox(settings.sender_email) != settings.sender_email:
         raise BadInput(f"TESSERA_SENDER_EMAIL '{settings.sender_email}' is not an e-mail address.")
+    if not settings.sender_name.isprintable():
+        raise BadInput("TESSERA_SENDER_NAME has a line end or control character; write one line.")
     url = settings.public_url
     if (
         not url.startswith(("http://", "https://"))

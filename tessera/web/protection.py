@@ -70,7 +70,11 @@ async def read_form(request: Request) -> dict[str, str]:
     """The fields of a form; of a field given twice the last."""
     body = await read_body(request, FORM_BYTES_MAX)
     text = body.decode("utf-8", errors="replace")
-    return {name: value.replace("\0", "") for name, value in parse_qsl(text, max_num_fields=200)}
+    try:
+        fields = parse_qsl(text, max_num_fields=200)
+    except ValueError:  # more fields than any form of ours has
+        raise TooLarge from None
+    return {name: value.replace("\0", "") for name, value in fields}
 
 
 def from_elsewhere(request: Request, public_url: str) -> bool:
@@ -81,7 +85,11 @@ def from_elsewhere(request: Request, public_url: str) -> bool:
     origin = request.headers.get("origin")
     if origin is None:  # no browser, or one that does not tell; the form's token decides
         return False
-    return urlsplit(origin).netloc not in (request.headers.get("host"), urlsplit(public_url).netloc)
+    try:
+        ours = request.headers.get("host"), urlsplit(public_url).netloc
+        return urlsplit(origin).netloc not in ours
+    except ValueError:  # no browser of ours says so
+        return True
 
 
 @dataclass

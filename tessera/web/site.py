@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from tessera.consent import Wordings
 from tessera.consent.preferences import LANGUAGE, current
 from tessera.consent.wordings import Choices, choices
+from tessera.errors import BadInput
 from tessera.say.languages import Language
 from tessera.say.links import secret_of, secrets_of
 from tessera.say.preview import shop
@@ -70,7 +71,13 @@ class Site:
     def verifier(self) -> EventWebhook | None:
         """Knows the provider's signature; None when no key is set."""
         key = self.ws.settings.sendgrid_webhook_key
-        return EventWebhook(key) if key else None
+        try:
+            return EventWebhook(key) if key else None
+        except Exception:  # whatever the library that reads it says
+            raise BadInput(
+                "TESSERA_SENDGRID_WEBHOOK_KEY is not a public key; copy it from SendGrid's page on "
+                "signed event webhooks."
+            ) from None
 
     @cached_property
     def shop(self) -> dict[str, str]:

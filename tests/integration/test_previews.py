@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tessera import say
+from tessera.cli.app import app
 from tessera.decide import campaigns
 from tessera.settings import CHECKOUT
 from tessera.testing import workspace
@@ -26,6 +28,13 @@ def test_every_shipped_message_has_its_page(tmp_path: Path, language: str) -> No
             text = page.read_text(encoding="utf-8")
             for view in ("Desktop", "Phone", "Dark", "Text"):
                 assert f"<h2>{view}</h2>" in text
+
+
+def test_a_language_without_a_catalogue_is_shown_in_another_and_said(tmp_path: Path) -> None:
+    words = ["campaign", "preview", "winback", "--home", str(tmp_path), "--language"]
+    result = CliRunner().invoke(app, [*words, "xx"])
+    assert "No catalogue for 'xx'; shown in en." in result.stderr
+    assert CliRunner().invoke(app, [*words, "de-AT"]).stderr == ""
 
 
 @pytest.mark.parametrize(

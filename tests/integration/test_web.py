@@ -22,12 +22,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tessera.addresses import address_hash
+from tessera.errors import BadInput
 from tessera.hear import hearing
 from tessera.say.links import secret_of
 from tessera.send import send
 from tessera.testing import publish, workspace
 from tessera.tokens import CONFIRM, PREFERENCES, REFERRAL, SCORE, UNSUBSCRIBE, sign
-from tessera.web import people
+from tessera.web import make_app, people
 from tessera.web.server import listen, serve
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
@@ -425,6 +426,19 @@ def test_a_known_address_is_its_customer_and_signs_up_anew(ws: Workspace) -> Non
     words = rows(ws, "select customer_id, granted from consent order by recorded_at")
     assert [tuple(word.values()) for word in words] == [("c1", 0), ("c1", 1)]
     assert rows(ws, "select * from suppression") == []
+
+
+def test_a_wrong_webhook_key_is_one_sentence_before_anything_is_served(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="TESSERA_SENDGRID_WEBHOOK_KEY is not a public key"):
+        make_app(workspace(tmp_path, sendgrid_webhook_key="abc"))
+
+
+@SQLITE
+def test_an_odd_form_is_refused_with_a_page_and_no_error(client: httpx.Client) -> None:
+    many = client.post("/join", data={f"f{n}": "x" for n in range(300)})
+    assert many.status_code == 413
+    odd = client.post("/join", data={"email": "a@b.example"}, headers={"Origin": "http://["})
+    assert odd.status_code == 403
 
 
 @SQLITE

@@ -77,7 +77,11 @@ def test_secrets_are_masked_and_stay_out_of_the_sentences(monkeypatch: pytest.Mo
         ("MESSENGER", "sendgrid", "needs an API key"),
         ("MESSENGER", "smtp", "needs a server"),
         ("SENDGRID_HOST", "api.sendgrid.com", "is not a web address"),
+        ("SENDGRID_HOST", "https://[", "is not a web address"),
+        ("PUBLIC_URL", "shop.example", "is not a web address"),
+        ("SMS_URL", "http://h:99999", "is not a web address"),
         ("SENDER_EMAIL", "The Shop", "is not an e-mail address"),
+        ("SENDER_EMAIL", "Club<club@shop.example>", "is not an e-mail address"),
         ("DUCKDB_MEMORY", "plenty", "is not an amount of memory"),
         ("STORE_URL", "postgresql://nobody@127.0.0.1:1/none", "cannot be opened"),
         ("STORE_URL", "oracle of delphi", "is not the URL of a store"),
@@ -95,6 +99,15 @@ def test_what_is_wrong_is_one_sentence_and_a_non_zero_exit(
     (sentence,) = problems().values()
     assert says in sentence
     assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("url", ["smtp://[::1", "smtp://h:99999", "smtp://.example"])
+def test_a_mail_server_that_cannot_be_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("TESSERA_MESSENGER", "smtp")
+    monkeypatch.setenv("TESSERA_SMTP_URL", url)
+    assert list(problems()) == ["TESSERA_SMTP_URL"]
 
 
 def test_a_home_that_is_a_file_is_wrong() -> None:

@@ -325,6 +325,10 @@ def test_json_lines_and_arrays_say_the_same(ws: Workspace, tmp_path: Path) -> No
     assert len(rows(ws, "select * from provider_event")) == 5
     single = write(tmp_path / "c.json", event("open", "one"))
     assert hear(ws, [single]).new == 1
+    odd = tmp_path / "d.jsonl"  # JSON may have what others end a line with within a text
+    one = event("bounce", "two") | {"reason": "full\u2028try\x85later"}
+    odd.write_text(json.dumps(one, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert hear(ws, [odd]).new == 1
 
 
 @SQLITE

@@ -6,6 +6,8 @@ import email
 import email.policy
 import gzip
 import json
+import socket
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +24,9 @@ from tessera.send.messengers.base import Busy, Fate, Unusable
 from tessera.send.messengers.file import FileMessenger
 from tessera.send.messengers.mime import as_mail
 from tessera.send.messengers.sendgrid import SendGridMessenger, body, judge
+from tessera.send.messengers.sms import SmsMessenger
 from tessera.send.messengers.smtp import SmtpMessenger, parse
+from tessera.send.sender import check_settings
 from tessera.testing import workspace
 from tests.sending import addresses_in, as_described, letter, provider
 
@@ -97,6 +101,8 @@ def test_the_same_message_is_the_same_file_twice(tmp_path: Path) -> None:
         ("a@b@mail.example", None),
         ("άννα@mail.example", None),
         ("anna@-.example..", None),
+        ("anna@x\uff0cbo\uff20mail.example", None),  # in ASCII: anna@x,bo@mail.example
+        ("anna@x\ufe65.example", None),  # anna@x>.example
         (f"{'a' * 65}@mail.example", None),
     ],
 )
@@ -203,7 +209,74 @@ def test_a_provider_that_is_not_there_has_sent_nothing() -> None:
         SmtpMessenger("smtp://127.0.0.1:1").deliver([letter()])
 
 
-@pytest.mark.parametrize("url", ["mail.example:25", "http://mail.example", "smtp://", "smtp://h:x"])
+def test_a_proxy_that_refuses_to_connect_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(listener: socket.socket) -> None:
+        for _ in range(2):
+            caller, _ = listener.accept()
+            with caller:
+                caller.recv(4096)
+                caller.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse, args=[listener])
+        thread.start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(Unusable, match="cannot be reached"):
+            SendGridMessenger("key", "https://mail.example").deliver([letter()])
+        with pytest.raises(Unusable, match="cannot be reached"):
+            SmsMessenger("https://sms.example", "key").deliver([letter()])
+        thread.join()
+
+
+def test_a_mail_server_that_wants_a_password_rejects_nobody() -> None:
+    def ask(listener: socket.socket) -> None:
+        caller, _ = listener.accept()
+        with caller, caller.makefile("rwb", buffering=0) as lines:
+            lines.write(b"220 ready\r\n")
+            for line in lines:
+                wanted = line.startswith(b"rcpt")
+                lines.write(b"530 5.7.0 Authentication required\r\n" if wanted else b"250 ok\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=ask, args=[listener])
+        thread.start()
+        with pytest.raises(Unusable, match="wants a user and password"):
+            SmtpMessenger(f"smtp://127.0.0.1:{listener.getsockname()[1]}").deliver([letter()])
+        thread.join()
+
+
+def test_a_sender_name_of_two_lines_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="TESSERA_SENDER_NAME"):
+        check_settings(workspace(tmp_path, sender_name="The\nShop"))
+
+
+def test_an_odd_time_to_wait_is_none() -> None:
+    answer = httpx.Response(429, headers=[(b"X-RateLimit-Reset", "\u00b2".encode("latin1"))])
+    with pytest.raises(Busy):
+        judge([letter()], answer, "host")
+
+
+def test_a_mail_server_whose_name_cannot_be_looked_up_is_one_sentence() -> None:
+    with pytest.raises(Unusable, match="cannot be reached"):
+        SmtpMessenger("smtp://.example").deliver([letter()])
+
+
+@pytest.mark.parametrize("key", ["SG.key\n", "SG.k\u00e9y", "SG. key"])
+def test_a_key_that_no_header_can_carry_is_one_sentence_before_anything_is_sent(
+    tmp_path: Path, key: str
+) -> None:
+    ws = workspace(
+        tmp_path, messenger="sendgrid", sendgrid_api_key=key, sms_url="http://h", sms_api_key=key
+    )
+    with pytest.raises(BadInput, match="TESSERA_SENDGRID_API_KEY"):
+        open_messenger(ws)
+    with pytest.raises(BadInput, match="TESSERA_SMS_API_KEY"):
+        open_messenger(ws, "sms")
+
+
+@pytest.mark.parametrize(
+    "url", ["mail.example:25", "http://mail.example", "smtp://", "smtp://h:x", "smtp://[::1"]
+)
 def test_an_smtp_url_that_is_none_is_one_sentence(url: str) -> None:
     with pytest.raises(BadInput, match="TESSERA_SMTP_URL"):
         parse(url)

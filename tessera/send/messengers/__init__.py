@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+from pydantic import SecretStr
+
 from tessera.errors import BadInput
 from tessera.send.messengers.base import Messenger
 from tessera.workspace import Workspace
 
+KEY = re.compile(r"[!-~]+")
 REPEATABLE = frozenset(
     {"file", "print"}
 )  # after a crash in the middle, done again rather than doubted
@@ -34,12 +39,20 @@ def _sendgrid(ws: Workspace) -> Messenger:
     if settings.sendgrid_api_key is None:
         raise BadInput("TESSERA_SENDGRID_API_KEY is not set; make a key that may send mail.")
     return SendGridMessenger(
-        settings.sendgrid_api_key.get_secret_value(),
+        _key("TESSERA_SENDGRID_API_KEY", settings.sendgrid_api_key),
         settings.sendgrid_host,
         compress=settings.sendgrid_gzip,
         asm_group=settings.sendgrid_asm_group,
         sandbox=settings.sendgrid_sandbox,
     )
+
+
+def _key(setting: str, secret: SecretStr) -> str:
+    """The key; BadInput when no header can carry it: each call would fail, and look like a cut line."""
+    key = secret.get_secret_value()
+    if not KEY.fullmatch(key):
+        raise BadInput(f"{setting} has a space, a line end or a letter no key has; copy it again.")
+    return key
 
 
 def _file(ws: Workspace) -> Messenger:
@@ -56,7 +69,7 @@ def _sms(ws: Workspace) -> Messenger:
     settings = ws.settings
     if settings.sms_url is None:
         return FileMessenger(ws.home.root / "sms", channel="sms")
-    key = settings.sms_api_key.get_secret_value() if settings.sms_api_key else ""
+    key = _key("TESSERA_SMS_API_KEY", settings.sms_api_key) if settings.sms_api_key else ""
     return SmsMessenger(settings.sms_url, key, settings.sms_sender)
 
 

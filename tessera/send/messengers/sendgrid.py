@@ -50,7 +50,8 @@ PEOPLE = 1000  # per request
 SUBSTITUTION_BYTES = 10_000  # tags and values of one person
 TAG_BYTES = 16
 # The request did not leave, or was refused for what it is not: nothing was sent.
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout,
+            httpx.UnsupportedProtocol, httpx.ProxyError, UnicodeError)  # fmt: skip
 OK, TOO_MANY, SERVER_ERROR, TOO_LARGE = (200, 202), (408, 429), 500, 413
 OUR_FAULT = {
     401: "the key is wrong; check TESSERA_SENDGRID_API_KEY",
@@ -220,7 +221,11 @@ def _refused(messages: Sequence[Message], status: int, fields: Sequence[str]) ->
 
 def _wait_seconds(response: httpx.Response) -> float | None:
     reset = response.headers.get("X-RateLimit-Reset", "")
-    return max(0.0, int(reset) - clock.now().timestamp()) if reset.isdigit() else None
+    return (
+        max(0.0, int(reset) - clock.now().timestamp())
+        if reset.isascii() and reset.isdigit()
+        else None
+    )
 
 
 def _fields(response: httpx.Response) -> list[str]:

@@ -17,7 +17,8 @@ import httpx
 from tessera import clock
 from tessera.send.messengers.base import Answer, Busy, Fate, Message, Unusable, alike
 
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout,
+            httpx.UnsupportedProtocol, httpx.ProxyError, UnicodeError)  # fmt: skip
 TIMEOUT_SECONDS = 30.0
 OUR_FAULT = {401: "TESSERA_SMS_API_KEY", 403: "TESSERA_SMS_API_KEY", 404: "TESSERA_SMS_URL"}
 
@@ -80,7 +81,7 @@ def _judge(messages: Sequence[Message], response: httpx.Response) -> Answer:
         return alike(messages, Fate.ACCEPTED, status_code=status)
     if status == 429:  # noqa: PLR2004
         wait = response.headers.get("Retry-After", "")
-        raise Busy("The gateway asks to wait (429)", float(wait) if wait.isdigit() else None)
+        raise Busy("The gateway asks to wait (429)", float(wait) if wait.isdecimal() else None)
     if status in OUR_FAULT:
         raise Unusable(
             f"The gateway answered {status}; check {OUR_FAULT[status]}. The messages wait."

@@ -15,7 +15,7 @@ from tessera.send.messengers.base import Answer, Busy, Fate, Message, Unusable, 
 from tessera.send.messengers.mime import as_mail
 
 TIMEOUT_SECONDS = 30
-CLOSING = 421
+CLOSING, NO_LOGIN = 421, 530
 ENHANCED = re.compile(rb"\b[245]\.\d{1,3}\.\d{1,3}\b")
 
 
@@ -67,6 +67,12 @@ class SmtpMessenger:
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             raise Busy(f"The mail server cut the connection ({type(error).__name__})") from error
+        if code == NO_LOGIN:  # of us, not of this recipient
+            self.close()
+            raise Unusable(
+                f"The mail server {self._target.hostname} wants a user and password ({code}); the "
+                "messages wait. Write them into TESSERA_SMTP_URL."
+            )
         return None if code in (250, 251, 252) else self._reply([message], code, text)
 
     def _reply(self, messages: Sequence[Message], code: int, text: bytes | str) -> Answer:
@@ -96,7 +102,8 @@ class SmtpMessenger:
             try:
                 server = self._connection()
                 code, _ = server.mail(message.sender_email)
-            except (OSError, smtplib.SMTPException) as error:
+            # UnicodeError: a host that is no name, or a password beyond ASCII.
+            except (OSError, smtplib.SMTPException, UnicodeError) as error:
                 self.close()
                 if fresh:
                     raise self._unusable(error) from error
@@ -157,8 +164,8 @@ class SmtpMessenger:
 
 def parse(url: str) -> SplitResult:
     """The parts of an SMTP URL; BadInput when it is not one."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         good = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
