@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from fractions import Fraction
+from functools import cached_property
 
 import duckdb
 import numpy as np
@@ -199,6 +200,11 @@ class _Judge:
     within: Mapping[str, int]
     recipients: Mapping[str, int]
 
+    @cached_property
+    def _behind(self) -> int:
+        """Days that the marts know nothing of."""
+        return max(self.ws.as_of - marts.current(self.ws.home).as_of, timedelta(0)).days
+
     def result(self, campaign: str) -> Result:
         days = self.within.get(campaign, WITHIN)
         recipients = self.recipients.get(campaign, 0)
@@ -257,8 +263,7 @@ class _Judge:
     def _ask(self, query: str, campaign: str, days: int | None) -> pa.Table:
         """Only people whose days are over, as far as the marts know receipts: a look at half of
         them would favour the quick."""
-        behind = max(self.ws.as_of - marts.current(self.ws.home).as_of, timedelta(0))
-        last = self.ws.business_date - timedelta(days=behind.days + (days or 1))
+        last = self.ws.business_date - timedelta(days=self._behind + (days or 1))
         given = {"campaign": campaign, "last": last, "before": BEFORE, "days": days or FOR_EVER}
         outcomes = SQL["outcomes"]
         return self.duck.execute(SQL[query].format(outcomes=outcomes), given).to_arrow_table()

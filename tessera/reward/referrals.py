@@ -79,10 +79,10 @@ def settle(ws: Workspace) -> ReferralReport:
         claimed = store.run(SQL["claim_signups"])
     if rules is None:
         return ReferralReport(claimed, 0, 0, 0)
-    judged = _judged(ws, programme)
+    judged, tonight = _judged(ws, programme), Night(ws, programme)
     counts = {"rewarded": 0, "refused": 0, "waiting": 0}
     for row in judged:
-        counts[_close(ws, row)] += 1
+        counts[_close(tonight, row)] += 1
     return ReferralReport(claimed, **counts)
 
 
@@ -112,18 +112,16 @@ def _ask(duck: DuckDBPyConnection, ws: Workspace, programme: Programme) -> list[
     return rows
 
 
-def _close(ws: Workspace, row: Row) -> str:
+def _close(tonight: Night, row: Row) -> str:
     """Write the verdict and, in the same transaction, what follows from it."""
     if row["why"] == "waiting":
         return "waiting"
-    programme = load(ws.project)
-    rules = programme.referral
+    rules = tonight.programme.referral
     assert rules is not None  # noqa: S101 -- asked by `settle`
-    at = ws.as_of.isoformat(timespec="seconds")
-    with ws.store.write() as store:
+    with tonight.ws.store.write() as store:
         referrer = row["referred_by"]
         why = row["why"] or _too_many(store, referrer, rules.most)
-        values = {"verdict": why or "rewarded", "receipt_id": row["receipt_id"], "at": at}
+        values = {"verdict": why or "rewarded", "receipt_id": row["receipt_id"], "at": tonight.at}
         if not store.run(SQL["close"], claimed_as=row["claimed_as"], **values) or why:
             return "refused"
         for side, customer_id, points in (
@@ -132,8 +130,8 @@ def _close(ws: Workspace, row: Row) -> str:
         ):
             if points:
                 key = f"referral:{row['claimed_as']}:{side}"
-                its = lasting(Night(ws, programme), row[f"{side}_joined_on"])
-                _give(Night(ws, programme).books(store), key, customer_id, points, its)
+                its = lasting(tonight, row[f"{side}_joined_on"])
+                _give(tonight.books(store), key, customer_id, points, its)
     return "rewarded"
 
 

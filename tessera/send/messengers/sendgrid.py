@@ -42,6 +42,7 @@ from tessera.send.messengers.base import (
     Unusable,
     alike,
 )
+from tessera.send.messengers.http import NOT_SENT
 
 TIMEOUT_SECONDS, CONNECT_SECONDS = 30.0, 10.0
 AHEAD = timedelta(hours=72)  # the provider schedules no further
@@ -49,9 +50,6 @@ SOON = timedelta(minutes=1)
 PEOPLE = 1000  # per request
 SUBSTITUTION_BYTES = 10_000  # tags and values of one person
 TAG_BYTES = 16
-# The request did not leave, or was refused for what it is not: nothing was sent.
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout,
-            httpx.UnsupportedProtocol, httpx.ProxyError, UnicodeError)  # fmt: skip
 OK, TOO_MANY, SERVER_ERROR, TOO_LARGE = (200, 202), (408, 429), 500, 413
 OUR_FAULT = {
     401: "the key is wrong; check TESSERA_SENDGRID_API_KEY",

@@ -16,9 +16,8 @@ import httpx
 
 from tessera import clock
 from tessera.send.messengers.base import Answer, Busy, Fate, Message, Unusable, alike
+from tessera.send.messengers.http import NOT_SENT
 
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout,
-            httpx.UnsupportedProtocol, httpx.ProxyError, UnicodeError)  # fmt: skip
 TIMEOUT_SECONDS = 30.0
 OUR_FAULT = {401: "TESSERA_SMS_API_KEY", 403: "TESSERA_SMS_API_KEY", 404: "TESSERA_SMS_URL"}
 
