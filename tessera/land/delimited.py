@@ -31,8 +31,16 @@ class Dialect:
     """How the lines of one file are cut, and its columns' names."""
 
     delimiter: str
-    quote: str
+    quote: str  # empty: none
     names: tuple[str, ...]
+    is_headed: bool = True  # its first line is their names
+
+    def reader(self, lines: Lines, *, strict: bool) -> Iterator[list[str]]:
+        """The records of `lines`."""
+        return csv.reader(
+            lines, delimiter=self.delimiter, quotechar=self.quote or None, strict=strict,
+            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+        )  # fmt: skip
 
 
 def dialect(
@@ -49,8 +57,32 @@ def dialect(
     best, header = max(
         found.items(), key=lambda its: (len(needed & set(map(str.casefold, its[1]))), len(its[1]))
     )
+    if not header:
+        raise BadInput(f"{name} has no header line; export it with its column names.")
     _refuse_repeated(header, needed, name)
     return Dialect(best, quote, distinct(header))
+
+
+def without_header(
+    path: Path, name: str, *, header: Sequence[str], delimiter: str | None, quote: str
+) -> Dialect:
+    """The dialect of a UTF-8 file whose columns are called `header`; BadInput when no delimiter cuts its first
+    line into as many. A single column is the whole line, whatever stands in it."""
+    names = distinct(header)
+    if len(names) == 1 and delimiter is None:
+        return Dialect(NOTHING, "", names, is_headed=False)
+    marks = (delimiter,) if delimiter else DELIMITERS
+    found = {mark: _header(path, name, mark, quote) for mark in marks}
+    best = max(marks, key=lambda mark: (_fits(found[mark], len(names)), len(found[mark])))
+    if delimiter is None and found[best] and not _fits(found[best], len(names)):
+        raise BadInput(
+            f"{name} has {len(found[best])} columns in its first line, and 'header' names {len(names)}; "
+            "correct it in the mapping, or state the 'delimiter'."
+        )
+    return Dialect(best, quote, names, is_headed=False)
+
+
+NOTHING = "\x01"  # what no text holds
 
 
 def _refuse_repeated(header: list[str], needed: set[str], name: str) -> None:
@@ -66,17 +98,14 @@ def _refuse_repeated(header: list[str], needed: set[str], name: str) -> None:
 
 def _header(path: Path, name: str, delimiter: str, quote: str) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="") as text:
-        first = _first(Lines(text, name), delimiter, quote)
-    if first is None:
-        raise BadInput(f"{name} has no header line; export it with its column names.")
-    return [unicodedata.normalize("NFC", column).strip() for column in first]
+        first = _first(Lines(text, name), Dialect(delimiter, quote, ()))
+    return [unicodedata.normalize("NFC", column).strip() for column in first or []]
 
 
-def _first(lines: Lines, delimiter: str, quote: str) -> list[str] | None:
+def _first(lines: Lines, dialect: Dialect) -> list[str] | None:
     """The first line that is not blank."""
     try:
-        rows = csv.reader(lines, delimiter=delimiter, quotechar=quote)
-        return next((row for row in rows if row), None)
+        return next((row for row in dialect.reader(lines, strict=False) if row), None)
     except csv.Error:
         return None
 
@@ -209,9 +238,10 @@ def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def _records(lines: Lines, dialect: Dialect) -> Iterator[Row]:
-    """[number, raw line or null, *values] of each record after the header."""
+    """[number, raw line or null, *values] of each record after the header, if there is one."""
     width, number = len(dialect.names), 0
-    _first(lines, dialect.delimiter, dialect.quote)
+    if dialect.is_headed:
+        _first(lines, dialect)
     while True:
         values = _record(lines, dialect)
         if values is None and not lines.taken:
@@ -229,9 +259,8 @@ def _records(lines: Lines, dialect: Dialect) -> Iterator[Row]:
 def _record(lines: Lines, dialect: Dialect) -> list[str] | None:
     """The next record's values, [] for a blank line; None at the end or when it breaks the rules."""
     lines.begin()
-    reader = csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True)
     try:
-        return next(reader, None)
+        return next(dialect.reader(lines, strict=True), None)
     except csv.Error:
         return None
 

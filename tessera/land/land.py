@@ -151,7 +151,8 @@ def _land_feed(bench: Bench, outcome: Outcome, spooled: Spooled, feed: Feed, ent
     file, target = outcome.file, bench.folder / "rows"
     rows = _convert(bench, outcome, spooled, target, (feed, entry))
     if rows == 0 and not entry.may_be_empty:
-        raise BadInput(f"{file.name} names its columns and has no rows; export it again.")
+        has = "names its columns and has" if entry.header is None else "has"
+        raise BadInput(f"{file.name} {has} no rows; export it again.")
     if rows == 0:
         outcome.notes.append(f"{file.name} has no rows for {feed.name}; there was nothing to land.")
         return

@@ -51,7 +51,8 @@ class Entry(Document):
     files: Annotated[list[str], BeforeValidator(_several), Field(min_length=1)]
     format: Format | None = None
     delimiter: str | None = Field(None, min_length=1, max_length=1)
-    quote: str = Field('"', min_length=1, max_length=1)
+    quote: str = Field('"', max_length=1)  # empty: quotes are letters like any other
+    header: Annotated[list[str], Field(min_length=1)] | None = None  # of files without their own
     encoding: str | None = None
     timezone: Expression | None = None
     money: Literal["major", "minor"] = "major"
@@ -163,12 +164,24 @@ def _mistakes(
     for column in feed.required:
         if column not in entry.columns and column not in FILLED:
             yield ("columns",), f"{feed.name} needs '{column}'; say how to get it."
-    if entry.encoding and not _is_encoding(entry.encoding):
-        yield ("encoding",), f"'{entry.encoding}' is not an encoding that Python knows."
+    yield from _of_reading(entry)
     for column, expression in entry.columns.items():
         yield from ((("columns", column), said) for said in _syntax(parser, column, expression))
     for said in _syntax(parser, "timezone", entry.timezone or "null"):
         yield ("timezone",), said
+
+
+def _of_reading(entry: Entry) -> Iterator[tuple[tuple[str, ...], str]]:
+    if twice := _twice(entry.header or []):
+        yield ("header",), f"'{twice}' stands twice; each column needs a name of its own."
+    if entry.encoding and not _is_encoding(entry.encoding):
+        yield ("encoding",), f"'{entry.encoding}' is not an encoding that Python knows."
+
+
+def _twice(names: list[str]) -> str | None:
+    """The first name that SQL cannot tell from one before it."""
+    folded = [name.strip().casefold() for name in names]
+    return next((name for i, name in enumerate(names) if folded[i] in folded[:i]), None)
 
 
 def _syntax(parser: duckdb.DuckDBPyConnection, column: str, expression: str) -> list[str]:

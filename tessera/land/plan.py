@@ -222,7 +222,7 @@ def _has(table: Table) -> str:
     """The file's columns; not where they are the first row of a file without a header, for that may
     say who somebody is."""
     if any(_VALUE.fullmatch(column) for column in table.columns):
-        return "its first line is not the names of columns"
+        return "its first line is not the names of columns (which 'header' may give)"
     return f"it has {_some([_short(column) for column in table.columns], OWN_AT_MOST) or 'none'}"
 
 

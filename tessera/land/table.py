@@ -45,10 +45,16 @@ def open_table(
     delimited.refuse_long_lines(text.path, file)
     if kind == "jsonl":
         return _json_lines(duck, text, file, wanted)
-    dialect = delimited.dialect(
-        text.path, file, wanted=wanted, delimiter=entry.delimiter, quote=entry.quote
+    return _delimited(text, _dialect(text.path, file, entry, wanted), file)
+
+
+def _dialect(path: Path, file: str, entry: Entry, wanted: Collection[str]) -> delimited.Dialect:
+    delimiter, quote = entry.delimiter, entry.quote
+    if entry.header is None:
+        return delimited.dialect(path, file, wanted=wanted, delimiter=delimiter, quote=quote)
+    return delimited.without_header(
+        path, file, header=entry.header, delimiter=delimiter, quote=quote
     )
-    return _delimited(text, dialect, file)
 
 
 def _parquet(duck: duckdb.DuckDBPyConnection, path: Path, file: str) -> Table:
@@ -85,7 +91,11 @@ def _delimited(text: Text, dialect: delimited.Dialect, file: str) -> Table:
             columns, f"read_parquet({literal(str(target))})", None, may_break=True, text=text
         )
 
-    rules = _read_csv(text.path, columns, delim=dialect.delimiter, quote=dialect.quote, header=True)
+    rules = _read_csv(
+        text.path, columns, delim=dialect.delimiter, quote=dialect.quote, header=dialect.is_headed
+    )
+    if len(columns) == 1:  # of several, DuckDB passes over a blank line by itself
+        rules = f"(from {rules} where {name(dialect.names[0])} is not null)"
     numbered = "select row_number() over () as _row_number, null::varchar as _row, *"
     return Table(columns, f"({numbered} from {rules})", careful, text=text)
 

@@ -93,6 +93,12 @@ def test_every_command_that_ends_can_answer_in_json(command: str) -> None:
     assert "--json" in {option for param in COMMANDS[command].params for option in param.opts}
 
 
+def test_the_module_is_the_command() -> None:
+    words = [sys.executable, "-m", "tessera", "campaign", "schema"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, tessera("campaign", "schema").stdout)
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['tessera', '--help']\n"

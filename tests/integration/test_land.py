@@ -126,6 +126,35 @@ def test_every_encoding_and_delimiter_lands_the_same_text(
     assert [("which is a guess" in note) for note in report.notes] == [True] * guess
 
 
+def test_a_file_of_fixed_widths_without_a_header_lands(tmp_path: Path) -> None:
+    columns = {
+        "transaction_id": "trim(line[1:6])",
+        "line_id": "'1'",
+        "card_id": "string_split_regex(trim(line), '\\s+')[2]",
+        "sold_at": "strptime(line[12:20], '%Y%m%d')",
+        "product_id": "'cd'",
+        "quantity": "line[21:23]",
+        "amount": "line[24:31]",
+        "kind": "'sale'",
+    }
+    entry = {"files": "*.txt", "header": ["line"], "columns": columns}
+    ws = workspace(tmp_path / "home", project=project(tmp_path / "project", transactions=entry))
+    lines = [" 00004 0001 19970101  2   29.33", " 00021 0002 19970231  3   63.34"]
+    report = land(ws, "till", put(tmp_path / "in", old__txt="\n".join(lines)))
+    one, two = landed(ws)
+    assert (report.rows, report.unreadable_rows) == (2, 1)
+    assert (one["transaction_id"], one["card_id"], one["amount"]) == ("00004", "0001", 2933)
+    assert (one["sold_at"], one["quantity"]) == (at("1997-01-01 00:00:00"), Decimal("2.000"))
+    assert (two["sold_at"], two["_cast_errors"]) == (None, {"sold_at": lines[1].strip()})
+
+
+def test_a_blank_file_without_a_header_has_no_rows(tmp_path: Path) -> None:
+    entry = {**RECEIPTS, "header": HEADER}
+    ws = workspace(tmp_path / "home", project=project(tmp_path / "project", transactions=entry))
+    report = land(ws, "till", put(tmp_path / "in", day__csv="\n\n"))
+    assert [said.partition(";")[0] for said in report.refused] == ["day.csv has no rows"]
+
+
 def test_columns_the_parquet_file_types_are_taken_by_their_types(tmp_path: Path) -> None:
     ws = till(tmp_path)
     instant = at("2026-03-01T10:00:00+02:00")
@@ -513,7 +542,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     ),
     "headless.csv": (  # whose first line says who somebody is
         b"C1,Maria,maria@shop.example\nC2,Ivan,ivan@shop.example",
-        r"and 2 more; its first line is not the names of columns\. Set the export",
+        r"and 2 more; its first line is not the names of columns \(which 'header' may give\)\. Set",
     ),
     "missing.csv": (
         csv_text([*receipt(1)[:6], "7"], header=[*HEADER[:6], "totals"]).encode(),

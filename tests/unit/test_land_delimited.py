@@ -176,6 +176,48 @@ def test_a_file_without_a_header_says_so(
         opened(duck, tmp_path, text.encode())
 
 
+HEADER = {"header": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize("delimiter", DELIMITERS)
+def test_columns_may_be_named_where_the_file_does_not(
+    duck: duckdb.DuckDBPyConnection, tmp_path: Path, delimiter: str
+) -> None:
+    text = delimiter.join(["1", '"2"', "3"]) + "\n\n" + delimiter.join(["4", "5", "6", "\n"])
+    table = opened(duck, tmp_path, text.encode(), **HEADER)
+    assert rows(duck, table) == [(1, None, "1", "2", "3"), (2, None, "4", "5", "6")]
+    assert careful(duck, table) == rows(duck, table)
+
+
+def test_a_file_without_header_whose_first_line_is_another_says_so(
+    duck: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    said = r"x.csv has 2 columns in its first line, and 'header' names 3; correct it in the mapping"
+    with pytest.raises(BadInput, match=said):
+        opened(duck, tmp_path, b"1;2\n3;4;5\n", **HEADER)
+    table = opened(duck, tmp_path, b"1;2\n3;4;5\n", delimiter=";", **HEADER)
+    assert careful(duck, table) == [(1, "1;2", None, None, None), (2, None, "3", "4", "5")]
+
+
+def test_a_single_column_is_the_whole_line(duck: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    lines = [' 00004 "0001,x', '"', "  ;b|\t", "last"]
+    for end in ("\n", "\r\n", "\n\n"):
+        table = opened(duck, tmp_path, end.join(lines).encode(), header=["line"])
+        assert rows(duck, table) == [(i, None, line) for i, line in enumerate(lines, start=1)]
+        assert careful(duck, table) == rows(duck, table)
+
+
+@pytest.mark.parametrize("header", [{}, HEADER])
+def test_quotes_may_be_letters_like_any_other(
+    duck: duckdb.DuckDBPyConnection, tmp_path: Path, header: dict[str, object]
+) -> None:
+    text = "" if header else "a\tb\tc\n"
+    text += '1\t"Best" jam\t3"\n4\t"\t6\n'
+    table = opened(duck, tmp_path, text.encode(), quote="", **header)
+    assert rows(duck, table) == [(1, None, "1", '"Best" jam', '3"'), (2, None, "4", '"', "6")]
+    assert careful(duck, table) == rows(duck, table)
+
+
 texts = st.text(
     st.characters(codec="utf-8", exclude_characters="\0\ufeff", exclude_categories=["Cs"]),
     max_size=12,

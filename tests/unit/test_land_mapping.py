@@ -57,6 +57,8 @@ def test_an_unknown_source_names_the_nearest(tmp_path: Path) -> None:
         ("number", "order", 8, "'order' is a word of SQL; write '\"order\"' for the column"),
         ("title, 'no name')", "title", 9, "'name' is not an SQL expression: syntax error"),
         ('"shops/*"]', '"shops/*"', 7, "this is not YAML"),
+        ("      columns:", "      header: [n, t, N]\n      columns:", 7, "'N' stands twice; each"),
+        ("      columns:", "      header: []\n      columns:", 7, "'header': List should have"),
         (
             "      columns:",
             "      optional: [titel]\n      columns:",
