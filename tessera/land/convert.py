@@ -16,7 +16,7 @@ from tessera.quoting import literal, name
 from tessera.store import queries
 from tessera.units import minor_exponent
 
-MACROS = queries("tessera.land", "convert.sql")["macros"]
+NEEDED = ";".join(queries("tessera.land", "convert.sql").values())  # by the conversion
 EXACT = re.compile(r"DECIMAL\(.*\)|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER")
 FROM_NUMBER = {
     "integer": "whole({value})",
@@ -36,9 +36,14 @@ FROM_TEXT = {
 
 def write(duck: duckdb.DuckDBPyConnection, plan: Plan, target: Path) -> int:
     """Write the rows to `target` as Parquet; how many there are."""
-    row = duck.execute(
-        f"copy ({query(plan)}) to {literal(str(target))} (format parquet, compression zstd)"
-    ).fetchone()
+    if plan.is_small:  # to optimise the statement takes longer than its rows do
+        duck.execute("pragma disable_optimizer")
+    try:
+        row = duck.execute(
+            f"copy ({query(plan)}) to {literal(str(target))} (format parquet, compression zstd)"
+        ).fetchone()
+    finally:
+        duck.execute("pragma enable_optimizer")
     return int(row[0]) if row else 0
 
 
@@ -118,7 +123,7 @@ def _known_zone(plan: Plan) -> str:
     """The row's zone if there is one of that name: an unknown one would end it all, TRY or not."""
     if plan.entry.timezone is None:
         return "said_zone"
-    return "case when said_zone in (select name from pg_timezone_names()) then said_zone end"
+    return "case when said_zone in (from known_zone) then said_zone end"
 
 
 def _digits(plan: Plan) -> str:

@@ -1,3 +1,7 @@
+-- name: zones
+-- To ask DuckDB for them each time takes as long as a small file.
+create temp table known_zone as select name from pg_timezone_names();
+
 -- name: macros
 -- What a value means in each type of a feed. A macro gives null for what is not of its type; the
 -- caller then keeps the text. Numbers go through DECIMAL, never through a float.

@@ -17,7 +17,7 @@ from tessera.land.erased import Erased
 from tessera.land.files import SourceFile, Unreachable, find
 from tessera.land.manifest import Landing
 from tessera.land.mapping import Entry, Mapping
-from tessera.land.plan import Plan, plan, wanted
+from tessera.land.plan import Plan, Shapes, plan, wanted
 from tessera.land.spool import Spooled, fetch, spool
 from tessera.land.table import open_table
 from tessera.quoting import literal
@@ -67,8 +67,12 @@ class Bench:
     ws: Workspace
     mapping: Mapping
     folder: Path
-    duck: duckdb.DuckDBPyConnection
+    shapes: Shapes
     erased: Erased | None  # whose rows are not wanted
+
+    @property
+    def duck(self) -> duckdb.DuckDBPyConnection:
+        return self.shapes.duck
 
 
 def land(
@@ -85,7 +89,7 @@ def land(
     if not meant:
         raise BadInput(" ".join(unreadable) or _nothing_for(known, str(path), files))
     with spool(ws) as folder, _duck(ws, folder) as duck:
-        bench = Bench(ws, known, folder, duck, Erased.load(ws))
+        bench = Bench(ws, known, folder, Shapes(duck), Erased.load(ws))
         outcomes = []
         for number, file in enumerate(meant, start=1):
             if progress:
@@ -114,7 +118,7 @@ def _nothing_for(known: Mapping, path: str, files: list[SourceFile]) -> str:
 
 
 def _duck(ws: Workspace, folder: Path) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB in UTC that spills beside the landing and knows the macros."""
+    """An in-memory DuckDB in UTC that spills beside the landing."""
     duck = duckdb.connect(
         config={
             "memory_limit": ws.settings.duckdb_memory,
@@ -123,7 +127,7 @@ def _duck(ws: Workspace, folder: Path) -> duckdb.DuckDBPyConnection:
         }
     )
     duck.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")  # it would go to stdout
-    duck.execute(convert.MACROS)
+    duck.execute(convert.NEEDED)
     return duck
 
 
@@ -177,13 +181,15 @@ def _convert(
     """Write the feed's rows to `target`; how many. BadInput when the file is not what it should be."""
     duck, file, (feed, entry) = bench.duck, outcome.file.name, meant
     try:
-        table = open_table(duck, spooled, entry, file=file, wanted=wanted(duck, entry))
+        table = open_table(duck, spooled, entry, file=file, wanted=wanted(entry))
         if table.text and table.text.guessed:
             outcome.notes.append(
                 f"{file} is not UTF-8; it was read as {table.text.encoding}, which is a guess: "
                 "write 'encoding:' in the mapping to be sure."
             )
-        return _write(duck, plan(duck, table, feed, bench.mapping, entry, file=file), target)
+        return _write(
+            duck, plan(bench.shapes, table, feed, bench.mapping, entry, file=file), target
+        )
     except duckdb.Error as error:
         if _is_ours(error):
             raise

@@ -6,6 +6,7 @@ import codecs
 import json
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -109,14 +110,20 @@ def load(project: Path, source: str) -> Mapping:
     return mapping
 
 
-def references(parser: duckdb.DuckDBPyConnection, expression: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def references(expression: str) -> tuple[str, ...]:
     """The column names in an SQL expression, in its order; ValueError says why it is not one."""
     query = f"select (\n{expression}\n)"
-    row = parser.execute(f"select json_serialize_sql({literal(query)})").fetchone()
+    row = _parser().cursor().execute(f"select json_serialize_sql({literal(query)})").fetchone()
     tree = json.loads(row[0] if row else "{}")
     if tree["error"]:
         raise ValueError(tree["error_message"])
-    return list(dict.fromkeys(_columns(tree)))
+    return tuple(dict.fromkeys(_columns(tree)))
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": 1})
 
 
 def _columns(node: Any) -> Iterator[str]:
@@ -141,20 +148,17 @@ def _problems(mapping: Mapping, where: Source) -> Iterator[Problem]:
     if mapping.currency not in Locale("en").currencies:
         said = f"'{mapping.currency}' is not a currency; use an ISO 4217 code such as EUR."
         yield where.problem(("currency",), said)
-    with duckdb.connect() as parser:
-        for name, entries in mapping.feeds.items():
-            if name not in FEEDS:
-                said = f"'{name}' is not a feed.{nearest(name, FEEDS)}"
-                yield where.problem(("feeds", name), said)
-                continue
-            for i, entry in enumerate(entries):
-                for loc, said in _mistakes(entry, FEEDS[name], parser):
-                    yield where.problem(("feeds", name, i, *loc), said)
+    for name, entries in mapping.feeds.items():
+        if name not in FEEDS:
+            said = f"'{name}' is not a feed.{nearest(name, FEEDS)}"
+            yield where.problem(("feeds", name), said)
+            continue
+        for i, entry in enumerate(entries):
+            for loc, said in _mistakes(entry, FEEDS[name]):
+                yield where.problem(("feeds", name, i, *loc), said)
 
 
-def _mistakes(
-    entry: Entry, feed: Feed, parser: duckdb.DuckDBPyConnection
-) -> Iterator[tuple[tuple[str, ...], str]]:
+def _mistakes(entry: Entry, feed: Feed) -> Iterator[tuple[tuple[str, ...], str]]:
     """Where in the entry something is wrong, and what."""
     places = [("columns", column) for column in entry.columns]
     for key, column in (*places, *(("optional", column) for column in entry.optional)):
@@ -166,8 +170,8 @@ def _mistakes(
             yield ("columns",), f"{feed.name} needs '{column}'; say how to get it."
     yield from _of_reading(entry)
     for column, expression in entry.columns.items():
-        yield from ((("columns", column), said) for said in _syntax(parser, column, expression))
-    for said in _syntax(parser, "timezone", entry.timezone or "null"):
+        yield from ((("columns", column), said) for said in _syntax(column, expression))
+    for said in _syntax("timezone", entry.timezone or "null"):
         yield ("timezone",), said
 
 
@@ -184,9 +188,9 @@ def _twice(names: list[str]) -> str | None:
     return next((name for i, name in enumerate(names) if folded[i] in folded[:i]), None)
 
 
-def _syntax(parser: duckdb.DuckDBPyConnection, column: str, expression: str) -> list[str]:
+def _syntax(column: str, expression: str) -> list[str]:
     try:
-        references(parser, expression)
+        references(expression)
     except ValueError as error:
         if expression.isidentifier():
             return [f"'{expression}' is a word of SQL; write '\"{expression}\"' for the column."]

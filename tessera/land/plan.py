@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 
@@ -16,6 +16,7 @@ from tessera.quoting import literal, name
 
 ZONE = "(timezone)"  # what the entry says of a row's zone, beside a feed's column of that name
 FIRST_ROWS, COMMON_ZONES = 100_000, 20
+SMALL = 1 << 20  # bytes of a file, which to plan takes longer than to read
 LACKING_AT_MOST, OWN_AT_MOST, NAME_AT_MOST = 5, 20, 40  # columns named in a sentence; characters
 _VALUE = re.compile(r"[+-]?\d[\d.,:/ -]*|\S+@\S+")
 _MISSING = re.compile(r'Referenced column "(.+?)" not found')
@@ -69,6 +70,7 @@ class Plan:
     zones: tuple[
         str, ...
     ]  # some that its rows name: from a constant, times convert ten times faster
+    is_small: bool  # is the file
 
     @property
     def relation(self) -> str:
@@ -81,14 +83,38 @@ class Plan:
         return _zone(self.mapping, self.entry)
 
 
-def wanted(duck: duckdb.DuckDBPyConnection, entry: Entry) -> set[str]:
+@dataclass(frozen=True)
+class Shapes:
+    """Empty tables like the files', to try expressions on. The files of an export are alike, and each
+    expression is tried once."""
+
+    duck: duckdb.DuckDBPyConnection
+    _tried: dict[tuple[str, ...], tuple[str, bool]] = field(default_factory=dict)
+
+    def tried(self, table: Table, expression: str) -> tuple[str, bool]:
+        """The expression's SQL type, and whether it can be guarded. LookupError names a column the table
+        lacks; ValueError says why it cannot be run."""
+        key = (expression, *table.columns, *table.columns.values())
+        if key not in self._tried:
+            self._make(table)
+            kind = _type(self.duck, expression)
+            self._tried[key] = kind, _can_be_guarded(self.duck, expression)
+        return self._tried[key]
+
+    def _make(self, table: Table) -> None:
+        shape = {"_row_number": "BIGINT", "_zone": "VARCHAR", **table.columns}
+        listed = ", ".join(f"{name(column)} {kind}" for column, kind in shape.items())
+        self.duck.execute(f"create or replace temp table shape ({listed})")
+
+
+def wanted(entry: Entry) -> set[str]:
     """The file's columns that the entry's expressions name."""
     every = [*entry.columns.values(), entry.timezone or "null"]
-    return set().union(*(references(duck, expression) for expression in every)) - {"_row_number"}
+    return set().union(*map(references, every)) - {"_row_number"}
 
 
 def plan(
-    duck: duckdb.DuckDBPyConnection,
+    shapes: Shapes,
     table: Table,
     feed: Feed,
     mapping: Mapping,
@@ -97,15 +123,14 @@ def plan(
     file: str,
 ) -> Plan:
     """Bind the entry's expressions to what `file` has; BadInput names the columns it lacks."""
-    _shape(duck, table)
     given = {**_defaults(feed, mapping, entry), **entry.columns}
     columns, missing = [], {}
     for column in (ZONE, *feed.columns):
         expression = entry.timezone if column == ZONE else given.get(column)
         try:
-            columns.append(_bind(duck, table, column, feed, expression or "null"))
+            columns.append(_bind(shapes, table, column, feed, expression or "null"))
         except LookupError as error:
-            columns.append(_bind(duck, table, column, feed, "null"))
+            columns.append(_bind(shapes, table, column, feed, "null"))
             if column not in entry.optional:
                 missing[column] = str(error.args[0])
         except ValueError as error:
@@ -113,16 +138,9 @@ def plan(
             raise BadInput(f"{where} does not work on {file}: {error}") from error
     if missing:
         raise BadInput(_lacking(missing, table, feed, file))
-    return Plan(
-        table, feed, mapping, entry, tuple(columns[1:]), _zones(duck, table, mapping, entry)
-    )
-
-
-def _shape(duck: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """An empty table like the file, to try expressions on."""
-    shape = {"_row_number": "BIGINT", "_zone": "VARCHAR", **table.columns}
-    listed = ", ".join(f"{name(column)} {kind}" for column, kind in shape.items())
-    duck.execute(f"create or replace temp table shape ({listed})")
+    is_small = table.bytes < SMALL
+    zones = () if is_small else _zones(shapes.duck, table, mapping, entry)
+    return Plan(table, feed, mapping, entry, tuple(columns[1:]), zones, is_small)
 
 
 def _defaults(feed: Feed, mapping: Mapping, entry: Entry) -> dict[str, str]:
@@ -145,20 +163,19 @@ def _zone(mapping: Mapping, entry: Entry) -> str:
     return constant if entry.timezone is None else f"coalesce(_zone, {constant})"
 
 
-def _bind(
-    duck: duckdb.DuckDBPyConnection, table: Table, column: str, feed: Feed, expression: str
-) -> Column:
+def _bind(shapes: Shapes, table: Table, column: str, feed: Feed, expression: str) -> Column:
     """LookupError names a column the file lacks; ValueError says why the expression cannot be run."""
     own = {found.casefold(): found for found in table.columns}
-    named = references(duck, expression)
+    named = references(expression)
     sources = tuple(own[n.casefold()] for n in named if n.casefold() in own)
-    cannot_raise = not named or named == [expression.strip().strip('"')]
+    cannot_raise = not named or named == (expression.strip().strip('"'),)
+    kind, can_be_guarded = shapes.tried(table, expression)
     return Column(
         column,
         feed.columns.get(column, "text"),
         expression,
-        _type(duck, expression),
-        not cannot_raise and _can_be_guarded(duck, expression),
+        kind,
+        not cannot_raise and can_be_guarded,
         sources,
     )
 
@@ -172,10 +189,9 @@ def _zones(
     first = (
         f"(select {_zone(mapping, entry)} as zone from {_zoned(table, entry)} limit {FIRST_ROWS})"
     )
-    known = "(select name from pg_timezone_names())"
     try:
         found = duck.execute(
-            f"select zone from {first} where zone in {known} "
+            f"select zone from {first} where zone in (from known_zone) "
             f"group by zone order by count(*) desc, zone limit {COMMON_ZONES}"
         ).fetchall()
     except duckdb.InvalidInputException:

@@ -9,11 +9,13 @@ import pytest
 
 from expectations import suite_of
 from flows.validate import judge
-from tessera.land import land
+from tessera.land import land, plan
 from tessera.shop import make_shop
 from tessera.shop.defects import catalogue
 from tessera.shop.shop import Format
+from tessera.testing import workspace
 from tessera.workspace import Workspace
+from tests.landing import landed
 
 FEEDS = sorted({defect.feed for defect in catalogue()})
 
@@ -51,6 +53,22 @@ def test_money_arrives_in_cents_and_the_till_s_time_in_utc(
     assert wrong is not None
     assert wrong[0] > 100
     assert wrong[1] == 0
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_a_small_file_is_landed_as_a_large_one(
+    tmp_path: Path, file_format: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = tmp_path / "shop"
+    make_shop(shop, customers=80, days=40, seed=6, file_format=file_format, defect_share=0.05)
+    found = []
+    for small in (plan.SMALL, 0):
+        monkeypatch.setattr(plan, "SMALL", small)
+        ws = workspace(tmp_path / f"home {small}")
+        land(ws, "made_up_shop", shop)
+        found.append({feed: landed(ws, feed) for feed in FEEDS})
+    assert found[0] == found[1]
+    assert any(row["_cast_errors"] for row in found[0]["transactions"])
 
 
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessera.land.convert import MACROS
+from tessera.land.convert import NEEDED
 from tessera.units import to_minor
 from tests.landing import at
 
@@ -21,7 +21,7 @@ from tests.landing import at
 def duck() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(MACROS)
+        connection.execute(NEEDED)
         yield connection
 
 
