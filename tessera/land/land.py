@@ -124,6 +124,8 @@ def _duck(ws: Workspace, folder: Path) -> duckdb.DuckDBPyConnection:
             "memory_limit": ws.settings.duckdb_memory,
             "threads": ws.settings.threads,
             "temp_directory": str(folder / "spill"),
+            # It goes by path, time and size; what is spooled lies at one path, file after file.
+            "enable_external_file_cache": False,
         }
     )
     duck.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")  # it would go to stdout

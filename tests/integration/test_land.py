@@ -6,11 +6,14 @@ import dataclasses
 import gzip
 import json
 import os
+import random
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from string import ascii_letters
 from typing import Any
 
 import duckdb
@@ -175,6 +178,23 @@ def test_columns_the_parquet_file_types_are_taken_by_their_types(tmp_path: Path)
     assert (first["amount"], first["_cast_errors"]) == (29, None)
     assert (second["sold_at"], second["product_id"], second["amount"]) == (None, "P2", -100)
     assert second["_cast_errors"] == {"quantity": "nan"}
+
+
+def test_files_of_one_size_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    """What is spooled lies at one path, and DuckDB keeps what it has read by path, time and size."""
+    ws, lots, sizes = till(tmp_path), random.Random(1), defaultdict(list)
+    for _ in range(40):
+        cards = ["".join(lots.choices(ascii_letters, k=12)) for _ in range(20)]
+        rows = [receipt(number, card=card, sku=card[::-1]) for number, card in enumerate(cards)]
+        columns = dict(zip(HEADER, zip(*rows, strict=True), strict=True))
+        sizes[len(data := as_parquet(tmp_path / "one.parquet", **columns))].append((cards, data))
+    several = max(sizes.values(), key=len)
+    put(tmp_path / "in", **{f"{n:02}__parquet": data for n, (_, data) in enumerate(several)})
+    assert len(several) > 2
+    assert land(ws, "till", tmp_path / "in").refused == ()
+    assert [row["card_id"] for row in landed(ws)] == [
+        card for cards, _ in several for card in cards
+    ]
 
 
 def test_several_feeds_from_one_file_and_one_row_per_key(tmp_path: Path) -> None:
