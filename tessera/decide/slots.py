@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from tessera import clock
 from tessera.decide.policy import Hours, Window, minutes
-from tessera.errors import BadInput
 
 DAY = 24 * 60
 MINUTE = timedelta(minutes=1)
@@ -73,14 +72,6 @@ def _instant(day: date, minute: int, zone: ZoneInfo) -> datetime:
     return instant
 
 
-def zone_or_shop(name: str | None, shop: ZoneInfo) -> ZoneInfo:
-    """The zone called `name`, or the shop's when there is none."""
-    try:
-        return clock.zone(name) if name else shop
-    except BadInput:
-        return shop
-
-
 def end_of(day: date, zone: ZoneInfo) -> datetime:
     """The first instant after `day` in `zone`, UTC."""
     return _instant(day, DAY, zone)
@@ -97,7 +88,7 @@ def find_slots(
     """A row per time zone as customers have it: the zone used, and the slot (null: none)."""
     until = end_of(day, shop)
     for name in timezones:
-        zone = zone_or_shop(name, shop)
+        zone = clock.zone_or(name, shop)
         slot = find_slot(spans, zone, day=day, as_of=as_of, until=until)
         send_from, send_until = slot or (None, None)
         yield {"timezone": name, "zone": zone.key, "send_from": send_from, "send_until": send_until}

@@ -7,7 +7,7 @@ from typing import Any
 
 from tessera import audit, clock
 from tessera.errors import BadInput
-from tessera.send.outbox import SQL, stamp
+from tessera.send.outbox import NEVER, SQL, stamp
 from tessera.send.recall import recall
 from tessera.workspace import Workspace
 
@@ -42,6 +42,7 @@ def cancel(ws: Workspace, campaign: str) -> int:
     _count(ws, campaign)
     with ws.store.write() as connection:
         kept = connection.run(SQL["cancel"], campaign=campaign, at=stamp(ws.as_of))
+        connection.run(SQL["cancel_called"], campaign=campaign, never=NEVER)
         audit.record(ws, connection, "cancel", f"campaign {campaign}", messages=kept)
     return kept + recall(ws, campaign, "cancel")
 

@@ -384,7 +384,7 @@ def test_people_who_are_gone_do_not_keep_a_campaign_from_ending(tmp_path: Path, 
 def test_whether_all_is_sent_is_asked_of_an_index(tmp_path: Path, query: str) -> None:
     """T12: two full counts per mail, ever slower."""
     ws = workspace(tmp_path)
-    values = {"until": "2026", "now": "2026", "channel": "email"}
+    values = {"until": "2026", "now": "2026", "moment": "2026", "channel": "email"}
     asked = {name: value for name, value in values.items() if f":{name}" in query}
     with ws.store.read() as connection:
         steps = connection.all(f"explain query plan {query}", **asked)
