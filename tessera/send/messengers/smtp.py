@@ -17,6 +17,8 @@ from tessera.send.messengers.mime import as_mail
 TIMEOUT_SECONDS = 30
 CLOSING, NO_LOGIN = 421, 530
 ENHANCED = re.compile(rb"\b[245]\.\d{1,3}\.\d{1,3}\b")
+BY_RULE = re.compile(r"503\b|554\b|5\d\d 5\.7\.")  # of this recipient, or of all that we send
+STRANGERS = 5
 
 
 @dataclass
@@ -30,6 +32,8 @@ class SmtpMessenger:
     repeatable: bool = False
     schedules: bool = False
     _kept: smtplib.SMTP | None = field(default=None, repr=False)
+    _took_one: bool = False  # a recipient: it is there for us
+    _refused: set[str] = field(default_factory=set, repr=False)  # by rule, before it took one
 
     def __post_init__(self) -> None:
         self._target = parse(self.url)
@@ -73,12 +77,32 @@ class SmtpMessenger:
                 f"The mail server {self._target.hostname} wants a user and password ({code}); the "
                 "messages wait. Write them into TESSERA_SMTP_URL."
             )
-        return None if code in (250, 251, 252) else self._reply([message], code, text)
+        if code in (250, 251, 252):
+            self._took_one = True
+            return None
+        if BY_RULE.match(_codes(code, text)) and not self._took_one:
+            return self._doubted(message, _codes(code, text))
+        return self._reply([message], code, text)
+
+    def _doubted(self, message: Message, detail: str) -> Answer:
+        """Whether a rule is against this recipient, or against us, shows with the next ones: a server
+        that relays nothing for us refuses them all, and rejects nobody."""
+        is_known = message.to in self._refused
+        self._refused.add(message.to)
+        if len(self._refused) >= STRANGERS:
+            self.close()
+            raise Unusable(
+                f"The mail server {self._target.hostname} refuses every recipient ({detail}), so it "
+                "does not relay for us; the messages wait. Check TESSERA_SMTP_URL, its user and "
+                "password."
+            )
+        self._reset()
+        fate = Fate.LATER if is_known else Fate.AGAIN
+        return alike([message], fate, error=f"the mail server said {detail}")
 
     def _reply(self, messages: Sequence[Message], code: int, text: bytes | str) -> Answer:
         """What a reply means; only its codes are kept, for its text may repeat the address."""
-        raw = text if isinstance(text, bytes) else text.encode()
-        detail = " ".join([str(code), *(found.decode() for found in ENHANCED.findall(raw)[:1])])
+        detail = _codes(code, text)
         if code == CLOSING:
             self.close()
             raise Busy("The mail server is closing (421)")
@@ -160,6 +184,12 @@ class SmtpMessenger:
         return Unusable(
             f"The mail server {where} {why}; the messages wait. Check TESSERA_SMTP_URL."
         )
+
+
+def _codes(code: int, text: bytes | str) -> str:
+    """The code of a reply, and the enhanced one if there is one."""
+    raw = text if isinstance(text, bytes) else text.encode()
+    return " ".join([str(code), *(found.decode() for found in ENHANCED.findall(raw)[:1])])
 
 
 def parse(url: str) -> SplitResult:
