@@ -12,6 +12,7 @@ from tessera.send.recall import recall
 from tessera.workspace import Workspace
 
 Row = Mapping[str, Any]
+UNSENT = ("ready", "leased", "calling", "ambiguous", "reconciled", "rejected", "cancelled")
 
 
 def pause(ws: Workspace, campaign: str) -> int:
@@ -56,7 +57,14 @@ def paused(ws: Workspace) -> list[Row]:
 def unsent(
     ws: Workspace, *, campaign: str | None = None, day: str | None = None, state: str | None = None
 ) -> list[Row]:
-    """Every message that was not sent, or of which nobody can know, with the reason."""
+    """Every message that was not sent, or of which nobody can know, with the reason; BadInput for a
+    campaign, day or state that is none."""
+    if campaign is not None:
+        _count(ws, campaign)
+    if day is not None:
+        day = clock.parse_day(day, "--day").isoformat()
+    if state is not None and state not in UNSENT:
+        raise BadInput(f"--state '{state}' is none of the unsent; there are {', '.join(UNSENT)}.")
     with ws.store.read() as connection:
         return connection.all(SQL["unsent"], campaign=campaign, day=day, state=state)
 

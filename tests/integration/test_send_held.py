@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -412,3 +413,22 @@ def test_the_unsent_are_listed_with_their_reasons(
     assert found == {"c1": "no_consent", "c3": "SendGrid answered 400", "c4": "paused"}
     unsent(home=ws.home.root, state="rejected", day="2026-03-31", campaign="winback")
     assert "c3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"campaign": "winbak"}, "no messages of a campaign 'winbak'"),
+        ({"day": "31.3.2026"}, "--day '31.3.2026' is not a date"),
+        ({"state": "canceled"}, "--state 'canceled' is none of the unsent; there are ready"),
+        ({"state": "accepted"}, "--state 'accepted' is none of the unsent"),
+    ],
+)
+def test_a_list_of_what_there_is_not_is_a_sentence(
+    tmp_path: Path, asked: dict[str, str], says: str
+) -> None:
+    ws = workspace(tmp_path)
+    enqueue(ws, outbox_row("c1"))
+    with pytest.raises(BadInput, match=re.escape(says)):
+        holds.unsent(ws, **asked)
+    assert len(holds.unsent(ws, campaign="winback", day="20260331", state="ready")) == 1
