@@ -104,6 +104,10 @@ def test_the_same_message_is_the_same_file_twice(tmp_path: Path) -> None:
         ("anna@x\uff0cbo\uff20mail.example", None),  # in ASCII: anna@x,bo@mail.example
         ("anna@x\ufe65.example", None),  # anna@x>.example
         (f"{'a' * 65}@mail.example", None),
+        ("anna\x1b@mail.example", None),
+        ("anna@ma\x07il.example", None),
+        ("anna@mail.\x7fexample", None),
+        ("anna@ma\u200bil.example", "anna@mail.example"),  # as it is copied from a page
     ],
 )
 def test_only_an_address_is_taken_for_one(address: str, expected: str | None) -> None:
