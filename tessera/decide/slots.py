@@ -54,17 +54,19 @@ def find_slot(
         for start, end in spans:
             opens = _instant(day + timedelta(days=ahead), start, zone)
             closes = _instant(day + timedelta(days=ahead), end, zone)
-            begins = max(opens, as_of)
+            opens_again = _instant(day + timedelta(days=ahead), start, zone, fold=1)
+            begins = max(opens_again if opens_again < closes else opens, as_of)
             if begins < closes and (not ahead or begins < until):
                 return begins, closes
     return None
 
 
-def _instant(day: date, minute: int, zone: ZoneInfo) -> datetime:
+def _instant(day: date, minute: int, zone: ZoneInfo, *, fold: int = 0) -> datetime:
     """When clocks in `zone` show that minute of `day`; a minute that they skip is the first after
-    the gap, of one shown twice the first counts."""
+    the gap, of one shown twice the first counts, or with `fold` the second."""
     wall = datetime.combine(day, time(), zone) + timedelta(minutes=minute)
-    instant = wall.astimezone(UTC)
+    # Of a minute that is skipped the fold would be the earlier.
+    instant = max(wall.astimezone(UTC), wall.replace(fold=fold).astimezone(UTC))
     shown = instant.astimezone(zone)
     if shown.replace(tzinfo=None) > wall.replace(tzinfo=None):
         while (instant - MINUTE).astimezone(zone).utcoffset() == shown.utcoffset():
