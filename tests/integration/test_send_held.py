@@ -218,6 +218,20 @@ def test_the_throttle_is_kept_across_restarts(
 
 
 @BOTH_STORES
+def test_a_clock_that_was_wrong_keeps_nobody_waiting_for_years(
+    store_url: str, tmp_path: Path, api: Api
+) -> None:
+    ws = with_policy(tmp_path, store_url, throttle={"per_minute": 6})
+    plan(ws, 12)
+    ahead = int((clock.now() + timedelta(days=400)).timestamp() * 1000)
+    with ws.store.write() as connection:
+        connection.run("insert into pace (messenger, free_at) values ('sendgrid', :at)", at=ahead)
+    naps: list[float] = []
+    assert by_sendgrid(ws, api, sleep=naps.append).accepted == 12
+    assert 50 < sum(naps) <= 60
+
+
+@BOTH_STORES
 def test_a_young_sender_writes_to_each_domain_a_little_more_every_day(
     store_url: str, tmp_path: Path, api: Api
 ) -> None:
