@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from tessera.provider.events import Manner
 
 
+PortOption = Annotated[
+    int, typer.Option(min=0, max=65535, help="Where it listens; 0: any free port.")
+]
+EveryOption = Annotated[
+    float, typer.Option(min=0.1, max=86_400, help="Seconds between two rounds of events.")
+]
+WebhookOption = Annotated[
+    str | None, typer.Option(help="Post signed event batches to this address.")
+]
 JournalOption = Annotated[Path, typer.Option(help="What it accepted, an SQLite file.")]
 
 
@@ -24,9 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def fake_provider(
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where it listens; 0: any free port.")
-    ] = 8825,
+    port: PortOption = 8825,
     *,
     journal: JournalOption = Path("fake-provider.sqlite"),
     fault: Annotated[
@@ -36,12 +43,8 @@ def fake_provider(
         str, typer.Option(help="The next answers, such as '429 cut-after 500 202'.")
     ] = "",
     seed: Annotated[int, typer.Option(help="Of its chances.")] = 0,
-    webhook: Annotated[
-        str | None, typer.Option(help="Post signed event batches to this address.")
-    ] = None,
-    every: Annotated[
-        float, typer.Option(min=0.1, max=86_400, help="Seconds between two rounds of events.")
-    ] = 5.0,
+    webhook: WebhookOption = None,
+    every: EveryOption = 5.0,
     manner: Annotated[
         list[str] | None,
         typer.Option(
