@@ -28,4 +28,4 @@ def mailbox(address: str) -> str | None:
     except UnicodeError:
         return None
     # In ASCII a wide comma is a comma: without another look one address would become two.
-    return plain if _MAILBOX.fullmatch(plain) else None
+    return plain if plain.isprintable() and _MAILBOX.fullmatch(plain) else None

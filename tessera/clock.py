@@ -25,6 +25,14 @@ def zone(name: str) -> ZoneInfo:
         ) from None
 
 
+def zone_or(name: str | None, other: ZoneInfo) -> ZoneInfo:
+    """The zone called `name`, or the other when there is none."""
+    try:
+        return zone(name) if name else other
+    except BadInput:
+        return other
+
+
 def parse_as_of(text: str | None, shop_zone: str) -> datetime:
     """The instant a command acts as of, UTC.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import shutil
 import socket
@@ -69,9 +70,13 @@ def problems(loaded: Settings) -> list[Problem]:
         "sms_url": _sms_url,
         "smtp_url": _smtp,
         "sender_email": _sender,
+        "sender_name": _sender_name,
+        "postal_address": _postal_address,
         "public_url": _public_url,
         "link_secret": _link_secret,
         "sendgrid_webhook_key": _webhook_key,
+        "staff_email": _staff,
+        "web_proxies": _proxies,
         "duckdb_memory": _duckdb_memory,
         "prefect_api_url": _prefect,
     }
@@ -80,7 +85,7 @@ def problems(loaded: Settings) -> list[Problem]:
         for name, ask in checks.items()
         for sentence in ask(loaded)
     ]
-    return found + _complaints(loaded) + _examples(loaded) + _unknown()
+    return found + _complaints(loaded) + _anybody(loaded) + _examples(loaded) + _unknown()
 
 
 def _variable(name: str) -> str:
@@ -246,6 +251,31 @@ def _sender(loaded: Settings) -> Iterator[str]:
         yield f"'{loaded.sender_email}' is not an e-mail address; set the one your mail comes from."
 
 
+def _sender_name(loaded: Settings) -> Iterator[str]:
+    if not loaded.sender_name.isprintable():
+        yield "It has a line end or control character; write one line."
+
+
+def _postal_address(loaded: Settings) -> Iterator[str]:
+    if not loaded.postal_address.strip():
+        yield "It is blank; mail must say where the sender can be found."
+
+
+def _staff(loaded: Settings) -> Iterator[str]:
+    if loaded.staff_email is not None and mailbox(loaded.staff_email) is None:
+        yield f"'{loaded.staff_email}' is not one e-mail address, so that nobody is written to."
+
+
+def _proxies(loaded: Settings) -> Iterator[str]:
+    """As the server reads them; what is no address or network would never be met."""
+    given = [] if loaded.web_proxies == "*" else loaded.web_proxies.split(",")
+    for one in map(str.strip, given):
+        try:
+            ipaddress.ip_network(one) if "/" in one else ipaddress.ip_address(one)
+        except ValueError:
+            yield f"'{one}' is no address or network of a proxy; write 10.0.0.7 or 10.0.0.0/24."
+
+
 def _duckdb_memory(loaded: Settings) -> Iterator[str]:
     import duckdb
 
@@ -265,6 +295,14 @@ def _prefect(loaded: Settings) -> Iterator[str]:
         httpx.get(health, timeout=CONNECT_SECONDS_MAX).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         yield "No Prefect server answers there; start it, or unset this to use the home's own."
+
+
+def _anybody(loaded: Settings) -> list[Problem]:
+    """Whether whoever comes past the proxy may say who asks."""
+    if loaded.web_proxies != "*":
+        return []
+    said = "'*' believes anybody who says who asks, so that no limit holds; name your proxies."
+    return [Problem(_variable("web_proxies"), said, advice=True)]
 
 
 def _examples(loaded: Settings) -> list[Problem]:

@@ -9,6 +9,7 @@ import typer
 
 from tessera import __version__
 from tessera.cli import commands
+from tessera.cli.options import visible
 from tessera.errors import BadInput, OutOfSpace, TesseraError
 
 app = typer.Typer(
@@ -59,9 +60,10 @@ def main() -> None:
 
 
 def _say(error: object) -> None:
-    typer.echo(f"error: {error}", err=True)
+    typer.echo(f"error: {visible(str(error), but=LINE_END)}", err=True)
 
 
+LINE_END = "\n"  # of a list of mistakes
 PLACE_ERRORS = (PermissionError, NotADirectoryError, IsADirectoryError)
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_DISK_WORDS = ("no space left on device", "database or disk is full", "file too large")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tessera.cli.options import HomeOption, JsonOption, print_json, print_table
+from tessera.cli.options import HomeOption, JsonOption, print_json, print_table, visible
 
 if TYPE_CHECKING:
     from tessera.doctor import Problem, Value
@@ -46,7 +46,7 @@ def _print(values: list[Value], problems: list[Problem]) -> None:
         print_table(_dicts(values))
     for problem in problems:
         mark = "advice" if problem.advice else "wrong"
-        typer.echo(f"\n{mark}: {problem.setting}: {problem.problem}")
+        typer.echo(f"\n{mark}: {problem.setting}: {visible(problem.problem)}")
     if not problems:
         typer.echo("\nNothing is wrong.")
 

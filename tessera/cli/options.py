@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+# Control characters, ends of lines, and what turns the direction of all that follows.
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 HomeOption = Annotated[
     Path | None,
@@ -62,7 +66,13 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return str(value)
+    return visible(str(value))
+
+
+def visible(text: str, *, but: str = "") -> str:
+    """Text with what would command the terminal it is shown in written out, `but` these: it may be
+    a stranger's."""
+    return UNSEEN.sub(lambda it: it[0] if it[0] in but else ascii(it[0])[1:-1], text)
 
 
 def is_terminal() -> bool:

@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tessera.errors import BadInput
+
 if TYPE_CHECKING:
     from tessera.provider import Provider
     from tessera.provider.events import Manner
 
 
+PortOption = Annotated[
+    int, typer.Option(min=0, max=65535, help="Where it listens; 0: any free port.")
+]
+EveryOption = Annotated[
+    float, typer.Option(min=0.1, max=86_400, help="Seconds between two rounds of events.")
+]
+WebhookOption = Annotated[
+    str | None, typer.Option(help="Post signed event batches to this address.")
+]
 JournalOption = Annotated[Path, typer.Option(help="What it accepted, an SQLite file.")]
 
 
@@ -22,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def fake_provider(
-    port: Annotated[int, typer.Option(help="Where it listens; 0: any free port.")] = 8825,
+    port: PortOption = 8825,
     *,
     journal: JournalOption = Path("fake-provider.sqlite"),
     fault: Annotated[
@@ -32,10 +43,8 @@ def fake_provider(
         str, typer.Option(help="The next answers, such as '429 cut-after 500 202'.")
     ] = "",
     seed: Annotated[int, typer.Option(help="Of its chances.")] = 0,
-    webhook: Annotated[
-        str | None, typer.Option(help="Post signed event batches to this address.")
-    ] = None,
-    every: Annotated[float, typer.Option(help="Seconds between two rounds of events.")] = 5.0,
+    webhook: WebhookOption = None,
+    every: EveryOption = 5.0,
     manner: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,6 +62,8 @@ def fake_provider(
     from tessera.provider import Faults, Journal, Provider, faults, serve
     from tessera.provider.events import manner as parsed
 
+    if webhook is not None and not webhook.startswith(("http://", "https://")):
+        raise BadInput(f"--webhook '{webhook}' is not a web address; write http://….")
     misbehaves = Faults(seed)
     misbehaves.chances(faults.parse(fault or []))
     misbehaves.will(*answers.split())
@@ -73,6 +84,7 @@ def _post(provider: Provider, webhook: str, manner: Manner, every: float) -> Non
     typer.echo(f"TESSERA_SENDGRID_WEBHOOK_KEY={public(key)}")
     while True:
         ((last,),) = provider.journal.query("select coalesce(max(number), 0) from accepted")
-        post_all(webhook, key, events(provider.journal, manner, since=seen), manner)
+        found = events(provider.journal, manner, since=seen)
+        post_all(webhook, key, found, manner, lambda said: typer.echo(said, err=True))
         seen = int(str(last))
         time.sleep(every)

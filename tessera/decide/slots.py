@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from tessera import clock
 from tessera.decide.policy import Hours, Window, minutes
-from tessera.errors import BadInput
 
 DAY = 24 * 60
 MINUTE = timedelta(minutes=1)
@@ -55,30 +54,24 @@ def find_slot(
         for start, end in spans:
             opens = _instant(day + timedelta(days=ahead), start, zone)
             closes = _instant(day + timedelta(days=ahead), end, zone)
-            begins = max(opens, as_of)
+            opens_again = _instant(day + timedelta(days=ahead), start, zone, fold=1)
+            begins = max(opens_again if opens_again < closes else opens, as_of)
             if begins < closes and (not ahead or begins < until):
                 return begins, closes
     return None
 
 
-def _instant(day: date, minute: int, zone: ZoneInfo) -> datetime:
+def _instant(day: date, minute: int, zone: ZoneInfo, *, fold: int = 0) -> datetime:
     """When clocks in `zone` show that minute of `day`; a minute that they skip is the first after
-    the gap, of one shown twice the first counts."""
+    the gap, of one shown twice the first counts, or with `fold` the second."""
     wall = datetime.combine(day, time(), zone) + timedelta(minutes=minute)
-    instant = wall.astimezone(UTC)
+    # Of a minute that is skipped the fold would be the earlier.
+    instant = max(wall.astimezone(UTC), wall.replace(fold=fold).astimezone(UTC))
     shown = instant.astimezone(zone)
     if shown.replace(tzinfo=None) > wall.replace(tzinfo=None):
         while (instant - MINUTE).astimezone(zone).utcoffset() == shown.utcoffset():
             instant -= MINUTE
     return instant
-
-
-def zone_or_shop(name: str | None, shop: ZoneInfo) -> ZoneInfo:
-    """The zone called `name`, or the shop's when there is none."""
-    try:
-        return clock.zone(name) if name else shop
-    except BadInput:
-        return shop
 
 
 def end_of(day: date, zone: ZoneInfo) -> datetime:
@@ -97,7 +90,7 @@ def find_slots(
     """A row per time zone as customers have it: the zone used, and the slot (null: none)."""
     until = end_of(day, shop)
     for name in timezones:
-        zone = zone_or_shop(name, shop)
+        zone = clock.zone_or(name, shop)
         slot = find_slot(spans, zone, day=day, as_of=as_of, until=until)
         send_from, send_until = slot or (None, None)
         yield {"timezone": name, "zone": zone.key, "send_from": send_from, "send_until": send_until}

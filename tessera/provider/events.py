@@ -7,7 +7,7 @@ import json
 import random
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,6 +23,9 @@ from tessera.provider.journal import Journal
 SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
 BATCH = 1000
+SHARE = (0, 1)  # and no or yes
+RANGES = {"repeat": (1, 1000), "late_seconds": (0, 86_400), "batch": (1, 100_000),
+          "seed": (0, 2**32)}  # fmt: skip
 Event = dict[str, Any]
 
 
@@ -49,11 +52,15 @@ def manner(texts: Sequence[str], seed: int = 0) -> Manner:
     for text in texts:
         name, _, value = text.partition("=")
         try:
-            found[name] = kinds[name](float(value or 1))
+            kind, number = kinds[name], float(value or 1)
         except (KeyError, ValueError):
             raise BadInput(
                 f"'{text}' is no manner of posting; there are {', '.join(kinds)}, as repeat=3."
             ) from None
+        least, most = RANGES.get(name, SHARE)
+        if not least <= number <= most:
+            raise BadInput(f"'{text}' is no manner of posting; {name} is from {least} to {most}.")
+        found[name] = kind(number)
     return Manner(**{"seed": seed, **found})
 
 
@@ -125,7 +132,7 @@ def _repeated(event: Event, manner: Manner) -> Iterator[Event]:
 
 
 def post(url: str, key: ec.EllipticCurvePrivateKey, batch: Sequence[Event]) -> int:
-    """One signed batch; the status that came back."""
+    """One signed batch; the status that came back, 0 when nobody answered."""
     raw = json.dumps(batch, ensure_ascii=False).encode()
     timestamp = str(int(clock.now().timestamp()))
     headers = {
@@ -133,17 +140,29 @@ def post(url: str, key: ec.EllipticCurvePrivateKey, batch: Sequence[Event]) -> i
         TIMESTAMP: timestamp,
         "Content-Type": "application/json",
     }
-    return httpx.post(url, content=raw, headers=headers, timeout=30).status_code
+    try:
+        return httpx.post(url, content=raw, headers=headers, timeout=30).status_code
+    except httpx.HTTPError:
+        return 0
 
 
 def post_all(
-    url: str, key: ec.EllipticCurvePrivateKey, found: Iterable[Event], manner: Manner
+    url: str,
+    key: ec.EllipticCurvePrivateKey,
+    found: Iterable[Event],
+    manner: Manner,
+    say: Callable[[str], object] = lambda _: None,
 ) -> int:
-    """Post everything, a batch again until it is taken, as the provider does; how many events."""
+    """Post everything, a batch again until it is taken, as the provider does, and say why it is not;
+    how many events."""
     number = 0
     for batch in batches(found, manner):
         time.sleep(manner.late_seconds)
-        while post(url, key, batch) >= 300:  # noqa: PLR2004
+        told = None
+        while (status := post(url, key, batch)) // 100 != 2:  # noqa: PLR2004
+            if status != told:
+                say(f"{url} answered {status or 'nothing'}; asking every second.")
+            told = status
             time.sleep(1)
         number += len(batch)
     return number

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from tessera.errors import BadInput
 
 TAKEN = "202"
+CERTAIN = 1 + 1e-9
 # A number is answered as it is; nothing is accepted then.
 KINDS = {
     "429": "asks to wait, with the reset header",
@@ -63,6 +64,8 @@ def parse(texts: Sequence[str]) -> dict[str, float]:
             found[_known(kind)] = float(chance or 1)
         except ValueError:
             raise BadInput(f"'{text}' is not a fault; write it as 500=0.05.") from None
+        if not (found[kind] >= 0 and sum(found.values()) <= CERTAIN):
+            raise BadInput(f"'{text}' is too likely; faults share one chance of 0 to 1.")
     return found
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tessera.errors import BadInput
+
 SCHEMA = """
 pragma journal_mode = wal;
 create table if not exists request (
@@ -52,10 +54,13 @@ class Journal:
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(
-            path or ":memory:", check_same_thread=False, isolation_level=None
-        )
-        self._connection.executescript(SCHEMA)
+        try:
+            self._connection = sqlite3.connect(
+                path or ":memory:", check_same_thread=False, isolation_level=None
+            )
+            self._connection.executescript(SCHEMA)
+        except sqlite3.Error as error:
+            raise BadInput(f"{path} cannot be the journal: {error}; name another file.") from None
 
     def write(
         self, request: Request, answer: str, status: int | None, taken: Iterable[Accepted]

@@ -7,6 +7,7 @@ import hashlib
 import json
 import secrets
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tessera import clock
+from tessera.errors import BadInput
 from tessera.provider import limits
 from tessera.provider.faults import TAKEN, Faults
 from tessera.provider.journal import Accepted, Journal, Request
@@ -44,7 +46,7 @@ class Provider:
         try:
             raw = gzip.decompress(raw) if compressed else raw
             body = json.loads(raw)
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, zlib.error):
             return 400, {}, _errors([("", "the body is not JSON")])
         wrong = limits.problems(body, self._now()) or list(self._unwelcome(body))
         if len(raw) > limits.BYTES or wrong:
@@ -71,8 +73,11 @@ class Provider:
 
     def hold(self, raw: bytes) -> Reply:
         """Pauses or cancels what is scheduled under a batch id."""
-        body = json.loads(raw)
-        self.held[str(body["batch_id"])] = str(body["status"])
+        try:
+            body = json.loads(raw)
+            self.held[str(body["batch_id"])] = str(body["status"])
+        except (ValueError, KeyError, TypeError):
+            return 400, {}, _errors([("batch_id", "is required, and a status")])
         return 201, {}, body
 
     def let_go(self, batch_id: str) -> Reply:
@@ -82,11 +87,14 @@ class Provider:
 
     def control(self, raw: bytes) -> Reply:
         """`{"answers": [...], "chances": {...}}`: what to do with the requests to come."""
-        asked = json.loads(raw or b"{}")
-        if "answers" in asked:
-            self.faults.will(*asked["answers"])
-        if "chances" in asked:
-            self.faults.chances(asked["chances"])
+        try:
+            asked = json.loads(raw or b"{}")
+            if "answers" in asked:
+                self.faults.will(*asked["answers"])
+            if "chances" in asked:
+                self.faults.chances(asked["chances"])
+        except (BadInput, ValueError, TypeError, AttributeError) as error:
+            return 400, {}, _errors([("", str(error))])
         return 200, {}, self.journal.totals()
 
     def close(self) -> None:
@@ -169,7 +177,10 @@ def _id() -> str:
 @contextmanager
 def serve(provider: Provider, port: int = 0) -> Iterator[Provider]:
     """The provider, listening on this machine until the block ends."""
-    server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), {"provider": provider}))
+    try:
+        server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), {"provider": provider}))
+    except OSError as error:
+        raise BadInput(f"Port {port} cannot be listened on: {error}.") from None
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     provider.url = f"http://127.0.0.1:{server.server_port}"

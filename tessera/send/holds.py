@@ -7,11 +7,12 @@ from typing import Any
 
 from tessera import audit, clock
 from tessera.errors import BadInput
-from tessera.send.outbox import SQL, stamp
+from tessera.send.outbox import NEVER, SQL, stamp
 from tessera.send.recall import recall
 from tessera.workspace import Workspace
 
 Row = Mapping[str, Any]
+UNSENT = ("ready", "leased", "calling", "ambiguous", "reconciled", "rejected", "cancelled")
 
 
 def pause(ws: Workspace, campaign: str) -> int:
@@ -42,6 +43,7 @@ def cancel(ws: Workspace, campaign: str) -> int:
     _count(ws, campaign)
     with ws.store.write() as connection:
         kept = connection.run(SQL["cancel"], campaign=campaign, at=stamp(ws.as_of))
+        connection.run(SQL["cancel_called"], campaign=campaign, never=NEVER)
         audit.record(ws, connection, "cancel", f"campaign {campaign}", messages=kept)
     return kept + recall(ws, campaign, "cancel")
 
@@ -55,7 +57,14 @@ def paused(ws: Workspace) -> list[Row]:
 def unsent(
     ws: Workspace, *, campaign: str | None = None, day: str | None = None, state: str | None = None
 ) -> list[Row]:
-    """Every message that was not sent, or of which nobody can know, with the reason."""
+    """Every message that was not sent, or of which nobody can know, with the reason; BadInput for a
+    campaign, day or state that is none."""
+    if campaign is not None:
+        _count(ws, campaign)
+    if day is not None:
+        day = clock.parse_day(day, "--day").isoformat()
+    if state is not None and state not in UNSENT:
+        raise BadInput(f"--state '{state}' is none of the unsent; there are {', '.join(UNSENT)}.")
     with ws.store.read() as connection:
         return connection.all(SQL["unsent"], campaign=campaign, day=day, state=state)
 

@@ -11,8 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from math import ceil
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tessera import approval, clock
 from tessera.send.messengers.base import Answer, Fate
@@ -23,7 +26,9 @@ SQL = queries("tessera.send", "outbox.sql")
 DUE = SQL["due"].format(claimable=SQL["claimable"])
 LEASE = timedelta(minutes=10)
 ATTEMPTS = 5
-LIVE = timedelta(hours=1)  # acting as of now, give or take the time it takes to get here
+UTC = ZoneInfo("UTC")
+DAY, SKEW = timedelta(days=1), timedelta(hours=1)  # a day's run lasts, and clocks differ, no longer
+NEVER = "1970-01-01T00:00:00+00:00"  # too late for whatever comes back of a cancelled campaign
 Row = Mapping[str, Any]
 
 
@@ -69,24 +74,34 @@ class Outbox:
         """The instant the states are stamped with."""
         return stamp(self.ws.as_of)
 
+    @cached_property
+    def is_live(self) -> bool:
+        """Whether this acts as of now, or of when the day's run began, hours ago. Who names a day
+        means its first instant, and all of that day."""
+        is_near = -SKEW < clock.now() - self.ws.as_of < DAY
+        return is_near and self.ws.as_of != self._midnight(self.ws.business_date)
+
+    @property
+    def moment(self) -> str:
+        """The instant that messages may not be too late for: a run may outlast the hours it began
+        in."""
+        return stamp(clock.now()) if self.is_live else self.at
+
     @property
     def until(self) -> str:
         """What is due before this instant is sent now: the whole business date, where the
-        messenger keeps a message until it is due or the day is a past one that is run again."""
-        now = clock.now()
-        live = abs(now - self.ws.as_of) < LIVE
-        return stamp(now) if live and not self.schedules else self.end_of_day
+        messenger keeps a message until it is due or the day is a named one."""
+        return self.moment if self.is_live and not self.schedules else self.end_of_day
 
     @property
     def end_of_day(self) -> str:
-        tomorrow = self.ws.business_date + timedelta(days=1)
-        midnight = datetime.combine(tomorrow, time.min, clock.zone(self.ws.settings.timezone))
-        return stamp(midnight)
+        return stamp(self._midnight(self.ws.business_date + timedelta(days=1)))
 
     def cancel_late(self) -> int:
         """Messages whose time has passed are not sent any more; how many."""
         with self.ws.store.write() as connection:
-            return connection.run(SQL["late"], at=self.at, channel=self.channel)
+            values = {"at": self.at, "moment": self.moment, "channel": self.channel}
+            return connection.run(SQL["late"], **values, never=NEVER)
 
     def due(self) -> list[Row]:
         """How many messages are due, by template and language."""
@@ -136,7 +151,7 @@ class Outbox:
     def put_off(self, lease: Lease, rows: Sequence[Row], reasons: Mapping[int, str]) -> int:
         """Leased messages that are sent a day later; how many are not, since that is too late for
         them."""
-        later = {row["message_id"]: _tomorrow(row["send_at"]) for row in rows}
+        later = {row["message_id"]: _days_later(1, row["send_at"], row) for row in rows}
         late = {row["message_id"] for row in rows if later[row["message_id"]] > row["not_after"]}
         self.drop(lease, "cancelled", {key: reasons[key] for key in late})
         if later.keys() - late:
@@ -201,14 +216,31 @@ class Outbox:
     def settle(self, wait: timedelta) -> int:
         """Messages that nothing was heard of for so long are sent again, or given up, as their
         purpose says; how many."""
-        before, at = stamp(clock.now() - wait), self.at
+        before = stamp(clock.now() - wait)
         with self.ws.store.write() as connection:
-            settled = connection.run(SQL["settle"], before=before, at=at)
+            doubted = connection.all(SQL["doubted"], before=before, never=NEVER)
+            again = connection.run_many(SQL["send_again"], [self._again(row) for row in doubted])
+            given_up = connection.run(SQL["settle"], before=before, at=self.at)
             connection.run(SQL["settled_requests"], before=before)
-        return settled
+        return again + given_up
+
+    def _again(self, row: Row) -> Row:
+        """Within its hours: where those of its day are over, the next day's."""
+        late = datetime.fromisoformat(self.moment) - datetime.fromisoformat(row["not_after"])
+        days = max(0, ceil(late / DAY))
+        hours = {name: _days_later(days, row[name], row) for name in ("send_at", "not_after")}
+        return {"id": row["message_id"], "at": self.at, **hours}
 
     def _due_values(self) -> dict[str, str]:
-        return {"until": self.until, "now": stamp(clock.now()), "channel": self.channel}
+        return {
+            "until": self.until,
+            "now": stamp(clock.now()),
+            "moment": self.moment,
+            "channel": self.channel,
+        }
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time.min, clock.zone(self.ws.settings.timezone))
 
     def _call(self, connection: Connection, lease: Lease, hashes: Mapping[int, str]) -> Call:
         request = self._open(connection, "calling", fence=lease.request_id, messages=len(hashes))
@@ -217,6 +249,7 @@ class Outbox:
             request=request,
             lease=lease.request_id,
             at=self.at,
+            moment=self.moment,
             hashes=json.dumps(hashes),
         )
         called = connection.all(SQL["called"], request=request)
@@ -287,8 +320,10 @@ class Outbox:
         }
 
 
-def _tomorrow(send_at: str) -> str:
-    return stamp(datetime.fromisoformat(send_at) + timedelta(days=1))
+def _days_later(days: int, text: str, row: Row) -> str:
+    """So many days later at the same hour by the customer's clock."""
+    zone = clock.zone_or(row["timezone"], UTC)
+    return stamp(datetime.fromisoformat(text).astimezone(zone) + timedelta(days=days))
 
 
 class _NothingLeft(Exception):

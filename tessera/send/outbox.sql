@@ -4,15 +4,17 @@
 
 -- name: late
 update outbox
-set state = 'cancelled', state_reason = 'too_late', state_at = :at
-where state = 'ready' and channel = :channel and not_after < :at
+set
+    state = 'cancelled', state_at = :at,
+    state_reason = case when not_after = :never then 'campaign_cancelled' else 'too_late' end
+where state = 'ready' and channel = :channel and not_after < :moment
 
 -- name: channels
 select distinct channel from outbox where state in ('ready', 'leased', 'calling', 'ambiguous')
 
 -- name: claimable
--- A condition on outbox rows: due, not put off, of no campaign that is held or waits for a word.
-    state = 'ready' and channel = :channel and send_at < :until
+-- A condition on outbox rows: due, not too late, not put off, of no campaign that is held or waits for a word.
+    state = 'ready' and channel = :channel and send_at < :until and not_after >= :moment
     and (retry_at is null or retry_at <= :now)
     and campaign not in (select campaign from campaign_hold)
     and not exists (
@@ -85,7 +87,7 @@ delete from provider_request where request_id = :request and state = 'leased'
 update provider_request set leased_until = :until where request_id = :request and state = 'leased'
 
 -- name: call
--- Not what was put on hold, or cancelled, while it was being written.
+-- Not what was put on hold, or cancelled, or became too late, while it was being written.
 update outbox
 set
     state = 'calling', state_at = :at, request_id = :request,
@@ -93,7 +95,7 @@ set
 from {hashes} as written
 where
     message_id = cast(written.key as bigint) and coalesce(request_id, 0) = :lease
-    and coalesce(state, '') = 'leased'
+    and coalesce(state, '') = 'leased' and not_after >= :moment
     and campaign not in (select campaign from campaign_hold)
 
 -- name: called
@@ -120,8 +122,9 @@ set
 where request_id = :request and state in ('calling', 'ambiguous')
 
 -- name: give_back
-update outbox set state = 'ready', state_at = :at, request_id = null
-where request_id = :request and state = 'calling'
+-- Also from `ambiguous`, as above: whoever was called knows that nothing left.
+update outbox set state = 'ready', state_reason = null, state_at = :at, request_id = null
+where request_id = :request and state in ('calling', 'ambiguous')
 
 -- name: doubt
 update outbox
@@ -133,14 +136,27 @@ select request_id, messenger, state, leased_by, leased_until
 from provider_request
 where state in ('leased', 'calling')
 
--- name: settle
--- No event came in time: a service message is sent again, of the others we let go.
+-- name: doubted
+-- Service messages that no event came of in time, and that nobody has cancelled.
+select message_id, send_at, not_after, timezone
+from outbox
+where
+    state = 'ambiguous' and purpose = 'service' and not_after > :never
+    and request_id in (
+        select request_id from provider_request where state = 'ambiguous' and called_at < :before
+    )
+
+-- name: send_again
 update outbox
 set
-    state = case when purpose = 'service' then 'ready' else 'reconciled' end,
-    state_reason = case when purpose = 'service' then 'sent_again' else 'given_up' end,
-    request_id = case when purpose = 'service' then null else request_id end,
-    state_at = :at
+    state = 'ready', state_reason = 'sent_again', state_at = :at, request_id = null,
+    send_at = :send_at, not_after = :not_after
+where message_id = :id and state = 'ambiguous'
+
+-- name: settle
+-- Of the others we let go.
+update outbox
+set state = 'reconciled', state_reason = 'given_up', state_at = :at
 where
     state = 'ambiguous'
     and request_id in (
@@ -164,10 +180,15 @@ insert into campaign_hold (campaign, since) values (:campaign, :now) on conflict
 delete from campaign_hold where campaign = :campaign
 
 -- name: cancel
--- What is leased is taken out of its sender's hands; what is being called is beyond recall.
+-- What is leased is taken out of its sender's hands.
 update outbox
 set state = 'cancelled', state_reason = 'campaign_cancelled', state_at = :at, request_id = null
 where campaign = :campaign and state in ('ready', 'leased')
+
+-- name: cancel_called
+-- What is being called is beyond recall; if it comes back, it is too late for it.
+update outbox set not_after = :never
+where campaign = :campaign and state in ('calling', 'ambiguous')
 
 -- name: in_outbox
 -- Day by day: so the index finds the few of many that are the campaign's.

@@ -16,6 +16,7 @@ from tessera.throttle import WarmUp
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.send", "pace.sql")
+MOST = 3_600_000  # milliseconds: sixty senders with a minute's work each
 Row = Mapping[str, Any]
 
 
@@ -40,9 +41,8 @@ class Pace:
         needed = messages * 60_000 // self.policy.throttle.per_minute
         now = int(clock.now().timestamp() * 1000)
         with self.ws.store.write() as connection:
-            ends = int(
-                connection.scalar(SQL["take"], messenger=self.messenger, now=now, needed=needed)
-            )
+            values = {"messenger": self.messenger, "now": now, "needed": needed, "most": MOST}
+            ends = int(connection.scalar(SQL["take"], **values))
         if ends - needed > now:
             self.sleep((ends - needed - now) / 1000)
 

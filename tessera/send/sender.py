@@ -205,6 +205,7 @@ class Sender:
                 self._work(lease)
             finally:
                 self.outbox.release(lease)
+        self.counts["cancelled"] += self.outbox.cancel_late()  # whose time passed meanwhile
 
     def _work(self, lease: Lease) -> None:
         self.counts["claimed"] += len(lease.rows)

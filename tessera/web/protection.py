@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tessera.web.pages import STYLE_HASH
 
 FORM_BYTES_MAX = 64 * 1024
+MULTIPART = "multipart/form-data"
 HEADERS = {
     "Content-Security-Policy": (
         f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; form-action 'self'; "
@@ -69,12 +71,30 @@ async def read_body(request: Request, most: int) -> bytes:
 async def read_form(request: Request) -> dict[str, str]:
     """The fields of a form; of a field given twice the last."""
     body = await read_body(request, FORM_BYTES_MAX)
-    text = body.decode("utf-8", errors="replace")
+    kind = request.headers.get("content-type", "")
     try:
-        fields = parse_qsl(text, max_num_fields=200)
+        fields = _parts(kind, body) if kind.lower().startswith(MULTIPART) else _pairs(body)
     except ValueError:  # more fields than any form of ours has
         raise TooLarge from None
     return {name: value.replace("\0", "") for name, value in fields}
+
+
+def _pairs(body: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(body.decode("utf-8", errors="replace"), max_num_fields=200)
+
+
+def _parts(kind: str, body: bytes) -> list[tuple[str, str]]:
+    """As mail clients are to unsubscribe (RFC 8058); no page of ours sends it."""
+    head = f"Content-Type: {kind}\r\n\r\n".encode(errors="replace")
+    form = message_from_bytes(head + body)
+    return [
+        (
+            str(part.get_param("name", "", "content-disposition")),
+            (part.get_payload(decode=True) or b"").decode("utf-8", errors="replace"),  # type: ignore[union-attr]
+        )
+        for part in form.walk()
+        if not part.is_multipart()
+    ]
 
 
 def from_elsewhere(request: Request, public_url: str) -> bool:

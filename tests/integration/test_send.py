@@ -397,6 +397,46 @@ def test_refusals_concern_one_recipient_each(ws: Workspace, postbox: tuple[Postb
     assert sorted(mail["To"] for mail in box.taken) == sent
 
 
+@pytest.mark.parametrize(
+    "answer", ["554 5.7.1 Relay access denied", "503 no", "550 5.7.54 Unable to relay"]
+)
+def test_a_server_that_relays_nothing_for_us_rejects_nobody(
+    ws: Workspace, postbox: tuple[Postbox, str], answer: str
+) -> None:
+    box, url = postbox
+    plan(ws, 12)
+    box.recipients = {f"person{n}@mail.example": answer for n in range(12)}
+    with pytest.raises(Unusable, match="does not relay for us"):
+        send(ws, messenger=SmtpMessenger(url), sleep=NO_NAP)
+    assert states(ws) == {"ready": 12}
+    with ws.store.read() as connection:  # who is asked for so often is rejected some day
+        assert connection.scalar("select sum(attempts) from outbox") == 0
+    box.recipients = {}
+    assert send(ws, messenger=SmtpMessenger(url), sleep=NO_NAP).accepted == 12
+    assert reasons(ws) == {}
+
+
+def test_a_rule_against_a_few_recipients_stops_nobody_else(
+    ws: Workspace, postbox: tuple[Postbox, str]
+) -> None:
+    box, url = postbox
+    plan(ws, 9)
+    box.recipients = {f"person{n}@mail.example": "554 5.7.1 go away" for n in (0, 1, 5, 6, 7, 8)}
+    assert send(ws, messenger=SmtpMessenger(url), sleep=NO_NAP).accepted == 3
+    assert states(ws) == {"accepted": 3, "rejected": 6}
+
+
+def test_who_alone_is_refused_by_a_rule_is_asked_for_later(
+    ws: Workspace, postbox: tuple[Postbox, str]
+) -> None:
+    box, url = postbox
+    plan(ws, 2)
+    box.recipients = {f"person{n}@mail.example": "554 5.7.1 go away" for n in range(2)}
+    assert send(ws, messenger=SmtpMessenger(url), sleep=NO_NAP).waiting == 2
+    assert reasons(ws) == dict.fromkeys(("c0", "c1"), "the mail server said 554 5.7.1")
+    assert send(ws, messenger=SmtpMessenger(url), sleep=NO_NAP).claimed == 0
+
+
 def test_a_server_that_is_closing_is_come_back_to(
     ws: Workspace, postbox: tuple[Postbox, str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -217,6 +218,20 @@ def test_the_throttle_is_kept_across_restarts(
 
 
 @BOTH_STORES
+def test_a_clock_that_was_wrong_keeps_nobody_waiting_for_years(
+    store_url: str, tmp_path: Path, api: Api
+) -> None:
+    ws = with_policy(tmp_path, store_url, throttle={"per_minute": 6})
+    plan(ws, 12)
+    ahead = int((clock.now() + timedelta(days=400)).timestamp() * 1000)
+    with ws.store.write() as connection:
+        connection.run("insert into pace (messenger, free_at) values ('sendgrid', :at)", at=ahead)
+    naps: list[float] = []
+    assert by_sendgrid(ws, api, sleep=naps.append).accepted == 12
+    assert 50 < sum(naps) <= 60
+
+
+@BOTH_STORES
 def test_a_young_sender_writes_to_each_domain_a_little_more_every_day(
     store_url: str, tmp_path: Path, api: Api
 ) -> None:
@@ -384,7 +399,7 @@ def test_people_who_are_gone_do_not_keep_a_campaign_from_ending(tmp_path: Path, 
 def test_whether_all_is_sent_is_asked_of_an_index(tmp_path: Path, query: str) -> None:
     """T12: two full counts per mail, ever slower."""
     ws = workspace(tmp_path)
-    values = {"until": "2026", "now": "2026", "channel": "email"}
+    values = {"until": "2026", "now": "2026", "moment": "2026", "channel": "email"}
     asked = {name: value for name, value in values.items() if f":{name}" in query}
     with ws.store.read() as connection:
         steps = connection.all(f"explain query plan {query}", **asked)
@@ -412,3 +427,22 @@ def test_the_unsent_are_listed_with_their_reasons(
     assert found == {"c1": "no_consent", "c3": "SendGrid answered 400", "c4": "paused"}
     unsent(home=ws.home.root, state="rejected", day="2026-03-31", campaign="winback")
     assert "c3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"campaign": "winbak"}, "no messages of a campaign 'winbak'"),
+        ({"day": "31.3.2026"}, "--day '31.3.2026' is not a date"),
+        ({"state": "canceled"}, "--state 'canceled' is none of the unsent; there are ready"),
+        ({"state": "accepted"}, "--state 'accepted' is none of the unsent"),
+    ],
+)
+def test_a_list_of_what_there_is_not_is_a_sentence(
+    tmp_path: Path, asked: dict[str, str], says: str
+) -> None:
+    ws = workspace(tmp_path)
+    enqueue(ws, outbox_row("c1"))
+    with pytest.raises(BadInput, match=re.escape(says)):
+        holds.unsent(ws, **asked)
+    assert len(holds.unsent(ws, campaign="winback", day="20260331", state="ready")) == 1

@@ -170,6 +170,26 @@ def test_one_click_is_one_post_without_cookies_or_questions(ws: Workspace) -> No
 
 
 @SQLITE
+def test_one_click_may_come_in_parts_as_rfc_8058_prefers_it(
+    ws: Workspace, client: httpx.Client
+) -> None:
+    path = link(ws, UNSUBSCRIBE, sent_to(ws))
+    odd = {"Content-Type": "multipart/form-data; boundary=a"}
+    for body in (
+        b"",
+        b"--a\r\n\r\n--a--",
+        b"--a--" * 1000,
+        b"\xff" * 100,
+        b"List-Unsubscribe=One-Click",
+    ):
+        assert client.post(path, content=body, headers=odd).status_code == 403
+    assert rows(ws, "select * from consent") == []
+    whole = {name: (None, value) for name, value in ONE_CLICK.items()}
+    assert client.post(path, files=whole).status_code == 200
+    assert rows(ws, "select origin from consent") == [{"origin": "one-click unsubscribe"}]
+
+
+@SQLITE
 def test_the_page_unsubscribes_with_its_own_form_only(ws: Workspace, client: httpx.Client) -> None:
     path = link(ws, UNSUBSCRIBE, sent_to(ws))
     assert client.post(path).status_code == 403

@@ -73,6 +73,25 @@ def test_hours_that_the_clock_skips(start: str, end: str, expected: tuple[str, s
     assert slot("America/New_York", "2026-03-08", Window(start=start, end=end)) == expected
 
 
+@pytest.mark.parametrize(
+    ("zone", "day", "window", "expected"),
+    [
+        ("America/New_York", "2026-11-01", "01:30-04:00", "11-01 01:30-0500 11-01 04:00-0500"),
+        ("America/New_York", "2026-11-01", "00:30-01:30", "11-01 00:30-0400 11-01 01:30-0400"),
+        ("Europe/Athens", "2026-10-25", "03:45-09:00", "10-25 03:45+0200 10-25 09:00+0200"),
+        ("Pacific/Auckland", "2026-04-05", "02:10-02:20", "04-05 02:10+1300 04-05 02:20+1300"),
+        ("Asia/Tehran", "2022-09-21", "23:30-23:45", "09-21 23:30+0430 09-21 23:45+0430"),
+    ],
+)
+def test_in_an_hour_shown_twice_no_minute_outside_the_window_is_open(
+    zone: str, day: str, window: str, expected: str
+) -> None:
+    start, _, end = window.partition("-")
+    found = slot(zone, day, Window(start=start, end=end), shop=zone)
+    assert found is not None
+    assert " ".join(found) == expected
+
+
 def test_an_hour_shown_twice_counts_the_first_time() -> None:
     window = Window(start="01:15", end="01:45")
     assert slot("America/New_York", "2026-11-01", window) == (

@@ -82,6 +82,12 @@ def test_secrets_are_masked_and_stay_out_of_the_sentences(monkeypatch: pytest.Mo
         ("SMS_URL", "http://h:99999", "is not a web address"),
         ("SENDER_EMAIL", "The Shop", "is not an e-mail address"),
         ("SENDER_EMAIL", "Club<club@shop.example>", "is not an e-mail address"),
+        ("SENDER_NAME", "The\nShop", "one line"),
+        ("POSTAL_ADDRESS", "  ", "is blank"),
+        ("STAFF_EMAIL", "the manager", "'the manager' is not one e-mail address"),
+        ("STAFF_EMAIL", "a@shop.example, b@shop.example", "is not one e-mail address"),
+        ("WEB_PROXIES", "127.0.0.1,proxy.local", "'proxy.local' is no address or network"),
+        ("WEB_PROXIES", "10.0.0.7/8", "'10.0.0.7/8' is no address or network"),
         ("DUCKDB_MEMORY", "plenty", "is not an amount of memory"),
         ("STORE_URL", "postgresql://nobody@127.0.0.1:1/none", "cannot be opened"),
         ("STORE_URL", "oracle of delphi", "is not the URL of a store"),
@@ -108,6 +114,16 @@ def test_a_mail_server_that_cannot_be_is_one_sentence(
     monkeypatch.setenv("TESSERA_MESSENGER", "smtp")
     monkeypatch.setenv("TESSERA_SMTP_URL", url)
     assert list(problems()) == ["TESSERA_SMTP_URL"]
+
+
+def test_proxies_and_a_staff_address_as_they_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSERA_WEB_PROXIES", "10.0.0.7, fd00::/8,192.168.1.0/24")
+    monkeypatch.setenv("TESSERA_STAFF_EMAIL", "manager@shop.example")
+    assert problems() == {}
+    monkeypatch.setenv("TESSERA_WEB_PROXIES", "*")
+    result = doctor()
+    assert result.exit_code == 0
+    assert "advice: TESSERA_WEB_PROXIES: '*' believes anybody" in result.stdout
 
 
 def test_a_home_that_is_a_file_is_wrong() -> None:

@@ -626,6 +626,27 @@ def test_answers_below_seven_are_listed_with_what_could_be_better(
     assert json.loads(capsys.readouterr().out) == []  # the home's own store, where nobody answered
 
 
+def test_a_visitor_s_words_do_not_command_the_terminal_they_are_shown_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tessera.cli.answers import answers as command
+
+    ws = workspace(tmp_path)
+    comment = "cold\x1b]0;owned\x07\x1b[2J\x9b1A\r\nKALT\u202e, سرد و بی\u200cمزه"
+    with ws.store.write() as connection:
+        connection.run(
+            "insert into answer (send_key, customer_id, score, comment, answered_at) "
+            "values ('k', 'c1', 2, :comment, '2026-03-30T09:00:00+00:00')", comment=comment,
+        )  # fmt: skip
+    command(below=11, days=30, nps=False, home=ws.home.root, as_of="2026-03-31")
+    _, _, line, *rest = capsys.readouterr().out.split("\n")
+    assert rest == [""]
+    shown = comment.replace("\r\n", r"\r\n").replace("\u202e", r"\u202e")
+    for byte in ("\x1b", "\x07", "\x9b"):
+        shown = shown.replace(byte, ascii(byte)[1:-1])
+    assert shown in line
+
+
 @SQLITE
 def test_the_net_promoter_score_says_how_far_it_is_to_be_trusted(ws: Workspace) -> None:
     given = [("02", 9)] * 60 + [("02", 8)] * 20 + [("02", 3)] * 20 + [("03", 10)]

@@ -8,6 +8,8 @@ import gzip
 import json
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -104,6 +106,10 @@ def test_the_same_message_is_the_same_file_twice(tmp_path: Path) -> None:
         ("anna@x\uff0cbo\uff20mail.example", None),  # in ASCII: anna@x,bo@mail.example
         ("anna@x\ufe65.example", None),  # anna@x>.example
         (f"{'a' * 65}@mail.example", None),
+        ("anna\x1b@mail.example", None),
+        ("anna@ma\x07il.example", None),
+        ("anna@mail.\x7fexample", None),
+        ("anna@ma\u200bil.example", "anna@mail.example"),  # as it is copied from a page
     ],
 )
 def test_only_an_address_is_taken_for_one(address: str, expected: str | None) -> None:
@@ -151,6 +157,7 @@ def test_a_request_is_scheduled_only_as_far_as_the_provider_does() -> None:
         (500, Fate.AMBIGUOUS),
         (502, Fate.AMBIGUOUS),
         (503, Fate.AMBIGUOUS),
+        (204, Fate.AMBIGUOUS),  # a yes of somebody in between
     ],
 )
 def test_what_a_status_means_for_the_message(status: int, fate: Fate) -> None:
@@ -163,6 +170,28 @@ def test_what_a_status_means_for_the_message(status: int, fate: Fate) -> None:
 def test_a_wrong_key_or_host_stops_the_run_and_says_so(status: int) -> None:
     with pytest.raises(Unusable, match=f"answered {status}.*messages wait"):
         judge([letter()], httpx.Response(status), "https://mail.example")
+
+
+@pytest.mark.parametrize(
+    ("field", "setting"),
+    [
+        ("from.email", "TESSERA_SENDER_EMAIL"),
+        ("asm.group_id", "TESSERA_SENDGRID_ASM_GROUP"),
+        ("mail_settings.sandbox_mode", "TESSERA_SENDGRID_SANDBOX"),
+    ],
+)
+def test_a_wrong_setting_rejects_nobody(field: str, setting: str) -> None:
+    told = {"errors": [{"message": "is invalid", "field": field}]}
+    with pytest.raises(Unusable, match=f"about {field}: check {setting}.*messages wait"):
+        judge([letter(), letter()], httpx.Response(400, json=told), "https://mail.example")
+
+
+@pytest.mark.parametrize("status", [301, 308, 401, 402, 403, 404, 405])
+def test_a_gateway_that_is_none_or_wants_credit_rejects_nobody(status: int) -> None:
+    with provider() as api:
+        api.will(str(status))
+        with pytest.raises(Unusable, match=f"answered {status}"):
+            SmsMessenger(f"{api.url}/v1/sms", "key").deliver([letter(to="+37120000000")])
 
 
 def test_too_many_requests_say_how_long_to_wait() -> None:
@@ -228,21 +257,66 @@ def test_a_proxy_that_refuses_to_connect_has_sent_nothing(monkeypatch: pytest.Mo
         thread.join()
 
 
-def test_a_mail_server_that_wants_a_password_rejects_nobody() -> None:
-    def ask(listener: socket.socket) -> None:
+@contextmanager
+def mail_server(**answers: str) -> Iterator[str]:
+    """The URL of one that answers each command with these words, or cuts the line at an empty one."""
+
+    def serve(listener: socket.socket) -> None:
         caller, _ = listener.accept()
         with caller, caller.makefile("rwb", buffering=0) as lines:
             lines.write(b"220 ready\r\n")
+            in_mail = False
             for line in lines:
-                wanted = line.startswith(b"rcpt")
-                lines.write(b"530 5.7.0 Authentication required\r\n" if wanted else b"250 ok\r\n")
+                if in_mail and line != b".\r\n":
+                    continue
+                command = "end" if in_mail else line[:4].decode()
+                said = answers.get(command, "250 ok")
+                if not said:
+                    return
+                in_mail = command == "data" and said.startswith("354")
+                lines.write(f"{said}\r\n".encode())
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=ask, args=[listener])
+        thread = threading.Thread(target=serve, args=[listener])
         thread.start()
-        with pytest.raises(Unusable, match="wants a user and password"):
-            SmtpMessenger(f"smtp://127.0.0.1:{listener.getsockname()[1]}").deliver([letter()])
+        yield f"smtp://127.0.0.1:{listener.getsockname()[1]}"
         thread.join()
+
+
+def test_a_mail_server_that_wants_a_password_rejects_nobody() -> None:
+    with (
+        mail_server(rcpt="530 5.7.0 Authentication required") as url,
+        pytest.raises(Unusable, match="wants a user and password"),
+    ):
+        SmtpMessenger(url).deliver([letter()])
+
+
+@pytest.mark.parametrize("command", ["rcpt", "data"])
+@pytest.mark.parametrize("answer", ["", "hello?", "299 whatever", "334 go on", "250 queued"])
+def test_before_a_mail_has_left_no_odd_answer_is_taken_for_a_yes(command: str, answer: str) -> None:
+    if (command, answer) == ("rcpt", "250 queued"):
+        return
+    with mail_server(**{"data": "354 go on", command: answer}) as url, pytest.raises(Busy):
+        SmtpMessenger(url).deliver([letter()])
+
+
+@pytest.mark.parametrize(
+    ("answer", "fate"),
+    [
+        ("250 queued", Fate.ACCEPTED),
+        ("", Fate.AMBIGUOUS),
+        ("hello?", Fate.AMBIGUOUS),
+        ("354 go on", Fate.AMBIGUOUS),
+        ("451 later", Fate.LATER),
+        ("554 never", Fate.REJECTED),
+    ],
+)
+def test_after_a_mail_has_left_an_odd_answer_is_doubt(answer: str, fate: Fate) -> None:
+    with mail_server(data="354 go on", end=answer) as url:
+        messenger = SmtpMessenger(url)
+        (outcome,) = messenger.deliver([letter(text=".\n..\nHello\n")]).outcomes
+        messenger.close()
+    assert outcome.fate is fate
 
 
 def test_a_sender_name_of_two_lines_is_one_sentence(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tessera import clock
+from tessera.send import holds
 from tessera.send import outbox as module
 from tessera.send.lifeline import Lifeline
 from tessera.send.messengers.base import Answer, Fate, Outcome
@@ -103,6 +105,100 @@ def test_a_messenger_that_cannot_keep_a_message_gets_it_when_it_is_due(
 def test_a_past_day_run_again_does_not_wait_for_its_hours(ws: Workspace) -> None:
     enqueue(ws, outbox_row("c1"))
     assert len(claimed(Outbox(ws, "me", "smtp", schedules=False)).rows) == 1
+
+
+@BOTH_STORES
+def test_a_run_of_many_hours_hands_nothing_over_before_or_after_its_time(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day's run that began at six may come to its sending at eight, and be throttled until ten."""
+    began = datetime(2026, 3, 31, 6, 0, 7, tzinfo=UTC)
+    box = Outbox(replace(ws, as_of=began), "me", "smtp", schedules=False)
+    for name, due, until in (("now", 7, 20), ("soon", 8, 9), ("evening", 18, 20)):
+        hours = {"send_at": due, "not_after": until}
+        at = {key: f"2026-03-31T{hour:02}:00:00+00:00" for key, hour in hours.items()}
+        enqueue(ws, outbox_row(name, **at))
+
+    def it_is(hour: int) -> None:
+        monkeypatch.setattr(clock, "now", lambda: began.replace(hour=hour))
+
+    it_is(8)
+    both = claimed(box)
+    assert [row["customer_id"] for row in both.rows] == ["now", "soon"]
+    it_is(10)
+    assert box.call(both, {row["message_id"]: "hash" for row in both.rows[1:]}) is None
+    box.release(both)
+    assert [row["customer_id"] for row in claimed(box).rows] == ["now"]
+    assert box.cancel_late() == 1
+    assert reasons(ws) == {"soon": "too_late"}
+    it_is(18)
+    assert [row["customer_id"] for row in claimed(box).rows] == ["evening"]
+
+
+@BOTH_STORES
+def test_what_a_sender_knows_has_not_left_is_in_no_doubt(ws: Workspace) -> None:
+    """Somebody took it for dead while the provider made it wait."""
+    enqueue(ws, outbox_row("c1"))
+    box = outbox(ws)
+    _, request = called(box)
+    outbox(ws, "other").reap({"me"}, repeatable=())
+    assert states(ws) == {"ambiguous": 1}
+    box.give_back(request, "busy")
+    assert states(ws) == {"ready": 1}
+
+
+@BOTH_STORES
+@pytest.mark.parametrize("ending", ["busy", "not now", "killed"])
+def test_what_comes_back_of_a_cancelled_campaign_is_not_sent_again(
+    ws: Workspace, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(ws, outbox_row("c1", purpose="service"))
+    box = outbox(ws)
+    lease, request = called(box)
+    holds.cancel(ws, "winback")
+    if ending == "busy":
+        box.give_back(request, "busy")
+    elif ending == "not now":
+        box.finish(request, lease.rows, Answer([LATER]))
+    else:
+        outbox(ws, "other").reap({"me"}, repeatable=())
+        later = clock.now() + timedelta(days=2)
+        monkeypatch.setattr(clock, "now", lambda: later)
+        outbox(ws, "other").settle(timedelta(hours=24))
+    assert box.claim(1) is None
+    box.cancel_late()
+    ends = {"killed": {"reconciled": 1}}
+    assert states(ws) == ends.get(ending, {"cancelled": 1})
+    assert reasons(ws) == {"c1": "given_up" if ending == "killed" else "campaign_cancelled"}
+
+
+@BOTH_STORES
+def test_a_service_message_in_doubt_goes_out_again_within_its_hours(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine in the evening in Athens is no time for it, and the clocks change in between."""
+    hours = {"send_at": "2026-10-24T06:00:00+00:00", "not_after": "2026-10-24T16:30:00+00:00"}
+    row = outbox_row("c1", purpose="service", timezone="Europe/Athens", **hours)
+    enqueue(ws, row)
+    evening = datetime(2026, 10, 24, 8, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: evening)
+    box = Outbox(replace(ws, as_of=evening), "me", "smtp", schedules=False)
+    called(box)
+    next_evening = datetime(2026, 10, 25, 19, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: next_evening)
+    box = Outbox(replace(ws, as_of=next_evening), "other", "smtp", schedules=False)
+    box.reap({"me"}, repeatable=())
+    assert box.settle(timedelta(hours=24)) == 1
+    assert box.claim(1) is None
+    assert box.cancel_late() == 0
+    with ws.store.read() as connection:
+        (again,) = connection.all("select state, state_reason, send_at, not_after from outbox")
+    assert again == {
+        "state": "ready",
+        "state_reason": "sent_again",
+        "send_at": "2026-10-26T07:00:00+00:00",
+        "not_after": "2026-10-26T17:30:00+00:00",
+    }
 
 
 @BOTH_STORES

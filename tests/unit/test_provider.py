@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sendgrid.helpers.eventwebhook import EventWebhook
+from typer.testing import CliRunner
 
+from tessera.cli.app import app
 from tessera.errors import BadInput
 from tessera.provider import Faults, Journal, Provider, faults, limits, serve
 from tessera.provider.events import (
@@ -29,6 +32,7 @@ from tessera.provider.events import (
     manner,
     new_key,
     post,
+    post_all,
     public,
     sign,
 )
@@ -195,6 +199,74 @@ def test_the_manner_of_posting_is_told_in_words() -> None:
     assert told == Manner(repeat=3, shuffle=True, late_seconds=0.5, seed=4)
     with pytest.raises(BadInput, match="no manner of posting"):
         manner(["twice"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--fault", "500=7"],
+        ["--fault", "500=-1"],
+        ["--fault", "500=nan"],
+        ["--fault", "429=0.8", "--fault", "500=0.8"],
+        ["--manner", "repeat=0"],
+        ["--manner", "batch=0"],
+        ["--manner", "repeat=inf"],
+        ["--manner", "bounces=7"],
+        ["--manner", "late_seconds=nan"],
+        ["--port", "70000"],
+        ["--every", "-1"],
+        ["--webhook", "shop.example/events"],
+        ["--journal", "no/such/folder.sqlite"],
+        ["--journal", "text"],
+    ],
+    ids=" ".join,
+)
+def test_what_a_provider_cannot_be_is_a_sentence(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("no database, but " * 100, encoding="utf-8")
+    found = CliRunner().invoke(app, ["fake-provider", "--port", "0", *words])
+    assert isinstance(found.exception, BadInput | SystemExit)
+    assert found.exit_code != 0
+
+
+def test_a_port_that_is_taken_is_a_sentence() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(BadInput, match="cannot be listened on"),
+        serve(Provider(), taken.getsockname()[1]),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "raw"),
+    [
+        ("/control", b"answers"),
+        ("/control", b'{"answers": ["999"]}'),
+        ("/control", b"17"),
+        ("/v3/user/scheduled_sends", b"{}"),
+    ],
+)
+def test_what_it_does_not_understand_is_answered(path: str, raw: bytes) -> None:
+    with serve(Provider()) as provider:
+        answer = httpx.post(f"{provider.url}{path}", content=raw, headers={"Authorization": "key"})
+        assert answer.status_code == 400
+        assert answer.json()["errors"]
+
+
+def test_a_webhook_that_does_not_take_a_batch_is_asked_again_and_that_is_told(
+    journal: Journal,
+) -> None:
+    said: list[str] = []
+    answers = [403, 200]
+    with serve(Provider()) as webhook:
+        webhook.control = lambda _: (answers.pop(0), {}, None)  # type: ignore[method-assign, assignment, return-value]
+        url = f"{webhook.url}/control"
+        assert post_all(url, new_key(), events(journal, Manner()), Manner(), said.append) == 6
+    assert said == [f"{url} answered 403; asking every second."]
+    assert post(url, new_key(), []) == 0  # nobody is there any more
 
 
 def test_batches_are_signed_as_the_providers_own_package_verifies(journal: Journal) -> None:

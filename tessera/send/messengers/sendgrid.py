@@ -58,6 +58,11 @@ OUR_FAULT = {
     405: "there is no mail API there; check TESSERA_SENDGRID_HOST",
     415: "it does not take compressed requests; unset TESSERA_SENDGRID_GZIP",
 }
+OUR_FIELDS = {
+    "from": "TESSERA_SENDER_EMAIL and TESSERA_SENDER_NAME",
+    "asm": "TESSERA_SENDGRID_ASM_GROUP",
+    "mail_settings": "TESSERA_SENDGRID_SANDBOX",
+}
 CULPRIT = re.compile(r"^personalizations[.\[](\d+)")
 
 
@@ -196,10 +201,20 @@ def judge(messages: Sequence[Message], response: httpx.Response, host: str) -> A
     if status in OUR_FAULT or 300 <= status < 400:  # noqa: PLR2004
         why = OUR_FAULT.get(status, "it redirects elsewhere; check TESSERA_SENDGRID_HOST")
         raise Unusable(f"SendGrid at {host} answered {status}: {why}. The messages wait.")
-    if status >= SERVER_ERROR:
+    if not 400 <= status < SERVER_ERROR:  # noqa: PLR2004 -- nor any yes that is documented
         error = f"SendGrid answered {status}"
         return alike(messages, Fate.AMBIGUOUS, status_code=status, error=error)
-    return _refused(messages, status, _fields(response))
+    fields = _fields(response)
+    for setting in (OUR_FIELDS[name] for name in map(_top, fields) if name in OUR_FIELDS):
+        raise Unusable(
+            f"SendGrid at {host} answered {status} about {', '.join(fields)}: check {setting}. The "
+            "messages wait."
+        )
+    return _refused(messages, status, fields)
+
+
+def _top(field: str) -> str:
+    return re.split(r"[.\[]", field)[0]
 
 
 def _refused(messages: Sequence[Message], status: int, fields: Sequence[str]) -> Answer:

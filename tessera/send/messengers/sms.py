@@ -4,7 +4,8 @@
     Authorization: Bearer <TESSERA_SMS_API_KEY>
     {"from": "Shop", "to": "+37120000000", "text": "…", "send_key": "…", "send_at": 1774947600}
 
-2xx takes the message, 429 asks to wait, another 4xx refuses it, and anything else leaves it in doubt.
+2xx takes the message, 429 asks to wait, another 4xx refuses it, and anything else leaves it in doubt; what
+is no fault of the message (401, 402, 403, 404, 405, a redirection) stops the run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ from tessera.send.messengers.base import Answer, Busy, Fate, Message, Unusable, 
 from tessera.send.messengers.http import NOT_SENT
 
 TIMEOUT_SECONDS = 30.0
-OUR_FAULT = {401: "TESSERA_SMS_API_KEY", 403: "TESSERA_SMS_API_KEY", 404: "TESSERA_SMS_URL"}
+OUR_FAULT = {
+    **dict.fromkeys((401, 403), "TESSERA_SMS_API_KEY"),
+    402: "the credit of the account",
+    **dict.fromkeys((*range(300, 400), 404, 405), "TESSERA_SMS_URL"),
+}
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -15,8 +15,12 @@ from tessera.send.messengers.base import Answer, Busy, Fate, Message, Unusable, 
 from tessera.send.messengers.mime import as_mail
 
 TIMEOUT_SECONDS = 30
-CLOSING, NO_LOGIN = 421, 530
+YES, NO, NEVER = range(200, 300), range(400, 600), 500  # RFC 5321
+CLOSING, NO_LOGIN, GO_ON = 421, 530, 354
+LEADING_DOT, END = re.compile(rb"(?m)^\."), b".\r\n"
 ENHANCED = re.compile(rb"\b[245]\.\d{1,3}\.\d{1,3}\b")
+BY_RULE = re.compile(r"503\b|554\b|5\d\d 5\.7\.")  # of this recipient, or of all that we send
+STRANGERS = 5
 
 
 @dataclass
@@ -30,6 +34,8 @@ class SmtpMessenger:
     repeatable: bool = False
     schedules: bool = False
     _kept: smtplib.SMTP | None = field(default=None, repr=False)
+    _took_one: bool = False  # a recipient: it is there for us
+    _refused: set[str] = field(default_factory=set, repr=False)  # by rule, before it took one
 
     def __post_init__(self) -> None:
         self._target = parse(self.url)
@@ -44,14 +50,21 @@ class SmtpMessenger:
         refused = self._recipient(server, message)
         if refused is not None:
             return refused
+        code, text = self._asked(lambda: server.docmd("data"))
+        if code != GO_ON:  # said before a byte of the mail left
+            return self._refusal(messages, code, text)
         try:
-            code, text = server.data(mail)
-        except smtplib.SMTPDataError as error:  # said before a byte of the mail left
-            return self._reply(messages, error.smtp_code, error.smtp_error)
+            server.send(LEADING_DOT.sub(b"..", mail) + END)
+            code, text = server.getreply()
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             return alike(messages, Fate.AMBIGUOUS, error=f"cut off: {type(error).__name__}")
-        return self._reply(messages, code, text)
+        if code in YES:
+            return alike(messages, Fate.ACCEPTED, status_code=code)
+        if code not in NO:
+            self.close()
+            return alike(messages, Fate.AMBIGUOUS, error=f"the mail server said {code}")
+        return self._refusal(messages, code, text)
 
     def close(self) -> None:
         kept, self._kept = self._kept, None
@@ -62,31 +75,53 @@ class SmtpMessenger:
                 kept.close()
 
     def _recipient(self, server: smtplib.SMTP, message: Message) -> Answer | None:
-        try:
-            code, text = server.rcpt(message.to)
-        except (OSError, smtplib.SMTPException) as error:
-            self.close()
-            raise Busy(f"The mail server cut the connection ({type(error).__name__})") from error
+        code, text = self._asked(lambda: server.rcpt(message.to))
         if code == NO_LOGIN:  # of us, not of this recipient
             self.close()
             raise Unusable(
                 f"The mail server {self._target.hostname} wants a user and password ({code}); the "
                 "messages wait. Write them into TESSERA_SMTP_URL."
             )
-        return None if code in (250, 251, 252) else self._reply([message], code, text)
+        if code in (250, 251, 252):
+            self._took_one = True
+            return None
+        if BY_RULE.match(_codes(code, text)) and not self._took_one:
+            return self._doubted(message, _codes(code, text))
+        return self._refusal([message], code, text)
 
-    def _reply(self, messages: Sequence[Message], code: int, text: bytes | str) -> Answer:
-        """What a reply means; only its codes are kept, for its text may repeat the address."""
-        raw = text if isinstance(text, bytes) else text.encode()
-        detail = " ".join([str(code), *(found.decode() for found in ENHANCED.findall(raw)[:1])])
-        if code == CLOSING:
+    def _asked(self, ask: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
+        """A reply before anything of the message has left; Busy when there is none."""
+        try:
+            return ask()
+        except (OSError, smtplib.SMTPException) as error:
             self.close()
-            raise Busy("The mail server is closing (421)")
-        if code < 400:  # noqa: PLR2004 -- RFC 5321: 2xx is yes, 4xx not now, 5xx never
-            return alike(messages, Fate.ACCEPTED, status_code=code)
+            raise Busy(f"The mail server cut the connection ({type(error).__name__})") from error
+
+    def _doubted(self, message: Message, detail: str) -> Answer:
+        """Whether a rule is against this recipient, or against us, shows with the next ones: a server
+        that relays nothing for us refuses them all, and rejects nobody."""
+        is_known = message.to in self._refused
+        self._refused.add(message.to)
+        if len(self._refused) >= STRANGERS:
+            self.close()
+            raise Unusable(
+                f"The mail server {self._target.hostname} refuses every recipient ({detail}), so it "
+                "does not relay for us; the messages wait. Check TESSERA_SMTP_URL, its user and "
+                "password."
+            )
         self._reset()
-        fate = Fate.LATER if code < 500 else Fate.REJECTED  # noqa: PLR2004
-        return alike(messages, fate, status_code=code, error=f"the mail server said {detail}")
+        fate = Fate.LATER if is_known else Fate.AGAIN
+        return alike([message], fate, error=f"the mail server said {detail}")
+
+    def _refusal(self, messages: Sequence[Message], code: int, text: bytes) -> Answer:
+        """What a no means; only its codes are kept, for its text may repeat the address."""
+        if code == CLOSING or code not in NO:  # or what is no answer to what was asked
+            self.close()
+            raise Busy(f"The mail server is closing, or answers at random ({code})")
+        self._reset()
+        fate = Fate.LATER if code < NEVER else Fate.REJECTED
+        error = f"the mail server said {_codes(code, text)}"
+        return alike(messages, fate, status_code=code, error=error)
 
     def _reset(self) -> None:
         if self._kept is not None:
@@ -160,6 +195,12 @@ class SmtpMessenger:
         return Unusable(
             f"The mail server {where} {why}; the messages wait. Check TESSERA_SMTP_URL."
         )
+
+
+def _codes(code: int, text: bytes | str) -> str:
+    """The code of a reply, and the enhanced one if there is one."""
+    raw = text if isinstance(text, bytes) else text.encode()
+    return " ".join([str(code), *(found.decode() for found in ENHANCED.findall(raw)[:1])])
 
 
 def parse(url: str) -> SplitResult:
