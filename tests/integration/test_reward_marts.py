@@ -196,17 +196,6 @@ def test_the_command_and_the_report_say_what_the_marts_say(shop: Workspace) -> N
         '<th scope="row">2026-01</th><td>25</td><td>5</td><td>15</td><td>5</td><td>75 %</td>'
         in page
     )
-    with duckdb.connect() as owing:  # two of three points are lent
-        owing.execute(
-            "create view liability_by_month as select date '2026-03-01' as month, 3 as issued, "
-            "0 as redeemed, 0 as expired, 2 as clawed_back, 1 as outstanding, null::bigint as liability; "
-            "create view liability_by_expiry as select date '2026-04-01' as expires_in, 3 as points; "
-            "create view liability_by_cohort as select date '2026-03-01' as earned_in, 3 as points, "
-            "0 as spent, 0 as ended, 3 as remaining; "
-            "create view deferral_by_month as select month, 'EUR' as currency, 0 as sales, "
-            "null::bigint as deferred from liability_by_month"
-        )
-        assert "Members owe 2 points" in section(owing, "EUR")
     assert "Members owe" not in page
     with duckdb.connect() as empty:
         assert section(empty, "EUR") == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tessera.report.figures import figures
 from tessera.report.page import ticks
 from tessera.report.reconciliation import Reconciliation, reconcile
 from tessera.testing import line, publish, workspace
+from tessera.warehouse import red
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 
@@ -398,6 +399,20 @@ def test_complaints_need_attention_before_they_stop_marketing(ws: Workspace) -> 
         [],
         ["guard alert"],
         ["guard stopped"],
+    ]
+
+
+def test_models_of_another_day_or_a_red_build_need_attention(ws: Workspace) -> None:
+    publish(ws, transactions=[line("t", "c", 100)])
+    ws.home.dbt.mkdir()
+    assert "The models are of" not in words(ws)
+    red.note(ws.home, "not_null_customers_customer_id")
+    later = replace(ws, as_of=ws.as_of + timedelta(days=1))
+    told = [str(alert) for alert in report(later).alerts]
+    assert told == [
+        "The last build of the models ended red, and campaigns are held: "
+        "not_null_customers_customer_id.",
+        f"The models are of {DAY}, not of this day, and so is what they tell.",
     ]
 
 

@@ -2,13 +2,12 @@
 
 -- The part of each month's sales that is earned only when their points are spent or end: the price
 -- is shared by stand-alone value, that of the points being what they pay times the share that is
--- expected to be spent (IFRS 15, B39 to B42). A month's sales are taken together, less returns; a
--- correction belongs to the month of the sale. A receipt in several currencies that earn shares its
--- points by their amounts, as the rules count them: in minor units, whatever the currency.
+-- expected to be spent (IFRS 15, B39 to B42). A month's sales are taken together, less returns, on
+-- whatever day their points were posted or corrected. A receipt in several currencies that earn
+-- shares its points by their amounts as the rules count them, in minor units of whatever currency.
 {% set worth = var("worth") %}
 with moved as (
     select
-        min({{ month_after("business_date", 0) }}) as month,
         source_id as transaction_id,
         case when kind = 'clawback' then 'return' else 'sale' end as kind,
         sum(case when credit like 'member:%' then amount else -amount end) as points
@@ -24,7 +23,7 @@ with moved as (
 
 receipts as (
     select
-        moved.month,
+        {{ month_after("min(parts.sold_on)", 0) }} as month,
         parts.currency,
         moved.transaction_id,
         moved.kind,
@@ -36,7 +35,7 @@ receipts as (
     {% if worth.currency | default("any") != "any" %}
     where parts.currency = '{{ worth.currency }}'
     {% endif %}
-    group by moved.month, parts.currency, moved.transaction_id, moved.kind
+    group by parts.currency, moved.transaction_id, moved.kind
 ),
 
 placed as (
