@@ -105,7 +105,7 @@ def _sales(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Sales | None:
     duck.execute(SQL["week"])
     duck.executemany("insert into week values (?, ?)", _weeks(ws))
     duck.execute(SQL["receipt"], {"as_of": _naive(ws.as_of)})
-    currencies = [row["currency"] for row in _ask(duck, "currency")]
+    currencies = [row["currency"] for row in _ask(duck, "currency", as_of=_naive(ws.as_of))]
     if not currencies:
         return None
     today, currency = ws.business_date, currencies[0]

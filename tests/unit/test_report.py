@@ -16,13 +16,14 @@ import pytest
 from flows.report import tell
 from tessera.consent import Guard
 from tessera.errors import RedBuild
+from tessera.know.results import currency_of
 from tessera.report import report, runs
 from tessera.report.alerts import Alert, alerts
 from tessera.report.figures import figures
 from tessera.report.page import ticks
 from tessera.report.reconciliation import Reconciliation, reconcile
 from tessera.testing import line, publish, workspace
-from tessera.warehouse import red
+from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 
@@ -161,6 +162,16 @@ def test_a_second_currency_is_named_and_left_out(ws: Workspace) -> None:
     publish(ws, transactions=[*euros, line("9", "c", 99_000, sold_at=at, currency="SEK")])
     assert "Revenue, last 7 days €30.00" in words(ws)
     assert "Receipts in SEK are left out" in words(ws)
+
+
+def test_a_shop_that_changed_its_currency_is_shown_in_the_new_one(ws: Workspace) -> None:
+    """Five receipts of autumn in the old currency, two of spring in the new one."""
+    old = [line(str(i), "c", 900, sold_at="2025-12-20 10:00:00", currency="BGN") for i in range(5)]
+    new = [line(f"n{i}", "c", 1000, sold_at="2026-03-30 10:00:00") for i in range(2)]
+    publish(ws, transactions=[*old, *new])
+    assert "Revenue, last 7 days €20.00" in words(ws)
+    with marts.connect(ws.home) as duck:
+        assert currency_of(ws, duck) == "EUR"
 
 
 def test_every_reason_is_counted_by_campaign(ws: Workspace) -> None:
