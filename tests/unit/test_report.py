@@ -451,6 +451,17 @@ def test_staff_is_written_to_of_what_is_new_and_again_when_it_comes_back(tmp_pat
     assert sorted("Two was refused." in text for text in texts) == [False, True]
 
 
+def test_a_target_that_cannot_be_measured_is_shown_with_those_that_are_not_met(
+    ws: Workspace,
+) -> None:
+    its = {"metric": "revenu", "scope": "store", "scope_id": "S1", "target": 90.0}
+    ends = {"period_start": date(2026, 3, 1), "period_end": date(2026, 4, 30)}
+    publish(ws, target_progress=[its | ends | {"status": "not measured"}])
+    said = words(ws)
+    assert "revenu store S1 2026-04-30 – 90 – not measured" in said
+    assert "Of 1 targets of stores, categories and the like 0 are met or on track" in said
+
+
 def test_few_of_many_targets_that_drift_are_told_one_by_one(ws: Workspace) -> None:
     its = {"metric": "revenue", "scope": "store", "target": 90.0, "actual": 2.0, "projected": 4.0}
     ends = {"period_start": date(2026, 3, 1), "period_end": date(2026, 4, 30)}
