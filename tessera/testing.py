@@ -94,7 +94,9 @@ REPORTING: dict[str, dict[str, str]] = {
         boolean="has_fallen",
     ),
     "liability_by_month": _columns(
-        date="month", bigint="issued redeemed expired clawed_back outstanding liability"
+        varchar="currency",
+        date="month",
+        bigint="issued redeemed expired clawed_back outstanding liability",
     ),
     "liability_by_expiry": _columns(date="expires_in", bigint="points"),
     "liability_by_cohort": _columns(date="earned_in", bigint="points spent ended remaining"),

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from tessera.report import report
+from tessera.report.liability import section
 from tessera.testing import line, publish, workspace
+from tessera.warehouse import marts
 from tessera.workspace import Workspace
 from tests.unit.test_report import campaign, judged, past
 
@@ -79,6 +81,11 @@ def test_the_page_says_what_members_owe(shown: Workspace) -> None:
     """By months there is more outstanding than in all, by what is owed."""
     page = " ".join(Path(report(shown).page).read_text(encoding="utf-8").split())
     assert "123,456,789 points are outstanding, worth €1,234,567.89" in page
+    rows = liability()
+    rows["liability_by_month"][0] |= {"liability": 100, "currency": "GBP"}
+    publish(shown, **rows)
+    assert "worth €" not in (pounds := section(marts.connect(shown.home), "EUR"))
+    assert "worth £1.00" in " ".join(pounds.split()), "the programme's currency, not the shop's"
     assert "Members owe 7 points, which are taken off what is outstanding." in page
 
 
