@@ -145,7 +145,9 @@ def test_what_counts_for_a_tier_is_the_nights_own_reckoning(shop: Workspace) -> 
 
 
 def test_what_the_programme_owes_ties_to_the_ledger_to_the_point(shop: Workspace) -> None:
-    months = ask(shop, "select * exclude (programme, currency) from liability_by_month order by month")
+    months = ask(
+        shop, "select * exclude (programme, currency) from liability_by_month order by month"
+    )
     assert [(str(month), *figures) for month, *figures in months] == [
         # issued, activated, redeemed, expired, clawed back, outstanding, worth 0.085 each
         ("2026-01-01", 24, 0, 4, 0, 0, 20, 170),
