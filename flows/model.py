@@ -180,7 +180,11 @@ def _rules(ws: Workspace) -> dict[str, dict[str, Any]]:
     worth = own.worth.told if own and own.worth else {"points": 1, "pays": 0, "expected": [1, 1]}
     return {
         "tiers": tiers.told(own, ws.business_date, zone),
-        "worth": {"programme": own.programme if own else "none", **worth},
+        "worth": {
+            "programme": own.programme if own else "none",
+            "currency": own.currency if own else "any",
+            **worth,
+        },
     }
 
 

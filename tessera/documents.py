@@ -204,7 +204,7 @@ def _causes(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
 def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Problem:
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
-        return source.problem((*error["loc"], *cause.at), str(cause))
+        return source.problem((*_written(source.root, error["loc"]), *cause.at), str(cause))
     loc = _written(source.root, error["loc"])
     key = str(loc[-1]) if loc else ""
     if error["type"] == "extra_forbidden":

@@ -32,6 +32,7 @@
 {% macro month_after(date, months) %}cast({{ date }} as date){% endmacro %}
 {% macro worth_of(points) %}cast({{ points }} as bigint){% endmacro %}
 {% macro deferred_of(sale, points) %}cast({{ sale }} + {{ points }} as bigint){% endmacro %}
+{% macro share_of(points, part, whole) %}cast({{ points }} * {{ part }} / {{ whole }} as bigint){% endmacro %}
 {% macro minor_units(currency) %}if({{ currency }} = 'JPY', 1, 100){% endmacro %}
 {% macro of_the_first(column, at_place, last) %}min({{ column }}){% endmacro %}
 {% macro words_of(relation) %}select * from {{ relation }}{% endmacro %}

@@ -23,6 +23,11 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# Of so many points those of a part of the whole, rounded towards none. #}
+{% macro share_of(points, part, whole) -%}
+    {{ quotient(in_full(points) ~ " * " ~ part, whole) }}
+{%- endmacro %}
+
 {# A whole number so wide that products of three do not overflow, and exact whole quotients of it. #}
 {% macro in_full(number) -%}
     {{ return(adapter.dispatch("in_full", "tessera")(number)) }}

@@ -28,8 +28,8 @@ held as (
     select
         programme,
         sum(points) as points,
-        sum(case when account like '%:held' or account like '%:debt' then points else 0 end)
-            as without_lots
+        sum(case when account like '%:held' then points else 0 end) as set_aside,
+        sum(case when account like '%:debt' then points else 0 end) as owed
     from legs
     where account like 'member:%'
     group by programme
@@ -64,6 +64,6 @@ left join by_expiry on held.programme = by_expiry.programme
 left join by_cohort on held.programme = by_cohort.programme
 where
     held.points <> coalesce(movements.points, 0)
-    or held.points - held.without_lots <> coalesce(by_expiry.points, 0)
-    or held.points - held.without_lots <> coalesce(by_cohort.points, 0)
+    or held.points - held.owed <> coalesce(by_expiry.points, 0)
+    or held.points - held.owed - held.set_aside <> coalesce(by_cohort.points, 0)
     or by_cohort.lost <> 0

@@ -23,6 +23,7 @@ NAME = r"^[a-z][a-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME, max_length=60)]
 Template = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*(/[a-z][a-z0-9_-]*)*$")]
 DAYS = r"^[0-9]{1,3}d$"
+YEAR = 365
 
 
 def _days(text: str) -> int:
@@ -210,6 +211,13 @@ class OnDate(Document):
     leap_day: Literal["feb_28", "mar_1"] = "feb_28"  # where 29 February is kept in other years
     before: Days = "0d"
     within: Days = "0d"
+
+    @model_validator(mode="after")
+    def _within_a_year(self) -> OnDate:
+        if _days(self.before) + _days(self.within) >= YEAR:
+            said = f"'before' and 'within' must come to less than {YEAR}d, when the date returns."
+            raise Misplaced(("within",), said)
+        return self
 
     def __str__(self) -> str:
         return f"date {self.date}"

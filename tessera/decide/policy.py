@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tessera import documents
 from tessera.caps import Caps, Limit, Tag
-from tessera.documents import Document
+from tessera.documents import Document, Misplaced
 from tessera.say.fields import CUSTOMER
 from tessera.throttle import Throttle, WarmUp
 
@@ -141,6 +142,18 @@ class ContactPolicy(Caps):
     approval_over: int | None = Field(None, ge=0, strict=True)  # messages of a campaign and day
     costs: Costs | None = None
     may_show: tuple[Shown, ...] | None = None  # what of a person templates show; absent: anything
+
+    @model_validator(mode="after")
+    def _mildest_first(self) -> ContactPolicy:
+        """Who is on several levels is on the last of them: a milder one there would undo the others."""
+        for number, (one, other) in enumerate(pairwise(self.fatigue), 1):
+            if other.unread < one.unread or other.silent_days < one.silent_days:
+                said = (
+                    f"level '{other.level}' asks for less than '{one.level}' before it; write the "
+                    "mildest first, with 'unread' and 'silent_days' that grow."
+                )
+                raise Misplaced(("fatigue", number), said)
+        return self
 
     @property
     def tiring(self) -> list[tuple[Fatigue, Limit]]:

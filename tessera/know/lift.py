@@ -24,6 +24,7 @@ ALPHA = 0.05
 TUNED = 8.0  # where a 95 % confidence sequence is narrowest, at the planned number of people
 FEWEST = 30  # people per arm
 PLANNED = 10_000
+MOST = 1e15  # of an outcome: beyond it a double knows no cents, and squares of it soon overflow
 
 Interval = tuple[float, float]
 
@@ -104,7 +105,7 @@ def compare(
         _around(adjusted, Z * error),
         _around(plain, Z * float(np.sqrt(plain_variance))),
         _around(adjusted, width),
-        _two_sided(adjusted / error if error else 0.0),
+        _two_sided(adjusted, error),
         1 - variance / plain_variance if plain_variance else 0.0,
         adjusted * len(y),
     )
@@ -137,10 +138,13 @@ def _around(middle: float, width: float) -> Interval:
     return middle - width, middle + width
 
 
-def _two_sided(z: float) -> float:
+def _two_sided(difference: float, error: float) -> float:
+    """Arms without any spread differ for certain, or not at all."""
     from scipy.stats import norm
 
-    return float(2 * norm.sf(abs(z)))
+    if error == 0:
+        return 0.0 if difference else 1.0
+    return float(2 * norm.sf(abs(difference / error)))
 
 
 def _winner(
@@ -190,16 +194,23 @@ def _load(
     table.load(connection, path, [*columns, *([before] if before else [])])
     arm, *numbers = (quoting.name(name) for name in [*columns, *([before] if before else [])])
     values = ", ".join(f"try_cast(cast({name} as varchar) as double)" for name in numbers)
-    rows = connection.sql(
-        f"select cast({arm} as varchar), _row, {values} from given where {arm} is not null"
-    )
+    rows = connection.sql(f"select trim(cast({arm} as varchar)), _row, {values} from given")
     found: dict[str, list[list[float]]] = {}
     for name, row, *cells in rows.fetchall():
+        where = f"{path}: row {row}"
+        if not name:
+            raise BadInput(f"{where}: '{columns[0]}' is empty; say the arm, or take the row out.")
         for column, value in zip([columns[1], before], cells, strict=False):
-            if value is None or not np.isfinite(value):
-                raise BadInput(f"{path}: row {row}: '{column}' is not a number; write 12.50.")
+            _check(f"{where}: '{column}'", value)
         found.setdefault(name, []).append(cells)
     return {name: _arrays(path, name, cells) for name, cells in found.items()}
+
+
+def _check(what: str, value: float | None) -> None:
+    if value is None or not np.isfinite(value):
+        raise BadInput(f"{what} is not a number; write 12.50.")
+    if abs(value) > MOST:
+        raise BadInput(f"{what} is {value:g}, which no amount is; take the row out or mend it.")
 
 
 def _arrays(path: Path, name: str, cells: list[list[float]]) -> tuple[Floats, Floats]:

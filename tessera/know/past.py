@@ -25,7 +25,7 @@ def judge(
         ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads
     ) as duck:
         observed.load(duck, path, dates, observed.Columns(*columns))
-        currency = (duck.execute(results.SQL["currency"]).fetchone() or [""])[0]
+        currency = results.currency_of(ws, duck) or ""
         duck.execute(CUSTOMERS)
         results.spending(ws, duck, "buyer", currency)
         found = observed.past(duck, days)

@@ -140,7 +140,7 @@ def are_current(ws: Workspace) -> bool:
 
 
 def _judge(ws: Workspace, duck: duckdb.DuckDBPyConnection, point_worth: Fraction | None) -> Results:
-    currency = (duck.execute(SQL["currency"]).fetchone() or [None])[0]
+    currency = currency_of(ws, duck)
     past = observed.kept(ws.home)
     made_of = (ws.as_of.isoformat(), ws.business_date.isoformat(), marts.current(ws.home).name)
     if currency is None or not entries.load(duck, ws.home, ws.business_date):
@@ -153,6 +153,12 @@ def _judge(ws: Workspace, duck: duckdb.DuckDBPyConnection, point_worth: Fraction
     found = {name: judge.result(name) for (name,) in duck.execute(NAMES).fetchall()}
     programme = found.pop(PROGRAMME, None)
     return Results(*made_of, currency, bool(known), list(found.values()), programme, past)
+
+
+def currency_of(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> str | None:
+    """The shop's, in which all money is; None before anything was sold."""
+    given = {"as_of": ws.as_of.replace(tzinfo=None)}
+    return (duck.execute(SQL["currency"], given).fetchone() or [None])[0]
 
 
 NAMES = "select distinct campaign from entrant order by campaign"

@@ -71,7 +71,16 @@ where purpose = 'marketing'
 group by customer_id
 
 -- name: currency
-select currency from transactions group by currency order by count(*) desc, currency limit 1
+-- As in the models: of most receipts of the last 92 days, for a shop may change its currency.
+select currency
+from transactions
+where sold_at < $as_of
+group by currency
+order by
+    count(distinct transaction_id) filter (sold_at >= $as_of - interval 92 day) desc,
+    count(distinct transaction_id) desc,
+    currency
+limit 1
 
 -- name: sold
 -- What was paid per person and day in one currency, returns taken off. Goods cost their shelf price

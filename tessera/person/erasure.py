@@ -132,6 +132,10 @@ class Journal:
         """What each of the person's customers is called in the ledger from now on."""
         return {c: f"{self.nobody}-{n}" for n, c in enumerate(sorted(self.identity.customers), 1)}
 
+    def persons(self, ring: Keyring) -> list[str]:
+        """How the proofs call them: by each number they had, whichever is asked for later."""
+        return sorted({self.person, *map(ring.person, self.identity.customers)})
+
     def renamed(self, customer: str) -> str:
         """The same as SQL, for the SQL of a customer."""
         known = ", ".join(literal(its) for its in self.names)
@@ -152,7 +156,8 @@ def _carry_out(ws: Workspace, journal: Journal) -> None:
     _sweep(ws, journal)
     with ws.store.write() as connection:
         at = clock.now().isoformat(timespec="seconds")
-        connection.run(records.SQL["finish"], person=journal.person, at=at)
+        persons = journal.persons(Keyring.of(ws))
+        connection.run_many(records.SQL["finish"], [{"person": one, "at": at} for one in persons])
     shrink(ws.store.engine)
     journal.path.unlink()
     for half in journal.path.parent.glob(f".{journal.path.name}.*"):
@@ -178,16 +183,16 @@ def _forget_records(ws: Workspace, journal: Journal) -> None:
             connection.sql.exec_driver_sql("pragma secure_delete = on")
         if records.on_its_way(connection, identity):
             raise OnItsWay
-        is_new = connection.run(
-            records.SQL["begin"],
-            person=journal.person,
-            operator=audit.operator(ws),
-            at=journal.begun_at,
-            counts=json.dumps(journal.rows),
-        )
-        if is_new:
+        ring = Keyring.of(ws)
+        said = {
+            "operator": audit.operator(ws),
+            "at": journal.begun_at,
+            "counts": json.dumps(journal.rows),
+        }
+        proofs = [{"person": person, **said} for person in journal.persons(ring)]
+        if connection.run_many(records.SQL["begin"], proofs):
             audit.record(ws, connection, "erase", journal.person, rows=journal.rows)
-        Keyring.of(ws).add(connection, identity.identifiers())
+        ring.add(connection, identity.identifiers())
         records.forget(connection, identity, journal.names)
         records.suppress(connection, identity, journal.begun_at)
 

@@ -7,7 +7,9 @@ transfers cannot be changed and name accounts only.
 
 from __future__ import annotations
 
+import html
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,7 +89,7 @@ def forget(connection: Connection, identity: Identity, names: Mapping[str, str])
     """Take every row about the person away, and call the owner of their accounts as `names` says."""
     texts = identity.unmistakable()
     for table in tables(connection):
-        spoiled = _spoiled(connection, table, {*texts, *map(str.lower, texts)})
+        spoiled = _spoiled(connection, table, _as_written(texts))
         with _unlocked(connection, table.name, bool(spoiled or any(table.by(identity)))):
             for column, values in table.by(identity):
                 _run(connection, f"delete from {table.name} where {column}", values)
@@ -98,6 +100,12 @@ def forget(connection: Connection, identity: Identity, names: Mapping[str, str])
                 connection.run(query, **params)
     for customer_id, nobody in names.items():
         connection.run(SQL["rename_accounts"], customer_id=customer_id, nobody=nobody)
+
+
+def _as_written(texts: Iterable[str]) -> set[str]:
+    """The texts and how JSON and HTML escape them."""
+    known = {*texts, *map(str.lower, texts)}
+    return known | {json.dumps(text)[1:-1] for text in known} | {html.escape(t) for t in known}
 
 
 def suppress(connection: Connection, identity: Identity, at: str) -> None:

@@ -46,7 +46,7 @@ values (:person, :operator, :at, :counts)
 on conflict do nothing
 
 -- name: finish
-update erasure set finished_at = coalesce(finished_at, :at) where person = :person
+update erasure set finished_at = :at where person = :person and finished_at is null
 
 -- name: proof
 select person, operator, begun_at, finished_at, counts from erasure where person = :person

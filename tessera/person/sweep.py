@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
+from html.entities import html5
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +55,16 @@ class Sweep:
 
     def _is_in(self, content: bytes) -> bool:
         lowered = content.lower()
-        return any(
+        return bool(self._texts and self._texts.search(content)) or any(
             text.lower().encode(code) in lowered
             for text in self.identity.unmistakable() | self.identity.send_keys
             for code in CODES
         )
+
+    @cached_property
+    def _texts(self) -> re.Pattern[bytes] | None:
+        patterns = [spelled(text) for text in sorted(self.identity.unmistakable())]
+        return re.compile("|".join(patterns).encode(), re.IGNORECASE) if patterns else None
 
     def _clean(self, path: Path) -> bool:
         """Whether the person could be taken out: a mail goes whole, a table loses its lines, a
@@ -85,10 +92,26 @@ class Sweep:
             return json.dumps([one for one in entries if not self._is_in(_spoken(one))])
         whole = sorted(self.identity.unmistakable(), key=len, reverse=True)
         for word in whole:
-            text = re.sub(re.escape(word), GONE, text, flags=re.IGNORECASE)
+            text = re.sub(spelled(word), GONE, text, flags=re.IGNORECASE)
         for name in self.identity.names:
-            text = re.sub(rf"\b{re.escape(name)}\b", GONE, text, flags=re.IGNORECASE)
+            text = re.sub(rf"(?<!\w){spelled(name)}(?!\w)", GONE, text, flags=re.IGNORECASE)
         return text
+
+
+def spelled(text: str) -> str:
+    """A pattern of `text` as it may stand in a page or a document: as it is, or escaped."""
+    return "".join(one if one.isascii() and one.isalnum() else _spelled(one) for one in text)
+
+
+def _spelled(letter: str) -> str:
+    """In either case, by its number or name in HTML, by its number in JSON."""
+    ways = {re.escape(letter)}
+    for one in {letter, letter.lower(), letter.upper()}:
+        ways |= {re.escape(one), re.escape(json.dumps(one)[1:-1])}
+        ways |= {re.escape(f"&{name}") for name, its in html5.items() if its == one and ";" in name}
+        if len(one) == 1:
+            ways |= {f"&#0*{ord(one)};", f"&#x0*{ord(one):x};"}
+    return f"(?:{'|'.join(sorted(ways))})"
 
 
 def _entries(text: str) -> list[Any] | None:

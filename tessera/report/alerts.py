@@ -27,7 +27,23 @@ class Alert:
 
 def alerts(found: Figures) -> list[Alert]:
     """Of the day of `found`, the gravest first."""
-    return [*_complaints(found), *_refused(found), *_fallen(found), *_targets(found)]
+    return [
+        *_models(found),
+        *_complaints(found),
+        *_refused(found),
+        *_fallen(found),
+        *_targets(found),
+    ]
+
+
+def _models(found: Figures) -> Iterator[Alert]:
+    """Where the page's figures are of another day than its messages."""
+    if found.red:
+        says = f"The last build of the models ended red, and campaigns are held: {found.red}"
+        yield Alert("red build", f"{says.rstrip('.')}.")
+    if found.modelled_on and found.modelled_on != found.business_date:
+        says = f"The models are of {found.modelled_on}, not of this day, and so is what they tell."
+        yield Alert("models", says)
 
 
 def _complaints(found: Figures) -> Iterator[Alert]:

@@ -18,7 +18,7 @@ from tessera.report import runs
 from tessera.report.morning import Morning, Rows, morning
 from tessera.report.sections import sections
 from tessera.store import queries
-from tessera.warehouse import marts
+from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.report", "figures.sql")
@@ -43,6 +43,8 @@ class Figures:
 
     business_date: date
     as_of: datetime
+    modelled_on: date | None  # the day the models are of
+    red: str | None  # what was red in their last build
     sales: Sales | None
     customers: Mapping[str, int] | None  # known, buyers, active
     recency_by_frequency: Rows  # recency, frequency, customers
@@ -69,6 +71,8 @@ def figures(ws: Workspace) -> Figures:
         return Figures(
             business_date=ws.business_date,
             as_of=ws.as_of,
+            modelled_on=_modelled_on(ws) if published else None,
+            red=red.found(ws.home),
             sales=sales,
             customers=_ask(duck, "customers")[0] if published else None,
             recency_by_frequency=_ask(duck, "recency_by_frequency") if published else (),
@@ -79,6 +83,10 @@ def figures(ws: Workspace) -> Figures:
             sections=sections(duck, sales.currency) if sales else {},
             **_from_store(ws),
         )
+
+
+def _modelled_on(ws: Workspace) -> date:
+    return clock.business_date(marts.current(ws.home).as_of, ws.settings.timezone)
 
 
 def _connect(ws: Workspace) -> duckdb.DuckDBPyConnection:
@@ -97,7 +105,7 @@ def _sales(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Sales | None:
     duck.execute(SQL["week"])
     duck.executemany("insert into week values (?, ?)", _weeks(ws))
     duck.execute(SQL["receipt"], {"as_of": _naive(ws.as_of)})
-    currencies = [row["currency"] for row in _ask(duck, "currency")]
+    currencies = [row["currency"] for row in _ask(duck, "currency", as_of=_naive(ws.as_of))]
     if not currencies:
         return None
     today, currency = ws.business_date, currencies[0]

@@ -18,8 +18,12 @@ where sold_at >= (select min(begins_at) from week) and sold_at < $as_of
 group by transaction_id, currency
 
 -- name: currency
--- The shop's currency is the one of most receipts; the others are named, not mixed in.
-select currency from receipt group by currency order by count(*) desc, currency
+-- The shop's currency is the one of most receipts of the last 92 days, as in the models; the others
+-- are named, not mixed in.
+select currency
+from receipt
+group by currency
+order by count(*) filter (sold_at >= $as_of - interval 92 day) desc, count(*) desc, currency
 
 -- name: weekly
 with sold as (

@@ -9,8 +9,9 @@ select * from (
         strftime(month, '%Y-%m') as month, sum(issued)::bigint as issued,
         sum(redeemed)::bigint as redeemed, sum(expired)::bigint as expired,
         sum(clawed_back)::bigint as clawed_back, sum(outstanding)::bigint as outstanding,
-        sum(liability)::bigint as liability
-    from liability_by_month group by month
+        sum(liability)::bigint as liability,
+        max(to_json(owed) ->> 'currency') as currency  -- marts of an earlier version have none
+    from liability_by_month as owed group by month
     order by month desc limit $months
 ) order by month
 

@@ -27,6 +27,9 @@ from tessera.say.languages import Language
 from tessera.say.slots import FILTER, SHARED_FILTER, Code, Marker, Slots, shared
 from tessera.units import to_major
 
+# What the libraries say of a name where a date should be, of a currency that is none, and the like.
+NOT_ITS_KIND = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+
 
 class Speaking(ImmutableSandboxedEnvironment):
     """Translates texts without placeholders while it compiles: they are the same for everybody,
@@ -99,19 +102,25 @@ def make_environment(folder: Path, language: Language, marker: Marker | None = N
         start="right" if language.direction == "rtl" else "left",
     )
     environment.filters.update(
-        number=_given(partial(number, language)),
-        date=_given(partial(date_, language)),
-        money=_given(partial(money, language)),
+        number=_given("number", partial(number, language)),
+        date=_given("date", partial(date_, language)),
+        money=_given("money", partial(money, language)),
         isolate=isolate,
     )
     return environment
 
 
-def _given(function: Callable[..., str]) -> Callable[..., str]:
-    """A filter that says of an empty field that it is empty, rather than stumble over it."""
+def _given(name: str, function: Callable[..., str]) -> Callable[..., str]:
+    """A filter that says of an empty field that it is empty, rather than stumble over it, and of a
+    value it cannot write that it cannot, without the value, which is somebody's."""
 
     def wrapped(value: Any, *args: Any) -> str:
-        return function(str(value) if isinstance(value, Undefined) else value, *args)
+        given = str(value) if isinstance(value, Undefined) else value
+        try:
+            return function(given, *args)
+        except NOT_ITS_KIND:
+            with_what = f" with {', '.join(map(repr, args))}" if args else ""
+            raise ValueError(f"the filter '{name}' cannot write this value{with_what}") from None
 
     return wrapped
 

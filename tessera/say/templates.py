@@ -122,7 +122,7 @@ class Templates:
             skeleton = marker.skeleton(_made(parts[1], filled), _made(parts[2], filled))
         except Exception as error:
             marker.take()
-            raise Unrenderable(f"{self.where(error)}{error}") from error
+            raise Unrenderable(f"{self.where(error)}{_said(error)}") from error
         # A line of its own per person: what may stand in a header is known only of the whole.
         line = CONTROLS.sub(" ", subject).strip()
         return Rendered(line, skeleton, marker.take(), spoken.tag)
@@ -140,6 +140,12 @@ class Templates:
             return environment.get_template(file)
         except TemplateSyntaxError as error:
             raise _does_not_compile(self.folder / file, error) from error
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "this goes on for ever: a file includes or extends itself, or a macro calls itself"
+    return str(error).rstrip(".")
 
 
 def _made(part: Template | None, filled: Mapping[str, Any]) -> str:

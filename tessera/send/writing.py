@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tessera.addresses import mailbox
-from tessera.say import Templates, Unrenderable
+from tessera.say import Rendered, Templates, Unrenderable
 from tessera.say.customers import Customer
 from tessera.say.links import links, secret_of
 from tessera.say.preview import shop
@@ -65,6 +65,7 @@ class Writer:
         surroundings = {"campaign": campaign, "links": urls, "shop": self.shop, **codes}
         data = {**person.fields, **surroundings}
         content = self.templates.render(row["template"], row["language"], data, self.channel)
+        _refuse_silence(row["template"], content, self.channel)
         message = Message(
             send_key=row["send_key"],
             to=address(person, self.channel) or "",
@@ -80,6 +81,15 @@ class Writer:
             batch_id=self.batch(row),
         )
         return Letter(row, message, content.content_hash)
+
+
+def _refuse_silence(template: str, content: Rendered, channel: str) -> None:
+    """A mail without a subject has its whole request refused by a provider, a text message that says
+    nothing costs as much as another."""
+    if channel == "email" and not content.subject:
+        raise Unrenderable(f"{template}/subject.txt is empty for this customer")
+    if channel == "sms" and not content.text.strip():
+        raise Unrenderable(f"{template}/sms.txt is empty for this customer")
 
 
 def address(person: Customer, channel: str) -> str | None:

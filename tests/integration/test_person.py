@@ -30,6 +30,8 @@ from tessera.warehouse import marts
 from tessera.workspace import Workspace
 from tests.person import (
     EMAIL,
+    FAMILY,
+    GIVEN,
     NEXT_DAY,
     TEXTS,
     home_of,
@@ -263,6 +265,20 @@ def test_an_erasure_looks_into_every_frame_and_stumbles_over_no_broken_file(
     assert not (inbox / "two.jsonl.zst").exists()
 
 
+def test_an_erasure_knows_names_as_pages_and_documents_write_them(ws: Workspace, her: str) -> None:
+    """`Öz` is `\\u00d6z` in JSON of ASCII, an apostrophe is `&#39;` in a page."""
+    folder = ws.home.root / "others"
+    folder.mkdir()
+    name = f"{GIVEN} {FAMILY}"
+    (folder / "one.json").write_text(json.dumps({"said": f"ask {name.upper()} today"}))
+    (folder / "lines.jsonl").write_text(json.dumps(f"from {name}") + '\n"kept"\n')
+    (folder / "page.html").write_text("<p>Zephyrine Quillfeather-&Ouml;z, and Zephyrine</p>")
+    person.erase(ws, her)
+    assert json.loads((folder / "one.json").read_text()) == {"said": "ask [erased] today"}
+    assert (folder / "lines.jsonl").read_text() == '"kept"\n'
+    assert (folder / "page.html").read_text() == "<p>[erased], and [erased]</p>"
+
+
 def test_nobody_is_merged_with_a_stranger_or_with_who_was_erased(ws: Workspace, her: str) -> None:
     (other,) = (row[0] for row in everybody(ws)[:1])
     for pair in ((other, "nobody"), ("", other)):
@@ -356,9 +372,13 @@ def test_two_customers_who_are_one_become_one_and_two_again(ws: Workspace, her: 
 def test_a_merged_person_is_erased_under_both_numbers(ws: Workspace, her: str) -> None:
     _, other = two_buyers(ws, her)
     person.merge(ws, other, her)
-    person.erase(ws, other)
+    proof = person.erase(ws, other)
     assert places(ws.home.root) == []
     assert named(ws.home.root, her) == named(ws.home.root, other) == []
+    again = person.erase(ws, her)
+    assert (again.rows, again.finished_at) == (proof.rows, proof.finished_at)
+    assert proof.finished_at is not None
+    assert again.person != proof.person
 
 
 def test_merges_do_not_make_chains(ws: Workspace, her: str) -> None:
@@ -390,7 +410,8 @@ def test_without_the_key_nobody_is_let_in_by_mistake(ws: Workspace, her: str) ->
 def test_the_proof_is_a_hash_and_counts_and_nothing_else(ws: Workspace, her: str) -> None:
     person.erase(ws, her)
     with sqlite3.connect(ws.home.store) as db:
-        (row,) = db.execute("select * from erasure").fetchall()
+        proofs = db.execute("select * from erasure").fetchall()
         suppressed = db.execute("select scope from suppression where cause = 'erased'").fetchall()
-    assert not any(text in str(row) for text in (*TEXTS, her))
+    assert proofs
+    assert not any(text in str(proofs) for text in (*TEXTS, her))
     assert suppressed, "nobody writes to the address again"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tessera.report import report
+from tessera.report.liability import section
 from tessera.testing import line, publish, workspace
+from tessera.warehouse import marts
 from tessera.workspace import Workspace
 from tests.unit.test_report import campaign, judged, past
 
@@ -39,7 +42,21 @@ def reporting() -> dict[str, Any]:
             for n in range(9)
         ],
         "sources": [money | {"acquisition_source": "leaflet", "people": 1, "customers": 1}],
+        **liability(),
         "performance": [money | {"scope": "store", "scope_id": "S1", "revenue_before": 999}],
+    }
+
+
+def liability() -> dict[str, Any]:
+    """Of a large programme."""
+    month, many = date(2026, 2, 1), 123_456_789
+    moved = dict.fromkeys(("issued", "redeemed", "expired", "clawed_back", "outstanding"), many)
+    became = dict.fromkeys(("points", "spent", "ended", "remaining"), many)
+    return {
+        "liability_by_month": [{"month": month, "liability": many} | moved],
+        "liability_by_expiry": [{"expires_in": month, "points": many + 7}],
+        "liability_by_cohort": [{"earned_in": month} | became],
+        "deferral_by_month": [{"month": month, "currency": "EUR", "sales": many, "deferred": 99}],
     }
 
 
@@ -58,6 +75,18 @@ def test_the_page_is_whole(browser: Any, shown: Workspace, width: int, scheme: s
     assert "This is selection" in tab.inner_text("main")
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     tab.close()
+
+
+def test_the_page_says_what_members_owe(shown: Workspace) -> None:
+    """By months there is more outstanding than in all, by what is owed."""
+    page = " ".join(Path(report(shown).page).read_text(encoding="utf-8").split())
+    assert "123,456,789 points are outstanding, worth €1,234,567.89" in page
+    rows = liability()
+    rows["liability_by_month"][0] |= {"liability": 100, "currency": "GBP"}
+    publish(shown, **rows)
+    assert "worth €" not in (pounds := section(marts.connect(shown.home), "EUR"))
+    assert "worth £1.00" in " ".join(pounds.split()), "the programme's currency, not the shop's"
+    assert "Members owe 7 points, which are taken off what is outstanding." in page
 
 
 def test_no_table_is_cut_off_on_paper(browser: Any, shown: Workspace) -> None:

@@ -145,7 +145,9 @@ def test_what_counts_for_a_tier_is_the_nights_own_reckoning(shop: Workspace) -> 
 
 
 def test_what_the_programme_owes_ties_to_the_ledger_to_the_point(shop: Workspace) -> None:
-    months = ask(shop, "select * exclude programme from liability_by_month order by month")
+    months = ask(
+        shop, "select * exclude (programme, currency) from liability_by_month order by month"
+    )
     assert [(str(month), *figures) for month, *figures in months] == [
         # issued, activated, redeemed, expired, clawed back, outstanding, worth 0.085 each
         ("2026-01-01", 24, 0, 4, 0, 0, 20, 170),
@@ -156,6 +158,7 @@ def test_what_the_programme_owes_ties_to_the_ledger_to_the_point(shop: Workspace
         held = [balance(store, "club", who) for who in ("ann", "bob", "cy", "K1")]
     assert sum(b.available + b.pending + b.held - b.debt for b in held) == 53
     assert ask(shop, "select expires_in::varchar, points from liability_by_expiry order by 1") == [
+        ("2026-02-01", 1),  # held, of a lot that has ended meanwhile
         ("2026-03-01", 8),
         ("2026-04-01", 44),
     ]
@@ -187,7 +190,7 @@ def test_the_command_and_the_report_say_what_the_marts_say(shop: Workspace) -> N
         answer = CliRunner().invoke(app, ["ledger", "liability", *home])
     said = json.loads(answer.output)
     assert (said["points"], said["as_of"]) == (53, f"{LAST} 00:00 UTC")
-    assert [row["points"] for row in said["outstanding"]] == [8, 44]
+    assert [row["points"] for row in said["outstanding"]] == [1, 8, 44]
     with marts.connect(shop.home) as duck:
         page = re.sub(r"\s+", " ", section(duck, "EUR"))
     assert "53 points are outstanding, worth €4.51" in page
@@ -195,5 +198,6 @@ def test_the_command_and_the_report_say_what_the_marts_say(shop: Workspace) -> N
         '<th scope="row">2026-01</th><td>25</td><td>5</td><td>15</td><td>5</td><td>75 %</td>'
         in page
     )
+    assert "Members owe" not in page
     with duckdb.connect() as empty:
         assert section(empty, "EUR") == ""

@@ -173,6 +173,18 @@ def test_a_message_that_cannot_be_written_is_rejected_and_no_other(
     assert "subject.txt:1: 'given_name' is empty for this customer" in reasons(ws)["c2"]
 
 
+def test_a_mail_whose_subject_comes_out_empty_is_rejected_and_no_other(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(CHECKOUT / "templates", project / "templates")
+    (project / "templates/winback/reminder/subject.txt").write_text("{{ given_name or '' }}")
+    ws = workspace(tmp_path / "home", project=project)
+    publish(ws, customers=[customer(1), customer(2, given_name=None)])
+    enqueue(ws, *(outbox_row(f"c{n}") for n in (1, 2)))
+    report = send(ws)
+    assert (report.accepted, report.rejected) == (1, 1)
+    assert "winback/reminder/subject.txt is empty for this customer" in reasons(ws)["c2"]
+
+
 def test_a_template_that_does_not_compile_sends_nothing_and_says_where(tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(CHECKOUT / "templates", project / "templates")

@@ -88,6 +88,14 @@ def test_a_gateway_that_fails_leaves_doubt_and_one_that_is_not_there_none(
     assert states(gone) == {"ready": 1}
 
 
+def test_a_text_message_that_comes_out_empty_is_not_paid_for(tmp_path: Path, project: Path) -> None:
+    (project / "templates/t/sms.txt").write_text("{% if points_balance > 5 %}Come in{% endif %}\n")
+    ws = workspace(tmp_path / "home", project=project)
+    by_text(ws, ["+37120000001"])
+    assert (send(ws).accepted, states(ws)) == (0, {"rejected": 1})
+    assert "t/sms.txt is empty for this customer" in reasons(ws)["c0"]
+
+
 def test_without_a_gateway_text_messages_are_files(tmp_path: Path, project: Path) -> None:
     ws = workspace(tmp_path / "home", project=project)
     by_text(ws, ["+37120000001"])

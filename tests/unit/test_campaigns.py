@@ -154,6 +154,8 @@ steps:
         ("within: 7d", "date: birth_date", "4: 'date' is not a key here. Valid: before, event, "),
         ("event: first_purchase", "evnt: first_purchase", "4: 'evnt' is not a key here. Did you mean 'event'?"),
         ("{event: first_purchase, within: 7d}", "{date: birth_dat}", "4: 'birth_dat' is not a column of the customers mart. Did you mean 'birth_date'?"),
+        ("{event: first_purchase, within: 7d}", "{date: birth_date, within: 400d}", "4: 'before' and 'within' must come to less than 365d, when the date returns."),
+        ("{event: first_purchase, within: 7d}", "\n  date: birth_date\n  before: 300d\n  within: 65d", "7: 'before' and 'within' must come to less than 365d, when the date returns."),
         ("{event: first_purchase, within: 7d}", "{date: country}", "4: 'country' is not a date."),
         ("{event: first_purchase, within: 7d}", "{date: birth_date, leap_day: feb_29}", "4: 'leap_day' cannot be 'feb_29'. Did you mean 'feb_28'?"),
         ("trigger: {event: first_purchase, within: 7d}\n", "", "1: say for whom it is: 'audience', or a 'trigger'."),

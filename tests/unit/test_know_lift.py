@@ -112,3 +112,28 @@ def test_a_bad_file_is_one_sentence(
 ) -> None:
     with pytest.raises(BadInput, match=said):
         evaluate(written(tmp_path / "lift.csv"), columns, control, None)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("mail,1e200,3", "row 61: 'outcome' is 1e\\+200, which no amount is"),
+        ("mail,1,-1e16", "row 61: 'before' is -1e\\+16, which no amount is"),
+        (",5,3", "row 61: 'treatment' is empty"),
+        ("  ,5,3", "row 61: 'treatment' is empty"),
+    ],
+)
+def test_rows_that_would_spoil_the_sums_or_belong_to_no_arm_are_told(
+    tmp_path: Path, row: str, said: str
+) -> None:
+    rows = [f"{arm},{n},1" for n in range(30) for arm in ("mail", "control")]
+    path = tmp_path / "lift.csv"
+    path.write_text("treatment,outcome,before\n" + "\n".join([*rows, row]))
+    with pytest.raises(BadInput, match=said):
+        evaluate(path, ("treatment", "outcome"), "control", "before")
+
+
+def test_arms_without_any_spread_differ_for_certain() -> None:
+    one, none = (np.ones(40), np.zeros(40)), (np.zeros(40), np.zeros(40))
+    assert compare("mail", "control", {"mail": one, "control": none}).p == 0
+    assert compare("mail", "control", {"mail": none, "control": none}).p == 1

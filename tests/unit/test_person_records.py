@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,19 @@ def test_she_is_forgotten_and_everybody_else_stays(store: Store) -> None:
     }
     with store.write() as connection:
         assert records.held(connection, HER).keys() == {"suppression"}
+
+
+@BOTH_STORES
+def test_her_name_goes_also_where_it_was_escaped(store: Store) -> None:
+    plant(store)
+    written = [json.dumps("of Zoë O'Hea."), "of Zoë O&#x27;Hea.", "of Zoë O'Hea.", "of Zoë."]
+    with store.write() as connection:
+        connection.run("create table said (text text)")
+        connection.run_many("insert into said values (:text)", [{"text": t} for t in written])
+        her = replace(HER, full_names=frozenset({"Zoë O'Hea"}))
+        records.forget(connection, her, {"her": "nobody-1"})
+    said = [row["text"] for row in everything(store)["said"]]
+    assert sorted(said) == sorted(['"of [erased]."', *["of [erased]."] * 2, "of Zoë."])
 
 
 @BOTH_STORES

@@ -10,6 +10,10 @@ from tessera.decide.policy import FILE, NURTURE, load
 from tessera.errors import BadInput
 from tessera.settings import CHECKOUT
 
+TIRED = "- {level: tired, unread: 6, silent_days: 30, caps: [{max: 1, days: 7}]}"
+ASLEEP = "- {level: asleep, unread: 18, silent_days: 180, caps: [{max: 0, days: 1}]}"
+ODD = "- {level: odd, unread: 7, silent_days: 3, caps: [{max: 0, days: 1}]}"
+
 
 def policy(tmp_path: Path, text: str) -> Path:
     (tmp_path / FILE).parent.mkdir(exist_ok=True)
@@ -58,6 +62,11 @@ def test_zero_null_and_absent_differ(tmp_path: Path, text: str, limits: list[str
         ("caps: [{purpose: marketing, days: 7}]", "contact_policy.yml:1: 'max' is missing"),
         ("caps: [{purpose: service, max: 1, days: 7}]", "'purpose' cannot be 'service'"),
         ("caps: [{purpose: marketing, max: -1, days: 7}]", "'max' cannot be -1"),
+        (
+            f"fatigue:\n  {ASLEEP}\n  {TIRED}",
+            "contact_policy.yml:3: level 'tired' asks for less than",
+        ),
+        (f"fatigue:\n  {TIRED}\n  {ODD}", "contact_policy.yml:3: level 'odd' asks for less than"),
         ("caps: [{purpose: marketing, max: 1.5, days: 7}]", r"'max' cannot be 1\.5"),
         ("global_control_group_share: 2", "cannot be 2"),
         ("send_window: {start: 20:00, end: 08:00}", "it must end after it starts"),

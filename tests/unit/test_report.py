@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ import pytest
 from flows.report import tell
 from tessera.consent import Guard
 from tessera.errors import RedBuild
+from tessera.know.results import currency_of
 from tessera.report import report, runs
 from tessera.report.alerts import Alert, alerts
 from tessera.report.figures import figures
 from tessera.report.page import ticks
 from tessera.report.reconciliation import Reconciliation, reconcile
 from tessera.testing import line, publish, workspace
+from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 
@@ -160,6 +162,16 @@ def test_a_second_currency_is_named_and_left_out(ws: Workspace) -> None:
     publish(ws, transactions=[*euros, line("9", "c", 99_000, sold_at=at, currency="SEK")])
     assert "Revenue, last 7 days €30.00" in words(ws)
     assert "Receipts in SEK are left out" in words(ws)
+
+
+def test_a_shop_that_changed_its_currency_is_shown_in_the_new_one(ws: Workspace) -> None:
+    """Five receipts of autumn in the old currency, two of spring in the new one."""
+    old = [line(str(i), "c", 900, sold_at="2025-12-20 10:00:00", currency="BGN") for i in range(5)]
+    new = [line(f"n{i}", "c", 1000, sold_at="2026-03-30 10:00:00") for i in range(2)]
+    publish(ws, transactions=[*old, *new])
+    assert "Revenue, last 7 days €20.00" in words(ws)
+    with marts.connect(ws.home) as duck:
+        assert currency_of(ws, duck) == "EUR"
 
 
 def test_every_reason_is_counted_by_campaign(ws: Workspace) -> None:
@@ -401,6 +413,20 @@ def test_complaints_need_attention_before_they_stop_marketing(ws: Workspace) -> 
     ]
 
 
+def test_models_of_another_day_or_a_red_build_need_attention(ws: Workspace) -> None:
+    publish(ws, transactions=[line("t", "c", 100)])
+    ws.home.dbt.mkdir()
+    assert "The models are of" not in words(ws)
+    red.note(ws.home, "not_null_customers_customer_id")
+    later = replace(ws, as_of=ws.as_of + timedelta(days=1))
+    told = [str(alert) for alert in report(later).alerts]
+    assert told == [
+        "The last build of the models ended red, and campaigns are held: "
+        "not_null_customers_customer_id.",
+        f"The models are of {DAY}, not of this day, and so is what they tell.",
+    ]
+
+
 def test_staff_is_written_to_of_what_is_new_and_again_when_it_comes_back(tmp_path: Path) -> None:
     ws = workspace(tmp_path, DAY, staff_email="staff@shop.example")
     asleep = workspace(tmp_path, DAY, staff_email="staff@shop.example", messenger="smtp",
@@ -423,6 +449,17 @@ def test_staff_is_written_to_of_what_is_new_and_again_when_it_comes_back(tmp_pat
     texts = [path.read_text(encoding="utf-8") for path in ws.home.mail.glob(f"{DAY}/*.eml")]
     assert sorted("One was <refused>." in text for text in texts) == [False, True]
     assert sorted("Two was refused." in text for text in texts) == [False, True]
+
+
+def test_a_target_that_cannot_be_measured_is_shown_with_those_that_are_not_met(
+    ws: Workspace,
+) -> None:
+    its = {"metric": "revenu", "scope": "store", "scope_id": "S1", "target": 90.0}
+    ends = {"period_start": date(2026, 3, 1), "period_end": date(2026, 4, 30)}
+    publish(ws, target_progress=[its | ends | {"status": "not measured"}])
+    said = words(ws)
+    assert "revenu store S1 2026-04-30 – 90 – not measured" in said
+    assert "Of 1 targets of stores, categories and the like 0 are met or on track" in said
 
 
 def test_few_of_many_targets_that_drift_are_told_one_by_one(ws: Workspace) -> None:

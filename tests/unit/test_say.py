@@ -92,6 +92,26 @@ def test_an_empty_field_cannot_be_printed(tmp_path: Path, shown: str) -> None:
         render(path, "t", "en", sample(full=False))
 
 
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ("{{ given_name | date }}", "the filter 'date' cannot write this value"),
+        ("{{ given_name | number }}", "the filter 'number' cannot write this value"),
+        ("{{ tier | money('EUR') }}", "the filter 'money' cannot write this value with 'EUR'"),
+        ("{% include 't/subject.txt' %}", "this goes on for ever: a file includes"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "or a macro calls itself"),
+        ("{{ range(10 ** 9) }}", r"\(100000\)$"),
+    ],
+)
+def test_what_cannot_be_written_says_where_and_why_but_not_whose(
+    tmp_path: Path, shown: str, said: str
+) -> None:
+    path = project(tmp_path, subject_txt=f"Hi\n{shown}")
+    with pytest.raises(Unrenderable, match=rf"^t/subject\.txt:\d: .*{said}") as error:
+        render(path, "t", "en", {**sample(), "given_name": "Zoe"})
+    assert "Zoe" not in str(error.value)
+
+
 def test_an_empty_field_may_have_a_default(tmp_path: Path) -> None:
     assert subject(tmp_path, "{{ given_name | default('friend') }}", given_name=None) == "friend"
 

@@ -1,8 +1,41 @@
 {{ config(tags=["daily"]) }}
 
 -- What each lot has paid, by what for, and what is left of it, by the days before this one. `spent`
--- counts what is held for somebody, `moved` what went to another member's lot.
-with moves as (
+-- counts what is held for somebody, `held` what of it is held still, `moved` what went to another
+-- member's lot.
+with transfers as (
+    select
+        programme,
+        kind,
+        source_id
+    from {{ ref("stg_engine__point_transfers") }}
+    where business_date < {{ business_date() }}
+),
+
+resolved as (
+    select distinct
+        programme,
+        source_id as hold
+    from transfers
+    where kind in ('redeem', 'void', 'release')
+),
+
+held as (
+    select
+        moves.programme,
+        moves.lot_key,
+        -sum(moves.delta) as points
+    from {{ ref("stg_engine__lot_moves") }} as moves
+    left join resolved
+        on moves.programme = resolved.programme and moves.idem_key = resolved.hold
+    where
+        moves.kind = 'hold'
+        and moves.business_date < {{ business_date() }}
+        and resolved.hold is null
+    group by moves.programme, moves.lot_key
+),
+
+moves as (
     select
         programme,
         lot_key,
@@ -27,6 +60,7 @@ select
     lots.bucket,
     lots.amount,
     cast(coalesce(-moves.spent, 0) as bigint) as spent,
+    cast(coalesce(held.points, 0) as bigint) as held,
     cast(coalesce(-moves.ended, 0) as bigint) as ended,
     cast(coalesce(-moves.moved, 0) as bigint) as moved,
     cast(coalesce(-moves.taken_back, 0) as bigint) as taken_back,
@@ -35,4 +69,5 @@ select
     lots.expires_on
 from {{ ref("stg_engine__lots") }} as lots
 left join moves on lots.programme = moves.programme and lots.idem_key = moves.lot_key
+left join held on lots.programme = held.programme and lots.idem_key = held.lot_key
 where lots.business_date < {{ business_date() }}

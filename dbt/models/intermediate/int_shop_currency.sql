@@ -9,7 +9,7 @@ with totals as (
         sum(margin) as margin,
         sum(revenue_of_known_margin) as revenue_of_known_margin
     from {{ ref("int_recent_sales") }}
-    where scope = 'shop'
+    where scope = 'shop' and sold_on >= {{ days_after(business_date(), -92) }}
     group by currency
 ),
 

@@ -1,7 +1,8 @@
 {{ config(tags=["daily", "report"]) }}
 
 -- What came of each step of each campaign. A purchase within 14 days of a message that was sent
--- counts for the last such message before it, so that no purchase counts twice.
+-- counts for the last such message before it, so that no purchase counts twice. Revenue is of the
+-- shop's currency alone: other money cannot be added to it.
 with messages as (
     select * from {{ ref("stg_engine__messages") }}
 ),
@@ -21,7 +22,7 @@ heard as (
     select
         send_key,
         max(case when event = 'delivered' then 1 else 0 end) as delivered,
-        max(case when event = 'open' then 1 else 0 end) as opened,
+        max(case when event in ('open', 'click') then 1 else 0 end) as opened,
         max(case when event = 'click' then 1 else 0 end) as clicked,
         max(case when event in ('bounce', 'dropped', 'blocked') then 1 else 0 end) as bounced,
         max(case when event = 'spamreport' then 1 else 0 end) as complained,
@@ -55,6 +56,7 @@ bought as (
     select
         sent.send_key,
         parts.transaction_id,
+        parts.currency,
         parts.amount,
         row_number() over (
             partition by parts.transaction_id, parts.store_id, parts.currency, parts.card_id
@@ -72,12 +74,13 @@ bought as (
 
 bought_by_message as (
     select
-        send_key,
+        bought.send_key,
         count(*) as receipts,
-        sum(amount) as revenue
+        sum(case when bought.currency = own.currency then bought.amount else 0 end) as revenue
     from bought
-    where place = 1
-    group by send_key
+    left join {{ ref("int_shop_currency") }} as own on true
+    where bought.place = 1
+    group by bought.send_key
 )
 
 select

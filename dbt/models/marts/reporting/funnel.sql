@@ -60,12 +60,19 @@ passed as (
 ),
 
 present as (
+    -- Who buys in another currency is no part of the average.
     select
-        relationship_level as level,
+        customers.relationship_level as level,
         count(*) as people,
-        sum(revenue) as revenue
-    from {{ ref("customers") }}
-    group by relationship_level
+        avg(
+            case
+                when coalesce(customers.currency, own.currency) = own.currency
+                    then cast(customers.revenue as double)
+            end
+        ) as average_revenue
+    from {{ ref("customers") }} as customers
+    left join {{ ref("int_shop_currency") }} as own on true
+    group by customers.relationship_level
 )
 
 select
@@ -80,8 +87,7 @@ select
         / nullif(cast(passed.people_ever as double), 0) as decimal(9, 4)
     ) as conversion,
     cast(passed.median_days as decimal(9, 1)) as median_days,
-    cast(round(present.revenue / nullif(cast(present.people as double), 0)) as bigint)
-        as average_revenue
+    cast(round(present.average_revenue) as bigint) as average_revenue
 from levels
 left join passed on levels.level = passed.level
 left join present on levels.level = present.level

@@ -1,10 +1,11 @@
 {{ config(tags=["daily"]) }}
 
 -- Points that members can or will be able to spend, by the month in which they end; null: never.
+-- What is held for somebody ends with the lot it is of, which may have ended meanwhile.
 select
     programme,
     {{ month_after("expires_on", 0) }} as expires_in,
-    cast(sum(remaining) as bigint) as points
+    cast(sum(remaining + held) as bigint) as points
 from {{ ref("int_lots") }}
-where remaining > 0
+where remaining + held > 0
 group by programme, {{ month_after("expires_on", 0) }}

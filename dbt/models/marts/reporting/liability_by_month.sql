@@ -50,5 +50,10 @@ select
     cast(outstanding as bigint) as outstanding,
     case
         when programme = '{{ worth.programme }}' then {{ worth_of("outstanding") }}
-    end as liability
+    end as liability,
+    {% if worth.currency | default("any") == "any" %}
+    cast(null as varchar) as currency
+    {% else %}
+    case when programme = '{{ worth.programme }}' then '{{ worth.currency }}' end as currency
+    {% endif %}
 from closed
