@@ -35,10 +35,13 @@ class Post:
 
     def take_in(self, store_id: str, operations: Sequence[Row]) -> list[Row]:
         """One result for each operation, in their order: `done`, `waiting` or `refused`."""
-        told = {one["key"]: self._one(store_id, one) for one in sorted(operations, key=_place)}
-        if "done" in {result["status"] for result in told.values()}:
-            told |= self._retry(store_id)
-        return [told[one["key"]] for one in operations]
+        places = sorted(range(len(operations)), key=lambda place: _place(operations[place]))
+        told = {place: self._one(store_id, operations[place]) for place in places}
+        tried = self._retry(store_id) if "done" in {r["status"] for r in told.values()} else {}
+        for place, result in told.items():
+            if result["status"] == "waiting":
+                told[place] = tried.get(result["key"], result)
+        return [told[place] for place in range(len(operations))]
 
     def _one(self, store_id: str, one: Row) -> Row:
         request = Request(store_id, one["key"], f"offline {one['kind']}", one, self.at)

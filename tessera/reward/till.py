@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from tessera.reward import cards, pooling
-from tessera.reward.points import Balance, Books, Posted, Refused, balance
+from tessera.reward.points import Balance, Books, Posted, Refused, balance_at
 from tessera.reward.preview import Preview, Sale
 from tessera.reward.programme import Programme
 from tessera.reward.refusal import Refusal
@@ -87,7 +87,7 @@ class Till:
         return hmac.digest(self.secret, said, hashlib.sha256).hex()[:32]
 
     def balance(self, customer_id: str) -> Balance:
-        return balance(self.store, self.programme.programme, customer_id)
+        return balance_at(self.store, self.programme.programme, customer_id, self.stamp)
 
     def shared(self, customer_id: str) -> int:
         """What the member's household could add to their points."""
@@ -286,9 +286,10 @@ class Till:
     def _spend(
         self, customer_id: str, points: int, key: str, spend: Callable[[str], object]
     ) -> None:
-        """Points that are lacking may be the household's, or held by reservations that are past
-        their time."""
+        """Points that are lacking may be held by reservations that are past their time, or be the
+        household's."""
         if self.programme.pool:
+            self._release_due(customer_id)  # before another pays
             pooling.draw(self.books, customer_id, points, key)
         done = spend(customer_id)
         if isinstance(done, Refused) and self._release_due(customer_id):
@@ -298,6 +299,8 @@ class Till:
     def _release_due(self, customer_id: str) -> int:
         """Give back what this member's reservations that are past their time hold; how many."""
         rows = self.store.all(SQL["lapsed"], customer_id=customer_id, at=self.stamp)
+        if rows and self.programme.pool:
+            pooling.lock(self.books, customer_id)
         for row in rows:
             if row["points"]:
                 self.books.void(f"till:{row['redemption_id']}")
