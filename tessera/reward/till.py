@@ -101,7 +101,7 @@ class Till:
             return of_models
         name = self.programme.programme
         tier = self.store.scalar(SQL["level"], programme=name, customer_id=customer_id)
-        return tier or None
+        return tier if tier in self.programme.tier_names else None
 
     # ---------- before anything is spent
 

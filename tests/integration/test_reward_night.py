@@ -362,6 +362,24 @@ def test_row_25_a_tier_begins_exactly_at_its_limit_on_the_very_first_purchase(
     assert [name for name, _ in tier(shop)] == reached
 
 
+def test_who_has_a_tier_that_the_programme_has_no_more_earns_as_who_has_none(
+    shop: Workspace,
+) -> None:
+    club(shop, tiers={"levels": LEVELS})
+    sale = line("t", "ann", 4000, sold_at="2026-03-01")
+    night(shop, "2026-03-02", sale)
+    levels = [{"tier": "bronze", "least": 10}, {"tier": "platinum", "least": 100}]
+    club(shop, tiers={"levels": levels})
+    more = line("u", "ann", 1000, sold_at="2026-03-02")
+    unnamed = line("r", "ann", -300, sold_at="2026-03-03")
+    night(shop, "2026-03-03", sale, more)
+    assert points(shop) == (50, 0, 0)
+    assert tier(shop) == [("gold", "reached"), ("bronze", "reached")]
+    night(shop, "2026-03-04", sale, more, unnamed)
+    assert points(shop) == (47, 0, 0)
+    sound(shop)
+
+
 def test_what_was_earned_this_morning_counts_at_noon(shop: Workspace) -> None:
     club(shop, tiers={"levels": LEVELS})
     night(shop, "2026-03-02T12:00", line("t", "ann", 1000, sold_at="2026-03-02T09:00"))
