@@ -21,7 +21,6 @@ from tessera.store import Connection, Store
 Row = Mapping[str, Any]
 ORDER = ("enrol", "replace", "redeem", "void")  # what is needed first comes first
 MAY_COME = ("unknown-card", "unknown-redemption")
-WAITING_MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -71,13 +70,26 @@ class Post:
             connection.run(SQL["wait"], **request.named, body=json.dumps(one), at=one["at"])
 
     def _retry(self, store_id: str) -> dict[str, Row]:
-        """Whatever waits, once more; what became of this store's."""
+        """What waits and could be done by now, once more; what became of this store's."""
+        told: dict[tuple[str, str], Row] = {}
+        while ripe := [pair for pair in self._ripe() if (pair[0], pair[1]["key"]) not in told]:
+            for owner, one in sorted(ripe, key=lambda pair: _place(pair[1])):
+                told[owner, one["key"]] = self._one(owner, one)
+        return {key: result for (owner, key), result in told.items() if owner == store_id}
+
+    def _ripe(self) -> list[tuple[str, Row]]:
+        """Those whose card or redemption is there. Others may wait for ever: a number was misread."""
         with self.store.read() as connection:
-            rows = connection.all(SQL["waiting"], most=WAITING_MOST)
-        waiting = [(row["store_id"], json.loads(row["body"])) for row in rows]
-        waiting.sort(key=lambda pair: _place(pair[1]))
-        results = [(owner, self._one(owner, one)) for owner, one in waiting]
-        return {result["key"]: result for owner, result in results if owner == store_id}
+            rows = connection.all(SQL["waiting"])
+            waiting = [(row["store_id"], json.loads(row["body"])) for row in rows]
+            needs = [self._need(connection, owner, one) for owner, one in waiting]
+            query = SQL["there"].format(names=connection.listed("names"))
+            there = {row["name"] for row in connection.all(query, names=json.dumps(needs))}
+        return [pair for pair, need in zip(waiting, needs, strict=True) if need in there]
+
+    def _need(self, connection: Connection, store_id: str, one: Row) -> str:
+        is_void = one["kind"] == "void"
+        return self.till(connection, store_id).name(one["of"]) if is_void else one["card"]
 
 
 def _place(one: Row) -> tuple[int, str, str]:

@@ -926,6 +926,43 @@ def test_each_offline_operation_stands_alone(ws: Workspace, till: Counter) -> No
     assert [one["problem"] for one in told] == ["unknown-voucher", None, "too-far-ahead", None]
 
 
+@BOTH_STORES
+def test_what_waits_for_ever_holds_up_nothing_else(
+    ws: Workspace, till: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cards that were misread: no batch tries them again, however many they are."""
+    early = "2026-03-01T10:00:00Z"
+    with ws.store.write() as store:
+        dead = [
+            {"store_id": "S2", "idem_key": f"x{n}", "at": early,
+             "body": json.dumps(spent(f"x{n}", early, card=f"Z{n}", points=1))}
+            for n in range(1200)
+        ]  # fmt: skip
+        store.run_many(
+            "insert into till_waiting (store_id, idem_key, body, at) "
+            "values (:store_id, :idem_key, :body, :at)",
+            dead,
+        )
+    late = "2026-03-30T10:00:00Z"
+    replaced = {"kind": "replace", "key": "r", "at": late, "card": "N1", "new_card": "N2"}
+    told = till.batch(
+        spent("s", late, card="N2", points=3), replaced, spent("t", late, card="N1", points=2),
+        {"kind": "void", "key": "v", "at": late, "of": "t"},
+    )  # fmt: skip
+    assert {one["status"] for one in told} == {"waiting"}
+    tried: list[str] = []
+    act = once.once
+    monkeypatch.setattr(
+        "tessera.reward.offline.once", lambda *a: (tried.append(a[1].key), act(*a))[1]
+    )
+    assert (
+        till.batch({"kind": "enrol", "key": "e", "at": late, "card": "N1"})[0]["status"] == "done"
+    )
+    assert len(tried) < 10
+    assert rows(ws, "select * from till_waiting where store_id = 'S1'") == []
+    assert balance(ws, "N1")["debt"] == 3
+
+
 @SQLITE
 def test_a_key_that_two_operations_of_a_batch_share_is_the_firsts(
     ws: Workspace, till: Counter
