@@ -20,6 +20,7 @@ from tessera.store import Connection, Store
 
 Row = Mapping[str, Any]
 ORDER = ("enrol", "replace", "redeem", "void")  # what is needed first comes first
+TOO_EARLY = "too-far-ahead"
 MAY_COME = ("unknown-card", "unknown-redemption")
 
 
@@ -49,6 +50,8 @@ class Post:
         except _StillToCome:
             self._wait(request, one)
             return {"key": one["key"], "status": "waiting", "problem": None}
+        except _NotYet as early:
+            return {"key": one["key"], "status": "refused", "problem": early.args[0]}
         except Refusal as refusal:
             with self.store.write() as connection:
                 connection.run(SQL["waited"], **request.named)
@@ -61,6 +64,8 @@ class Post:
         except Refusal as refusal:
             if refusal.kind in MAY_COME:
                 raise _StillToCome from None
+            if refusal.kind == TOO_EARLY:
+                raise _NotYet(refusal.kind) from None
             raise
         connection.run(SQL["waited"], **request.named)
         return done
@@ -98,3 +103,7 @@ def _place(one: Row) -> tuple[int, str, str]:
 
 class _StillToCome(Exception):
     pass
+
+
+class _NotYet(Exception):
+    """A no that is not kept: the same may be done once it is time."""

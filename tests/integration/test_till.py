@@ -978,6 +978,18 @@ def test_a_key_that_two_operations_of_a_batch_share_is_the_firsts(
 
 
 @SQLITE
+def test_what_a_fast_clock_dated_ahead_is_done_once_it_is_time(
+    ws: Workspace, till: Counter, now: list[datetime]
+) -> None:
+    give(ws, "c1", 100)
+    ahead = spent("a", "2026-03-31T15:00:00Z", card="K1", points=5)
+    assert till.batch(ahead)[0]["problem"] == "too-far-ahead"
+    now[0] += timedelta(hours=3)
+    assert [till.batch(ahead)[0]["status"] for _ in range(2)] == ["done", "done"]
+    assert balance(ws, "c1")["available"] == 95
+
+
+@SQLITE
 def test_a_till_whose_clock_never_ran_is_answered(tmp_path: Path, store_url: str) -> None:
     """Also where the first day that can be written begins the day before."""
     ws = shop(tmp_path, store_url, timezone="America/New_York")
