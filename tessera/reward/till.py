@@ -20,6 +20,7 @@ from tessera.reward.points import Balance, Books, Posted, Refused, balance_at
 from tessera.reward.preview import Preview, Sale
 from tessera.reward.programme import Programme
 from tessera.reward.refusal import Refusal
+from tessera.reward.worth import Worth
 from tessera.store import Connection, queries
 from tessera.vouchers import spending
 from tessera.vouchers.spending import Basket, Judged
@@ -111,7 +112,7 @@ class Till:
         judged = self._judge(wish, customer_id, lock=False)
         off = sum(one.discount for one in judged if one.why is None)
         left = wish.basket.total - off
-        worth = self.programme.worth
+        worth = self._worth(wish.basket)
         needed = worth.needed(left) if worth else 0
         has = self.balance(customer_id).available + self.shared(customer_id) if customer_id else 0
         usable = min(needed, has)
@@ -260,9 +261,16 @@ class Till:
         worth = self.programme.worth
         if not wish.points or worth is None:
             return 0
+        if wish.happened_at is None and self._worth(wish.basket) is None:
+            raise Refusal("other-currency")
         if wish.points > worth.needed(left) and wish.happened_at is None:
             raise Refusal("too-many-points")
         return self._paid(wish.points, left)
+
+    def _worth(self, basket: Basket) -> Worth | None:
+        """What points pay of `basket`: nothing in another currency than the programme's."""
+        is_ours = self.programme.currency in ("any", basket.currency)
+        return self.programme.worth if is_ours else None
 
     def _paid(self, points: int, left: int) -> int:
         return min(left, self.programme.worth.money(points)) if self.programme.worth else 0

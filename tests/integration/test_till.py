@@ -237,6 +237,24 @@ def test_what_a_quote_shows_is_what_is_taken(ws: Workspace, till: Counter) -> No
 
 
 @SQLITE
+def test_points_pay_in_the_programmes_currency_only(tmp_path: Path, store_url: str) -> None:
+    ws = shop(tmp_path, store_url)
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text().replace("currency: any", "currency: EUR"))
+    give(ws, "c1", 100)
+    with served(ws) as client:
+        till = Counter(ws, client)
+        yen = {"basket": {**basket(1000), "currency": "JPY"}, "card": "K1"}
+        quote = till.post("/quotes", yen).json()
+        refused = till.take(**yen, points=100)
+        paid = till.take(basket=basket(1000), card="K1", points=100).json()["paid_by_points"]
+    assert (quote["points_needed"], quote["points_usable"], quote["to_pay"]) == (0, 0, 1000)
+    assert kind(refused) == "other-currency"
+    assert paid == 50
+    ws.store.close()
+
+
+@SQLITE
 def test_points_pay_the_total_to_exactly_nothing(ws: Workspace, till: Counter) -> None:
     """Complaint 24: points could not pay the rounded total. Three points are worth 1.5 units."""
     give(ws, "c0", 10_000)
