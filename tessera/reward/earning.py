@@ -31,6 +31,7 @@ POSTED = pa.schema(
         ("basis", WHOLE),
         ("points", WHOLE),
         ("customer_id", TEXT),
+        ("effective_at", TEXT),
     ]
 )
 MEMBERS = pa.schema(

@@ -266,8 +266,8 @@ create temp table event (
 )
 
 -- name: corrected
--- Receipts that earned on another basis, or for another customer, than they now show, or by a rule in
--- force that they no longer suit.
+-- Receipts that earned on another basis, on another day, or for another customer, than they now show, or
+-- by a rule in force that they no longer suit.
 create temp table corrected as
 select receipt.transaction_id, receipt.customer_id, receipt.amount, receipt.sold_at
 from receipt
@@ -303,6 +303,14 @@ where receipt.transaction_id in (
         )
     group by posted.source_id, posted.rule
     having sum(posted.points) <> 0
+    union all
+    select posted.source_id
+    from posted inner join receipt as shown on posted.source_id = shown.transaction_id
+    where posted.source_type = 'receipt'
+    group by posted.source_id
+    having
+        local_day(arg_max(posted.effective_at, posted.transfer_id)[:19]::timestamp)
+        <> local_day(any_value(shown.sold_at))
 )
 
 -- name: within_caps

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tessera.errors import TesseraError
 from tessera.reward import lots
@@ -99,7 +100,9 @@ def known(store: Connection, programme: Programme, customers: pa.Table) -> dict[
     name = programme.programme
     found = {}
     if programme.tiers:
-        found["known_tier"] = store.arrow(SQL["known_tier"], KNOWN["known_tier"], programme=name)
+        tiers = store.arrow(SQL["known_tier"], KNOWN["known_tier"], programme=name)
+        in_force = pc.is_in(tiers["tier"], pa.array(programme.tier_names))  # others are as none
+        found["known_tier"] = tiers.filter(in_force)
     asking = [rule.rule for rule in programme.earn_rules if rule.hangs_on_others]
     if asking:
         values = {"programme": name, "rules": json.dumps(asking)}

@@ -23,7 +23,8 @@ select
     coalesce(
         merged.into_customer_id,
         case when credit.owner_type = 'member' then credit.owner_id else debit.owner_id end
-    ) as customer_id
+    ) as customer_id,
+    transfer.effective_at
 from wanted cross join transfer
 inner join account as debit on transfer.debit_id = debit.account_id
 inner join account as credit on transfer.credit_id = credit.account_id

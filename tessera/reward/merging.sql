@@ -91,13 +91,21 @@ from transfer
 where kind = 'merge' and debit_id in (:own, :theirs)
 
 -- name: undone
+-- Members who went to somebody whom they no longer are: they are two again, or the one is another by now.
+-- Whom they were said to be may have become somebody else since.
 select points_merge.customer_id, points_merge.into_customer_id
 from points_merge
-inner join person_merge
+inner join person_merge on points_merge.customer_id = person_merge.customer_id
+left join points_merge as onward
     on
-        points_merge.customer_id = person_merge.customer_id
-        and points_merge.into_customer_id = person_merge.into_customer_id
-where points_merge.programme = :programme and person_merge.is_in_force = 0
+        points_merge.programme = onward.programme
+        and person_merge.into_customer_id = onward.customer_id
+where
+    points_merge.programme = :programme
+    and (person_merge.is_in_force = 1) = (
+        points_merge.into_customer_id
+        <> coalesce(onward.into_customer_id, person_merge.into_customer_id)
+    )
 order by points_merge.customer_id
 
 -- name: due

@@ -20,8 +20,8 @@ from tessera.store import Connection, Store
 
 Row = Mapping[str, Any]
 ORDER = ("enrol", "replace", "redeem", "void")  # what is needed first comes first
+TOO_EARLY = "too-far-ahead"
 MAY_COME = ("unknown-card", "unknown-redemption")
-WAITING_MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,13 @@ class Post:
 
     def take_in(self, store_id: str, operations: Sequence[Row]) -> list[Row]:
         """One result for each operation, in their order: `done`, `waiting` or `refused`."""
-        told = {one["key"]: self._one(store_id, one) for one in sorted(operations, key=_place)}
-        if "done" in {result["status"] for result in told.values()}:
-            told |= self._retry(store_id)
-        return [told[one["key"]] for one in operations]
+        places = sorted(range(len(operations)), key=lambda place: _place(operations[place]))
+        told = {place: self._one(store_id, operations[place]) for place in places}
+        tried = self._retry(store_id) if "done" in {r["status"] for r in told.values()} else {}
+        for place, result in told.items():
+            if result["status"] == "waiting":
+                told[place] = tried.get(result["key"], result)
+        return [told[place] for place in range(len(operations))]
 
     def _one(self, store_id: str, one: Row) -> Row:
         request = Request(store_id, one["key"], f"offline {one['kind']}", one, self.at)
@@ -47,6 +50,8 @@ class Post:
         except _StillToCome:
             self._wait(request, one)
             return {"key": one["key"], "status": "waiting", "problem": None}
+        except _NotYet as early:
+            return {"key": one["key"], "status": "refused", "problem": early.args[0]}
         except Refusal as refusal:
             with self.store.write() as connection:
                 connection.run(SQL["waited"], **request.named)
@@ -59,6 +64,8 @@ class Post:
         except Refusal as refusal:
             if refusal.kind in MAY_COME:
                 raise _StillToCome from None
+            if refusal.kind == TOO_EARLY:
+                raise _NotYet(refusal.kind) from None
             raise
         connection.run(SQL["waited"], **request.named)
         return done
@@ -68,13 +75,26 @@ class Post:
             connection.run(SQL["wait"], **request.named, body=json.dumps(one), at=one["at"])
 
     def _retry(self, store_id: str) -> dict[str, Row]:
-        """Whatever waits, once more; what became of this store's."""
+        """What waits and could be done by now, once more; what became of this store's."""
+        told: dict[tuple[str, str], Row] = {}
+        while ripe := [pair for pair in self._ripe() if (pair[0], pair[1]["key"]) not in told]:
+            for owner, one in sorted(ripe, key=lambda pair: _place(pair[1])):
+                told[owner, one["key"]] = self._one(owner, one)
+        return {key: result for (owner, key), result in told.items() if owner == store_id}
+
+    def _ripe(self) -> list[tuple[str, Row]]:
+        """Those whose card or redemption is there. Others may wait for ever: a number was misread."""
         with self.store.read() as connection:
-            rows = connection.all(SQL["waiting"], most=WAITING_MOST)
-        waiting = [(row["store_id"], json.loads(row["body"])) for row in rows]
-        waiting.sort(key=lambda pair: _place(pair[1]))
-        results = [(owner, self._one(owner, one)) for owner, one in waiting]
-        return {result["key"]: result for owner, result in results if owner == store_id}
+            rows = connection.all(SQL["waiting"])
+            waiting = [(row["store_id"], json.loads(row["body"])) for row in rows]
+            needs = [self._need(connection, owner, one) for owner, one in waiting]
+            query = SQL["there"].format(names=connection.listed("names"))
+            there = {row["name"] for row in connection.all(query, names=json.dumps(needs))}
+        return [pair for pair, need in zip(waiting, needs, strict=True) if need in there]
+
+    def _need(self, connection: Connection, store_id: str, one: Row) -> str:
+        is_void = one["kind"] == "void"
+        return self.till(connection, store_id).name(one["of"]) if is_void else one["card"]
 
 
 def _place(one: Row) -> tuple[int, str, str]:
@@ -83,3 +103,7 @@ def _place(one: Row) -> tuple[int, str, str]:
 
 class _StillToCome(Exception):
     pass
+
+
+class _NotYet(Exception):
+    """A no that is not kept: the same may be done once it is time."""

@@ -87,6 +87,17 @@ def balance(store: Connection, programme: str, customer_id: str) -> Balance:
     return Balance(**{row["bucket"]: row["balance"] for row in found if row["bucket"] in names})
 
 
+def balance_at(store: Connection, programme: str, customer_id: str, at: str) -> Balance:
+    """The member's points as a till may spend them at `at`, whether or not the night came by: what has
+    ended is gone, and what a reservation held past its time is back, after what is owed."""
+    found = balance(store, programme, customer_id)
+    values = {"programme": programme, "customer_id": customer_id, "at": at}
+    back = int(store.scalar(SQL["lapsed"], **values)) if found.held else 0
+    repaid = min(back, found.debt)
+    available = int(store.scalar(SQL["own"], **values)) + back - repaid
+    return Balance(available, found.pending, found.held - back, found.debt - repaid)
+
+
 @dataclass(frozen=True)
 class Member:
     """A member whose accounts are locked, as a request under `key` finds them."""

@@ -73,6 +73,28 @@ limit :most
 select bucket, balance from account
 where programme = :programme and owner_type = 'member' and owner_id = :customer_id
 
+-- name: own
+-- What a member has that has not ended.
+select coalesce(sum(lot.remaining), 0)
+from account inner join lot on account.account_id = lot.account_id
+where
+    account.programme = :programme and account.owner_type = 'member'
+    and account.owner_id = :customer_id and account.bucket = 'available'
+    and lot.remaining > 0 and (lot.expires_at is null or lot.expires_at > :at)
+
+-- name: lapsed
+-- What a member's holds set aside whose time is out, and which nobody has resolved.
+select coalesce(sum(hold.amount), 0)
+from account inner join transfer as hold on account.account_id = hold.debit_id
+where
+    account.programme = :programme and account.owner_type = 'member'
+    and account.owner_id = :customer_id and account.bucket = 'available'
+    and hold.kind = 'hold' and hold.expires_at <= :at
+    and not exists (
+        select 1 from transfer as done
+        where done.pending_id = hold.transfer_id and done.kind in ('redeem', 'void')
+    )
+
 -- name: due
 -- A member's lots that have ended.
 select

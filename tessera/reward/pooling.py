@@ -30,10 +30,10 @@ def draw(books: Books, customer_id: str, points: int, key: str) -> int:
     In the transaction that spends: when that is refused, this must not have happened. Of a request
     that took effect, by its `key`, nothing more comes over."""
     store, values = books.store, {"programme": books.programme, "customer_id": customer_id}
-    _lock(books, values)
+    lock(books, customer_id)
     if store.one(POINTS["transfer"], programme=books.programme, key=key):
         return 0
-    own = int(store.scalar(SQL["own"], **values, at=books.stamp))
+    own = int(store.scalar(POINTS["own"], **values, at=books.stamp))
     left = drawn = min(points - own, others(store, books.programme, customer_id, books.stamp))
     for lot in store.all(SQL["lots"], **values, at=books.stamp) if drawn > 0 else ():
         part = min(left, lot["remaining"])
@@ -43,12 +43,12 @@ def draw(books: Books, customer_id: str, points: int, key: str) -> int:
     return max(0, drawn)
 
 
-def _lock(books: Books, values: dict[str, str]) -> None:
+def lock(books: Books, customer_id: str) -> None:
     """The accounts of the household, in the order that everybody keeps."""
     books.share_lock()
-    books.account(values["customer_id"])
+    books.account(customer_id)
     query = SQL["lock"] + (" for update" if books.store.dialect == "postgresql" else "")
-    books.store.all(query, **values)
+    books.store.all(query, programme=books.programme, customer_id=customer_id)
 
 
 def _bring(books: Books, customer_id: str, lot: dict[str, Any], points: int) -> None:

@@ -13,14 +13,6 @@ where
     )
 order by account_id
 
--- name: own
-select coalesce(sum(lot.remaining), 0)
-from account inner join lot on account.account_id = lot.account_id
-where
-    account.programme = :programme and account.owner_type = 'member'
-    and account.owner_id = :customer_id and account.bucket = 'available'
-    and lot.remaining > 0 and (lot.expires_at is null or lot.expires_at > :at)
-
 -- name: others
 select
     coalesce(sum(

@@ -124,7 +124,7 @@ class Programme(Document):
 
     @model_validator(mode="after")
     def _knows_its_tiers(self) -> Programme:
-        known = [level.tier for level in self.tiers.levels] if self.tiers else []
+        known = self.tier_names
         for i, rule in enumerate(self.earn_rules):
             for name in rule.only.tiers or ():
                 if name not in known:
@@ -140,6 +140,11 @@ class Programme(Document):
     def zone(self, shop: str) -> str:
         """Where the programme's days begin and end."""
         return self.timezone or shop
+
+    @property
+    def tier_names(self) -> list[str]:
+        """The tiers there are, lowest first. A member may have one that was renamed since."""
+        return [one.tier for one in self.tiers.levels] if self.tiers else []
 
     def rates(self) -> list[dict[str, Any]]:
         """What each rule gives in each tier, '' being none: a row per rule and tier. Its version

@@ -17,6 +17,7 @@ SENTENCES = {
     "basket-does-not-qualify": (409, "What is being bought does not qualify for this voucher."),
     "not-enough-points": (409, "The member does not have so many points."),
     "too-many-points": (409, "That is more points than there is left to pay."),
+    "other-currency": (409, "Points do not pay in this currency."),
     "nothing-to-spend": (409, "Name points, vouchers, or both."),
     "card-needed": (409, "Points need the card they are on."),
     "already-redeemed": (409, "This redemption is settled already."),

@@ -52,13 +52,13 @@ class Outcome:
 
 
 def replay(ws: Workspace, programme: Programme, first: date, last: date) -> Outcome:
-    """The receipts of `first` to `last`, inclusive, posted month by month into a ledger that is
+    """The receipts of `first` to `last`, inclusive, posted span by span into a ledger that is
     thrown away. Redemptions are not replayed: members would have had other points to spend."""
     with tempfile.TemporaryDirectory(prefix="tessera-replay-") as folder:
         store = Store.open(f"sqlite:///{Path(folder) / 'store.sqlite'}")
         begin = clock.parse_as_of(first.isoformat(), ws.settings.timezone)
         _begin(ws, store, programme, begin)
-        for day in _nights(first, last):
+        for day in _nights(programme, first, last):
             at = clock.parse_as_of(day.isoformat(), ws.settings.timezone)
             later = replace(ws, as_of=at)
             object.__setattr__(later, "store", store)
@@ -75,13 +75,27 @@ def _begin(ws: Workspace, store: Store, programme: Programme, at: datetime) -> N
         ledger.advance(connection, programme.programme, at, files)
 
 
-def _nights(first: date, last: date) -> Iterator[date]:
-    """The first of each month, and the morning after the last day."""
-    day = add_months(first.replace(day=1), 1)
-    while day <= last:
-        yield day
-        day = add_months(day, 1)
+def _nights(programme: Programme, first: date, last: date) -> Iterator[date]:
+    """The first of each month, or every week, and the morning after the last day. A night's gifts look
+    back a fortnight, and `first` is where the programme began."""
+    if _asks_often(programme):
+        yield from (first + timedelta(days=day) for day in range(13, (last - first).days + 1, 7))
+    else:
+        day = add_months(first.replace(day=1), 1)
+        while day <= last:
+            yield day
+            day = add_months(day, 1)
     yield last + timedelta(days=1)
+
+
+def _asks_often(programme: Programme) -> bool:
+    """Whether it matters on which night something came: gifts are given on their day, and a tier that
+    earns otherwise begins with a night."""
+    return (
+        bool(programme.gifts)
+        or any(rule.only.tiers for rule in programme.earn_rules)
+        or any(one.factor != 1 for one in (programme.tiers.levels if programme.tiers else ()))
+    )
 
 
 def _outcome(store: Store, programme: str, last: date) -> Outcome:

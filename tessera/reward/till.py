@@ -16,10 +16,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from tessera.reward import cards, pooling
-from tessera.reward.points import Balance, Books, Posted, Refused, balance
+from tessera.reward.points import Balance, Books, Posted, Refused, balance_at
 from tessera.reward.preview import Preview, Sale
 from tessera.reward.programme import Programme
 from tessera.reward.refusal import Refusal
+from tessera.reward.worth import Worth
 from tessera.store import Connection, queries
 from tessera.vouchers import spending
 from tessera.vouchers.spending import Basket, Judged
@@ -87,7 +88,7 @@ class Till:
         return hmac.digest(self.secret, said, hashlib.sha256).hex()[:32]
 
     def balance(self, customer_id: str) -> Balance:
-        return balance(self.store, self.programme.programme, customer_id)
+        return balance_at(self.store, self.programme.programme, customer_id, self.stamp)
 
     def shared(self, customer_id: str) -> int:
         """What the member's household could add to their points."""
@@ -101,7 +102,7 @@ class Till:
             return of_models
         name = self.programme.programme
         tier = self.store.scalar(SQL["level"], programme=name, customer_id=customer_id)
-        return tier or None
+        return tier if tier in self.programme.tier_names else None
 
     # ---------- before anything is spent
 
@@ -111,7 +112,7 @@ class Till:
         judged = self._judge(wish, customer_id, lock=False)
         off = sum(one.discount for one in judged if one.why is None)
         left = wish.basket.total - off
-        worth = self.programme.worth
+        worth = self._worth(wish.basket)
         needed = worth.needed(left) if worth else 0
         has = self.balance(customer_id).available + self.shared(customer_id) if customer_id else 0
         usable = min(needed, has)
@@ -260,9 +261,16 @@ class Till:
         worth = self.programme.worth
         if not wish.points or worth is None:
             return 0
+        if wish.happened_at is None and self._worth(wish.basket) is None:
+            raise Refusal("other-currency")
         if wish.points > worth.needed(left) and wish.happened_at is None:
             raise Refusal("too-many-points")
         return self._paid(wish.points, left)
+
+    def _worth(self, basket: Basket) -> Worth | None:
+        """What points pay of `basket`: nothing in another currency than the programme's."""
+        is_ours = self.programme.currency in ("any", basket.currency)
+        return self.programme.worth if is_ours else None
 
     def _paid(self, points: int, left: int) -> int:
         return min(left, self.programme.worth.money(points)) if self.programme.worth else 0
@@ -286,9 +294,10 @@ class Till:
     def _spend(
         self, customer_id: str, points: int, key: str, spend: Callable[[str], object]
     ) -> None:
-        """Points that are lacking may be the household's, or held by reservations that are past
-        their time."""
+        """Points that are lacking may be held by reservations that are past their time, or be the
+        household's."""
         if self.programme.pool:
+            self._release_due(customer_id)  # before another pays
             pooling.draw(self.books, customer_id, points, key)
         done = spend(customer_id)
         if isinstance(done, Refused) and self._release_due(customer_id):
@@ -298,6 +307,8 @@ class Till:
     def _release_due(self, customer_id: str) -> int:
         """Give back what this member's reservations that are past their time hold; how many."""
         rows = self.store.all(SQL["lapsed"], customer_id=customer_id, at=self.stamp)
+        if rows and self.programme.pool:
+            pooling.lock(self.books, customer_id)
         for row in rows:
             if row["points"]:
                 self.books.void(f"till:{row['redemption_id']}")

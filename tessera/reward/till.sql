@@ -63,7 +63,12 @@ insert into till_waiting (store_id, idem_key, body, at) values (:store_id, :idem
 on conflict do nothing
 
 -- name: waiting
-select store_id, idem_key, body from till_waiting order by at, store_id, idem_key limit :most
+select store_id, body from till_waiting order by at, store_id, idem_key
+
+-- name: there
+select card_id as name from card where card_id in (select value from {names})
+union all
+select redemption_id from redemption where redemption_id in (select value from {names})
 
 -- name: waited
 delete from till_waiting where store_id = :store_id and idem_key = :idem_key

@@ -15,7 +15,8 @@ import numpy as np
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: they are misread
 LENGTH = 12
-MISREAD = str.maketrans("OIL", "011", " -\t")
+SEEN, MEANT, IGNORED = "OIL", "011", " -\t"
+MISREAD = str.maketrans(SEEN, MEANT, IGNORED)
 VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
 TWICE = tuple((value << 1) ^ (0x25 if value & 16 else 0) for value in range(32))  # x^5 + x^2 + 1
 LETTERS = np.frombuffer(ALPHABET.encode(), dtype=np.uint8)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from tessera import clock, quoting
 from tessera.errors import BadInput
 from tessera.store import queries
-from tessera.vouchers import pool
+from tessera.vouchers import codes, pool
 from tessera.vouchers.terms import Terms
 from tessera.workspace import Workspace
 
@@ -55,12 +55,12 @@ def take_in(
         }
         for name, column in columns.items():
             uses = uses.append_column(name, column)
-        codes = store.insert_new("voucher", uses)
+        made = store.insert_new("voucher", uses)
         store.run_many(SQL["more_uses"], uses.select(["code", "uses"]).to_pylist())
         new = store.insert_new("redemption", redemptions)
         store.insert_new("redemption_member", members)
         store.insert_new("voucher_use", used)
-    return Taken(rows, unusable, codes, new, people)
+    return Taken(rows, unusable, made, new, people)
 
 
 def _read(
@@ -72,7 +72,8 @@ def _read(
     names = {name: quoting.name(column) for name, column in columns.items()}
     try:
         query = SQL["told"].format(source=source, **names)
-        duck.execute(query, {"path": str(path), "zone": timezone})
+        read = {"seen": codes.SEEN, "meant": codes.MEANT, "ignored": codes.IGNORED}
+        duck.execute(query, {"path": str(path), "zone": timezone, **read})
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         raise BadInput(f"{path} cannot be taken in: {reason}") from None

@@ -1,22 +1,22 @@
 -- name: told
--- A day without a time is its first instant in the shop's zone. What looks like nothing is nothing.
+-- A day without a time is its first instant in the shop's zone. What looks like nothing is nothing. A code
+-- is kept as tills read it; a row's name follows from how it was spelt.
 create or replace temp table told as
 select
     code, customer_id, happened_at,
-    left(sha256(concat_ws(chr(31), code, customer_id, happened_at, row_number() over (
-        partition by code, customer_id, happened_at
+    left(sha256(concat_ws(chr(31), spelt, customer_id, happened_at, row_number() over (
+        partition by spelt, customer_id, happened_at
     ))), 32) as redemption_id,
-    is_usable
+    code <> '' and happened_at is not null as is_usable
 from (
     select
-        upper(trim(cast({code} as varchar))) as code,
+        upper(trim(cast({code} as varchar))) as spelt,
+        coalesce(translate(spelt, $seen || $ignored, $meant), '') as code,
         nullif(trim(cast({customer} as varchar)), '') as customer_id,
         strftime(
             (try_cast({on} as timestamp) at time zone $zone) at time zone 'UTC',
             '%Y-%m-%dT%H:%M:%S+00:00'
-        ) as happened_at,
-        coalesce(trim(cast({code} as varchar)), '') <> '' and try_cast({on} as timestamp) is not null
-            as is_usable
+        ) as happened_at
     from {source}
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from tessera.errors import BadInput
 from tessera.reward import merging
 from tessera.reward.points import Books
 from tessera.reward.programme import load
-from tessera.testing import line, workspace
+from tessera.reward.replay import replay
+from tessera.testing import line, publish, workspace
 from tessera.vouchers import pool
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
@@ -174,3 +175,24 @@ def test_what_a_return_takes_back_makes_room_under_a_cap_for_later_nights(
     night(shop, "2026-03-05", first, back, next_day, late)
     assert points(shop)[0] == 2 + later + (3 if "day" in cap else 0)
     sound(shop)
+
+
+def test_a_simulation_gives_every_gift_of_its_span_and_lets_tiers_begin_within_a_month(
+    shop: Workspace,
+) -> None:
+    first, last = date(2025, 1, 10), date(2025, 3, 31)
+    days = [first + timedelta(days=n) for n in range(-10, 80)]
+    people = [
+        member(f"c{day}", birth_date=str(day.replace(year=1981)), joined_at=f"{day} 10:00:00")
+        for day in days
+    ]
+    sales = [
+        line("t", "ann", 3000, sold_at="2025-01-11"),
+        line("u", "ann", 1000, sold_at="2025-01-30"),
+    ]
+    levels = [{"tier": "gold", "least": 30, "multiplier": "2"}]
+    club(shop, gifts=[YEARLY, WELCOME], tiers={"levels": levels})
+    publish(shop, transactions=sales, customers=people)
+    found = replay(shop, load(shop.project), first, last)
+    within = sum(first <= day <= last for day in days)
+    assert found.issued == within * (50 + 20) + 30 + 2 * 10

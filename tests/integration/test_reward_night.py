@@ -281,6 +281,33 @@ def test_who_are_two_again_have_their_own_points_and_debts_back(shop: Workspace)
     sound(shop)
 
 
+@BOTH_STORES
+def test_who_is_another_than_was_said_yesterday_takes_the_points_along(shop: Workspace) -> None:
+    """Merged into the wrong one, undone and merged into the right one, all in one day."""
+    sales = [line(f"t{n}", n, 500, sold_at="2026-02-10") for n in ("ann", "bea", "cy")]
+
+    def said(into: str) -> list[dict[str, Any]]:
+        with shop.store.write() as store:
+            store.run(
+                "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+                "values ('bea', :into, 1, '2026-03-02T09:00:00+00:00') on conflict (customer_id) "
+                "do update set into_customer_id = excluded.into_customer_id",
+                into=into,
+            )
+        return [
+            {**one, "customer_id": into} if one["customer_id"] == "bea" else one for one in sales
+        ]
+
+    night(shop, "2026-03-02", *sales)
+    night(shop, "2026-03-03", *said("ann"))
+    assert (points(shop), points(shop, "cy")) == ((10, 0, 0), (5, 0, 0))
+    night(shop, "2026-03-04", *said("cy"))
+    assert (points(shop), points(shop, "cy")) == ((5, 0, 0), (10, 0, 0))
+    night(shop, "2026-03-05", *said("cy"))
+    assert (points(shop), points(shop, "cy")) == ((5, 0, 0), (10, 0, 0))
+    sound(shop)
+
+
 def test_a_debt_goes_back_as_far_as_it_is_still_owed(shop: Workspace) -> None:
     """What the one's points paid of it meanwhile is paid."""
     with shop.store.write() as store:
@@ -333,6 +360,24 @@ def test_row_25_a_tier_begins_exactly_at_its_limit_on_the_very_first_purchase(
     club(shop, tiers={"levels": LEVELS})
     night(shop, "2026-03-02", line("t", "ann", amount, sold_at="2026-03-01"))
     assert [name for name, _ in tier(shop)] == reached
+
+
+def test_who_has_a_tier_that_the_programme_has_no_more_earns_as_who_has_none(
+    shop: Workspace,
+) -> None:
+    club(shop, tiers={"levels": LEVELS})
+    sale = line("t", "ann", 4000, sold_at="2026-03-01")
+    night(shop, "2026-03-02", sale)
+    levels = [{"tier": "bronze", "least": 10}, {"tier": "platinum", "least": 100}]
+    club(shop, tiers={"levels": levels})
+    more = line("u", "ann", 1000, sold_at="2026-03-02")
+    unnamed = line("r", "ann", -300, sold_at="2026-03-03")
+    night(shop, "2026-03-03", sale, more)
+    assert points(shop) == (50, 0, 0)
+    assert tier(shop) == [("gold", "reached"), ("bronze", "reached")]
+    night(shop, "2026-03-04", sale, more, unnamed)
+    assert points(shop) == (47, 0, 0)
+    sound(shop)
 
 
 def test_what_was_earned_this_morning_counts_at_noon(shop: Workspace) -> None:

@@ -245,6 +245,28 @@ def test_a_corrected_receipt_that_no_longer_suits_a_rule_gives_nothing_by_it(
     assert [points(shop, name)[0] for name in ("ann", "bob", "cy")] == [50, 0, 0]
 
 
+def test_a_receipt_whose_day_is_corrected_earns_by_the_rules_of_that_day(shop: Workspace) -> None:
+    monday = {**ONE, "rule": "monday", "only": {"weekdays": ["mon"]}, "cap": {"day": 15}}
+    club(shop, earn_rules=[ONE, monday])
+    sales = [
+        line("a", "ann", 1000, sold_at="2026-03-01T10:00"),
+        line("b", "bob", 1000, sold_at="2026-03-01T10:00"),
+        line("c", "cy", 1000, sold_at="2026-03-02T10:00"),
+        line("d", "cy", 1000, sold_at="2026-03-01T11:00"),
+    ]
+    night(shop, "2026-03-03", *sales)
+    names = ("ann", "bob", "cy")
+    assert [points(shop, name)[0] for name in names] == [10, 10, 30]
+    sales = [{**one, "file_id": 2} for one in sales]
+    sales[0]["sold_at"] = sales[3]["sold_at"] = "2026-03-02T10:00"
+    sales[1]["sold_at"] = "2026-03-01T12:00"
+    for day in ("2026-03-04", "2026-03-05"):  # the next export says the same, under other rules
+        night(shop, day, *sales)
+        assert [points(shop, name)[0] for name in names] == [20, 10, 35]
+        club(shop, earn_rules=[ONE, {**monday, "points": 7, "cap": {}}])
+        sales = [{**one, "file_id": 3} for one in sales]
+
+
 def test_a_return_takes_the_points_of_its_receipt_also_where_a_correction_brought_them(
     shop: Workspace,
 ) -> None:

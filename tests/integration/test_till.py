@@ -8,7 +8,7 @@ import multiprocessing
 import random
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 
 from tessera.reward import cards, keys, once
 from tessera.reward.ledger import audit
+from tessera.reward.points import Books
 from tessera.reward.programme import load
 from tessera.reward.refusal import Refusal
+from tessera.reward.terms import Terms, day_after
 from tessera.reward.till import Spend, Till
 from tessera.testing import publish
 from tessera.vouchers import codes
@@ -94,6 +96,53 @@ def test_a_household_spends_together_and_a_refusal_moves_nothing(
     assert (told["available"], told["household"], quote["points_usable"]) == (100, 250, 350)
     assert kind(refused) == "not-enough-points"
     assert (balance(ws, "c0")["available"], balance(ws, "c1")["available"]) == (300, 50)
+    ws.store.close()
+
+
+@BOTH_STORES
+def test_a_till_shows_and_quotes_what_it_takes_though_no_night_came_by(
+    ws: Workspace, till: Counter, now: list[datetime]
+) -> None:
+    with ws.store.write() as store:
+        books = Books(store, "club", ws.as_of - timedelta(days=9), ws.business_date)
+        for key, points, ends in (("old", 70, "2026-03-30"), ("new", 50, "2026-04-30")):
+            terms = Terms(None, day_after(date.fromisoformat(ends), "UTC"), ends)
+            books.grant(key=key, customer_id="c1", points=points, terms=terms)
+    assert till.reserve(card="K1", points=30, hold_seconds=5).status_code == 200
+    assert _seen(till) == (20, 30, 20)
+    now[0] += timedelta(seconds=5)
+    assert _seen(till) == (50, 0, 50)
+    assert kind(till.take(card="K1", points=51)) == "not-enough-points"
+    assert till.take(card="K1", points=50).status_code == 200
+    assert _seen(till) == (0, 0, 0)
+
+
+def _seen(till: Counter) -> tuple[int, int, int]:
+    """What a lookup says may be spent and is held, and what a quote says may be used."""
+    told = till.post("/cards/lookup", {"card": "K1"}).json()["points"]
+    quote = till.post("/quotes", {"basket": basket(1000), "card": "K1"}).json()
+    return told["available"], told["held"], quote["points_usable"]
+
+
+@BOTH_STORES
+def test_a_reservation_past_its_time_pays_before_the_household_does(
+    tmp_path: Path, store_url: str
+) -> None:
+    ws = shop(tmp_path, store_url)
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text() + "pool: household\n")
+    publish(ws, customers=[member(n, household_id="h") for n in range(2)])
+    cards.refresh(ws)
+    give(ws, "c0", 40)
+    give(ws, "c1", 90)
+    now = [ws.as_of]
+    with served(ws, lambda: now[0]) as client:
+        till = Counter(ws, client)
+        assert till.reserve(card="K0", points=40, hold_seconds=5).status_code == 200
+        now[0] += timedelta(seconds=5)
+        assert till.take(card="K0", points=45).status_code == 200
+    assert balance(ws, "c0") == {"available": 0, "pending": 0, "held": 0, "debt": 0}
+    assert balance(ws, "c1")["available"] == 85
     ws.store.close()
 
 
@@ -185,6 +234,24 @@ def test_what_a_quote_shows_is_what_is_taken(ws: Workspace, till: Counter) -> No
     )
     assert quote["to_pay"] == 0
     assert balance(ws, "c0")["available"] == 700 - 666
+
+
+@SQLITE
+def test_points_pay_in_the_programmes_currency_only(tmp_path: Path, store_url: str) -> None:
+    ws = shop(tmp_path, store_url)
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text().replace("currency: any", "currency: EUR"))
+    give(ws, "c1", 100)
+    with served(ws) as client:
+        till = Counter(ws, client)
+        yen = {"basket": {**basket(1000), "currency": "JPY"}, "card": "K1"}
+        quote = till.post("/quotes", yen).json()
+        refused = till.take(**yen, points=100)
+        paid = till.take(basket=basket(1000), card="K1", points=100).json()["paid_by_points"]
+    assert (quote["points_needed"], quote["points_usable"], quote["to_pay"]) == (0, 0, 1000)
+    assert kind(refused) == "other-currency"
+    assert paid == 50
+    ws.store.close()
 
 
 @SQLITE
@@ -875,6 +942,69 @@ def test_each_offline_operation_stands_alone(ws: Workspace, till: Counter) -> No
     )
     assert [one["status"] for one in told] == ["refused", "done", "refused", "waiting"]
     assert [one["problem"] for one in told] == ["unknown-voucher", None, "too-far-ahead", None]
+
+
+@BOTH_STORES
+def test_what_waits_for_ever_holds_up_nothing_else(
+    ws: Workspace, till: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cards that were misread: no batch tries them again, however many they are."""
+    early = "2026-03-01T10:00:00Z"
+    with ws.store.write() as store:
+        dead = [
+            {"store_id": "S2", "idem_key": f"x{n}", "at": early,
+             "body": json.dumps(spent(f"x{n}", early, card=f"Z{n}", points=1))}
+            for n in range(1200)
+        ]  # fmt: skip
+        store.run_many(
+            "insert into till_waiting (store_id, idem_key, body, at) "
+            "values (:store_id, :idem_key, :body, :at)",
+            dead,
+        )
+    late = "2026-03-30T10:00:00Z"
+    replaced = {"kind": "replace", "key": "r", "at": late, "card": "N1", "new_card": "N2"}
+    told = till.batch(
+        spent("s", late, card="N2", points=3), replaced, spent("t", late, card="N1", points=2),
+        {"kind": "void", "key": "v", "at": late, "of": "t"},
+    )  # fmt: skip
+    assert {one["status"] for one in told} == {"waiting"}
+    tried: list[str] = []
+    act = once.once
+    monkeypatch.setattr(
+        "tessera.reward.offline.once", lambda *a: (tried.append(a[1].key), act(*a))[1]
+    )
+    assert (
+        till.batch({"kind": "enrol", "key": "e", "at": late, "card": "N1"})[0]["status"] == "done"
+    )
+    assert len(tried) < 10
+    assert rows(ws, "select * from till_waiting where store_id = 'S1'") == []
+    assert balance(ws, "N1")["debt"] == 3
+
+
+@SQLITE
+def test_a_key_that_two_operations_of_a_batch_share_is_the_firsts(
+    ws: Workspace, till: Counter
+) -> None:
+    give(ws, "c1", 100)
+    early, late = (
+        spent("a", f"2026-03-30T1{hour}:00:00Z", card="K1", points=5 + hour) for hour in (0, 1)
+    )
+    told = till.batch(late, early, early)
+    assert [one["status"] for one in told] == ["refused", "done", "done"]
+    assert [one["problem"] for one in told] == ["key-reused", None, None]
+    assert balance(ws, "c1")["available"] == 95
+
+
+@SQLITE
+def test_what_a_fast_clock_dated_ahead_is_done_once_it_is_time(
+    ws: Workspace, till: Counter, now: list[datetime]
+) -> None:
+    give(ws, "c1", 100)
+    ahead = spent("a", "2026-03-31T15:00:00Z", card="K1", points=5)
+    assert till.batch(ahead)[0]["problem"] == "too-far-ahead"
+    now[0] += timedelta(hours=3)
+    assert [till.batch(ahead)[0]["status"] for _ in range(2)] == ["done", "done"]
+    assert balance(ws, "c1")["available"] == 95
 
 
 @SQLITE

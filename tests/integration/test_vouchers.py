@@ -251,6 +251,23 @@ def test_somebody_elses_codes_are_imported_once(
 
 
 @SQLITE
+def test_a_redemption_of_another_system_uses_up_the_code_that_tills_read(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text("code\nOIL-55\nsave 10\n")
+    assert run(shop, monkeypatch, "import", "cake", str(file), "--batch", "partner").exit_code == 0
+    file.write_text("code,who,day\nOIL-55,1,2026-03-01\nSAVE-10,2,2026-03-01\n--,3,2026-03-01\n")
+    asked = ("import-redemptions", str(file), "--reward", "cake", "--code", "code")
+    asked += ("--customer", "who", "--on", "day", "--json")
+    told = run(shop, monkeypatch, *asked).output
+    assert '"unusable": 1' in told
+    assert '"codes": 0' in told
+    assert states(shop) == {"used": 2}
+    assert '"redemptions": 0' in run(shop, monkeypatch, *asked).output
+
+
+@SQLITE
 def test_real_redemptions_are_taken_in_once_and_tie_out(
     shop: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
