@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tessera.errors import BadInput
 
+UTC_ZONE = ZoneInfo("UTC")
 YEARS = range(1900, 2200)  # in which a shop may be at work
 
 
@@ -25,7 +26,7 @@ def zone(name: str) -> ZoneInfo:
         ) from None
 
 
-def zone_or(name: str | None, other: ZoneInfo) -> ZoneInfo:
+def zone_or(name: str | None, other: ZoneInfo = UTC_ZONE) -> ZoneInfo:
     """The zone called `name`, or the other when there is none."""
     try:
         return zone(name) if name else other

@@ -52,8 +52,7 @@ def dialect(
     `wanted`: surer than statistics, since the mapping knows what it asks for.
     """
     needed = {column.casefold() for column in wanted}
-    marks = (delimiter,) if delimiter else DELIMITERS
-    found = {mark: _header(path, name, mark, quote) for mark in marks}
+    found = _first_lines(path, name, delimiter, quote)
     best, header = max(
         found.items(), key=lambda its: (len(needed & set(map(str.casefold, its[1]))), len(its[1]))
     )
@@ -71,9 +70,8 @@ def without_header(
     names = distinct(header)
     if len(names) == 1 and delimiter is None:
         return Dialect(NOTHING, "", names, is_headed=False)
-    marks = (delimiter,) if delimiter else DELIMITERS
-    found = {mark: _header(path, name, mark, quote) for mark in marks}
-    best = max(marks, key=lambda mark: (_fits(found[mark], len(names)), len(found[mark])))
+    found = _first_lines(path, name, delimiter, quote)
+    best = max(found, key=lambda mark: (_fits(found[mark], len(names)), len(found[mark])))
     if delimiter is None and found[best] and not _fits(found[best], len(names)):
         raise BadInput(
             f"{name} has {len(found[best])} columns in its first line, and 'header' names {len(names)}; "
@@ -94,6 +92,12 @@ def _refuse_repeated(header: list[str], needed: set[str], name: str) -> None:
                 f"{name} has several columns '{column}'; rename all but the one that is meant."
             )
         seen.add(folded)
+
+
+def _first_lines(path: Path, name: str, delimiter: str | None, quote: str) -> dict[str, list[str]]:
+    """The first line as each delimiter that may be the file's cuts it."""
+    marks = (delimiter,) if delimiter else DELIMITERS
+    return {mark: _header(path, name, mark, quote) for mark in marks}
 
 
 def _header(path: Path, name: str, delimiter: str, quote: str) -> list[str]:

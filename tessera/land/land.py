@@ -189,9 +189,9 @@ def _convert(
                 f"{file} is not UTF-8; it was read as {table.text.encoding}, which is a guess: "
                 "write 'encoding:' in the mapping to be sure."
             )
-        return _write(
-            duck, plan(bench.shapes, table, feed, bench.mapping, entry, file=file), target
-        )
+        size = spooled.path.stat().st_size
+        planned = plan(bench.shapes, table, feed, bench.mapping, entry, file=file, size=size)
+        return _write(duck, planned, target)
     except duckdb.Error as error:
         if _is_ours(error):
             raise

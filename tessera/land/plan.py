@@ -121,8 +121,9 @@ def plan(
     entry: Entry,
     *,
     file: str,
+    size: int,
 ) -> Plan:
-    """Bind the entry's expressions to what `file` has; BadInput names the columns it lacks."""
+    """Bind the entry's expressions to what `file` of `size` bytes has; BadInput names the columns it lacks."""
     given = {**_defaults(feed, mapping, entry), **entry.columns}
     columns, missing = [], {}
     for column in (ZONE, *feed.columns):
@@ -138,7 +139,7 @@ def plan(
             raise BadInput(f"{where} does not work on {file}: {error}") from error
     if missing:
         raise BadInput(_lacking(missing, table, feed, file))
-    is_small = table.bytes < SMALL
+    is_small = size < SMALL
     zones = () if is_small else _zones(shapes.duck, table, mapping, entry)
     return Plan(table, feed, mapping, entry, tuple(columns[1:]), zones, is_small)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -27,7 +27,6 @@ class Table:
     careful: Callable[[], Table] | None = None  # to be read instead when `relation` fails
     may_break: bool = False  # `_row` is not always null
     text: Text | None = None  # None for formats that know their types
-    bytes: int = 0  # unpacked
 
 
 def open_table(
@@ -39,17 +38,6 @@ def open_table(
     wanted: Collection[str],
 ) -> Table:
     """The spooled copy of `file` as `entry` says to read it; BadInput when it is something else."""
-    table = _opened(duck, spooled, entry, file, wanted)
-    return replace(table, bytes=spooled.path.stat().st_size)
-
-
-def _opened(
-    duck: duckdb.DuckDBPyConnection,
-    spooled: Spooled,
-    entry: Entry,
-    file: str,
-    wanted: Collection[str],
-) -> Table:
     kind: Format = entry.format_of(file)
     if kind == "parquet":
         return _parquet(duck, spooled.path, file)

@@ -11,11 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from math import ceil
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from tessera import approval, clock
 from tessera.send.messengers.base import Answer, Fate
@@ -26,7 +25,6 @@ SQL = queries("tessera.send", "outbox.sql")
 DUE = SQL["due"].format(claimable=SQL["claimable"])
 LEASE = timedelta(minutes=10)
 ATTEMPTS = 5
-UTC = ZoneInfo("UTC")
 DAY, SKEW = timedelta(days=1), timedelta(hours=1)  # a day's run lasts, and clocks differ, no longer
 NEVER = "1970-01-01T00:00:00+00:00"  # too late for whatever comes back of a cancelled campaign
 Row = Mapping[str, Any]
@@ -322,7 +320,7 @@ class Outbox:
 
 def _days_later(days: int, text: str, row: Row) -> str:
     """So many days later at the same hour by the customer's clock."""
-    zone = clock.zone_or(row["timezone"], UTC)
+    zone = clock.zone_or(row["timezone"])
     return stamp(datetime.fromisoformat(text).astimezone(zone) + timedelta(days=days))
 
 

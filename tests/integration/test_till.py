@@ -7,7 +7,7 @@ import logging
 import multiprocessing
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,16 @@ def till(ws: Workspace, now: list[datetime]) -> Iterator[Counter]:
 # ---------- what a till sees
 
 
+def pooling(tmp_path: Path, store_url: str, *, households: Sequence[str | None]) -> Workspace:
+    """A shop whose households spend together, with a member for each of `households`."""
+    ws = shop(tmp_path, store_url, members=len(households))
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text() + "pool: household\n")
+    publish(ws, customers=[member(n, household_id=its) for n, its in enumerate(households)])
+    cards.refresh(ws)
+    return ws
+
+
 @SQLITE
 def test_a_card_tells_a_first_name_a_level_and_points_and_no_more(
     ws: Workspace, till: Counter
@@ -77,11 +87,7 @@ def test_a_card_tells_a_first_name_a_level_and_points_and_no_more(
 def test_a_household_spends_together_and_a_refusal_moves_nothing(
     tmp_path: Path, store_url: str
 ) -> None:
-    ws = shop(tmp_path, store_url)
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(file.read_text() + "pool: household\n")
-    publish(ws, customers=[member(n, household_id="h" if n < 2 else None) for n in range(3)])
-    cards.refresh(ws)
+    ws = pooling(tmp_path, store_url, households=["h", "h", None])
     for customer_id, points in (("c0", 100), ("c1", 250), ("c2", 900)):
         give(ws, customer_id, points)
     with served(ws) as client:
@@ -128,11 +134,7 @@ def _seen(till: Counter) -> tuple[int, int, int]:
 def test_a_reservation_past_its_time_pays_before_the_household_does(
     tmp_path: Path, store_url: str
 ) -> None:
-    ws = shop(tmp_path, store_url)
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(file.read_text() + "pool: household\n")
-    publish(ws, customers=[member(n, household_id="h") for n in range(2)])
-    cards.refresh(ws)
+    ws = pooling(tmp_path, store_url, households=["h"] * 2)
     give(ws, "c0", 40)
     give(ws, "c1", 90)
     now = [ws.as_of]
@@ -627,11 +629,7 @@ def test_eight_processes_of_one_household_spend_exactly_what_it_has(
     tmp_path: Path, store_url: str
 ) -> None:
     """Who lives together shops at several tills at one instant."""
-    ws = shop(tmp_path, store_url, members=4)
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(file.read_text() + "pool: household\n")
-    publish(ws, customers=[member(number, household_id="h") for number in range(4)])
-    cards.refresh(ws)
+    ws = pooling(tmp_path, store_url, households=["h"] * 4)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     rounds = [  # what each has (who has nothing has no account yet), what each of eight asks for

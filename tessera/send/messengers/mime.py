@@ -10,13 +10,11 @@ import base64
 import binascii
 from datetime import datetime
 from email.utils import format_datetime, formataddr
-from zoneinfo import ZoneInfo
 
 from tessera import clock
 from tessera.send.messengers.base import Message
 
 PLAIN_MAX = 200  # characters of a subject line that is left as it is
-UTC = ZoneInfo("UTC")
 WORD_BYTES = 45  # as many fit into an encoded word of 75 characters
 
 
@@ -44,7 +42,7 @@ def _headers(message: Message, date: datetime) -> list[tuple[str, str]]:
         ("From", formataddr((message.sender_name, message.sender_email))),
         ("To", message.to),
         ("Subject", _encoded(message.subject)),
-        ("Date", format_datetime(date.astimezone(clock.zone_or(message.timezone, UTC)))),
+        ("Date", format_datetime(date.astimezone(clock.zone_or(message.timezone)))),
         ("Message-ID", f"<{message.send_key}@{domain}>"),
         ("List-Unsubscribe", f"<{message.unsubscribe}>"),
         ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
