@@ -156,9 +156,11 @@ def _in_chunks(night: Night, step: Chunk, due: pa.Table) -> int:
 
 
 def _activate(night: Night, store: Connection, due: str) -> int:
-    bounds = _post(night, store, "activate", due)
+    bounds = _post(night, store, "activate", SQL["activating"], due)
     if not bounds:
         return 0
+    store.run(SQL["move_lots"])
+    store.run(SQL["moved_on"])
     if store.run(SQL["repay"], **bounds, **night.due):
         ledger.settle(store, bounds["last"])
     return int(store.scalar(SQL["moved"], **bounds))
@@ -166,29 +168,31 @@ def _activate(night: Night, store: Connection, due: str) -> int:
 
 def _expire(night: Night, store: Connection, due: str) -> int:
     breakage = store.scalar(SQL["breakage"], programme=night.name)
-    bounds = _post(night, store, "expire", due, breakage=breakage)
+    bounds = _post(night, store, "expire", SQL["expiring"], due, breakage=breakage)
     if not bounds:
         return 0
+    ended = store.run(SQL["end_lots"], **bounds)
+    assert ended == bounds["last"] - bounds["first"] + 1  # noqa: S101 - nobody else posts meanwhile
     store.run(SQL["empty_lots"], **bounds)
+    store.run(SQL["moved_on"])
     return int(store.scalar(SQL["moved"], **bounds))
 
 
-def _post(night: Night, store: Connection, step: str, due: str, **values: object) -> dict[str, int]:
-    """Post what is due and move its lots; the numbers of the first and the last transfer, if any."""
+def _post(
+    night: Night, store: Connection, kind: str, moving: str, due: str, **values: object
+) -> dict[str, int]:
+    """Post what is `due`; the numbers of the first and the last transfer, and the table of what is
+    `moving`, if anything is."""
     before = int(store.scalar(ledger.SQL["last_transfer"]))
-    posted = _of_lots(store, step, {**night.due, **values, "lots": due})
+    store.run(moving.format(lots=store.listed("lots")), cutoff=night.at, lots=due, **values)
+    posted = store.run(SQL["post_moving"], kind=kind, **night.due)
     if not posted:
+        store.run(SQL["moved_on"])
         return {}
     store.count_anew("transfer", posted)
-    first = int(store.scalar(SQL["first_after"], before=before))
-    moved = _of_lots(store, f"{step}_lots", {**night.due, "lots": due, "first": first})
-    assert moved == posted  # noqa: S101 - nobody else posts meanwhile
     store.run(ledger.SQL["move_balances"], after=before)
+    first = int(store.scalar(SQL["first_after"], before=before))
     return {"first": first, "last": first + posted - 1}
-
-
-def _of_lots(store: Connection, query: str, values: dict[str, object]) -> int:
-    return store.run(SQL[query].format(lots=store.listed("lots")), **values)
 
 
 def _date_endless(night: Night, store: Connection) -> None:

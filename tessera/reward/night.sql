@@ -22,46 +22,42 @@ where
     and account.programme = :programme and lot.activates_at <= :cutoff and lot.remaining > 0
 order by +lot.account_id, lot.activates_at, lot.lot_id
 
--- name: activate
-insert into transfer (
-    programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
-    rule_version, effective_at, posted_at, business_date
-)
+-- name: activating
+-- What of those listed may still be moved, in the order in which it will be posted: a table, so that what
+-- comes after need not find lots and what gave them again.
+create temporary table moving as
 select
-    :programme, 'activate:' || given.idem_key, 'activate', lot.account_id, available.account_id,
-    lot.remaining, 'transfer', given.idem_key, given.rule, given.rule_version, lot.activates_at, :at,
-    :business_date
-from {lots} as due cross join lot
+    row_number() over (order by lot.account_id, lot.activates_at, lot.lot_id) as place,
+    'activate:' || given.idem_key as idem_key, lot.lot_id, lot.account_id as debit_id,
+    available.account_id as credit_id, lot.remaining as amount, lot.activates_at as effective_at,
+    given.idem_key as source_id, given.rule, given.rule_version
+from {lots} as listed cross join lot
 inner join account as pending on lot.account_id = pending.account_id
 inner join account as available
     on
         pending.programme = available.programme and pending.owner_type = available.owner_type
         and pending.owner_id = available.owner_id and available.bucket = 'available'
 inner join transfer as given on lot.lot_id = given.transfer_id
-where lot.lot_id = cast(due.value as bigint) and lot.activates_at <= :cutoff and lot.remaining > 0
-order by +lot.account_id, lot.activates_at, lot.lot_id
+where lot.lot_id = cast(listed.value as bigint) and lot.activates_at <= :cutoff and lot.remaining > 0
 
--- name: activate_lots
--- Lots and transfers in the order in which they were posted, which is quicker than by the keys of what
--- gave the lots, that nobody has looked at since. Account and amount say that they belong together.
-update lot set account_id = moved.credit_id, activates_at = null
-from (
-    select due.lot_id, transfer.credit_id
-    from (
-        select
-            lot.lot_id, lot.account_id, lot.remaining,
-            row_number() over (order by lot.account_id, lot.activates_at, lot.lot_id) as place
-        from {lots} as listed cross join lot
-        where
-            lot.lot_id = cast(listed.value as bigint) and lot.activates_at <= :cutoff
-            and lot.remaining > 0
-    ) as due
-    inner join transfer
-        on
-            transfer.transfer_id = due.place + :first - 1
-            and due.account_id = transfer.debit_id and due.remaining = transfer.amount
-) as moved
-where lot.lot_id = moved.lot_id
+-- name: post_moving
+insert into transfer (
+    programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
+    rule_version, effective_at, posted_at, business_date
+)
+select
+    :programme, idem_key, :kind, debit_id, credit_id, amount, 'transfer', source_id, rule,
+    rule_version, effective_at, :at, :business_date
+from moving
+order by place
+
+-- name: move_lots
+update lot set account_id = moving.credit_id, activates_at = null
+from moving
+where lot.lot_id = moving.lot_id
+
+-- name: moved_on
+drop table moving
 
 -- name: forget_activation
 -- Nothing was left of these.
@@ -157,41 +153,27 @@ where
     and account.programme = :programme and account.bucket = 'available'
 order by +lot.account_id, lot.expires_at, lot.lot_id
 
--- name: expire
-insert into transfer (
-    programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
-    rule_version, effective_at, posted_at, business_date
-)
+-- name: expiring
+-- As above. Points that may be spent do not become pending again.
+create temporary table moving as
 select
-    :programme, 'expire:' || given.idem_key || ':' || lot.expires_on, 'expire', lot.account_id, :breakage,
-    lot.remaining, 'transfer', given.idem_key, given.rule, given.rule_version, lot.expires_at, :at,
-    :business_date
-from {lots} as due cross join lot
-inner join account on lot.account_id = account.account_id
+    row_number() over (order by lot.account_id, lot.expires_at, lot.lot_id) as place,
+    'expire:' || given.idem_key || ':' || lot.expires_on as idem_key, lot.lot_id,
+    lot.account_id as debit_id, cast(:breakage as bigint) as credit_id, lot.remaining as amount,
+    lot.expires_at as effective_at, given.idem_key as source_id, given.rule, given.rule_version
+from {lots} as listed cross join lot
 inner join transfer as given on lot.lot_id = given.transfer_id
-where
-    lot.lot_id = cast(due.value as bigint) and lot.expires_at <= :cutoff and lot.remaining > 0
-    and account.bucket = 'available'
-order by +lot.account_id, lot.expires_at, lot.lot_id
+where lot.lot_id = cast(listed.value as bigint) and lot.expires_at <= :cutoff and lot.remaining > 0
 
--- name: expire_lots
--- In the order in which they were posted, as above.
+-- name: end_lots
+-- That each has its own transfer is seen from account and amount.
 insert into lot_move (transfer_id, lot_id, delta)
-select transfer.transfer_id, due.lot_id, -due.remaining
-from (
-    select
-        lot.lot_id, lot.account_id, lot.remaining,
-        row_number() over (order by lot.account_id, lot.expires_at, lot.lot_id) as place
-    from {lots} as listed cross join lot
-    inner join account on lot.account_id = account.account_id
-    where
-        lot.lot_id = cast(listed.value as bigint) and lot.expires_at <= :cutoff and lot.remaining > 0
-        and account.bucket = 'available'
-) as due
-inner join transfer
+select transfer.transfer_id, moving.lot_id, -moving.amount
+from moving inner join transfer
     on
-        transfer.transfer_id = due.place + :first - 1
-        and due.account_id = transfer.debit_id and due.remaining = transfer.amount
+        transfer.transfer_id = moving.place + :first - 1
+        and moving.debit_id = transfer.debit_id and moving.amount = transfer.amount
+where transfer.transfer_id between :first and :last
 
 -- name: empty_lots
 update lot set remaining = 0
