@@ -227,7 +227,8 @@ order by given.programme, given.idem_key
 select business_date
 from transfer
 where
-    kind not in ('earn', 'grant', 'owe', 'activate') and business_date >= :start
+    kind <> 'earn' and kind <> 'grant' and kind <> 'owe' and kind <> 'activate'
+    and business_date >= :start
     and exists (select 1 from lot_move where lot_move.transfer_id = transfer.transfer_id)
 order by business_date
 limit 1
@@ -244,7 +245,7 @@ from transfer as mover
 inner join lot_move on mover.transfer_id = lot_move.transfer_id
 inner join transfer as given on lot_move.lot_id = given.transfer_id
 where
-    mover.kind not in ('earn', 'grant', 'owe', 'activate')
+    mover.kind <> 'earn' and mover.kind <> 'grant' and mover.kind <> 'owe' and mover.kind <> 'activate'
     and mover.business_date >= :start and mover.business_date < :until
 order by mover.programme, mover.idem_key, given.idem_key
 

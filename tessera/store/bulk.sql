@@ -3,7 +3,7 @@
 -- name: sqlite
 select 'drop index ' || name as takes_down, sql as makes
 from sqlite_master
-where type = 'index' and tbl_name = :table and sql not like 'create unique%'
+where type = 'index' and tbl_name = :table and sql is not null
 order by rowid
 
 -- name: postgresql

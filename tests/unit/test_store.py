@@ -419,6 +419,40 @@ def test_moves_of_lots_outlive_the_change_of_their_table(tmp_path: Path) -> None
                 db.execute(change)
 
 
+@pytest.mark.parametrize("there_are_transfers", [False, True])
+def test_a_key_posts_once_whether_a_store_could_take_it_out_or_not(
+    tmp_path: Path, there_are_transfers: bool
+) -> None:
+    path = tmp_path / "store.sqlite"
+    with closing(_at_version("0019", path)) as db:
+        if there_are_transfers:
+            db.executescript(MOVED)
+    Store.open(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as db:
+        parts = dict(
+            db.execute("select name, sql from sqlite_master where tbl_name = 'transfer'").fetchall()
+        )
+        if not there_are_transfers:
+            db.executescript(MOVED)
+        db.execute("pragma foreign_keys = on")
+        assert db.execute("select count(*) from transfer").fetchall() == [(3,)]
+        with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+            db.execute(AGAIN)
+        with pytest.raises(sqlite3.IntegrityError, match="immutable"):
+            db.execute("delete from transfer")
+        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+            db.execute(AGAIN.replace("'earn'", "'again'").replace(", 1, 2,", ", 1, 77,"))
+    assert ("transfer_key" in parts) is not there_are_transfers
+    assert "one_resolution" in parts
+    assert "kind <> 'earn'" in parts["transfer_moving"]
+
+
+AGAIN = """
+insert into transfer (
+    programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule, rule_version,
+    effective_at, posted_at, business_date
+) values ('club', 'earn', 'earn', 1, 2, 3, 'receipt', 'r', 'purchase', '1', 'e', 'p', 'b')
+"""
 MOVED = """
 insert into account (account_id, programme, owner_type, owner_id, bucket, balance) values
 (1, 'club', 'system', 'programme', 'issuance', null), (2, 'club', 'member', 'ann', 'available', 1);
