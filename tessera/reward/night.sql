@@ -158,13 +158,22 @@ where
 order by +lot.account_id, lot.expires_at, lot.lot_id
 
 -- name: expire
+-- A till whose clock is behind the night's gives points back to a lot that has ended already: it ends once
+-- more, under a number.
 insert into transfer (
     programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
     rule_version, effective_at, posted_at, business_date
 )
 select
-    :programme, 'expire:' || given.idem_key || ':' || lot.expires_on, 'expire', lot.account_id, :breakage,
-    lot.remaining, 'transfer', given.idem_key, given.rule, given.rule_version, lot.expires_at, :at,
+    :programme,
+    'expire:' || given.idem_key || ':' || lot.expires_on || coalesce(':' || nullif((
+        select count(*)
+        from lot_move inner join transfer as earlier on lot_move.transfer_id = earlier.transfer_id
+        where
+            lot_move.lot_id = lot.lot_id and earlier.kind = 'expire'
+            and earlier.effective_at = lot.expires_at
+    ), 0), ''),
+    'expire', lot.account_id, :breakage, lot.remaining, 'transfer', given.idem_key, given.rule, given.rule_version, lot.expires_at, :at,
     :business_date
 from {lots} as due cross join lot
 inner join account on lot.account_id = account.account_id

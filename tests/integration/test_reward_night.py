@@ -19,7 +19,7 @@ import yaml
 from tessera import clock
 from tessera.reward import ledger, merging, post
 from tessera.reward import night as night_module
-from tessera.reward.points import Books, balance
+from tessera.reward.points import Books, Posted, balance
 from tessera.reward.programme import FILE, load
 from tessera.store import Connection, bulk
 from tessera.testing import line, publish, workspace
@@ -148,6 +148,38 @@ def test_what_a_till_spends_while_others_points_end_does_not_end_as_well(
     monkeypatch.setattr(night_module, "_expire", end_and_spend)
     assert night(shop, "2026-03-05", *sales).points_expired == 5 + 2
     assert (points(shop), points(shop, "bob")) == ((0, 0, 0), (0, 0, 0))
+    sound(shop)
+
+
+@BOTH_STORES
+def test_what_a_slow_clock_gives_back_to_a_lot_that_has_ended_ends_with_it_again(
+    shop: Workspace,
+) -> None:
+    """The night of the 3rd ended the points; by the till's clock it is still the 2nd."""
+    club(shop, expiry={"kind": "rolling", "days": 1})
+    sales = [line(f"t-{who}", who, 500, sold_at="2026-03-01T10:00") for who in ("ann", "bob")]
+    night(shop, "2026-03-02", *sales)
+    slow = datetime(2026, 3, 2, 23, 59, tzinfo=UTC)
+
+    def do(what: str, at: datetime, **asked: Any) -> None:
+        with shop.store.write() as store:
+            books = Books(store, "club", at, at.date())
+            assert isinstance(getattr(books, what)(**asked), Posted), (what, asked)
+
+    for who in ("ann", "bob"):
+        do("spend", slow, key=f"s-{who}", customer_id=who, points=5)
+    night(shop, "2026-03-02T23:00", *sales)
+    for number in range(2):
+        for who in ("ann", "bob"):
+            do("reverse", slow, of=f"s-{who}", key=f"r-{who}-{number}", points=2)
+        assert (points(shop), points(shop, "bob")) == ((2, 0, 0), (2, 0, 0))
+        if not number:
+            assert night(shop, "2026-03-03", *sales).points_expired == 4
+    do("grant", datetime(2026, 3, 3, 1, tzinfo=UTC), key="g", customer_id="bob", points=7)
+    do("spend", datetime(2026, 3, 3, 2, tzinfo=UTC), key="s", customer_id="bob", points=7)
+    assert points(shop, "bob") == (0, 0, 0)
+    assert night(shop, "2026-03-04", *sales).points_expired == 2
+    assert points(shop) == (0, 0, 0)
     sound(shop)
 
 
