@@ -105,13 +105,14 @@ where
 
 -- name: active
 -- Who earned, also what they cannot spend yet, or spent since the last night, and when they last did;
--- where points ended before that, every time.
+-- where points ended before that, every time. What was earned is left out where it was looked at before.
 with activity as (
     select account.owner_id, transfer.effective_at
     from transfer cross join account
     where
         account.account_id in (transfer.credit_id, transfer.debit_id)
-        and transfer.transfer_id > :after and transfer.kind in ('earn', 'redeem', 'hold')
+        and transfer.transfer_id > :after
+        and (transfer.kind in ('redeem', 'hold') or (:is_earning = 1 and transfer.kind = 'earn'))
         and transfer.source_type <> 'reward'
         and account.programme = :programme and account.owner_type = 'member'
         and account.bucket in ('available', 'pending')

@@ -20,6 +20,7 @@ from tessera import clock
 from tessera.reward import ledger, merging, post
 from tessera.reward import night as night_module
 from tessera.reward.points import Books, Posted, balance
+from tessera.reward.posting import STEPS
 from tessera.reward.programme import FILE, load
 from tessera.store import Connection, bulk
 from tessera.testing import line, publish, workspace
@@ -221,6 +222,28 @@ def test_inactivity_counts_from_every_purchase_and_wakes_nothing_that_has_ended(
     assert night(shop, "2026-09-15", *old, *new).points_expired == 7
     assert (points(shop), points(shop, "bob")) == ((7, 0, 0), (1, 0, 0))
     sound(shop)
+
+
+def test_who_spends_while_the_night_is_at_its_last_steps_was_active(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    club(shop, expiry={"kind": "inactivity", "months": 6})
+    sale = line("t", "ann", 1000, sold_at="2026-01-10T10:00")
+    night(shop, "2026-01-11", sale)
+    exchange = STEPS["rewards"]
+
+    def spend_meanwhile(tonight: Any) -> Any:
+        with shop.store.write() as store:
+            at = datetime(2026, 5, 20, 0, 5, tzinfo=UTC)
+            Books(store, "club", at, at.date()).spend(key="s", customer_id="ann", points=3)
+        return exchange(tonight)
+
+    monkeypatch.setitem(STEPS, "rewards", spend_meanwhile)
+    night(shop, "2026-05-20", sale)
+    monkeypatch.undo()
+    assert ends(shop, "ann") == [("2026-11-20", 7)]
+    assert night(shop, "2026-11-20", sale).points_expired == 0
+    assert night(shop, "2026-11-21", sale).points_expired == 7
 
 
 def test_row_02_a_purchase_returned_after_its_points_were_spent_is_owed_and_repaid(
