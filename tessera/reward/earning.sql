@@ -267,23 +267,39 @@ create temp table event (
 
 -- name: corrected
 -- Receipts that earned on another basis, on another day, or for another customer, than they now show, or
--- by a rule in force that they no longer suit.
+-- by a rule in force that they no longer suit. What a rule counted that was changed since nobody knows any
+-- more: a receipt that came again shows another basis if it shows what was counted in no way.
 create temp table corrected as
+with whole as (
+    select
+        transaction_id, sum(abs(amount))::bigint as amount, floor(sum(abs(quantity)))::bigint as pieces
+    from line semi join touched using (transaction_id)
+    where kind = 'sale' and transaction_id in (select source_id from posted)
+    group by transaction_id
+)
+
 select receipt.transaction_id, receipt.customer_id, receipt.amount, receipt.sold_at
 from receipt
 where receipt.transaction_id in (
     select last_judged.source_id
     from (
-        select source_id, rule, arg_max(basis, transfer_id) as basis
+        select
+            source_id, rule, arg_max(basis, transfer_id) as basis,
+            split_part(arg_max(rule_version, transfer_id), '*', 1) as version
         from posted
         where source_type = 'receipt'
         group by source_id, rule
     ) as last_judged
     left join rule_basis
         on last_judged.source_id = rule_basis.transaction_id and last_judged.rule = rule_basis.rule
+    left join whole on last_judged.source_id = whole.transaction_id
     where
         coalesce(rule_basis.basis, 0) <> last_judged.basis
         and last_judged.rule in (select rule from rule)
+        and (
+            last_judged.version in (select version from rate)
+            or last_judged.basis not in (whole.amount, whole.pieces, 1)
+        )
     union all
     select posted.source_id
     from posted inner join receipt as shown on posted.source_id = shown.transaction_id

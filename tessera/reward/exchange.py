@@ -19,8 +19,12 @@ Row = dict[str, Any]
 
 
 def exchange(night: Night) -> Counts:
-    """A voucher for each full threshold of what every member has; so many members at a time."""
+    """A voucher for each full threshold of what every member has; so many members at a time. None
+    whose last day is over: nobody's points are worth nothing."""
+    today = night.ws.business_date
     reward = next((one for one in night.programme.rewards if one.at_points), None)
+    if reward and (reward.voucher.last_day(today) or today) < today:
+        reward = None
     given = 0
     while reward:
         with night.ws.store.write() as store:

@@ -12,12 +12,16 @@ from tessera.store import Connection, queries
 SQL = queries("tessera.reward", "night.sql")
 
 
-def prolong(store: Connection, programme: Programme, zone: str, after: int, on: str) -> None:
-    """Date the lots of those who were active since transfer `after` from their last activity, as far as
-    they had not ended by then."""
-    assert programme.expiry is not None  # noqa: S101 - the caller asked
+def prolong(
+    store: Connection, programme: Programme, zone: str, after: int, on: str, *, is_earning: bool
+) -> None:
+    """Date the lots of those who spent, or (`is_earning`) earned, since transfer `after` from their last
+    activity, as far as they had not ended by then; nothing where points do not end by inactivity."""
+    if programme.expiry is None or programme.expiry.kind != "inactivity":
+        return
+    values = {"programme": programme.programme, "after": after, "is_earning": int(is_earning)}
     rows = []
-    for row in store.all(SQL["active"], programme=programme.programme, after=after):
+    for row in store.all(SQL["active"], **values):
         day = datetime.fromisoformat(row["effective_at"]).astimezone(clock.zone(zone)).date()
         last = programme.expiry.last_day(day)
         ends = {"expires_on": last.isoformat(), "expires_at": day_after(last, zone)}

@@ -202,10 +202,14 @@ def _date_endless(night: Night, store: Connection) -> None:
     last = expiry.last_day(night.ws.business_date)
     ends = {"expires_on": last.isoformat(), "expires_at": day_after(last, night.zone)}
     store.run(SQL["begin_expiry"], programme=night.name, business_date=night.on, **ends)
-    if expiry.kind == "inactivity":
-        cursor = ledger.cursor(store, night.name)
-        after = cursor.asserted_id if cursor else 0
-        prolong(store, night.programme, night.zone, after, night.on)
+    date_active(night, store, is_earning=True)
+
+
+def date_active(night: Night, store: Connection, *, is_earning: bool) -> None:
+    """Whoever was active since the last tie-out keeps their points, where they end by inactivity."""
+    cursor = ledger.cursor(store, night.name)
+    after = cursor.asserted_id if cursor else 0
+    prolong(store, night.programme, night.zone, after, night.on, is_earning=is_earning)
 
 
 def end_tiers(night: Night) -> Counts:

@@ -101,13 +101,14 @@ where
 
 -- name: active
 -- Who earned, also what they cannot spend yet, or spent since the last night, and when they last did;
--- where points ended before that, every time.
+-- where points ended before that, every time. What was earned is left out where it was looked at before.
 with activity as (
     select account.owner_id, transfer.effective_at
     from transfer cross join account
     where
         account.account_id in (transfer.credit_id, transfer.debit_id)
-        and transfer.transfer_id > :after and transfer.kind in ('earn', 'redeem', 'hold')
+        and transfer.transfer_id > :after
+        and (transfer.kind in ('redeem', 'hold') or (:is_earning = 1 and transfer.kind = 'earn'))
         and transfer.source_type <> 'reward'
         and account.programme = :programme and account.owner_type = 'member'
         and account.bucket in ('available', 'pending')
@@ -154,13 +155,21 @@ where
 order by +lot.account_id, lot.expires_at, lot.lot_id
 
 -- name: expiring
--- As above. Points that may be spent do not become pending again.
+-- As above. Points that may be spent do not become pending again. A till whose clock is behind the night's
+-- gives points back to a lot that has ended already: it ends once more, under a number.
 create temporary table moving as
 select
     row_number() over (order by lot.account_id, lot.expires_at, lot.lot_id) as place,
-    'expire:' || given.idem_key || ':' || lot.expires_on as idem_key, lot.lot_id,
-    lot.account_id as debit_id, cast(:breakage as bigint) as credit_id, lot.remaining as amount,
-    lot.expires_at as effective_at, given.idem_key as source_id, given.rule, given.rule_version
+    'expire:' || given.idem_key || ':' || lot.expires_on || coalesce(':' || nullif((
+        select count(*)
+        from lot_move inner join transfer as earlier on lot_move.transfer_id = earlier.transfer_id
+        where
+            lot_move.lot_id = lot.lot_id and earlier.kind = 'expire'
+            and earlier.effective_at = lot.expires_at
+    ), 0), '') as idem_key,
+    lot.lot_id, lot.account_id as debit_id, cast(:breakage as bigint) as credit_id,
+    lot.remaining as amount, lot.expires_at as effective_at, given.idem_key as source_id, given.rule,
+    given.rule_version
 from {lots} as listed cross join lot
 inner join transfer as given on lot.lot_id = given.transfer_id
 where lot.lot_id = cast(listed.value as bigint) and lot.expires_at <= :cutoff and lot.remaining > 0

@@ -291,10 +291,9 @@ class Books:
         if not member.due:
             return int(member.available["balance"])
         for row in member.due:
-            key = f"expire:{row['idem_key']}:{row['expires_on']}"
             source = ("transfer", row["idem_key"])
             self.post(
-                key, "expire", member.available["account_id"], self._system("breakage"),
+                row["expire_key"], "expire", member.available["account_id"], self._system("breakage"),
                 row["remaining"], source=source, rule=(row["rule"], row["rule_version"]),
                 at=row["expires_at"], lot_id=row["lot_id"],
             )  # fmt: skip

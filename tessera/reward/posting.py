@@ -66,11 +66,13 @@ def earn(tonight: Night) -> dict[str, int]:
 
 
 def tie_out(tonight: Night) -> dict[str, int]:
-    """Write down that the balances are what the transfers make."""
+    """Write down that the balances are what the transfers make. Who spent at a till since the step that
+    ends points was active too: the next night looks at later transfers only."""
     ws = tonight.ws
     try:
         with ws.store.write() as store:
             ledger.lock(store)
+            night.date_active(tonight, store, is_earning=False)
             ledger.assert_balance(store, tonight.name, ws.as_of, ws.business_date)
     except ledger.LedgerDiffers as difference:
         with ws.store.write() as store:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -106,6 +107,7 @@ def _ask(duck: DuckDBPyConnection, ws: Workspace, programme: Programme) -> list[
         "as_of": ws.as_of.replace(tzinfo=None),
         "kept_until": (ws.as_of - timedelta(days=rules.kept_days)).replace(tzinfo=None),
         "least": rules.min_purchase,
+        "currency": programme.currency,
         "zone": programme.zone(ws.settings.timezone),
     }
     rows: list[Row] = duck.execute(SQL["judge"], asked).to_arrow_table().to_pylist()
@@ -120,7 +122,7 @@ def _close(tonight: Night, row: Row) -> str:
     assert rules is not None  # noqa: S101 -- asked by `settle`
     with tonight.ws.store.write() as store:
         referrer = row["referred_by"]
-        why = row["why"] or _too_many(store, referrer, rules.most)
+        why = row["why"] or _too_many(store, row["referrer_names"], rules.most)
         values = {"verdict": why or "rewarded", "receipt_id": row["receipt_id"], "at": tonight.at}
         if not store.run(SQL["close"], claimed_as=row["claimed_as"], **values) or why:
             return "refused"
@@ -140,8 +142,9 @@ def _give(books: Books, key: str, customer_id: str, points: int, its: Terms) -> 
     assert isinstance(done, Posted)  # noqa: S101 -- a grant of points is never refused
 
 
-def _too_many(store: Connection, referrer: str, most: int | None) -> str | None:
+def _too_many(store: Connection, names: Sequence[str], most: int | None) -> str | None:
     """A limit for who makes a business of it."""
-    if most is None or store.scalar(SQL["brought"], referred_by=referrer) < most:
+    query = SQL["brought"].format(names=store.listed("names"))
+    if most is None or store.scalar(query, names=json.dumps(names)) < most:
         return None
     return "limit"

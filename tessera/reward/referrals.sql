@@ -38,7 +38,9 @@ select customer_id, referred_by, device, at from referral where device is not nu
 select customer_id, into_customer_id from person_merge where is_in_force = 1
 
 -- name: brought
-select count(*) from referral where referred_by = :referred_by and verdict = 'rewarded'
+-- By all the names that the member had meanwhile: a card of their own, somebody they were merged with.
+select count(*) from referral
+where verdict = 'rewarded' and referred_by in (select value from {names})
 
 -- name: close
 update referral set verdict = :verdict, receipt_id = :receipt_id, judged_at = :at
@@ -101,13 +103,14 @@ receipt as (
         min(customer_id) filter (where kind = 'sale') as customer_id,
         coalesce(original_transaction_id, transaction_id) as receipt_id,
         min(sold_at) filter (where kind = 'sale') as sold_at,
-        sum(amount) as kept
+        sum(amount) filter (where $currency in ('any', currency)) as kept
     from transactions
     where sold_at < $as_of
     group by coalesce(original_transaction_id, transaction_id)
 ),
 
--- The first purchase of enough that was kept, once its time to bring it back is over.
+-- The first purchase of enough, in the programme's currency, that was kept, once its time to bring it back
+-- is over.
 first_kept as (
     select
         customer_id,
@@ -127,6 +130,7 @@ select
     friend.joined_on as friend_joined_on,
     referrer.joined_on as referrer_joined_on,
     first_kept.receipt_id,
+    (select list(name) from known_as where known_as.customer_id = pair.referred_by) as referrer_names,
     case
         when pair.customer_id = pair.referred_by then 'self'
         when referrer.customer_id is null then 'unknown_referrer'

@@ -61,10 +61,12 @@ class Terms(Document):
         return hashlib.sha256(f"{reward}\x1f{self.body}".encode()).hexdigest()[:16]
 
     def last_day(self, given_on: date) -> date | None:
-        """The day that is printed, the last one, for a code given on `given_on`."""
+        """The day that is printed, the last one, for a code given on `given_on`. A code that is not good
+        yet has all its days from when it is."""
         ends = [self.valid_until] if self.valid_until else []
         if self.valid_days:
-            ends.append(given_on + timedelta(days=self.valid_days - 1))
+            first = max(given_on, self.valid_from or given_on)
+            ends.append(first + timedelta(days=self.valid_days - 1))
         return min(ends) if ends else None
 
     def discount(self, basket: Sequence[Line], currency: str) -> int | None:

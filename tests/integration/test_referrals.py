@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tessera.reward import cards, referrals
+from tessera.reward.programme import FILE
 from tessera.reward.referrals import ReferralReport
 from tessera.say.links import secret_of
 from tessera.testing import line, publish
@@ -191,6 +192,39 @@ def test_a_member_is_rewarded_for_so_many_friends(ws: Workspace) -> None:
     report = settle(ws, *sales, customers=[friend(card) for card in friends])
     assert (report.rewarded, report.refused) == (2, 2)
     assert balance(ws, "c0")["available"] == 1000
+
+
+@SQLITE
+def test_the_limit_counts_friends_that_were_brought_under_another_name(ws: Workspace) -> None:
+    """Two were rewarded before the member was found to be another."""
+    friends = [f"KF{n}" for n in range(3)]
+    for card in friends[:2]:
+        enrol(ws, card, by="c0")
+    sales = [line(f"r{k}", k, 1000, sold_at=BOUGHT) for k in friends]
+    known = [friend(card) for card in friends]
+    assert settle(ws, *sales, customers=known[:2]).rewarded == 2
+    enrol(ws, friends[2], by="c1")
+    with ws.store.write() as store:
+        store.run(
+            "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+            "values ('c0', 'c1', 1, '2026-04-15T09:00:00+00:00')"
+        )
+    publish(ws, customers=[*map(member, (1, 2, 3)), *known], transactions=sales)
+    assert referrals.settle(later(ws, KEPT)).refused == 1
+    assert verdicts(ws)["KF2"] == "limit"
+
+
+@SQLITE
+def test_a_first_purchase_counts_in_the_programmes_currency(ws: Workspace) -> None:
+    """1,000 yen are not the 10.00 euros that are asked for."""
+    path = ws.project / FILE
+    path.write_text(path.read_text("utf-8").replace("currency: any", "currency: EUR"), "utf-8")
+    enrol(ws, "KF", by="c0")
+    yen = line("r1", "KF", 1000, sold_at=BOUGHT, currency="JPY")
+    both = line("r1", "KF", 999, sold_at=BOUGHT, line_id="2")
+    assert settle(ws, yen, both, customers=[friend()]).waiting == 1
+    euros = line("r2", "KF", 1000, sold_at="2026-04-01 09:00")
+    assert settle(ws, yen, both, euros, customers=[friend()]).rewarded == 1
 
 
 @BOTH_STORES

@@ -118,6 +118,15 @@ def test_points_become_vouchers_at_their_threshold_once(shop: Workspace) -> None
     sound(shop)
 
 
+def test_points_become_no_voucher_whose_last_day_is_over(shop: Workspace) -> None:
+    club(shop, rewards=[{**COFFEE, "voucher": {"valid_until": "2026-03-02"}}])
+    sales = [line(f"t-{who}", who, 3000, sold_at="2026-03-01") for who in ("ann", "bob")]
+    assert night(shop, "2026-03-02", sales[0]).vouchers_given == 1
+    sales[1]["sold_at"] = "2026-03-02"
+    assert night(shop, "2026-03-03", *sales).vouchers_given == 0
+    assert (points(shop), points(shop, "bob")) == ((0, 0, 0), (30, 0, 0))
+
+
 def test_a_message_about_points_that_became_a_voucher_tells_its_code(shop: Workspace) -> None:
     club(shop, rewards=[COFFEE])
     night(shop, "2026-03-02", line("t", "ann", 3000, sold_at="2026-03-01"))

@@ -19,7 +19,8 @@ import yaml
 from tessera import clock
 from tessera.reward import ledger, merging, post
 from tessera.reward import night as night_module
-from tessera.reward.points import Books, balance
+from tessera.reward.points import Books, Posted, balance
+from tessera.reward.posting import STEPS
 from tessera.reward.programme import FILE, load
 from tessera.store import Connection, bulk
 from tessera.testing import line, publish, workspace
@@ -152,6 +153,38 @@ def test_what_a_till_spends_while_others_points_end_does_not_end_as_well(
 
 
 @BOTH_STORES
+def test_what_a_slow_clock_gives_back_to_a_lot_that_has_ended_ends_with_it_again(
+    shop: Workspace,
+) -> None:
+    """The night of the 3rd ended the points; by the till's clock it is still the 2nd."""
+    club(shop, expiry={"kind": "rolling", "days": 1})
+    sales = [line(f"t-{who}", who, 500, sold_at="2026-03-01T10:00") for who in ("ann", "bob")]
+    night(shop, "2026-03-02", *sales)
+    slow = datetime(2026, 3, 2, 23, 59, tzinfo=UTC)
+
+    def do(what: str, at: datetime, **asked: Any) -> None:
+        with shop.store.write() as store:
+            books = Books(store, "club", at, at.date())
+            assert isinstance(getattr(books, what)(**asked), Posted), (what, asked)
+
+    for who in ("ann", "bob"):
+        do("spend", slow, key=f"s-{who}", customer_id=who, points=5)
+    night(shop, "2026-03-02T23:00", *sales)
+    for number in range(2):
+        for who in ("ann", "bob"):
+            do("reverse", slow, of=f"s-{who}", key=f"r-{who}-{number}", points=2)
+        assert (points(shop), points(shop, "bob")) == ((2, 0, 0), (2, 0, 0))
+        if not number:
+            assert night(shop, "2026-03-03", *sales).points_expired == 4
+    do("grant", datetime(2026, 3, 3, 1, tzinfo=UTC), key="g", customer_id="bob", points=7)
+    do("spend", datetime(2026, 3, 3, 2, tzinfo=UTC), key="s", customer_id="bob", points=7)
+    assert points(shop, "bob") == (0, 0, 0)
+    assert night(shop, "2026-03-04", *sales).points_expired == 2
+    assert points(shop) == (0, 0, 0)
+    sound(shop)
+
+
+@BOTH_STORES
 def test_expiry_that_is_turned_on_gives_old_points_a_whole_period(shop: Workspace) -> None:
     sale = line("t", "ann", 500, sold_at="2024-01-01")
     night(shop, "2026-01-01", sale)
@@ -189,6 +222,28 @@ def test_inactivity_counts_from_every_purchase_and_wakes_nothing_that_has_ended(
     assert night(shop, "2026-09-15", *old, *new).points_expired == 7
     assert (points(shop), points(shop, "bob")) == ((7, 0, 0), (1, 0, 0))
     sound(shop)
+
+
+def test_who_spends_while_the_night_is_at_its_last_steps_was_active(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    club(shop, expiry={"kind": "inactivity", "months": 6})
+    sale = line("t", "ann", 1000, sold_at="2026-01-10T10:00")
+    night(shop, "2026-01-11", sale)
+    exchange = STEPS["rewards"]
+
+    def spend_meanwhile(tonight: Any) -> Any:
+        with shop.store.write() as store:
+            at = datetime(2026, 5, 20, 0, 5, tzinfo=UTC)
+            Books(store, "club", at, at.date()).spend(key="s", customer_id="ann", points=3)
+        return exchange(tonight)
+
+    monkeypatch.setitem(STEPS, "rewards", spend_meanwhile)
+    night(shop, "2026-05-20", sale)
+    monkeypatch.undo()
+    assert ends(shop, "ann") == [("2026-11-20", 7)]
+    assert night(shop, "2026-11-20", sale).points_expired == 0
+    assert night(shop, "2026-11-21", sale).points_expired == 7
 
 
 def test_row_02_a_purchase_returned_after_its_points_were_spent_is_owed_and_repaid(

@@ -267,6 +267,34 @@ def test_a_receipt_whose_day_is_corrected_earns_by_the_rules_of_that_day(shop: W
         sales = [{**one, "file_id": 3} for one in sales]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"basis": "item", "per": 1, "points": 3},
+        {"only": {"products": ["beans"]}},
+        {"basis": "order", "per": 1, "points": 9},
+    ],
+)
+def test_a_rule_that_counts_otherwise_by_now_does_not_judge_old_receipts_again(
+    shop: Workspace, changed: dict[str, Any]
+) -> None:
+    """Neither when something of them comes back nor when they are exported once more."""
+    club(shop, earn_rules=[ONE])
+    beans = line("t", "ann", 1000, product_id="beans")
+    mug = line("t", "ann", 500, line_id="2", product_id="mug")
+    night(shop, "2026-03-02", beans, mug)
+    club(shop, earn_rules=[ONE | changed])
+    again = [{**one, "file_id": 2} for one in (beans, mug)]
+    assert night(shop, "2026-03-03", *again).transfers == 0
+    sold = {"product_id": "mug", "sold_at": "2026-03-03", "file_id": 3}
+    back = line("r", "ann", -100, original_transaction_id="t", **sold)
+    night(shop, "2026-03-04", *again, back)
+    assert points(shop) == (14, 0, 0)  # of 15, the share that was kept
+    # what the receipt itself says otherwise is judged by the rule of today
+    night(shop, "2026-03-05", {**again[0], "amount": 700, "file_id": 4}, again[1], back)
+    assert points(shop) != (14, 0, 0)
+
+
 def test_a_return_takes_the_points_of_its_receipt_also_where_a_correction_brought_them(
     shop: Workspace,
 ) -> None:

@@ -75,6 +75,12 @@ def test_the_day_it_is_given_is_the_first_of_its_days() -> None:
     assert ends.last_day(date(2026, 3, 31)) == date(2026, 4, 2)
 
 
+def test_who_is_given_a_code_before_its_first_day_has_all_its_days() -> None:
+    december = Terms(valid_from=date(2026, 12, 1), valid_days=14)
+    assert december.last_day(date(2026, 11, 1)) == date(2026, 12, 14)
+    assert december.last_day(date(2026, 12, 3)) == date(2026, 12, 16)
+
+
 @pytest.mark.parametrize(
     "terms",
     [
