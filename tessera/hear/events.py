@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -33,14 +33,29 @@ class Event:
     reason: str | None
     url: str | None
     status: str | None = None  # enhanced status code, such as 5.1.1
+    dated: str | None = None  # the provider's own time, where it is not believed
 
     @cached_property
     def key(self) -> str:
         """The same event always has the same key; providers repeat events under new ids."""
-        parts = [self.send_key, self.event, self.occurred_at, self.url or ""]
+        parts = [self.send_key, self.event, self.dated or self.occurred_at, self.url or ""]
         if not self.send_key:
             parts.append((self.email or "").strip().lower())
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+
+    @property
+    def told(self) -> str | None:
+        """The reason as it is kept: with the provider's own time, where it is not believed."""
+        if self.dated is None:
+            return self.reason
+        return f"{self.reason or ''} (dated {self.dated})".strip()
+
+
+def moved(event: Event, happened: str) -> Event:
+    """The same event, with the same key, at another time."""
+    if event.occurred_at == happened:
+        return event
+    return replace(event, occurred_at=happened, dated=event.occurred_at)
 
 
 def read(path: Path) -> list[object]:

@@ -46,13 +46,16 @@ where
         where outbox.request_id = provider_request.request_id and outbox.state = 'ambiguous'
     )
 
+-- name: known
+select event_key, occurred_at from provider_event where event_key in ({values})
+
 -- name: blocked_addresses
 select address_hash from suppression
-where cause = 'blocked' and channel = 'email' and address_hash in ({hashes})
+where cause = 'blocked' and channel = 'email' and address_hash in ({values})
 
 -- name: forget_blocks
 delete from suppression
-where cause = 'blocked' and channel = 'email' and address_hash in ({hashes})
+where cause = 'blocked' and channel = 'email' and address_hash in ({values})
 
 -- name: blocks
-select address_hash, event, occurred_at from provider_event where address_hash in ({hashes})
+select address_hash, event, occurred_at from provider_event where address_hash in ({values})

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 
+from tessera import clock
 from tessera.addresses import address_hash
 from tessera.consent import Guard, complaint_guard
 from tessera.consent.ledger import SQL as CONSENT
@@ -26,7 +28,9 @@ from tessera.workspace import Workspace
 SQL = queries("tessera.hear", "events.sql")
 COLUMNS = ("event_key", "send_key", "event", "occurred_at", "received_at", "reason", "address_hash")
 SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
-BATCH = 50_000
+PART = 2_000  # events of one transaction: who else writes waits for no more
+BREATH = 0.15  # seconds between parts: whoever waits for SQLite asks every 0.1
+SKEW = timedelta(hours=1)  # a provider's clock may be before ours
 MARKS = 500  # values in one query: every database takes so many
 COUNTS = ("events", "new", "unreadable", "suppressed", "withdrawn", "reconciled")
 
@@ -78,10 +82,7 @@ def _hear_file(ws: Workspace, path: Path) -> Mapping[str, int]:
         if connection.one(SQL["heard"], hash=content_hash):
             return {}
     entries = events.read(path)
-    counts = dict.fromkeys(COUNTS, 0) | {"files": 1}
-    for start in range(0, len(entries), BATCH):
-        for name, number in take_in(ws.store, entries[start : start + BATCH], ws.as_of).items():
-            counts[name] += number
+    counts = {"files": 1, **take_in(ws.store, entries, ws.as_of)}
     with ws.store.write() as connection:
         remembered = {"hash": content_hash, "name": path.name, "events": counts["events"]}
         connection.run(SQL["remember"], **remembered, at=stamp(ws.as_of))
@@ -89,8 +90,18 @@ def _hear_file(ws: Workspace, path: Path) -> Mapping[str, int]:
 
 
 def take_in(store: Store, entries: Sequence[object], at: datetime) -> Mapping[str, int]:
-    """The entries of one batch, in one transaction: when this returns they are on disk, with all that
-    follows from them. What is no event is kept too, for people to look at."""
+    """The entries of one batch: when this returns they are on disk, with all that follows from them. What
+    is no event is kept too, for people to look at. A long batch is taken in part by part, each in one
+    transaction; after a fault on the way it is offered again as a whole."""
+    counts = Counter(dict.fromkeys(COUNTS, 0))
+    for start in range(0, len(entries), PART):
+        if start:
+            time.sleep(BREATH)
+        counts.update(_take_part(store, entries[start : start + PART], at))
+    return counts
+
+
+def _take_part(store: Store, entries: Sequence[object], at: datetime) -> Mapping[str, int]:
     found, rest = [], []
     for entry in entries:
         event = events.parse(entry)
@@ -102,8 +113,25 @@ def take_in(store: Store, entries: Sequence[object], at: datetime) -> Mapping[st
     found.sort(key=lambda event: event.key)
     with store.write() as connection:
         _keep_unread(connection, rest, at)
-        counts = _draw(connection, found, at)
+        counts = _draw(connection, _dated(connection, found, at), at)
     return {"events": len(found), "unreadable": len(rest), **counts}
+
+
+def _dated(connection: Connection, found: Sequence[Event], at: datetime) -> Sequence[Event]:
+    """Nothing happened after we heard of it: what a provider dates later happened when it was first heard,
+    however often and late it is told again."""
+    now = max(at, clock.now())
+    latest = stamp(now + SKEW)
+    known = {
+        row["event_key"]: row["occurred_at"]
+        for row in _in(connection, "known", {event.key for event in found})
+    }
+
+    def happened(event: Event) -> str:
+        held = stamp(now) if event.occurred_at > latest else event.occurred_at
+        return known.get(event.key, held)
+
+    return [events.moved(event, happened(event)) for event in found]
 
 
 def _draw(connection: Connection, found: Sequence[Event], at: datetime) -> Mapping[str, int]:
@@ -129,7 +157,7 @@ def _suppress(connection: Connection, found: Sequence[Event]) -> int:
 def _table(found: Sequence[Event], at: datetime) -> pa.Table:
     received = stamp(at)
     rows = [
-        (e.key, e.send_key, e.event, e.occurred_at, received, e.reason, _counted(e)) for e in found
+        (e.key, e.send_key, e.event, e.occurred_at, received, e.told, _counted(e)) for e in found
     ]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in COLUMNS]
     return pa.table(dict(zip(COLUMNS, columns, strict=True)), schema=SCHEMA)
@@ -152,7 +180,7 @@ def _suppress_blocked(connection: Connection, found: Iterable[Event]) -> None:
     for row in _in(connection, "blocks", blocked):
         history[row["address_hash"]].append((row["event"], row["occurred_at"]))
     for marks, names in _marks(blocked):
-        connection.run(SQL["forget_blocks"].format(hashes=names), **marks)
+        connection.run(SQL["forget_blocks"].format(values=names), **marks)
     since = {hashed: blocked_since(its) for hashed, its in history.items()}
     suppress(
         connection, (Suppression(h, ALL, BLOCKED, moment) for h, moment in since.items() if moment)
@@ -190,10 +218,10 @@ def _keep_unread(connection: Connection, rest: Iterable[str], at: datetime) -> N
 
 
 def _in(
-    connection: Connection, query: str, hashes: Iterable[str | None]
+    connection: Connection, query: str, values: Iterable[str | None]
 ) -> Iterator[Mapping[str, str]]:
-    for marks, names in _marks(hashes):
-        yield from connection.all(SQL[query].format(hashes=names), **marks)
+    for marks, names in _marks(values):
+        yield from connection.all(SQL[query].format(values=names), **marks)
 
 
 def _marks(values: Iterable[str | None]) -> Iterator[tuple[dict[str, str | None], str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from sqlalchemy.exc import DatabaseError
 
 from tessera import clock
 from tessera.addresses import address_hash
-from tessera.consent.ledger import Word, record
+from tessera.consent.ledger import Word, record, words
 from tessera.consent.preferences import choose
+from tessera.consent.suppression import lift
 from tessera.errors import BadInput
 from tessera.feeds import FEEDS
 from tessera.hear import export, hear, hearing
@@ -239,6 +241,61 @@ def test_what_is_no_event_is_kept_without_addresses(ws: Workspace) -> None:
 
 
 @BOTH_STORES
+def test_nothing_happens_after_it_was_heard_of(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unsubscription of 2100 holds until the next yes, also when it is told again after that; a clock
+    that is minutes ahead of ours is believed."""
+    (key,) = enqueue(ws, outbox_row("c1", state="accepted"))
+    noon, hour = clock.parse_as_of("2026-03-31T12:00", "UTC"), timedelta(hours=1)
+    monkeypatch.setattr(clock, "now", lambda: noon)
+    far = event("unsubscribe", key, timestamp=4102444800)
+    near = event("open", key, timestamp=int((noon + hour / 2).timestamp()))
+    take_in(ws.store, [far, near, far], noon - hour)  # the day is run as of an earlier time
+    with ws.store.write() as connection:
+        record(connection, Word("c1", "email", True, "page"), noon + hour)
+        lift(connection, address_hash("person@mail.example"), noon + hour)
+    for later in (noon + 2 * hour, clock.parse_as_of("2101-01-01", "UTC")):
+        monkeypatch.setattr(clock, "now", lambda later=later: later)
+        assert take_in(ws.store, [far], later)["withdrawn"] == 0
+    with ws.store.read() as connection:
+        assert words(connection, "c1")["email"] == ("2026-03-31T13:00:00+00:00", True)
+    assert suppressions(ws) == []
+    assert rows(ws, "select event, occurred_at, reason from provider_event order by event") == [
+        {"event": "open", "occurred_at": "2026-03-31T12:30:00+00:00", "reason": None},
+        {
+            "event": "unsubscribe",
+            "occurred_at": "2026-03-31T12:00:00+00:00",
+            "reason": "(dated 2100-01-01T00:00:00+00:00)",
+        },
+    ]
+
+
+@BOTH_STORES
+def test_a_long_batch_lets_others_write_and_is_finished_when_it_is_sent_again(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between its parts it changes what it changed, and the second time the rest."""
+    keys = enqueue(ws, *(outbox_row(f"c{n}", state="ambiguous") for n in range(5)))
+    batch = [event("unsubscribe", key, email=f"{key}@mail.example") for key in keys]
+    monkeypatch.setattr(hearing, "PART", 2)
+
+    def killed(_seconds: float) -> None:
+        with ws.store.write() as connection:  # nobody else has the store
+            connection.run("update outbox set state_reason = state_reason")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hearing.time, "sleep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        take_in(ws.store, batch, ws.as_of)
+    assert [len(rows(ws, query)) for query in STATE] == [2, 2, 2, 5, 0]
+    monkeypatch.undo()
+    counts = take_in(ws.store, batch, ws.as_of)
+    assert [counts[name] for name in ("events", "new", "withdrawn", "reconciled")] == [5, 3, 3, 3]
+    assert [len(rows(ws, query)) for query in STATE] == [5, 5, 5, 5, 0]
+
+
+@BOTH_STORES
 def test_a_batch_is_taken_in_whole_or_not_at_all(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,7 +312,7 @@ def test_a_backlog_of_events_does_not_look_through_the_messages(ws: Workspace) -
     """T36: 15 million rows took half an hour; every statement of a batch finds its rows by key."""
     params = {"send_key": "k", "at": "2026", "h0": "x"}
     for name in ("settle_taken", "settle_dropped", "blocks"):
-        query = hearing.SQL[name].format(hashes=":h0")
+        query = hearing.SQL[name].format(values=":h0")
         used = {k: v for k, v in params.items() if f":{k}" in query}
         with ws.store.read() as connection:
             plan = connection.all(f"explain query plan {query}", **used)
