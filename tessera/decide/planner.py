@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from pyarrow import parquet
 from tessera import approval, clock
 from tessera.consent import complaint_guard
 from tessera.decide import campaigns as files
-from tessera.decide import judging, rewards, schedule, tables, versions, winners
+from tessera.decide import holds, judging, rewards, schedule, tables, versions, winners
 from tessera.decide.campaign import Campaign
 from tessera.decide.judging import Judged
 from tessera.decide.members import Members
@@ -50,10 +51,12 @@ def decide(
     chosen = _chosen(ws, rules, campaigns)
     with closing(_connect(ws)) as duck:
         outcome, new = _pass(duck, ws, rules, chosen, dry_run=dry_run)
+        held = holds.of_pass(duck)
     names = {campaign.campaign for campaign in chosen}
     others = [one.campaign for one in rules.campaigns if one.campaign not in names]
     seconds = perf_counter() - started
-    return DecideReport.of(outcome, ws.business_date, chosen, others, new=new, seconds=seconds)
+    found = DecideReport.of(outcome, ws.business_date, chosen, others, new=new, seconds=seconds)
+    return replace(found, held=held)
 
 
 @contextmanager
@@ -129,6 +132,7 @@ def _judge(
         courses = [*current, *versions.begun_under(store, current)]
         live = _live(store, ws, courses, rules)
         members = gathered.result()
+        courses = holds.with_templates_seen(duck, ws, courses)
         duck.execute(f"set variable stopped = {constant('complaint rate' if stopped else None)}")
         _register(duck, ws, live, courses, rules)
         others = _find_past(duck, members)

@@ -241,7 +241,7 @@ def test_t25_eight_processes_that_decide_and_send_at_once_send_one_a_day(
 
 def note(project: Path) -> None:
     folder = project / "templates" / "note"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for part in ("subject.txt", "body.html", "body.txt"):
         (folder / part).write_text("A note {{ links.unsubscribe }} {{ shop.postal_address }}"[: 6 if "subject" in part else None])  # fmt: skip
 
