@@ -105,12 +105,13 @@ def _pass(
 
 
 def _coming(ws: Workspace, rules: Rules, chosen: Sequence[Campaign]) -> Iterator[Course]:
-    """The other campaigns that run within the days that reserve."""
+    """The other campaigns that run within the days that reserve, and do not rest then."""
     for one in rules.campaigns:
-        due = schedule.next_due(one.schedule, ws.business_date + timedelta(days=1))
-        days = (due - ws.business_date).days if due else 0
-        if one not in chosen and 0 < days <= rules.policy.reserve_days:
-            yield Course(one, due_in=days)
+        for days in range(1, rules.policy.reserve_days + 1) if one not in chosen else ():
+            day = ws.business_date + timedelta(days=days)
+            if schedule.is_due(one.schedule, day) and not tables.held_by(one, rules.policy, day):
+                yield Course(one, due_in=days)
+                break
 
 
 def _judge(

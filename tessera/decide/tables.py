@@ -288,7 +288,7 @@ def _courses(
             "ends_at": ends_at.replace(tzinfo=None) if ends_at else None,
             "hours": window,
             "hours_id": hours.index(window),
-            "held_by": held_by(its, rules, day),
+            "held_by": held_by(its, rules, day + timedelta(days=course.due_in)),
             "broken_by": course.broken,
             "due_in": course.due_in,
             **{f"ends_{word}": name in its.exit_on for word, name in EXITS.items()},
