@@ -269,6 +269,11 @@ class Campaign(Document):
     def _makes_sense(self) -> Campaign:
         if self.audience is None and isinstance(self.trigger, Scheduled):
             raise ValueError("say for whom it is: 'audience', or a 'trigger'")
+        if self.campaign == "global":
+            said = (
+                "'global' is how the control group of all campaigns is called; choose another name."
+            )
+            raise Misplaced(("campaign",), said)
         for mistake in self._wrong_steps():
             raise mistake
         return self

@@ -97,6 +97,7 @@ def test_a_sound_campaign_has_no_problems(project: Path) -> None:
         ("{start: 09:00, end: 19:30}", "9-17", "8: 'send_window' cannot be '9-17': write keys with values."),
         (", gte: 2", "", "5: 'where 1': say what it must be"),
         ("  - {name: reminder", "  - {name: offer, template: winback/reminder}\n  - {name: reminder", "13: a step after the first needs 'after'"),
+        ("campaign: winback", "campaign: global", "1: 'global' is how the control group of all campaigns is called"),
         ("campaign: winback", "campaign: winbac", "1: a campaign is called as its file; write 'campaign: winback'."),
         ("lapsed_members", "lapsed_member", "3: dbt has no model audience_lapsed_member. Did you mean 'lapsed_members'?"),
         ("field: receipts", "field: receits", "5: 'receits' is not a column of the customers mart. Did you mean 'receipts'?"),
