@@ -8,6 +8,7 @@ its own, of which the highest memory is told."""
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ import duckdb
 import yaml
 
 from benchmarks._steps import Step, measured, tell
+from tessera.settings import CHECKOUT
 from tessera.store import Store
 from tessera.testing import AUDIENCE, MARTS, workspace
 
@@ -73,6 +75,12 @@ def project(folder: Path) -> None:
     (deployments / "contact_policy.yml").write_text(yaml.safe_dump(POLICY))
     for one in map(campaign, range(CAMPAIGNS)):
         (deployments / "campaigns" / f"{one['campaign']}.yml").write_text(yaml.safe_dump(one))
+    templates = folder / "project" / "templates"
+    shutil.copytree(CHECKOUT / "templates", templates)
+    for name in ("first", "second", "a", "b", "c"):
+        for number in range(CAMPAIGNS):
+            (templates / f"c{number}").mkdir(exist_ok=True)
+            (templates / f"c{number}" / name).symlink_to(templates / "winback" / "reminder")
 
 
 def prepare(folder: Path, customers: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from prefect.states import Completed
 from flows.artifacts import publish_decisions
 from flows.pauses import WHY, paused
 from tessera import decide as stage
-from tessera.decide.holds import due, holds
+from tessera.decide.holds import due
 from tessera.workspace import open_workspace
 
 
@@ -31,7 +31,7 @@ def decide(
     resting = paused() & set(names) if is_shown and not campaign else set()
     awake = [name for name in names if name not in resting]
     report = asdict(stage.decide(ws, awake, dry_run=dry_run))
-    report["held"] = holds(ws, awake) | dict.fromkeys(sorted(resting), WHY)
+    report["held"] |= dict.fromkeys(sorted(resting), WHY)
     if is_shown:
         publish_decisions(report, campaign)
     if names and len(report["held"]) == len(names):

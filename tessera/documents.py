@@ -108,12 +108,54 @@ def _date_or_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
 
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _date_or_text)
 
-# What pydantic calls by the names of Python.
+
+def _whole_number(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    """040 is forty, as in YAML 1.2, and not thirty-two."""
+    return int(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+
+# What pydantic says in the words of Python, by its type or the beginning of it.
 PLAIN = {
-    "tuple_type": "write a list",
-    "list_type": "write a list",
-    "dict_type": "write keys with values",
-    "model_type": "write keys with values",
+    "tuple": "write a list",
+    "list": "write a list",
+    "dict": "write keys with values",
+    "model": "write keys with values",
+    "int": "write a whole number",
+    "float": "write a number",
+    "finite_number": "write a number",
+    "bool": "write true or false",
+    "string_type": "write a text, in quotes if it looks like a number",
+    "date": "write a date as 2026-12-31",
+    "datetime": "write a date as 2026-12-31, or an instant as 2026-12-31T18:00",
+    "greater_than_equal": "{ge} is the least",
+    "greater_than": "it must be more than {gt}",
+    "less_than_equal": "{le} is the most",
+    "less_than": "it must be less than {lt}",
+    "too_short": "write {min_length} at least",
+    "string_too_short": "it has too few characters; {min_length} are the least",
+    "string_too_long": "it has too many characters; {max_length} are the most",
+}
+# What the models ask of texts.
+PATTERNS = {
+    r"^[a-z][a-z0-9_-]*$": "write small letters, digits, - and _, a letter first",
+    r"^[a-z][a-z0-9_-]*(/[a-z][a-z0-9_-]*)*$": "name a folder of templates/, such as winback/reminder",
+    r"^[A-Z]{3}$": "write a currency as EUR",
+    r"^[0-9]{1,3}d$": "write whole days as 7d",
+}
+NO_KEYS = "this must be keys with values"
+SHARE = re.compile(r"([0-9]+)(?:[.,]([0-9]+))? ?(%?)")
+# What libyaml says, and what people have usually done. A tab is found by itself.
+YAML = {
+    "mapping values are not allowed": "check the indentation, and put a text with ': ' in it in quotes",
+    "did not find expected key": "check the indentation and the quotes, of the lines before too",
+    "did not find expected '-'": "check the indentation",
+    "expected alphabetic or numeric": "put a text that begins with * or & in quotes",
+    "could not find expected ':'": "write a key as 'key: value', with a space",
+    "did not find expected ',' or": "a bracket is not closed, or a comma is missing",
+    "cannot start any token": "put a text that begins with @, ` or % in quotes",
+    "another document": "write one document in a file, without '---' in the middle",
 }
 
 
@@ -178,10 +220,16 @@ def nearest(word: object, valid: Iterable[str]) -> str:
 
 
 def _yaml_problem(source: Source, text: str, error: Exception) -> Problem:
-    mark = getattr(error, "problem_mark", None)
-    line = min(mark.line, text.count("\n")) + 1 if mark else 1  # libyaml's end is the line after
+    mark, context = (getattr(error, f"{kind}_mark", None) for kind in ("problem", "context"))
+    if context and re.search("simple key|flow", getattr(error, "context", None) or ""):
+        mark = context  # where what is not closed, or no key, begins
+    lines = text.splitlines() or [""]
+    line = min(mark.line, len(lines) - 1) + 1 if mark else 1  # libyaml's end is the line after
     what = " ".join(str(getattr(error, "problem", None) or error).split())
-    return Problem(source.file, line, "", f"this is not YAML: {what}.")
+    hint = next((f"; {said}" for words, said in YAML.items() if words in what), "")
+    if "\t" in lines[line - 1][: len(lines[line - 1]) - len(lines[line - 1].lstrip())]:
+        hint = "; indent with spaces, not with tabs"
+    return Problem(source.file, line, "", f"this is not YAML: {what}{hint}.")
 
 
 def _doubled(node: yaml.Node | None, loc: Loc = ()) -> Iterator[Loc]:
@@ -212,20 +260,46 @@ def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Pro
         return source.problem(loc, f"'{key}' is not a key here.{nearest(key, others)}")
     if error["type"] == "missing":
         missing = error["loc"][-1]
-        return source.problem((*loc, missing), f"'{missing}' is missing; write it.")
-    name = f"{loc[-2]} {loc[-1] + 1}" if loc and isinstance(loc[-1], int) else key
+        few = f"'{key}': write {missing + 1} values at least." if isinstance(missing, int) else None
+        return source.problem((*loc, missing), few or f"'{missing}' is missing; write it.")
+    name = f"{loc[-2]} {loc[-1] + 1}" if loc[1:] and isinstance(loc[-1], int) else key
     if error["type"] == "literal_error":
         valid = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
         said = f"'{name}' cannot be '{error['input']}'.{nearest(error['input'], valid)}"
         return source.problem(loc, said)
-    reason = PLAIN.get(error["type"]) or error["msg"].removeprefix("Value error, ").rstrip(".")
+    said = f"'{name}'{_cannot_be(error['input'])}: {_reason(error)}."
     if not loc:
-        plain = error["type"] == "value_error"
-        return source.problem(loc, f"{reason if plain else 'this must be keys with values'}.")
-    given = error["input"]
-    shown = repr(given.isoformat() if isinstance(given, date) else given)
-    cannot = "" if isinstance(given, dict | list) else f" cannot be {shown}"
-    return source.problem(loc, f"'{name}'{cannot}: {reason}.")
+        said = f"{_reason(error) if error['type'] == 'value_error' else NO_KEYS}."
+    if error["type"] == "invalid_key":
+        loc, said = error["loc"], f"'{error['input']}' is not a key here."
+    return source.problem(loc, said)
+
+
+def _cannot_be(given: object) -> str:
+    if given is None:
+        return " is empty"
+    if isinstance(given, dict | list | tuple):
+        return ""
+    return f" cannot be {given.isoformat() if isinstance(given, date) else given!r}"
+
+
+def _reason(error: ErrorDetails) -> str:
+    """What pydantic found, in plain words."""
+    kind, given = error["type"], error["input"]
+    said = {k: f"{v:g}" if isinstance(v, float) else v for k, v in error.get("ctx", {}).items()}
+    if kind == "string_pattern_mismatch":
+        return PATTERNS.get(said["pattern"], f"it must match {said['pattern']}")
+    if kind == "float_type" and (share := SHARE.fullmatch(str(given))):
+        return f"write it as {_share(*share.groups())}"
+    plain = PLAIN.get(kind) or PLAIN.get(kind.split("_")[0])
+    found = plain.format(**said) if plain else error["msg"]
+    return found.removeprefix("Value error, ").rstrip(".")
+
+
+def _share(whole: str, rest: str | None, percent: str) -> str:
+    """'10%' as 0.1, '0,25' as 0.25."""
+    number = float(f"{whole}.{rest or 0}")
+    return f"{number / 100 if percent else number:g}"
 
 
 def _written(root: yaml.Node | None, loc: Loc) -> Loc:

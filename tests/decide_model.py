@@ -432,9 +432,7 @@ def judge(world: World, one: Candidate) -> None:
     early = rule_of_person(world, one) or rule_of_journey(world, one)
     due = (one.counted_from or world.today) + timedelta(days=length(one.step.get("after")))
     found, template = slot(world, campaign, customer), pick(world, one)
-    dark = [str(d) for d in (*campaign.get("blackout_dates", ()),)]
-    if campaign["purpose"] == "marketing":
-        dark += [str(d) for d in world.policy.get("blackout_dates", ())]
+    dark = () if one.due_in else blackouts(campaign, world.policy)  # a coming one was seen to
     late = None
     if not all(is_met(world, one, c) for c in conditions(one.step)) if one.number else False:
         late = "condition_not_met"
@@ -453,6 +451,12 @@ def judge(world: World, one: Candidate) -> None:
         shift = on - world.today
         one.send_at, one.send_until = found[0] + shift, found[1] + shift
         one.coming_on = on if shift else None
+
+
+def blackouts(campaign: Row, policy: Row) -> list[str]:
+    """The days on which a campaign rests."""
+    everybody = policy.get("blackout_dates", ()) if campaign["purpose"] == "marketing" else ()
+    return [str(d) for d in (*campaign.get("blackout_dates", ()), *everybody)]
 
 
 def conditions(step: Row) -> list[Row]:

@@ -37,6 +37,19 @@ def write(project: Path, policy: dict[str, Any] | None = None, *campaigns: dict[
         (folder.parent / "contact_policy.yml").write_text(yaml.safe_dump(policy))
     for campaign in campaigns:
         (folder / f"{campaign['campaign']}.yml").write_text(yaml.safe_dump(campaign))
+        for step in campaign["steps"]:
+            for content in step.get("variants") or [step]:
+                plain(project, content["template"])
+
+
+def plain(project: Path, template: str) -> None:
+    """A template that says next to nothing, on every channel, unless it is there."""
+    folder = project / "templates" / template
+    if folder.is_dir() and any(folder.iterdir()):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("subject.txt", "body.html", "body.txt", "sms.txt", "letter.html"):
+        (folder / part).write_text("Hello")
 
 
 def person(name: str, **columns: Any) -> dict[str, Any]:

@@ -166,6 +166,8 @@ def _show(report: DecideReport, *, as_json: bool) -> None:
     ]
     typer.echo(f"{report.business_date}: {report.planned:,} of {report.candidates:,} planned")
     print_table(rows)
+    for name, why in report.held.items():
+        typer.echo(f"Held: {name} ({why})")
     if report.not_scheduled:
         typer.echo(f"Not today: {', '.join(report.not_scheduled)}")
 

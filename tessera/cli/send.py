@@ -49,7 +49,7 @@ def send(home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption 
         return
     names = ("claimed", "accepted", "rejected", "ambiguous", "cancelled", "waiting")
     print_table([{"messages": name, "number": getattr(report, name)} for name in names])
-    for sentence in report.unapproved:
+    for sentence in (*report.unapproved, *report.held):
         typer.echo(sentence)
 
 

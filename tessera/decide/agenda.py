@@ -48,7 +48,8 @@ class Expectation:
         if alike:
             return round(median(alike)), f"last {len(alike)} {day:%A}{'s' if alike[1:] else ''}"
         if self.runs:
-            return round(median(self.runs.values())), f"last {len(self.runs)} runs"
+            last = f"last {len(self.runs)} runs" if len(self.runs) > 1 else "last run"
+            return round(median(self.runs.values())), last
         return self.plan, "no marts yet" if self.plan is None else "a plan for today"
 
 

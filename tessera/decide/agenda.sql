@@ -3,7 +3,7 @@
 select campaign, business_date as day, count(*) filter (reason = 'planned') as planned
 from read_parquet($files, union_by_name = true)
 group by campaign, business_date
-having count(*) filter (reason = 'stale_data' or decided_by like 'blackout %') = 0
+having count(*) filter (reason in ('stale_data', 'broken_template') or decided_by like 'blackout %') = 0
 
 -- name: today
 select campaign, count(*) filter (reason = 'planned') as planned

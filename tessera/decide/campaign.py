@@ -24,6 +24,7 @@ Name = Annotated[str, Field(pattern=NAME, max_length=60)]
 Template = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*(/[a-z][a-z0-9_-]*)*$")]
 DAYS = r"^[0-9]{1,3}d$"
 YEAR = 365
+DAYS_MAX = 36_500  # a hundred years: for ever, for a campaign
 
 
 def _days(text: str) -> int:
@@ -54,6 +55,7 @@ def _no_never(end: datetime | date) -> datetime | date:
 End = Annotated[datetime | date, BeforeValidator(_no_number), AfterValidator(_no_never)]
 Days = Annotated[
     str,
+    BeforeValidator(lambda value: f"{value}" if isinstance(value, int) else value),
     AfterValidator(lambda text: f"{_days(text)}d"),
     Field(json_schema_extra={"pattern": DAYS}),
 ]
@@ -252,14 +254,14 @@ class Campaign(Document):
     send_window: Window | None = None
     blackout_dates: tuple[Blackout, ...] = ()
     control_group_share: float = Field(0, ge=0, le=1, strict=True)
-    re_entry_after_days: int | None = Field(None, ge=1, strict=True)
+    re_entry_after_days: int | None = Field(None, ge=1, le=DAYS_MAX, strict=True)
     exit_on: tuple[Exit, ...] = ()
     content_repeat: Literal["never", "allow"] = "never"
     on_cap: Literal["defer", "drop"] = "defer"
     cadence: Name | None = None
     not_after: End | None = None
     valid: Days | None = None
-    valid_hours: int | None = Field(None, ge=1, strict=True)
+    valid_hours: int | None = Field(None, ge=1, le=24 * DAYS_MAX, strict=True)
     steps: tuple[Step, ...] = Field(min_length=1)
     goal: Goal | None = None
 
@@ -267,6 +269,11 @@ class Campaign(Document):
     def _makes_sense(self) -> Campaign:
         if self.audience is None and isinstance(self.trigger, Scheduled):
             raise ValueError("say for whom it is: 'audience', or a 'trigger'")
+        if self.campaign == "global":
+            said = (
+                "'global' is how the control group of all campaigns is called; choose another name."
+            )
+            raise Misplaced(("campaign",), said)
         for mistake in self._wrong_steps():
             raise mistake
         return self

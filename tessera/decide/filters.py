@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
+from typing import Annotated
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
 from tessera.documents import Document, nearest
 from tessera.quoting import constant
 
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | datetime | date
-Ordered = StrictInt | StrictFloat | datetime | date
+
+
+def _ordered(value: object) -> object:
+    """A text of digits would be taken for seconds since 1970."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d", value):
+        raise ValueError("write a number without quotes, or a date as 2026-12-31")
+    return value
+
+
+Ordered = Annotated[
+    StrictInt | StrictFloat | datetime | date,
+    BeforeValidator(_ordered),
+]
 
 # A customer of whom the field is not known is not like any value, so `ne` and `not_in` let them in.
 CONDITIONS = {

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tessera import clock
 from tessera.decide import campaigns as files
-from tessera.decide import schedule, tables
+from tessera.decide import schedule
 from tessera.decide.policy import ContactPolicy
-from tessera.decide.rules import Rules
+from tessera.decide.tables import Course
 from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 
 def due(ws: Workspace) -> list[str]:
@@ -19,15 +24,37 @@ def due(ws: Workspace) -> list[str]:
     return [one.campaign for one in files.load(ws.project) if schedule.is_due(one.schedule, day)]
 
 
-def holds(ws: Workspace, names: Sequence[str], rules: Rules | None = None) -> dict[str, str]:
-    """Why each of the campaigns `names` that is held today is held."""
-    rules = rules or Rules.load(ws.project)
-    old, day = stale(ws, rules.policy), ws.business_date
-    found = {
-        one.campaign: f"stale data: {old}" if old else tables.held_by(one, rules.policy, day)
-        for one in files.choose(rules.campaigns, names)
-    }
-    return {name: why for name, why in found.items() if why}
+def with_templates_seen(
+    duck: DuckDBPyConnection, ws: Workspace, courses: Sequence[Course]
+) -> list[Course]:
+    """`courses`, of which those of today know what is wrong with a template of theirs, if anything."""
+    from tessera.say.soundness import (
+        unsound,
+    )  # Jinja2 and Babel take as long to import as a small pass
+
+    languages = [
+        row[0] for row in duck.execute("select distinct language from customers").fetchall()
+    ]
+    contents = [one for course in courses if not course.due_in for one in _contents(course)]
+    broken = unsound(ws.project / "templates", ws.settings.language, contents, languages)
+    found = {id(c): [broken[one] for one in _contents(c) if one in broken] for c in courses}
+    return [replace(one, broken=next(iter(found[id(one)]), None)) for one in courses]
+
+
+def _contents(course: Course) -> list[tuple[str, str]]:
+    return [(template, course.campaign.channel) for _, template in course.campaign.templates()]
+
+
+def of_pass(duck: DuckDBPyConnection) -> dict[str, str]:
+    """Why each campaign of a pass that is held is held."""
+    return dict(duck.execute(HELD).fetchall())
+
+
+HELD = """
+select campaign, coalesce('stale data: ' || getvariable('stale'), broken_by, held_by) as held
+from course
+where is_current and due_in = 0 and held is not null
+"""
 
 
 def stale(ws: Workspace, rules: ContactPolicy) -> str | None:

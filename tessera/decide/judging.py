@@ -122,7 +122,7 @@ NUMBERS = {
             "re_entry_after_days",
             "valid_days",
         ),
-        *("ends_at", "is_held", "due_in", "hours_id"),
+        *("ends_at", "is_held", "is_broken", "due_in", "hours_id"),
     ),
     "step": ("salt", "after_days", "units", "turn"),
     "slot": ("hours_id", "zone_id", "opens"),
@@ -267,6 +267,7 @@ class Judge:
             "condition_not_met": one["unmet"] >= 0,
             "repeat_content": one["seen"] >= 0,
             "stale_data": np.broadcast_to(self.stale is not None, count),
+            "broken_template": self.course["is_broken"][course],
             "too_late": is_late | (self.course["ends_at"][course] <= begins),
             "outside_window": self.course["is_held"][course] | (opens < 0),
             "capped": one["paced"] >= 0,
@@ -345,6 +346,9 @@ class Judge:
             return f"due on {self.day + day}, valid for {valid} days"
         return f"not after {course['not_after']}"
 
+    def _broken(self, _: int, __: int, course: Mapping[str, Any]) -> str:
+        return str(course["broken_by"])
+
     def _closed(self, _: int, slot: int, course: Mapping[str, Any]) -> str:
         zone = self.tables["slot"]["zone"][slot - 1].as_py() if slot else ""
         return str(course["held_by"] or f"{course['hours']} {zone}")
@@ -358,6 +362,7 @@ SPELLED = {
     "not_due": "_due",
     "too_late": "_over",
     "outside_window": "_closed",
+    "broken_template": "_broken",
 }
 FAR = 1 << 29  # days
 

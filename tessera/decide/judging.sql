@@ -33,6 +33,8 @@ select
     cast(ends_at as varchar) as not_after,
     held_by is not null as is_held,
     held_by,
+    broken_by is not null as is_broken,
+    broken_by,
     due_in,
     hours_id,
     hours,

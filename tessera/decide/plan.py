@@ -12,8 +12,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from tessera.decide import campaigns as files
+from tessera.decide import holds
 from tessera.decide.campaign import Campaign
-from tessera.decide.holds import holds
 from tessera.decide.planner import dry_pass
 from tessera.decide.policy import Costs
 from tessera.decide.reasons import Reason
@@ -117,8 +117,8 @@ def plan(
     started = perf_counter()
     rules = (otherwise or Otherwise()).rules(ws.project)
     with dry_pass(ws, rules, names) as (duck, chosen):
-        rows = _rows(duck, "summary")
-    held, costs = holds(ws, [one.campaign for one in chosen], rules), rules.policy.costs
+        rows, held = _rows(duck, "summary"), holds.of_pass(duck)
+    costs = rules.policy.costs
     found = [_of_campaign(one, rows, costs, held.get(one.campaign)) for one in chosen]
     return Plan(
         business_date=ws.business_date.isoformat(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from pyarrow import parquet
 from tessera import approval, clock
 from tessera.consent import complaint_guard
 from tessera.decide import campaigns as files
-from tessera.decide import judging, rewards, schedule, tables, versions, winners
+from tessera.decide import holds, judging, rewards, schedule, tables, versions, winners
 from tessera.decide.campaign import Campaign
 from tessera.decide.judging import Judged
 from tessera.decide.members import Members
@@ -50,10 +51,12 @@ def decide(
     chosen = _chosen(ws, rules, campaigns)
     with closing(_connect(ws)) as duck:
         outcome, new = _pass(duck, ws, rules, chosen, dry_run=dry_run)
+        held = holds.of_pass(duck)
     names = {campaign.campaign for campaign in chosen}
     others = [one.campaign for one in rules.campaigns if one.campaign not in names]
     seconds = perf_counter() - started
-    return DecideReport.of(outcome, ws.business_date, chosen, others, new=new, seconds=seconds)
+    found = DecideReport.of(outcome, ws.business_date, chosen, others, new=new, seconds=seconds)
+    return replace(found, held=held)
 
 
 @contextmanager
@@ -102,12 +105,13 @@ def _pass(
 
 
 def _coming(ws: Workspace, rules: Rules, chosen: Sequence[Campaign]) -> Iterator[Course]:
-    """The other campaigns that run within the days that reserve."""
+    """The other campaigns that run within the days that reserve, and do not rest then."""
     for one in rules.campaigns:
-        due = schedule.next_due(one.schedule, ws.business_date + timedelta(days=1))
-        days = (due - ws.business_date).days if due else 0
-        if one not in chosen and 0 < days <= rules.policy.reserve_days:
-            yield Course(one, due_in=days)
+        for days in range(1, rules.policy.reserve_days + 1) if one not in chosen else ():
+            day = ws.business_date + timedelta(days=days)
+            if schedule.is_due(one.schedule, day) and not tables.held_by(one, rules.policy, day):
+                yield Course(one, due_in=days)
+                break
 
 
 def _judge(
@@ -129,6 +133,7 @@ def _judge(
         courses = [*current, *versions.begun_under(store, current)]
         live = _live(store, ws, courses, rules)
         members = gathered.result()
+        courses = holds.with_templates_seen(duck, ws, courses)
         duck.execute(f"set variable stopped = {constant('complaint rate' if stopped else None)}")
         _register(duck, ws, live, courses, rules)
         others = _find_past(duck, members)

@@ -96,8 +96,8 @@ class Fatigue(Document):
     """Who has read nothing of the last `unread` messages, nor for `silent_days`, gets fewer."""
 
     level: Tag
-    unread: int = Field(ge=1, strict=True)
-    silent_days: int = Field(ge=1, strict=True)
+    unread: int = Field(ge=1, le=10_000, strict=True)
+    silent_days: int = Field(ge=1, le=36_500, strict=True)
     caps: tuple[Limit, ...] = Field(min_length=1)  # max: 0 is the sunset
 
 
@@ -114,7 +114,7 @@ class Rhythm(Document):
 
     max: int = Field(ge=1, strict=True)
     days: int = Field(ge=1, le=366, strict=True)
-    until_day: int | None = Field(None, ge=1, strict=True)
+    until_day: int | None = Field(None, ge=1, le=36_500, strict=True)
 
 
 # A burst in the first week, weekly for three weeks, then monthly.

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     CONDITION_NOT_MET = "condition_not_met"
     REPEAT_CONTENT = "repeat_content"
     STALE_DATA = "stale_data"
+    BROKEN_TEMPLATE = "broken_template"
     TOO_LATE = "too_late"
     OUTSIDE_WINDOW = "outside_window"
     NO_REWARD_LEFT = "no_reward_left"
@@ -44,6 +45,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.CONDITION_NOT_MET: "not written to, for the step's condition is not true ({by})",
     Reason.REPEAT_CONTENT: "not written to, for the same content went out before ({by})",
     Reason.STALE_DATA: "held, for the data is of another day ({by})",
+    Reason.BROKEN_TEMPLATE: "held until its campaign's template is mended ({by})",
     Reason.TOO_LATE: "not written to any more ({by})",
     Reason.OUTSIDE_WINDOW: "not written to, for no hour of the day is left that is allowed ({by})",
     Reason.CAPPED: "not written to, for the cap is reached ({by})",

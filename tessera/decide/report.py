@@ -34,6 +34,7 @@ class DecideReport:
     reasons: dict[str, int]
     campaigns: list[CampaignPlan]
     not_scheduled: list[str] = field(default_factory=list)
+    held: dict[str, str] = field(default_factory=dict)  # why nothing of a campaign goes out
     seconds: float = 0.0
 
     @classmethod

@@ -35,7 +35,7 @@ def _schema(**columns: str) -> pa.Schema:
 
 
 COURSE = _schema(
-    text="campaign version channel purpose tags hours held_by cadence",
+    text="campaign version channel purpose tags hours held_by broken_by cadence",
     whole="priority control_group valid_hours tag_bits",
     days="course_id class_id hours_id channel_id re_entry_after_days valid_days due_in",
     yes="is_current may_repeat drops ends_purchased ends_redeemed ends_clicked ends_unsubscribed "
@@ -81,11 +81,13 @@ REDEMPTION = _schema(text="customer_id redeemed_at")
 
 @dataclass(frozen=True)
 class Course:
-    """A campaign as it stands, or as it stood when a journey began; `due_in` days from today."""
+    """A campaign as it stands, or as it stood when a journey began; `due_in` days from today;
+    `broken`: what is wrong with a template of it."""
 
     campaign: Campaign
     is_current: bool = True
     due_in: int = 0
+    broken: str | None = None
 
 
 def of_policy(rules: ContactPolicy) -> dict[str, pa.Table]:
@@ -286,7 +288,8 @@ def _courses(
             "ends_at": ends_at.replace(tzinfo=None) if ends_at else None,
             "hours": window,
             "hours_id": hours.index(window),
-            "held_by": held_by(its, rules, day),
+            "held_by": held_by(its, rules, day + timedelta(days=course.due_in)),
+            "broken_by": course.broken,
             "due_in": course.due_in,
             **{f"ends_{word}": name in its.exit_on for word, name in EXITS.items()},
         }

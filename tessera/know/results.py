@@ -32,6 +32,7 @@ BEFORE = 56  # days of spending before the entry that narrow the intervals
 WITHIN = 14  # days counted where a campaign names no goal
 FOR_EVER = 36_500  # days: all there are
 PROGRAMME = "*"
+ALL_CONTROL = "Everybody who could be written to is in the control group, and nobody is compared."
 
 Masks = dict[str, np.ndarray]
 VOUCHER = pa.schema(
@@ -222,9 +223,8 @@ class _Judge:
         first = self._span(campaign, days)
         variants = list(self._variants(campaign, days))
         if not first.measures:
-            return Result(
-                campaign, "too few", _too_few(first), recipients, first, variants=variants
-            )
+            says = _too_few(first) if "treated" in arms else ALL_CONTROL
+            return Result(campaign, "too few", says, recipients, first, variants=variants)
         to_date = self._span(campaign, None)
         return Result(campaign, "control group", _says(first), recipients, first, to_date, variants)
 

@@ -29,6 +29,7 @@ def alerts(found: Figures) -> list[Alert]:
     """Of the day of `found`, the gravest first."""
     return [
         *_models(found),
+        *_held(found),
         *_complaints(found),
         *_refused(found),
         *_fallen(found),
@@ -44,6 +45,12 @@ def _models(found: Figures) -> Iterator[Alert]:
     if found.modelled_on and found.modelled_on != found.business_date:
         says = f"The models are of {found.modelled_on}, not of this day, and so is what they tell."
         yield Alert("models", says)
+
+
+def _held(found: Figures) -> Iterator[Alert]:
+    for row in found.held:
+        says = f"Campaign {row['campaign']} is held, and {row['messages']:,} messages wait"
+        yield Alert(f"held {row['campaign']} {row['why']}", f"{says}: {row['why']}.")
 
 
 def _complaints(found: Figures) -> Iterator[Alert]:

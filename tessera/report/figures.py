@@ -49,6 +49,7 @@ class Figures:
     customers: Mapping[str, int] | None  # known, buyers, active
     recency_by_frequency: Rows  # recency, frequency, customers
     decisions: Rows  # campaign, reason, candidates
+    held: Rows  # campaign, why, messages: what a template keeps waiting
     sends: Rows  # campaign, state, messages
     yesterday: Rows  # campaign, messages, sent, delivered, opened, clicked, bounced, unsubscribed
     guard: Guard  # whether so many complain that marketing has to stop
@@ -76,7 +77,8 @@ def figures(ws: Workspace) -> Figures:
             sales=sales,
             customers=_ask(duck, "customers")[0] if published else None,
             recency_by_frequency=_ask(duck, "recency_by_frequency") if published else (),
-            decisions=_decisions(ws, duck),
+            decisions=_decisions(ws, duck, "decisions"),
+            held=[*_decisions(ws, duck, "held"), *_waiting(ws)],
             quarantine=_quarantine(ws, duck),
             stages=_stages(ws),
             morning=morning(ws, duck),
@@ -140,9 +142,14 @@ def _naive(instant: datetime) -> datetime:
     return instant.astimezone(UTC).replace(tzinfo=None)
 
 
-def _decisions(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Rows:
+def _decisions(ws: Workspace, duck: duckdb.DuckDBPyConnection, query: str) -> Rows:
     found = _files(ws.home.decisions / f"date={ws.business_date}", "*.parquet")
-    return _ask(duck, "decisions", files=found) if found else ()
+    return _ask(duck, query, files=found) if found else ()
+
+
+def _waiting(ws: Workspace) -> Rows:
+    with ws.store.read() as connection:
+        return connection.all(STORE_SQL["held"])
 
 
 def _quarantine(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Rows:

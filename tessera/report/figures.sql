@@ -71,6 +71,14 @@ from read_parquet($files, union_by_name = true, hive_partitioning = false)
 group by campaign, reason
 order by campaign, reason <> 'planned', candidates desc, reason
 
+-- name: held
+-- What waits until its campaign's template is mended.
+select campaign, decided_by as why, count(*) as messages
+from read_parquet($files, union_by_name = true, hive_partitioning = false)
+where reason = 'broken_template'
+group by campaign, decided_by
+order by campaign, decided_by
+
 -- name: quarantine
 -- Open rows by rule; a row with two reasons counts for both. Values stay out: they are people's.
 select bad.feed, reason.column as "column", reason.rule, count(*) as found

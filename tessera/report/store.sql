@@ -7,6 +7,14 @@ where business_date = :business_date
 group by campaign, state
 order by campaign, state
 
+-- name: held
+-- What was decided, and waits until its template is mended.
+select campaign, state_reason as why, count(*) as messages
+from outbox
+where state = 'ready' and state_reason like 'templates/%'
+group by campaign, state_reason
+order by campaign, state_reason
+
 -- name: yesterday
 -- What became of the messages of a day: each event counts once for its message.
 with heard as (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sized
 from decimal import Decimal
 from functools import lru_cache, partial
+from gettext import NullTranslations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from jinja2 import (
     pass_eval_context,
     select_autoescape,
 )
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
@@ -27,6 +29,12 @@ from tessera.say.languages import Language
 from tessera.say.slots import FILTER, SHARED_FILTER, Code, Marker, Slots, shared
 from tessera.units import to_major
 
+TURNS_MAX = 10_000  # that the loops of one message take, all together
+CHARACTERS_MAX = (
+    1_000_000  # of one message; Gmail clips at a tenth of that, few providers take more
+)
+POWER_MAX = 100
+COUNTED = "counted"  # the filter that what a loop goes through passes
 # What the libraries say of a name where a date should be, of a currency that is none, and the like.
 NOT_ITS_KIND = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -36,8 +44,18 @@ class Speaking(ImmutableSandboxedEnvironment):
     and so cost nothing per message. With a marker, what is printed goes through its slots."""
 
     code_generator_class = Code
+    intercepted_binops = frozenset({"*", "**"})
     language: Language
     marker: Marker | None = None
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Refuses what would fill the memory, or take for ever, in one go."""
+        sizes = [len(one) if isinstance(one, Sized) else one for one in (left, right)]
+        if operator == "**" and isinstance(right, int) and right > POWER_MAX:
+            raise ValueError(f"a power of {right:,} is too much; {POWER_MAX} is the most")
+        if sizes != [left, right] and operator == "*" and sizes[0] * sizes[1] > CHARACTERS_MAX:
+            raise ValueError(f"'*' makes more here than the {CHARACTERS_MAX:,} a message may hold")
+        return super().call_binop(context, operator, left, right)
 
     def _generate(
         self,
@@ -46,39 +64,72 @@ class Speaking(ImmutableSandboxedEnvironment):
         filename: str | None,
         defer_init: bool = False,
     ) -> str:
-        translated = _Translator(self.language, name, filename).visit(source)
+        prepared = _Prepared(self.language, name, filename).visit(source)
         if self.marker is not None:
-            translated = Slots(source).visit(translated)
-        return super()._generate(translated, name, filename, defer_init)
+            prepared = Slots(source).visit(prepared)
+        return super()._generate(prepared, name, filename, defer_init)
 
 
-class _Translator(NodeTransformer):
+class Turns:
+    """Counts the turns that loops take, nested or one after the other; `begin` a message anew."""
+
+    def begin(self) -> None:
+        self.left = TURNS_MAX
+
+    def count(self, turns: Iterable[Any]) -> Iterator[Any]:
+        for turn in turns:
+            self.left -= 1
+            if self.left < 0:
+                raise ValueError(f"its loops take more than {TURNS_MAX:,} turns in one message")
+            yield turn
+
+
+class _Prepared(NodeTransformer):
+    """Texts are translated, and the turns of loops counted."""
+
     def __init__(self, language: Language, name: str | None, filename: str | None) -> None:
-        self.gettext = language.translations.gettext
+        self.translations = language.translations
         self.where = name, filename
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.iter = nodes.Filter(node.iter, COUNTED, [], [], None, None, lineno=node.lineno)
+        return node
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        named = isinstance(node.node, nodes.Name) and node.node.name in ("_", "gettext")
-        if not named or len(node.args) != 1 or node.kwargs or node.dyn_args or node.dyn_kwargs:
+        text = constant_text(node)
+        if text is None:
             return node
-        text = node.args[0]
-        if not isinstance(text, nodes.Const):
-            return node
-        spoken = nodes.Const(self._spoken(text.value, node.lineno), lineno=node.lineno)
+        try:
+            spoken = nodes.Const(translated(self.translations, text), lineno=node.lineno)
+        except ValueError as problem:
+            raise TemplateAssertionError(str(problem), node.lineno, *self.where) from None
         return nodes.MarkSafeIfAutoescape(spoken, lineno=node.lineno)
 
-    def _spoken(self, text: str, line: int) -> str:
-        try:
-            return self.gettext(text) % {}
-        except (KeyError, TypeError, ValueError):
-            problem = f'"{text}" lacks the value of a placeholder, or has a % that should be %%'
-            raise TemplateAssertionError(problem, line, *self.where) from None
+
+def constant_text(node: nodes.Call) -> str | None:
+    """The text of a `_("…")` without placeholders, which is translated while the template compiles."""
+    named = isinstance(node.node, nodes.Name) and node.node.name in ("_", "gettext")
+    if not named or len(node.args) != 1 or node.kwargs or node.dyn_args or node.dyn_kwargs:
+        return None
+    return node.args[0].value if isinstance(node.args[0], nodes.Const) else None
 
 
-def make_environment(folder: Path, language: Language, marker: Marker | None = None) -> Speaking:
-    """Sandboxed, strict about unknown names, escaping in HTML parts, speaking `language`, and
-    with a marker keeping aside what differs from person to person."""
+def translated(translations: NullTranslations, text: str) -> str:
+    """What `text` is in another language; ValueError when that asks for a value nobody gave."""
+    try:
+        return translations.gettext(text) % {}
+    except (KeyError, TypeError, ValueError):
+        problem = f'"{text}" lacks the value of a placeholder, or has a % that should be %%'
+        raise ValueError(problem) from None
+
+
+def make_environment(
+    folder: Path, language: Language, marker: Marker | None = None, turns: Turns | None = None
+) -> Speaking:
+    """Sandboxed, strict about unknown names, escaping in HTML parts, speaking `language`, with a
+    marker keeping aside what differs from person to person, and with `turns` counting loops."""
     environment = Speaking(
         loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
@@ -91,6 +142,7 @@ def make_environment(folder: Path, language: Language, marker: Marker | None = N
     )
     environment.language = language
     environment.marker = marker
+    environment.filters[COUNTED] = turns.count if turns else iter
     if marker is not None:
         environment.filters |= {FILTER: marker.slot, SHARED_FILTER: shared}
     environment.policies["ext.i18n.trimmed"] = True

@@ -42,6 +42,7 @@ class Languages:
         self._catalogues = {path.stem: path for path in sorted(folder.glob("locale/*.po"))}
         self._fallback = fallback
         self._known: dict[str, Language] = {}
+        self._read: dict[str, gettext.NullTranslations] = {}
 
     @property
     def codes(self) -> list[str]:
@@ -69,8 +70,11 @@ class Languages:
         raise AssertionError("the source language is always there")
 
     def _translations(self, code: str) -> gettext.NullTranslations:
-        path = self._catalogues.get(code)
-        return gettext.NullTranslations() if path is None else compiled(read_catalogue(path))
+        if code not in self._read:
+            path = self._catalogues.get(code)
+            read = gettext.NullTranslations() if path is None else compiled(read_catalogue(path))
+            self._read[code] = read
+        return self._read[code]
 
 
 def parse_locale(text: str | None) -> Locale | None:

@@ -117,14 +117,25 @@ class Outbox:
         with self.ws.store.read() as connection:
             return tuple(approval.sentence(row) for row in approval.waiting(connection))
 
-    def claim(self, size: int) -> Lease | None:
-        """Up to `size` due messages, under one lease; None when nothing is due."""
+    def set_aside(self, row: Row, why: str) -> str:
+        """Notes why the due messages of a template and language wait; what `claim` knows them by."""
+        with self.ws.store.write() as connection:
+            text = SQL["say_why"].format(claimable=SQL["claimable"])
+            its = {"template": row["template"], "language": row["language"]}
+            connection.run(text, **self._due_values(), **its, why=why)
+        return f"{row['template']} {row['language']}"
+
+    def claim(self, size: int, aside: Sequence[str] = ()) -> Lease | None:
+        """Up to `size` due messages but for those set `aside`, under one lease; None when nothing
+        is due."""
         with self.ws.store.write() as connection:
             request = self._open(connection, "leased")
             lock = "for update skip locked" if connection.dialect == "postgresql" else ""
+            sound = SQL["sound"].format(held=connection.listed("aside")) if aside else ""
             rows = connection.all(
-                SQL["claim"].format(claimable=SQL["claimable"], lock=lock),
+                SQL["claim"].format(claimable=f"{SQL['claimable']} {sound}", lock=lock),
                 **self._due_values(),
+                **({"aside": json.dumps(aside)} if aside else {}),
                 at=self.at,
                 request=request,
                 size=size,

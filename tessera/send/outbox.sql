@@ -26,6 +26,16 @@ select distinct channel from outbox where state in ('ready', 'leased', 'calling'
             and approval.recipients > approval.approved
     )
 
+-- name: sound
+-- And of no template and language that nobody can be written to with.
+    and template || ' ' || language not in (select value from {held})
+
+-- name: say_why
+-- `tessera send list` tells what keeps them waiting.
+update outbox set state_reason = :why
+where
+    {claimable} and template = :template and language = :language
+
 -- name: due
 select template, language, count(*) as messages
 from outbox

@@ -36,7 +36,8 @@ Row = Mapping[str, Any]
 @dataclass(frozen=True)
 class SendReport:
     """Counts of messages; `waiting` are still to be sent on this business date: not due yet, told
-    "not now" and asked again later, or `unapproved`, which is a sentence for each campaign."""
+    "not now" and asked again later, `unapproved`, which is a sentence for each campaign, or `held`,
+    one for each template and language that nobody can be written to with."""
 
     claimed: int
     accepted: int
@@ -46,6 +47,7 @@ class SendReport:
     waiting: int
     by_messenger: dict[str, int]  # accepted
     unapproved: tuple[str, ...]
+    held: tuple[str, ...]
     seconds: float
 
     def with_run(self, other: SendReport) -> SendReport:
@@ -54,9 +56,10 @@ class SendReport:
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
         both = Counter(self.by_messenger) + Counter(other.by_messenger)
         by_messenger = {**dict.fromkeys(other.by_messenger, 0), **self.by_messenger, **both}
-        return SendReport(
-            **sums, by_messenger=by_messenger, unapproved=other.unapproved, seconds=self.seconds
-        )
+        return replace(
+            other, **sums, by_messenger=by_messenger, held=self.held + other.held,
+            seconds=self.seconds,
+        )  # fmt: skip
 
 
 def send(
@@ -68,13 +71,13 @@ def send(
 ) -> SendReport:
     """Send every message due before the end of the business date; may run twice at once.
 
-    BadInput, before anything is sent, when a template that is due does not compile; Unusable,
-    after what could be sent, when the messenger cannot be reached or keeps refusing.
+    What is due with a template that nobody can be written to with waits. Unusable, after what
+    could be sent, when the messenger cannot be reached or keeps refusing.
     """
     check_settings(ws)
     started = time.perf_counter()
     runs = [messenger] if messenger else [open_messenger(ws, one) for one in channels(ws)]
-    report = SendReport(0, 0, 0, 0, 0, 0, {}, (), 0.0)
+    report = SendReport(0, 0, 0, 0, 0, 0, {}, (), (), 0.0)
     try:
         with Lifeline(ws.home.root / "senders") as lifeline, _collecting_seldom():
             for one in runs:
@@ -117,6 +120,7 @@ def _run(
         waiting=outbox.waiting(),
         by_messenger={messenger.name: counts["accepted"]},
         unapproved=outbox.unapproved(),
+        held=tuple(sender.held.values()),
         seconds=0.0,
     )
 
@@ -176,6 +180,7 @@ class Sender:
     patience: Patience
     progress: Callable[[int, int], None]
     counts: Counter[str] = field(default_factory=Counter)
+    held: dict[str, str] = field(default_factory=dict)  # a sentence for each that waits
     due: int = 0
 
     def __post_init__(self) -> None:
@@ -197,15 +202,22 @@ class Sender:
             self.guard = complaint_guard(connection, self.ws.as_of)
         batches = ProviderBatches(self.ws, self.messenger)
         self.writer = Writer(self.ws, self.messenger.channel, batches.of)
-        for row in waiting:
-            self.writer.templates.compile(row["template"], row["language"], self.messenger.channel)
-        self.due = sum(row["messages"] for row in waiting)
-        while lease := self.outbox.claim(self.claims):
+        self.due = sum(row["messages"] for row in waiting if self._is_sound(row))
+        while lease := self.outbox.claim(self.claims, list(self.held)):
             try:
                 self._work(lease)
             finally:
                 self.outbox.release(lease)
         self.counts["cancelled"] += self.outbox.cancel_late()  # whose time passed meanwhile
+
+    def _is_sound(self, row: Row) -> bool:
+        """Whether people can be written to with this template in this language; if not, they wait."""
+        name, language = row["template"], row["language"]
+        why = self.writer.templates.problem(name, language, self.messenger.channel)
+        if why:
+            wait = f"{row['messages']:,} messages of {name} ({language}) wait until it is mended"
+            self.held[self.outbox.set_aside(row, why)] = f"{wait}: {why}."
+        return why is None
 
     def _work(self, lease: Lease) -> None:
         self.counts["claimed"] += len(lease.rows)

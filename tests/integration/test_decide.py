@@ -642,10 +642,13 @@ def test_reasons_are_asked_in_the_order_they_are_listed(shop: Workspace) -> None
             shop, "campaigns/hello.yml", "campaign:", "content_repeat: allow\ncampaign:"
         ),
         "stale_data": lambda: None,
+        "broken_template": lambda: body.write_text("Hello"),
         "too_late": lambda: _edit(shop, "campaigns/hello.yml", "2026-01-01", "2026-12-31"),
         "outside_window": lambda: _edit(shop, "campaigns/hello.yml", "00:01", "23:00"),
         "capped": lambda: _edit(shop, "contact_policy.yml", "max: 0", "max: null"),
     }
+    body = shop.project / "templates/hello/first/body.html"
+    body.write_text("{% if %}")
     told = []
     for reason, change in lift.items():
         built = late if list(lift).index(reason) <= list(lift).index("stale_data") else today

@@ -241,7 +241,7 @@ def test_t25_eight_processes_that_decide_and_send_at_once_send_one_a_day(
 
 def note(project: Path) -> None:
     folder = project / "templates" / "note"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for part in ("subject.txt", "body.html", "body.txt"):
         (folder / part).write_text("A note {{ links.unsubscribe }} {{ shop.postal_address }}"[: 6 if "subject" in part else None])  # fmt: skip
 
@@ -299,6 +299,20 @@ def test_a_slot_is_kept_for_what_comes_soon_and_matters_more(shop: Workspace) ->
     ]
     (row,) = find(shop.home, Question(on=FIRST, campaign="daily"))
     assert row["decided_by"] == "grand/s0 on 2026-04-01 (1 marketing in 3 days)"
+
+
+@pytest.mark.parametrize(
+    ("dark", "told"),
+    [("2026-03-31", "reserved"), ("2026-04-01", "planned"), ("2026-04-02", "reserved")],
+)
+def test_a_slot_is_kept_unless_what_comes_rests_on_its_day(
+    shop: Workspace, dark: str, told: str
+) -> None:
+    cap = {"purpose": "marketing", "max": 1, "days": 3}
+    write(shop.project, {"caps": [cap], "reserve_days": 2})
+    grand = campaign("grand", priority=90, schedule="0 9 1 4 *", blackout_dates=[dark])
+    write(shop.project, None, grand, campaign("daily", priority=1))
+    assert play(shop, 1) == [{"daily/s0": told}]
 
 
 def test_no_slot_is_kept_for_who_has_begun_already(shop: Workspace) -> None:

@@ -98,9 +98,9 @@ def test_letters_go_to_customers_by_their_number(shop: Workspace) -> None:
 
 
 def test_a_template_that_is_missing_on_its_channel_is_pointed_at(shop: Workspace) -> None:
+    write(shop.project, {"caps": None}, TEXT, LETTER)
     (shop.project / "templates" / "note" / "sms.txt").unlink()
     (shop.project / "templates" / "page" / "letter.html").write_text(" \n", "utf-8")
-    write(shop.project, {"caps": None}, TEXT, LETTER)
     said = " ".join(str(problem) for problem in campaigns.check(shop.project))
     assert "note/sms.txt is missing" in said
     assert "page says nothing" in said

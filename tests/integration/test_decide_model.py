@@ -318,14 +318,7 @@ class Life:
 
     def coming(self) -> list[tuple[dict[str, Any], int]]:
         """Those that run within the days that reserve, and not today."""
-        today, reserve = self.ws.business_date, self.policy["reserve_days"]
-        return [
-            (one, ahead)
-            for one in self.files
-            if one not in self.due()
-            for ahead in range(1, reserve + 1)
-            if one["schedule"] == cron(today + timedelta(days=ahead))
-        ]
+        return list(self.next_days([one for one in self.files if one not in self.due()]))
 
     def decide(self, audiences: Mapping[str, Any], only: str | None = None) -> None:
         """One pass, and that the model tells the same of every candidate."""
@@ -375,8 +368,10 @@ class Life:
         """Each file with the days until it runs next, if that is soon enough to reserve."""
         today = self.ws.business_date
         for one in files:
+            dark = decide_model.blackouts(one, self.policy)
             for ahead in range(1, self.policy["reserve_days"] + 1):
-                if one["schedule"] in ("0 9 * * *", cron(today + timedelta(days=ahead))):
+                day = today + timedelta(days=ahead)
+                if one["schedule"] in ("0 9 * * *", cron(day)) and str(day) not in dark:
                     yield one, ahead
                     break
 

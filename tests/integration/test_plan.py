@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,11 @@ from tessera.decide import decide
 from tessera.decide.agenda import agenda
 from tessera.decide.plan import Otherwise, diff, plan
 from tessera.errors import BadInput
+from tessera.report.alerts import alerts
+from tessera.report.figures import figures
 from tessera.warehouse import red
 from tessera.workspace import Workspace
+from tests.deciding import outbox, person
 from tests.integration.test_decide import HELLO, insert, on, people, why, workspace, write
 
 WEEKLY = {**HELLO, "campaign": "weekly", "schedule": "0 9 * * TUE", "priority": 10}
@@ -100,6 +105,88 @@ def test_a_red_build_holds_every_campaign_until_the_next_green_one(shop: Workspa
     assert why(shop, "c1") == ("stale_data", "red build: test unique_customers")
     red.forget(shop.home)
     assert plan(shop).planned == 20
+
+
+def test_a_broken_template_holds_its_campaign_alone_until_it_is_mended(shop: Workspace) -> None:
+    """Nothing of it is promised, so nothing is lost: who waits is written to the day after, once."""
+    body = shop.project / "templates" / "weekly" / "first" / "body.html"
+    body.write_text("<p>\n{% if points_balance %}")
+    found = plan(shop)
+    held = {one.campaign: one.held for one in found.campaigns}
+    assert held["hello"] is None
+    assert re.fullmatch(
+        r"templates/weekly/first/body\.html:2 does not compile: .*[^.]", held["weekly"] or ""
+    )
+    assert found.reasons == {"broken_template": 10, "planned": 10}
+    assert f"Held: weekly ({held['weekly']})" in run(shop, "plan", "--as-of", "2026-03-31")
+    assert decide(shop).held == {"weekly": held["weekly"]}
+    assert f"Held: weekly ({held['weekly']})" in run(shop, "decide", "--as-of", "2026-03-31")
+    said = f"held until its campaign's template is mended ({held['weekly']})"
+    assert said in run(shop, "explain", "c1", "--campaign", "weekly")
+    assert [row["campaign"] for row in outbox(shop)] == ["hello"] * 10
+    alert = f"Campaign weekly is held, and 10 messages wait: {held['weekly']}."
+    assert alert in [one.says for one in alerts(figures(shop))]
+
+    body.write_text("Hello")
+    assert decide(shop).new == 10
+    assert decide(shop).new == 0
+    assert len(outbox(shop)) == 20
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda folder: (folder / "weekly/first/subject.txt").unlink(),
+         "templates/weekly/first/subject.txt is missing; every"),
+        (lambda folder: shutil.rmtree(folder / "weekly"), "templates/weekly/first/subject.txt is mi"),
+        (lambda folder: (folder / "weekly/first/body.txt").write_text("{{ pionts }}"),
+         "templates/weekly/first/body.txt:1: 'pionts' is undefined"),
+        (lambda folder: (folder / "weekly/first/body.txt").write_text(
+            "{% for a in range(999) %}{% for b in range(999) %}{% endfor %}{% endfor %}"),
+         "templates/weekly/first/body.txt:1: its loops take more than 10,000"),
+    ],
+)  # fmt: skip
+def test_whatever_keeps_a_template_from_being_written_holds(
+    shop: Workspace, break_it: Callable[[Path], None], said: str
+) -> None:
+    break_it(shop.project / "templates")
+    held = {one.campaign: one.held for one in plan(shop).campaigns}
+    assert held["hello"] is None
+    assert (held["weekly"] or "").startswith(said)
+
+
+def test_a_catalogue_holds_what_it_breaks_if_anybody_reads_it(shop: Workspace) -> None:
+    folder = shop.project / "templates"
+    (folder / "locale").mkdir()
+    (folder / "weekly/first/body.txt").write_text("\n{{ _('Hello') }} {{ _('Bye') }}")
+    lines = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Bye"\n'
+    (folder / "locale/de.po").write_text(f'{lines}msgstr "%(who)s"\n')
+    (folder / "locale/fa.po").write_text("nonsense")
+    assert {one.held for one in plan(shop).campaigns} == {None}
+    people(shop, "c1", customers=[person("c1", language="de-AT")])
+    held = {one.campaign: one.held for one in plan(shop).campaigns}
+    assert held["hello"] is None
+    assert (held["weekly"] or "").startswith(
+        'templates/weekly/first/body.txt:2 does not compile: "Bye" lacks the value of a placeholder'
+    )
+    people(shop, "c1", customers=[person("c1", language="fa")])
+    assert {(one.held or "")[:28] for one in plan(shop).campaigns} == {
+        "templates/locale/fa.po:1 is "
+    }
+
+
+def test_a_journey_whose_version_has_lost_its_template_waits_and_others_do_not(
+    shop: Workspace,
+) -> None:
+    later = {"name": "next", "template": "gone/next", "after": "1d"}
+    write(shop.project, None, {**HELLO, "steps": [*HELLO["steps"], later]})
+    decide(shop, ["hello"])
+    shutil.rmtree(shop.project / "templates" / "gone")
+    write(shop.project, None, {**HELLO, "steps": [{"name": "first", "template": "new/first"}]})
+    people(shop, "c1", "new")
+    found = plan(on(shop, "2026-04-01"), ["hello"])
+    assert found.reasons == {"broken_template": 1, "planned": 1}
+    assert found.campaigns[0].held is None
 
 
 def test_another_policy_changes_what_it_should_and_nothing_is_written(shop: Workspace) -> None:

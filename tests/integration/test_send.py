@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from tessera.addresses import address_hash
 from tessera.errors import BadInput
 from tessera.say.links import secret_of, verify
 from tessera.send import send
+from tessera.send.holds import unsent
 from tessera.send.messengers.base import Unusable
 from tessera.send.messengers.sendgrid import SendGridMessenger
 from tessera.send.messengers.smtp import SmtpMessenger
@@ -185,21 +187,54 @@ def test_a_mail_whose_subject_comes_out_empty_is_rejected_and_no_other(tmp_path:
     assert "winback/reminder/subject.txt is empty for this customer" in reasons(ws)["c2"]
 
 
-def test_a_template_that_does_not_compile_sends_nothing_and_says_where(tmp_path: Path) -> None:
+@BOTH_STORES
+def test_a_template_that_does_not_compile_holds_its_own_messages_until_it_is_mended(
+    store_url: str, tmp_path: Path
+) -> None:
     project = tmp_path / "project"
     shutil.copytree(CHECKOUT / "templates", project / "templates")
-    ws = workspace(tmp_path / "home", project=project)
-    publish(ws, customers=[customer(1), customer(2)])
-    enqueue(ws, outbox_row("c1"), outbox_row("c2", template="birthday/greeting", language="fa"))
+    ws = workspace(tmp_path / "home", project=project, store_url=store_url)
+    publish(ws, customers=[customer(1), customer(2), customer(3)])
+    greeting = {"campaign": "birthday", "template": "birthday/greeting"}
+    enqueue(
+        ws,
+        outbox_row("c1"),
+        outbox_row("c2", **greeting, language="fa"),
+        outbox_row("c3", **greeting),
+    )
     broken = project / "templates/birthday/greeting/body.html"
     whole = broken.read_text()
     broken.write_text(whole.replace("{% endblock %}", "", 1))
-    with pytest.raises(BadInput, match=r"birthday/greeting/body\.html:\d+ does not compile"):
-        send(ws)
-    assert states(ws) == {"ready": 2}
-    assert not ws.home.mail.exists()
+    report = send(ws)
+    assert (report.accepted, report.rejected, report.waiting) == (1, 0, 2)
+    said = r"1 messages of birthday/greeting \(fa\) wait until it is mended: templates/birthday/greeting/body\.html:\d+ does not compile: .*[^.]\."
+    assert any(re.fullmatch(said, one) for one in report.held)
+    assert len(report.held) == 2
+    assert {row["reason"][:9] for row in unsent(ws)} == {"templates"}
+    broken.unlink()
+    assert send(ws).claimed == 0
     broken.write_text(whole)
-    assert send(ws).accepted == 2
+    report = send(ws)
+    assert (report.accepted, report.held) == (2, ())
+    assert send(ws).claimed == 0
+    assert states(ws) == {"accepted": 3}
+    assert reasons(ws) == {}
+
+
+def test_what_nobody_can_be_written_to_with_waits_and_only_in_its_language(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(CHECKOUT / "templates", project / "templates")
+    ws = workspace(tmp_path / "home", project=project)
+    publish(ws, customers=[customer(1), customer(2), customer(3)])
+    slip = {"campaign": "birthday", "template": "birthday/greeting"}
+    enqueue(ws, outbox_row("c1"), outbox_row("c2", language="fa"), outbox_row("c3", **slip))
+    (project / "templates/birthday/greeting/subject.txt").write_text("{{ pionts_balance }}")
+    (project / "templates/locale/fa.po").write_text('msgid "a"\nmsgstrr ""')
+    report = send(ws)
+    assert (report.accepted, report.rejected, report.waiting) == (1, 0, 2)
+    assert [one.split(": ", 1)[1][:27] for one in report.held] == [
+        "templates/birthday/greeting", "templates/locale/fa.po:2 is",
+    ]  # fmt: skip
 
 
 def test_nothing_due_needs_no_marts_and_no_secret(ws: Workspace) -> None:

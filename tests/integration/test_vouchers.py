@@ -48,13 +48,13 @@ def shop(tmp_path: Path, store_url: str) -> Iterator[Workspace]:
     project = tmp_path / "project"
     write(project, {"caps": None, "costs": None}, GIFT)
     rewards(project, "voucher: {amount: 500, currency: EUR, valid_days: 2}")
-    (project / "templates").mkdir()
+    (project / "templates").mkdir(exist_ok=True)
     for path in (CHECKOUT / "templates").iterdir():
         (project / "templates" / path.name).symlink_to(path)
     for name in ("consent_wordings.yml", "preferences.yml"):
         (project / "deployments" / name).symlink_to(CHECKOUT / "deployments" / name)
     folder = project / "templates/gift/code"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for part in ("subject.txt", "body.html", "body.txt"):
         (folder / part).write_text("{{ voucher.code }} until {{ voucher.valid_until | date }}")
     ws = workspace(tmp_path / "home", "2026-03-31", project=project, store_url=store_url)

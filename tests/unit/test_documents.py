@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,11 @@ class Page(Document):
     windows: tuple[Window, ...] = ()
     is_on: bool = False
     share: float = Field(0, ge=0)
+    exact: float = Field(0, strict=True)
+    pages: int = Field(0, le=9, strict=True)
+    day: date | None = None
+    word: str = Field("a", pattern=r"^[a-z][a-z0-9_-]*$")
+    list: tuple[str, ...] = Field(("a",), min_length=1)
 
 
 def read(tmp_path: Path, text: str) -> tuple[Page | None, list[str]]:
@@ -61,9 +67,29 @@ def test_on_is_a_word_and_true_is_true(tmp_path: Path) -> None:
         ("name: a\nwindow: {start: a}", "page.yml:2: 'end' is missing; write it."),
         (
             "name: a\nshare: -1",
-            "page.yml:2: 'share' cannot be -1: Input should be greater than or equal to 0.",
+            "page.yml:2: 'share' cannot be -1: 0 is the least.",
         ),
         ("kind: card", "page.yml:1: 'name' is missing; write it."),
+        ("name:", "page.yml:1: 'name' is empty: write a text, in quotes if it looks like"),
+        ("name: 2026", "page.yml:1: 'name' cannot be 2026: write a text, in quotes if it looks"),
+        ("name: a\nis_on: maybe", "page.yml:2: 'is_on' cannot be 'maybe': write true or false."),
+        ("name: a\npages: 1.5", "page.yml:2: 'pages' cannot be 1.5: write a whole number."),
+        ("name: a\npages: 50", "page.yml:2: 'pages' cannot be 50: 9 is the most."),
+        ("name: a\npages: '2'", "page.yml:2: 'pages' cannot be '2': write a whole number."),
+        ("name: a\nexact: 12.5%", "page.yml:2: 'exact' cannot be '12.5%': write it as 0.125."),
+        ("name: a\nexact: 0,10", "page.yml:2: 'exact' cannot be '0,10': write it as 0.1."),
+        ("name: a\nexact: some", "page.yml:2: 'exact' cannot be 'some': write a number."),
+        ("name: a\nday: 24.12.2026", "page.yml:2: 'day' cannot be '24.12.2026': write a date as"),
+        ("name: a\nday: 2026-02-31", "page.yml:2: 'day' cannot be '2026-02-31': write a date as"),
+        ("name: a\nword: Ab", "page.yml:2: 'word' cannot be 'Ab': write small letters, digits"),
+        ("name: a\nwindows: []\nlist: []", "page.yml:3: 'list': write 1 at least."),
+        ("name: a\n3: b", "page.yml:2: '3' is not a key here."),
+        ("2026-01-01: b", "page.yml:1: "),
+        ("name: a\n\tday: 2026-01-01", "page.yml:2: this is not YAML: "),
+        ("name: a\n day: b", "page.yml:2: this is not YAML: mapping values are not allowed"),
+        ("name: a\nday 3\nis_on: true", "page.yml:2: this is not YAML: could not find expected"),
+        ("name: a\nlist: [b\nis_on: true", "page.yml:2: this is not YAML: "),
+        ("name: a\nday: *b", "page.yml:2: this is not YAML: found undefined alias"),
         ("- a", "page.yml:1: this must be keys with values."),
         ("name: [", "page.yml:1: this is not YAML: "),
         ("name: \x00", "page.yml:1: this is not YAML: "),
@@ -71,6 +97,31 @@ def test_on_is_a_word_and_true_is_true(tmp_path: Path) -> None:
 )
 def test_a_mistake_says_where_and_what(tmp_path: Path, text: str, problem: str) -> None:
     assert any(found.startswith(problem) for found in read(tmp_path, text)[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("name: a\n\tday: b", "; indent with spaces, not with tabs."),
+        ("name: a\n day: b", "; check the indentation, and put a text with ': ' in it in quotes."),
+        ("name: a\nday 3\nis_on: true", "; write a key as 'key: value', with a space."),
+        ("name: * * *", "; put a text that begins with * or & in quotes."),
+        ("name: @a", "; put a text that begins with @, ` or % in quotes."),
+        ("name: a\n---\nname: b", "; write one document in a file, without '---' in the middle."),
+    ],
+)
+def test_what_is_no_yaml_says_what_people_usually_mean(
+    tmp_path: Path, text: str, hint: str
+) -> None:
+    (problem,) = read(tmp_path, text)[1]
+    assert problem.endswith(hint)
+
+
+def test_a_number_with_a_nought_before_it_is_that_number(tmp_path: Path) -> None:
+    page, problems = read(tmp_path, "name: a\npages: 08\nexact: 0.5\n")
+    assert problems == []
+    assert page is not None
+    assert page.pages == 8
 
 
 def test_text_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:

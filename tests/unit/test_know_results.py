@@ -256,6 +256,16 @@ def test_where_nobody_could_be_written_to_nothing_is_judged(tmp_path: Path) -> N
     assert [one.basis for one in [*found.campaigns, found.programme]] == ["nobody", "nobody"]
 
 
+def test_where_everybody_is_in_the_control_group_nobody_is_waited_for(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, "2026-03-16")
+    publish(ws, transactions=[line("t", "c", 100)])
+    mine = {"reason": "control_group", "decided_by": "w"}
+    decide(ws, ENTRY, "w", [{"customer_id": who(i), **mine} for i in range(40)])
+    (one,) = results(ws, None).campaigns
+    assert (one.basis, one.first and one.first.control) == ("too few", 40)
+    assert one.says.startswith("Everybody who could be written to is in the control group")
+
+
 def test_command_tells_all_and_one(world: Workspace) -> None:
     words = ["results", "--home", str(world.home.root), "--as-of", "2026-03-16"]
     told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)

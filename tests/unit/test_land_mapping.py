@@ -56,9 +56,9 @@ def test_an_unknown_source_names_the_nearest(tmp_path: Path) -> None:
         ("store_id: number", "city: town", 7, "stores needs 'store_id'; say how to get it"),
         ("number", "order", 8, "'order' is a word of SQL; write '\"order\"' for the column"),
         ("title, 'no name')", "title", 9, "'name' is not an SQL expression: syntax error"),
-        ('"shops/*"]', '"shops/*"', 7, "this is not YAML"),
+        ('"shops/*"]', '"shops/*"', 6, "this is not YAML"),
         ("      columns:", "      header: [n, t, N]\n      columns:", 7, "'N' stands twice; each"),
-        ("      columns:", "      header: []\n      columns:", 7, "'header': List should have"),
+        ("      columns:", "      header: []\n      columns:", 7, "'header': write 1 at least."),
         (
             "      columns:",
             "      optional: [titel]\n      columns:",

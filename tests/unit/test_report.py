@@ -76,7 +76,7 @@ def decide(ws: Workspace, *rows: tuple[str, str, int], day: str = DAY) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     values = ", ".join(f"('{campaign}', '{reason}', {n})" for campaign, reason, n in rows)
     duckdb.sql(
-        "select campaign, reason, 'c' || i as customer_id "
+        "select campaign, reason, '' as decided_by, 'c' || i as customer_id "
         f"from (values {values}) t (campaign, reason, n), range(n) r (i)"
     ).write_parquet(str(folder / "day.parquet"))
 

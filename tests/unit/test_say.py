@@ -101,6 +101,14 @@ def test_an_empty_field_cannot_be_printed(tmp_path: Path, shown: str) -> None:
         ("{% include 't/subject.txt' %}", "this goes on for ever: a file includes"),
         ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "or a macro calls itself"),
         ("{{ range(10 ** 9) }}", r"\(100000\)$"),
+        ("{% for a in range(10001) %}{% endfor %}", "take more than 10,000 turns in one message$"),
+        (
+            "{% for a in range(200) %}{% for b in range(200) %}.{% endfor %}{% endfor %}",
+            "more than 10,000 turns",
+        ),
+        ("{{ 'x' * 10 ** 9 }}", "makes more here than the 1,000,000 a message may hold"),
+        ("{{ [given_name] * 10 ** 7 }}", "makes more here than"),
+        ("{{ 9 ** (9 ** 9) }}", "a power of 387,420,489 is too much"),
     ],
 )
 def test_what_cannot_be_written_says_where_and_why_but_not_whose(
@@ -110,6 +118,37 @@ def test_what_cannot_be_written_says_where_and_why_but_not_whose(
     with pytest.raises(Unrenderable, match=rf"^t/subject\.txt:\d: .*{said}") as error:
         render(path, "t", "en", {**sample(), "given_name": "Zoe"})
     assert "Zoe" not in str(error.value)
+
+
+def test_loops_are_counted_anew_in_every_message_and_know_their_length(tmp_path: Path) -> None:
+    turns = "{% for n in range(6000) %}{{ loop.length if loop.last }}{% endfor %}"
+    path = project(tmp_path, body_txt=turns)
+    templates = Templates(path / "templates")
+    assert {templates.render("t", "en", sample()).text for _ in range(3)} == {"6000"}
+
+
+@pytest.mark.parametrize("shown", ["{{ '.' * 999_999 }}", "{{ given_name | center(999_999) }}"])
+def test_a_message_that_is_far_too_long_is_told_its_length(tmp_path: Path, shown: str) -> None:
+    path = project(tmp_path, body_txt=shown, subject_txt="Hi")
+    with pytest.raises(Unrenderable, match=r"^t makes a message of 1,000,\d+ characters, and 1,0"):
+        render(path, "t", "en", sample())
+    (problem, *_) = check(path, "t")
+    assert "t makes a message of 1,000," in problem
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{{ range(a=1, a=2) }}", "keyword argument repeated: a"),
+        ("{% if 1 %}" * 120 + "{% endif %}" * 120, "its parts are nested too deeply"),
+        ("{{ " + "(" * 2000 + "1" + ")" * 2000 + " }}", "its parts are nested too deeply"),
+    ],
+)
+def test_what_python_cannot_compile_is_a_sentence_too(
+    tmp_path: Path, source: str, said: str
+) -> None:
+    path = project(tmp_path, body_txt=source)
+    assert check(path, "t") == [f"{path}/templates/t/body.txt does not compile: {said}."]
 
 
 def test_an_empty_field_may_have_a_default(tmp_path: Path) -> None:
