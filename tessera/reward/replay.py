@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tessera import clock
+from tessera.errors import BadInput
 from tessera.reward import earning, ledger, night
 from tessera.reward.earning import KNOWN
 from tessera.reward.liability import totals
@@ -53,7 +54,10 @@ class Outcome:
 
 def replay(ws: Workspace, programme: Programme, first: date, last: date) -> Outcome:
     """The receipts of `first` to `last`, inclusive, posted span by span into a ledger that is
-    thrown away. Redemptions are not replayed: members would have had other points to spend."""
+    thrown away. Redemptions are not replayed: members would have had other points to spend. BadInput
+    where the span ends before it begins."""
+    if last < first:
+        raise BadInput(f"The span ends on {last}, before it begins on {first}; turn the two round.")
     with tempfile.TemporaryDirectory(prefix="tessera-replay-") as folder:
         store = Store.open(f"sqlite:///{Path(folder) / 'store.sqlite'}")
         begin = clock.parse_as_of(first.isoformat(), ws.settings.timezone)

@@ -64,12 +64,16 @@ def review(
     zone: str,
     after: int | None,
 ) -> int:
-    """Move members up who earned since transfer `after`, or, without it, review the tiers that
-    ended before `on`, by what was earned before `at`; how many moved or stay for another term."""
+    """Move members up who earned since transfer `after`, or all who may where the levels are others than
+    last time; or, without it, review the tiers that ended before `on`. All by what was earned before
+    `at`; how many moved or stay for another term."""
     values = {"programme": programme}
     store.run(SQL["current"], **values)
     if after is None:
         store.run(SQL["ending"], business_date=on.isoformat())
+    elif (levels := _levels(tiers)) != store.scalar(SQL["known_levels"], **values):
+        store.run(SQL["everybody"], **values)
+        store.run(SQL["know_levels"], **values, business_date=on.isoformat(), step=levels, at=at)
     else:
         store.run(SQL["risen"], **values, after=after)
     since = day_starts(add_months(on, -tiers.months), zone)
@@ -81,6 +85,12 @@ def review(
     return len(moves)
 
 
+def _levels(tiers: Tiers) -> str:
+    """What makes a tier, as the nights keep it."""
+    said = [f"{one.tier} {one.least}" for one in tiers.levels]
+    return f"tiers: {tiers.months} months, {', '.join(said)}"
+
+
 def _move(
     tiers: Tiers, row: Mapping[str, Any], on: date, *, is_ending: bool
 ) -> dict[str, Any] | None:
@@ -90,7 +100,7 @@ def _move(
     then = reviewed(tiers, now, points) if is_ending else max(level(tiers, points), now)
     if then == now and not is_ending:
         return None
-    reason = "reached" if then > now else "kept" if then == now else "fell"
+    reason = "reached" if then > now else "kept" if names[then] == row["tier"] else "fell"
     is_same_day = row["business_date"] == on.isoformat()
     return {
         "customer_id": row["customer_id"],

@@ -29,6 +29,23 @@ where
     and account.programme = :programme and transfer.transfer_id > :after
     and transfer.kind in ('earn', 'adjust', 'merge') and account.owner_type = 'member'
 
+-- name: everybody
+-- Whoever earned ever: the tiers themselves are others than the night before.
+create temporary table reviewed as
+select distinct owner_id as customer_id from account
+where programme = :programme and owner_type = 'member' and bucket in ('available', 'pending')
+
+-- name: known_levels
+-- By which levels the last night reviewed, as the name of a step.
+select step from reward_night
+where programme = :programme and substr(step, 1, 7) = 'tiers: '
+order by business_date desc, done_at desc limit 1
+
+-- name: know_levels
+insert into reward_night (programme, business_date, step, done_at, counts)
+values (:programme, :business_date, :step, :at, '{}')
+on conflict (programme, business_date, step) do update set done_at = excluded.done_at
+
 -- name: worth
 -- What each earned within the window, less what was taken back; favours do not count. What somebody
 -- earned who was found to be another member counts for the other.

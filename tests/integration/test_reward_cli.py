@@ -125,3 +125,6 @@ def test_changed_rules_are_tried_on_past_receipts_and_nothing_is_posted(
     words[words.index("2026-03-10")] = "February"
     with pytest.raises(BadInput, match="'February' is not a day"):
         raise CliRunner().invoke(app, words).exception or AssertionError
+    words[words.index("February")] = "2026-03-31"
+    with pytest.raises(BadInput, match="ends on 2026-03-30, before it begins on 2026-03-31"):
+        raise CliRunner().invoke(app, words).exception or AssertionError

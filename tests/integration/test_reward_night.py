@@ -435,6 +435,25 @@ def test_who_has_a_tier_that_the_programme_has_no_more_earns_as_who_has_none(
     sound(shop)
 
 
+@BOTH_STORES
+def test_levels_that_are_others_are_reached_by_who_has_the_points_already(
+    shop: Workspace,
+) -> None:
+    """Of a tier that was renamed, added, or asks for less; nobody has to buy first."""
+    club(shop, tiers={"levels": LEVELS})
+    sales = [line(f"t-{who}", who, cents) for who, cents in (("ann", 4000), ("bob", 2000))]
+    night(shop, "2026-03-02", *sales)
+    club(shop, tiers={"levels": [*LEVELS[:1], {"tier": "top", "least": 20}]})
+    assert night(shop, "2026-03-03", *sales).tiers_reached == 2
+    assert tier(shop) == [("gold", "reached"), ("top", "reached")]
+    assert tier(shop, "bob") == [("silver", "reached"), ("top", "reached")]
+    for day in ("2026-03-03", "2026-03-02", "2026-03-04"):
+        assert night(shop, day, *sales).tiers_reached == 0
+    club(shop, tiers={"levels": [{"tier": "other", "least": 900}]})
+    assert night(shop, "2027-03-04", *sales).tiers_reviewed == 2
+    assert tier(shop)[2:] == [("", "fell")]
+
+
 def test_what_was_earned_this_morning_counts_at_noon(shop: Workspace) -> None:
     club(shop, tiers={"levels": LEVELS})
     night(shop, "2026-03-02T12:00", line("t", "ann", 1000, sold_at="2026-03-02T09:00"))

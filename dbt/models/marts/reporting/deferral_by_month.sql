@@ -6,19 +6,31 @@
 -- whatever day their points were posted or corrected. A receipt in several currencies that earn
 -- shares its points by their amounts as the rules count them, in minor units of whatever currency.
 {% set worth = var("worth") %}
-with moved as (
+with transfers as (
+    -- What corrects a return that names no receipt has the return for its source.
     select
         source_id as transaction_id,
-        case when kind = 'clawback' then 'return' else 'sale' end as kind,
-        sum(case when credit like 'member:%' then amount else -amount end) as points
+        case
+            when kind = 'clawback' then 'return'
+            when kind = 'adjust' and idem_key like '%:(return):%' then 'return'
+            else 'sale'
+        end as kind,
+        credit,
+        amount
     from {{ ref("stg_engine__point_transfers") }}
     where
         programme = '{{ worth.programme }}'
         and kind in ('earn', 'adjust', 'clawback')
         and business_date < {{ business_date() }}
-    group by
-        source_id,
-        case when kind = 'clawback' then 'return' else 'sale' end
+),
+
+moved as (
+    select
+        transaction_id,
+        kind,
+        sum(case when credit like 'member:%' then amount else -amount end) as points
+    from transfers
+    group by transaction_id, kind
 ),
 
 receipts as (
