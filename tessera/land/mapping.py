@@ -32,6 +32,21 @@ EXTENSIONS: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
 }
+UNREAD = {  # what else exports come in, and what to do about it
+    ".zip": "a zip archive; unpack it",
+    ".bz2": "packed with bzip2; unpack it, or pack it with gzip or zstd",
+    ".xz": "packed with xz; unpack it, or pack it with gzip or zstd",
+    ".7z": "a 7-Zip archive; unpack it",
+    ".xlsx": "an Excel workbook; save it as CSV",
+    ".xls": "an Excel workbook; save it as CSV",
+    ".json": "JSON: with an object on each line it is JSON lines, so name it .jsonl or write "
+    "'format: jsonl' in the mapping; else write it so first",
+}
+SPREADING = frozenset({"unnest", "unlist"})  # make several rows of one
+
+
+class Spreads(ValueError):
+    """An expression makes several rows of one."""
 
 
 def _several(value: object) -> object:
@@ -72,6 +87,8 @@ class Entry(Document):
         suffixes = [s.lower() for s in PurePosixPath(name).suffixes]
         meant = [s for s in suffixes if s not in (".gz", ".zst")]
         found = self.format or EXTENSIONS.get(meant[-1] if meant else "")
+        if found is None and meant and meant[-1] in UNREAD:
+            raise BadInput(f"{name} is {UNREAD[meant[-1]]}.")
         if found is None:
             raise BadInput(
                 f"{name} has no extension that says its format; write 'format: csv', 'parquet' or "
@@ -118,12 +135,28 @@ def references(expression: str) -> tuple[str, ...]:
     tree = json.loads(row[0] if row else "{}")
     if tree["error"]:
         raise ValueError(tree["error_message"])
+    if spread := _spreads(tree["statements"][0]["node"]["select_list"]):
+        raise Spreads(
+            f"{spread} makes several rows of one, and a row that cannot be read would be none; "
+            "write a file with a record for each row"
+        )
     return tuple(dict.fromkeys(_columns(tree)))
 
 
 @cache
 def _parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"threads": 1})
+
+
+def _spreads(node: Any) -> str | None:
+    """The function that makes several rows of one; within a query of its own it may."""
+    if isinstance(node, dict):
+        if node.get("class") == "SUBQUERY":
+            return None
+        if node.get("function_name") in SPREADING:
+            return str(node["function_name"])
+        node = list(node.values())
+    return next(filter(None, map(_spreads, node)), None) if isinstance(node, list) else None
 
 
 def _columns(node: Any) -> Iterator[str]:
@@ -191,6 +224,8 @@ def _twice(names: list[str]) -> str | None:
 def _syntax(column: str, expression: str) -> list[str]:
     try:
         references(expression)
+    except Spreads as error:
+        return [f"'{column}': {error}."]
     except ValueError as error:
         if expression.isidentifier():
             return [f"'{expression}' is a word of SQL; write '\"{expression}\"' for the column."]

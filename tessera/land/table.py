@@ -126,6 +126,11 @@ def _json_lines(
         delimited.write_lines(text.path, target, file)
         lines = f"read_parquet({literal(str(target))})"
         keys = _keys(duck, lines)
+    if not keys:
+        raise BadInput(
+            f"{file} has no JSON object on a line of its own; JSON lines have one on each. "
+            "(Of an array, 'jq -c .[]' makes them.)"
+        )
     keys.sort(key=lambda key: key not in wanted)
     names = delimited.distinct(keys)
     pointers = ", ".join(literal("/" + key.replace("~", "~0").replace("/", "~1")) for key in keys)

@@ -550,7 +550,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "cut.parquet": (b"PAR1" + bytes(40), r"cut.parquet is not a Parquet file, or it is cut short"),
     "text.parquet": (csv_text(receipt(3)).encode(), r"text.parquet is not a Parquet file"),
     "book.csv": (b"PK\x03\x04" + bytes(99), r"book.csv is a zip or Excel file"),
-    "array.jsonl": (b'[{"receipt": "R1"}]', r"array.jsonl has no column 'receipt'.*it has none"),
+    "array.jsonl": (b'[{"receipt": "R1"}]', r"array.jsonl has no JSON object on a line of its own"),
+    "pretty.jsonl": (b'{\n "receipt": "R1"\n}\n', r"pretty.jsonl has no JSON object on a line"),
     "noformat": (csv_text(receipt(3)).encode(), r"noformat has no extension that says its format"),
     "letter.csv": (
         b'x,"' + b"Dear Maria,\n" * 99,

@@ -56,6 +56,8 @@ def test_an_unknown_source_names_the_nearest(tmp_path: Path) -> None:
         ("store_id: number", "city: town", 7, "stores needs 'store_id'; say how to get it"),
         ("number", "order", 8, "'order' is a word of SQL; write '\"order\"' for the column"),
         ("title, 'no name')", "title", 9, "'name' is not an SQL expression: syntax error"),
+        ("number", "unnest([1])", 8, "'store_id': unnest makes several rows of one"),
+        ("number", "1 + trim(unlist(['1']))", 8, "unlist makes several rows of one"),
         ('"shops/*"]', '"shops/*"', 6, "this is not YAML"),
         ("      columns:", "      header: [n, t, N]\n      columns:", 7, "'N' stands twice; each"),
         ("      columns:", "      header: []\n      columns:", 7, "'header': write 1 at least."),
@@ -123,6 +125,29 @@ def test_a_name_without_an_extension_needs_a_format(tmp_path: Path) -> None:
     (entry,) = load(tmp_path, GOOD).feeds["stores"]
     with pytest.raises(BadInput, match="export has no extension that says its format"):
         entry.format_of("export")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("day.zip", "day.zip is a zip archive; unpack it."),
+        ("day.csv.bz2", "day.csv.bz2 is packed with bzip2"),
+        ("Day.XLSX", "Day.XLSX is an Excel workbook; save it as CSV."),
+        ("day.json.gz", "with an object on each line it is JSON lines, so name it .jsonl"),
+    ],
+)
+def test_what_is_not_read_is_called_by_its_name(tmp_path: Path, name: str, said: str) -> None:
+    """A person told to write a format for a zip archive would do so."""
+    (entry,) = load(tmp_path, GOOD).feeds["stores"]
+    with pytest.raises(BadInput) as caught:
+        entry.format_of(name)
+    assert said in str(caught.value)
+
+
+def test_lists_within_one_row_may_be_taken_apart(tmp_path: Path) -> None:
+    inner = "(select string_agg(t.u, '+') from unnest(['a', 'b']) as t(u))"
+    (entry,) = load(tmp_path, GOOD.replace("number", inner)).feeds["stores"]
+    assert entry.columns["store_id"] == inner
 
 
 def test_the_first_entry_that_takes_a_file_has_it(tmp_path: Path) -> None:
