@@ -26,6 +26,7 @@ from tessera.hear.events import parse, read
 from tessera.hear.export import BY_DATE, BY_INSTANT
 from tessera.hear.hearing import take_in
 from tessera.settings import CHECKOUT
+from tessera.store import Store
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
@@ -280,12 +281,12 @@ def test_a_long_batch_lets_others_write_and_is_finished_when_it_is_sent_again(
     batch = [event("unsubscribe", key, email=f"{key}@mail.example") for key in keys]
     monkeypatch.setattr(hearing, "PART", 2)
 
-    def killed(_seconds: float) -> None:
+    def killed(_store: Store) -> None:
         with ws.store.write() as connection:  # nobody else has the store
             connection.run("update outbox set state_reason = state_reason")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(hearing.time, "sleep", killed)
+    monkeypatch.setattr(hearing, "_let_others_write", killed)
     with pytest.raises(KeyboardInterrupt):
         take_in(ws.store, batch, ws.as_of)
     assert [len(rows(ws, query)) for query in STATE] == [2, 2, 2, 5, 0]
