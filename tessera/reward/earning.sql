@@ -949,7 +949,7 @@ inner join (
 ) as last using (customer_id)
 
 -- name: owner
--- The accounts that are missing.
+-- The accounts that are missing, in an order that does not hang on who was quicker.
 (
     select customer_id as owner_id, bucket from event
     union
@@ -959,6 +959,7 @@ inner join (
 )
 except
 select owner_id, bucket from known_account
+order by owner_id, bucket
 
 -- name: first_days
 -- The days on which points of this run can first be spent, and, where it matters, of whom.

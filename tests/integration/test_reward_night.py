@@ -130,6 +130,16 @@ def test_row_10_points_end_with_the_last_day_of_the_programmes_zone(
     ws.store.close()
 
 
+def test_accounts_are_numbered_by_their_members_names(shop: Workspace) -> None:
+    """Whose points end first, and what a night writes at all, is not up to the engine's threads."""
+    club(shop)
+    names = [f"c{number:03}" for number in range(300)]
+    night(shop, "2026-03-02", *(line(f"t-{who}", who, 500) for who in reversed(names)))
+    query = "select owner_id from account where owner_type = 'member' order by account_id"
+    with shop.store.read() as store:
+        assert [row["owner_id"] for row in store.all(query)] == names
+
+
 def test_what_a_till_spends_while_others_points_end_does_not_end_as_well(
     shop: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
