@@ -28,17 +28,17 @@ def with_templates_seen(
     duck: DuckDBPyConnection, ws: Workspace, courses: Sequence[Course]
 ) -> list[Course]:
     """`courses`, of which those of today know what is wrong with a template of theirs, if anything."""
-    from tessera.say.soundness import (
-        unsound,
-    )  # Jinja2 and Babel take as long to import as a small pass
+    # Jinja2 and Babel take as long to import as a small pass.
+    from tessera.say.soundness import unsound
 
-    languages = [
-        row[0] for row in duck.execute("select distinct language from customers").fetchall()
-    ]
+    spoken = duck.execute("select distinct language from customers").fetchall()
+    languages = [language for (language,) in spoken]
     contents = [one for course in courses if not course.due_in for one in _contents(course)]
     broken = unsound(ws.project / "templates", ws.settings.language, contents, languages)
-    found = {id(c): [broken[one] for one in _contents(c) if one in broken] for c in courses}
-    return [replace(one, broken=next(iter(found[id(one)]), None)) for one in courses]
+    return [
+        replace(course, broken=next(filter(None, map(broken.get, _contents(course))), None))
+        for course in courses
+    ]
 
 
 def _contents(course: Course) -> list[tuple[str, str]]:

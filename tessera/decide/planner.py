@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -55,8 +54,9 @@ def decide(
     names = {campaign.campaign for campaign in chosen}
     others = [one.campaign for one in rules.campaigns if one.campaign not in names]
     seconds = perf_counter() - started
-    found = DecideReport.of(outcome, ws.business_date, chosen, others, new=new, seconds=seconds)
-    return replace(found, held=held)
+    return DecideReport.of(
+        outcome, ws.business_date, chosen, others, held=held, new=new, seconds=seconds
+    )
 
 
 @contextmanager

@@ -45,10 +45,12 @@ class DecideReport:
         chosen: Sequence[Campaign],
         others: Sequence[str],
         *,
+        held: dict[str, str],
         new: int,
         seconds: float,
     ) -> DecideReport:
-        """What came of the `chosen` campaigns; `others` are not scheduled."""
+        """What came of the `chosen` campaigns; `others` are not scheduled, those `held`
+        wait for a reason."""
         plans = list(_plans(outcome, chosen))
         return cls(
             business_date=day.isoformat(),
@@ -58,6 +60,7 @@ class DecideReport:
             reasons=_add_up(plan.reasons for plan in plans),
             campaigns=plans,
             not_scheduled=list(others),
+            held=held,
             seconds=round(seconds, 3),
         )
 

@@ -3,6 +3,17 @@
 -- of its moves. `first` and `last` bound the transfers in question: on PostgreSQL other tills'
 -- may lie between a batch's, so that a batch holds the ledger's lock and a single one asks for itself.
 
+-- name: end_key
+-- Of a lot that ends and what gave it: the key of its end, by night and at tills. A till whose clock is behind
+-- the night's gives points back to a lot that has ended already: it ends once more, under a number.
+'expire:' || given.idem_key || ':' || lot.expires_on || coalesce(':' || nullif((
+    select count(*)
+    from lot_move inner join transfer as earlier on lot_move.transfer_id = earlier.transfer_id
+    where
+        lot_move.lot_id = lot.lot_id and earlier.kind = 'expire'
+        and earlier.effective_at = lot.expires_at
+), 0), '')
+
 -- name: give
 -- Every credit of a member's points makes a lot, but for those that give points back to theirs. For a
 -- list of kinds SQLite would look in a table, for each of a night's millions.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from tessera.reward import ledger, merging, tiers
+from tessera.reward import ledger, lots, merging, tiers
 from tessera.reward.expiry import prolong
 from tessera.reward.points import Books
 from tessera.reward.programme import Programme
@@ -184,7 +184,8 @@ def _post(
     """Post what is `due`; the numbers of the first and the last transfer, and the table of what is
     `moving`, if anything is."""
     before = int(store.scalar(ledger.SQL["last_transfer"]))
-    store.run(moving.format(lots=store.listed("lots")), cutoff=night.at, lots=due, **values)
+    query = moving.format(lots=store.listed("lots"), end_key=lots.SQL["end_key"])
+    store.run(query, cutoff=night.at, lots=due, **values)
     posted = store.run(SQL["post_moving"], kind=kind, **night.due)
     if not posted:
         store.run(SQL["moved_on"])

@@ -155,19 +155,12 @@ where
 order by +lot.account_id, lot.expires_at, lot.lot_id
 
 -- name: expiring
--- As above. Points that may be spent do not become pending again. A till whose clock is behind the night's
--- gives points back to a lot that has ended already: it ends once more, under a number.
+-- As above. Points that may be spent do not become pending again.
 create temporary table moving as
 select
     row_number() over (order by lot.account_id, lot.expires_at, lot.lot_id) as place,
-    'expire:' || given.idem_key || ':' || lot.expires_on || coalesce(':' || nullif((
-        select count(*)
-        from lot_move inner join transfer as earlier on lot_move.transfer_id = earlier.transfer_id
-        where
-            lot_move.lot_id = lot.lot_id and earlier.kind = 'expire'
-            and earlier.effective_at = lot.expires_at
-    ), 0), '') as idem_key,
-    lot.lot_id, lot.account_id as debit_id, cast(:breakage as bigint) as credit_id,
+    {end_key} as idem_key, lot.lot_id, lot.account_id as debit_id,
+    cast(:breakage as bigint) as credit_id,
     lot.remaining as amount, lot.expires_at as effective_at, given.idem_key as source_id, given.rule,
     given.rule_version
 from {lots} as listed cross join lot

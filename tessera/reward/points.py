@@ -22,6 +22,7 @@ from tessera.store import Connection, queries
 from tessera.store.store import Row, Soon
 
 SQL = queries("tessera.reward", "points.sql")
+DUE = SQL["due"].format(end_key=lots.SQL["end_key"])
 LOCK = 7355609
 # What a transfer of each kind does to lots; those that resolve a hold find them dealt with, and those
 # that give back are followed by `restore`.
@@ -278,7 +279,7 @@ class Books:
             query += " for update"
         locked = self.store.soon(query, **values)
         known = self.store.soon(SQL["transfer"], programme=self.programme, key=key)
-        due = self.store.soon(SQL["due"], **values, at=self.stamp)
+        due = self.store.soon(DUE, **values, at=self.stamp)
         accounts = {row["bucket"]: row for row in locked.all()}
         if "available" not in accounts:  # a row to lock: two may come at once
             self.account(customer_id, "available")

@@ -96,16 +96,10 @@ where
     )
 
 -- name: due
--- A member's lots that have ended, and the keys under which the night would end them.
+-- A member's lots that have ended, and the keys under which they end.
 select
     lot.lot_id, lot.remaining, lot.expires_at, given.idem_key, given.rule, given.rule_version,
-    'expire:' || given.idem_key || ':' || lot.expires_on || coalesce(':' || nullif((
-        select count(*)
-        from lot_move inner join transfer as earlier on lot_move.transfer_id = earlier.transfer_id
-        where
-            lot_move.lot_id = lot.lot_id and earlier.kind = 'expire'
-            and earlier.effective_at = lot.expires_at
-    ), 0), '') as expire_key
+    {end_key} as expire_key
 from account
 inner join lot on account.account_id = lot.account_id
 inner join transfer as given on lot.lot_id = given.transfer_id

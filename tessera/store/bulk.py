@@ -30,8 +30,9 @@ def make_room(store: Connection) -> None:
 @contextmanager
 def anew(store: Connection, *tables: str) -> Iterator[None]:
     """Inside, `tables` are without indexes and, on PostgreSQL, without foreign and unique keys other
-    than the primary; on SQLite a key that the table was made with stays. Afterwards all are there again and hold, or the database's error says which does
-    not. On PostgreSQL whoever reads these tables meanwhile waits for the end of the transaction."""
+    than the primary; on SQLite a key that the table was made with stays. Afterwards all are there again
+    and hold, or the database's error says which does not. On PostgreSQL whoever reads these tables
+    meanwhile waits for the end of the transaction."""
     parts = [part for table in tables for part in _parts(store, table)]
     for drop, _ in reversed(parts):
         store.soon(drop)
