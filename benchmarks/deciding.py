@@ -1,6 +1,7 @@
 """One pass over a million customers times twelve campaigns, all rules on: caps per person, household
 and tag, a gap, fatigue, a rhythm, control groups, journeys with conditions and exits, variants and a
-place reserved, with a million messages of the last weeks in the store. Beside it the bare DuckDB
+place reserved, with a message of the last weeks for each customer in the store, and for a tenth of
+them once more with twenty of a year. Beside it the bare DuckDB
 join of the same inputs, and the plain model of the tests, one candidate after another, on a sample.
 `candidates a second` says whether the time grows in line with the customers. Each is a process of
 its own, of which the highest memory is told."""
@@ -27,6 +28,7 @@ from tessera.testing import AUDIENCE, MARTS, workspace
 DAY = "2026-03-31"
 SIZES = (10_000, 100_000, 1_000_000)
 CAMPAIGNS = 12
+YEAR = 20  # messages that each customer had in a year, at one of the sizes
 SAMPLE = 2_000  # customers that the plain model judges
 POLICY = {
     "caps": [
@@ -83,8 +85,9 @@ def project(folder: Path) -> None:
             (templates / f"c{number}" / name).symlink_to(templates / "winback" / "reminder")
 
 
-def prepare(folder: Path, customers: int) -> dict[str, Any]:
-    """Marts and a store with three weeks of messages, a third of them opened."""
+def prepare(folder: Path, customers: int, each: int = 1) -> dict[str, Any]:
+    """Marts and a store with three weeks of messages, a third of them opened; `each` customer has so
+    many, the earlier ones further and further back."""
     project(folder)
     ws = workspace(folder / "home", DAY, project=folder / "project")
     with duckdb.connect() as db:
@@ -95,7 +98,7 @@ def prepare(folder: Path, customers: int) -> dict[str, Any]:
         current = {"name": "made", "as_of": ws.as_of.isoformat(), "built_at": ws.as_of.isoformat(),
                    "marts": {name: f"made/{name}/*.parquet" for name in names}}  # fmt: skip
         (ws.home.marts / "current.json").write_text(json.dumps(current))
-        _fill(ws.store, db)
+        _fill(ws.store, db, each)
     return {}
 
 
@@ -134,24 +137,26 @@ def _marts() -> dict[str, str]:
     }
 
 
-def _fill(store: Store, db: duckdb.DuckDBPyConnection) -> None:
-    sent = """
+def _fill(store: Store, db: duckdb.DuckDBPyConnection, each: int) -> None:
+    sent = f"""
         select
-            md5('m' || i) as send_key, 'C' || i as customer_id,
+            md5('m' || i || '/' || nth) as send_key, 'C' || i as customer_id,
             if(i % 3 = 0, null, 'H' || (i // 2)) as household_id, 'c' || (i % 4) as campaign,
-            '1' as campaign_version, 'first' as step, 'first' as occurrence, 'email' as channel,
+            '1' as campaign_version, 'first' as step,
+            if(nth = 0, 'first', 'earlier ' || nth) as occurrence, 'email' as channel,
             'marketing' as purpose, if(i % 4 % 3 = 0, 'offer', '') as tags,
             'c' || (i % 4) || '/first' as template, '' as variant, 'en' as language,
             'UTC' as timezone, cast(day as varchar) as business_date, day || 'T00:00:00+00:00' as decided_at,
             day || 'T09:00:00+00:00' as send_at, day || 'T19:00:00+00:00' as not_after,
             'accepted' as state, day || 'T09:00:00+00:00' as state_at
-        from (select i, date '2026-03-30' - cast(i % 21 as integer) as day from n)
+        from (select i, nth, date '2026-03-30' - cast(i % 21 + {365 // each} * nth as integer) as day
+            from n, range({each}) as message(nth))
     """
-    read = """
-        select md5('e' || i) as event_key, md5('m' || i) as send_key,
+    read = f"""
+        select md5('e' || i || '/' || nth) as event_key, md5('m' || i || '/' || nth) as send_key,
             if(i % 12 = 0, 'click', 'open') as event, '2026-03-30T20:00:00+00:00' as occurred_at,
             '2026-03-30T20:00:00+00:00' as received_at
-        from n where i % 3 = 0
+        from n, range({each}) as message(nth) where i % 3 = 0
     """
     with store.write() as connection:
         connection.insert_new("outbox", db.execute(sent).to_arrow_table())
@@ -237,6 +242,7 @@ STEPS: dict[str, Step] = {
     "bare join": bare_join,
     "one by one": one_by_one,
     **{f"prepare {size}": lambda folder, size=size: prepare(folder, size) for size in SIZES},  # type: ignore[misc]
+    "prepare a year": lambda folder: prepare(folder, SIZES[1], YEAR),
 }
 
 
@@ -254,6 +260,11 @@ def main() -> list[dict[str, object]]:
             if size == SIZES[-1]:
                 found["bare join"] = measured("deciding", "bare join", Path(name))
                 found["one by one"] = measured("deciding", "one by one", Path(name))
+    with tempfile.TemporaryDirectory() as name:
+        measured("deciding", "prepare a year", Path(name))
+        found[f"pass, {SIZES[1]:,} customers, {YEAR} messages each"] = measured(
+            "deciding", "pass", Path(name)
+        )
     limit = found["bare join"]["seconds"]
     return [
         {

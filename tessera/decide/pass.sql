@@ -62,8 +62,7 @@ tired as (
     inner join level
         on
             attention.unread >= level.unread
-            and cast(left(attention.silent_since, 19) as timestamp)
-            <= getvariable('as_of') - to_days(level.silent_days)
+            and attention.silent_since <= getvariable('as_of') - to_days(level.silent_days)
     group by attention.customer_id
 ),
 
@@ -155,14 +154,24 @@ create type label as enum (
 -- name: reading
 -- When each message was first opened and clicked, and last read; who clicked has opened.
 create or replace temp table reading as
+with read as (
+    select
+        send_key,
+        min(happened_at) as opened_at,
+        min(happened_at) filter (event = 'click') as clicked_at,
+        max(happened_at) as read_at
+    from (select send_key, event, cast(left(occurred_at, 19) as timestamp) as happened_at from read_event)
+    group by send_key
+)
+
 select
     message.customer_id,
     message.campaign,
     message.step,
     message.occurrence,
-    min(read_event.occurred_at) as opened_at,
-    min(read_event.occurred_at) filter (read_event.event = 'click') as clicked_at,
-    max(read_event.occurred_at) as read_at
+    read.opened_at,
+    read.clicked_at,
+    read.read_at
 from (
     select
         history.send_key,
@@ -175,8 +184,7 @@ from (
     union all
     select send_key, customer_id, campaign::label, step::label, occurrence from today
 ) as message
-inner join read_event on message.send_key = read_event.send_key
-group by message.send_key, message.customer_id, message.campaign, message.step, message.occurrence
+inner join read on message.send_key = read.send_key
 
 -- name: attention
 -- How many marketing messages in a row each customer has not read, and since when; worked out only where
@@ -186,21 +194,26 @@ with read as (
     select customer_id, max(read_at) as read_at
     from reading
     group by customer_id
+),
+
+message as (
+    select history.customer_id, cast(left(history.send_at, 19) as timestamp) as send_at
+    from history
+    inner join kind on history.kind_id = kind.kind_id
+    where
+        kind.purpose = 'marketing'
+        and kind.state not in ('cancelled', 'rejected')
+        and kind.business_date < cast(getvariable('today') as varchar)
 )
 
 select
-    history.customer_id,
+    message.customer_id,
     count(*) as unread,
-    coalesce(max(read.read_at), min(history.send_at)) as silent_since
-from history
-inner join kind on history.kind_id = kind.kind_id
-left join read on history.customer_id = read.customer_id
-where
-    kind.purpose = 'marketing'
-    and kind.state not in ('cancelled', 'rejected')
-    and kind.business_date < cast(getvariable('today') as varchar)
-    and (read.read_at is null or history.send_at > read.read_at)
-group by history.customer_id
+    coalesce(max(read.read_at), min(message.send_at)) as silent_since
+from message
+left join read on message.customer_id = read.customer_id
+where read.read_at is null or message.send_at > read.read_at
+group by message.customer_id
 
 -- name: declined
 -- Campaigns with a tag that a person has declined in the preference centre.
@@ -243,6 +256,35 @@ from history
 inner join person on history.customer_id = person.customer_id
 inner join each_kind on history.kind_id = each_kind.kind_id
 
+-- name: going
+-- Journeys that may have a candidate today: those of whom something went out so lately that a step could still
+-- follow it, and those of members. Of years of messages these are few, and only they are looked at as journeys.
+create or replace temp table going as
+with written as (
+    select
+        past.cid,
+        past.campaign,
+        past.occurrence,
+        past.business_date >= getvariable('today') - (
+            select max(step.after_days + coalesce(course.valid_days, 30))
+            from step
+            inner join course on step.course_id = course.course_id
+        ) as is_late
+    from past
+    where past.campaign in (select campaign::label from course)
+)
+
+select cid, campaign, occurrence from written where is_late
+union
+select known.cid, course.campaign::label, known.occurrence
+from known
+inner join course on known.course_id = course.course_id
+semi join (select cid, campaign, occurrence from written where not is_late) as early
+    on
+        known.cid = early.cid
+        and course.campaign::label = early.campaign
+        and known.occurrence = early.occurrence
+
 -- name: past_step
 create or replace temp table past_step as
 select
@@ -251,7 +293,7 @@ select
     max(business_date) filter (is_live and business_date < getvariable('today')) as sent_on,
     max(send_at) filter (is_live and business_date < getvariable('today')) as sent_at
 from past
-where campaign in (select campaign::label from course)
+semi join going using (cid, campaign, occurrence)
 group by cid, campaign, occurrence, step
 
 -- name: journey
@@ -270,6 +312,7 @@ select
         any_value(current.course_id)
     ) as course_id
 from past
+semi join going using (cid, campaign, occurrence)
 inner join course as current
     on past.campaign = current.campaign::label and current.is_current and current.due_in = 0
 left join course as begun
@@ -425,8 +468,8 @@ select
     reading.campaign,
     reading.occurrence,
     reading.step,
-    min(cast(left(reading.opened_at, 19) as timestamp)) as opened_at,
-    min(cast(left(reading.clicked_at, 19) as timestamp)) as clicked_at
+    min(reading.opened_at) as opened_at,
+    min(reading.clicked_at) as clicked_at
 from reading
 inner join person on reading.customer_id = person.customer_id
 group by person.cid, reading.campaign, reading.occurrence, reading.step

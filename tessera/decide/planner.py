@@ -167,7 +167,17 @@ def _find_past(duck: DuckDBPyConnection, members: Members) -> Members:
 
 BEFORE = ("latecomer", "word", "reach", "declined", "past", "planned")
 OF_CONCERNED = (
-    *("past_step", "read_step", "journey", "begun", "candidate", "unmet", "over", "met_before"),
+    *(
+        "going",
+        "past_step",
+        "read_step",
+        "journey",
+        "begun",
+        "candidate",
+        "unmet",
+        "over",
+        "met_before",
+    ),
     *("turn", "picked", "paced"),
 )
 
@@ -229,7 +239,7 @@ def _judged(duck: DuckDBPyConnection, ws: Workspace, others: Members) -> Judged:
 
 JUDGED_FROM = (
     *("known", "candidate", "begun", "unmet", "over", "met_before", "picked", "paced", "read_step"),
-    *("past_step", "journey"),
+    *("going", "past_step", "journey"),
 )
 
 

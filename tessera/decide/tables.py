@@ -25,6 +25,7 @@ TYPES = {
     "yes": pa.bool_(),
     "moment": pa.timestamp("us"),
     "draw": pa.uint64(),
+    "repeated": pa.dictionary(pa.int32(), pa.string()),  # texts of which many rows have the same
 }
 
 
@@ -64,7 +65,7 @@ RHYTHM = _schema(text="cadence label", days="position most days until_day")
 # Columns of the store's queries, in their order.
 CONSENT = _schema(text="customer_id channel purpose recorded_at", whole="granted")
 SUPPRESSION = _schema(text="address_hash channel scope cause")
-HISTORY = _schema(text="send_key customer_id occurrence send_at kind")
+HISTORY = _schema(text="send_key customer_id", repeated="occurrence send_at kind")
 KIND = (
     *("campaign", "campaign_version", "step", "purpose", "channel", "tags", "template", "variant"),
     *("business_date", "state"),
@@ -410,7 +411,7 @@ def of_store(
 
 def _by_kind(history: pa.Table) -> dict[str, pa.Table]:
     """`history` with the number of each message's kind, and `kind`."""
-    coded = history["kind"].combine_chunks().dictionary_encode()
+    coded = history.unify_dictionaries()["kind"].combine_chunks()
     kinds = [text.split(SEPARATOR) for text in coded.dictionary.to_pylist()]
     columns = zip(*kinds, strict=True) if kinds else [()] * len(KIND)
     kind = {name: pa.array(column, pa.string()) for name, column in zip(KIND, columns, strict=True)}

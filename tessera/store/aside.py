@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from subprocess import PIPE, Popen
@@ -20,6 +20,7 @@ import pyarrow as pa
 
 PARAMETER = re.compile(r"(?<![:\w]):(\w+)(?!:)")  # `::` is a cast
 BATCH = 65_536  # rows
+REPEATED = pa.dictionary(pa.int32(), pa.string())  # a text of which many rows have the same
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Aside:
             raise OSError(f"The store could not be read: {said or 'its reader ended'}.")
         with pa.ipc.open_stream(self._answers) as rows:
             found = rows.read_all()
-        return found.slice(1).rename_columns(schema.names).cast(schema)
+        return found.rename_columns(schema.names).cast(schema)
 
 
 def _question(query: str, schema: pa.Schema, params: Mapping[str, object]) -> bytes:
@@ -54,12 +55,16 @@ def _question(query: str, schema: pa.Schema, params: Mapping[str, object]) -> by
     comes first that is of `schema`."""
     given = [params[name] for name in dict.fromkeys(PARAMETER.findall(query))]
     values = [int(value) if isinstance(value, bool) else value for value in given]
-    typed = ", ".join("''" if pa.types.is_string(field.type) else "0" for field in schema)
+    repeated = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    texts = [field.name in repeated or pa.types.is_string(field.type) for field in schema]
+    typed = ", ".join("''" if is_text else "0" for is_text in texts)
     first = f"select {typed} union all select * from ({query}\n)"
-    return json.dumps([first, values]).encode() + b"\n"
+    return json.dumps([first, values, [schema.names.index(n) for n in repeated]]).encode() + b"\n"
 
 
-def _answer(store: Any, answers: BinaryIO, query: str, values: list[object]) -> None:
+def _answer(
+    store: Any, answers: BinaryIO, query: str, values: list[object], repeated: Sequence[int]
+) -> None:
     with store.cursor() as cursor:
         try:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": BATCH})
@@ -69,9 +74,23 @@ def _answer(store: Any, answers: BinaryIO, query: str, values: list[object]) -> 
             answers.write(f"{type(error).__name__}: {error}".replace("\n", " ").encode() + b"\n")
             return
         answers.write(b"rows\n")
-        with rows, pa.ipc.new_stream(answers, rows.schema) as stream:
+        schema = rows.schema
+        for place in repeated:
+            schema = schema.set(place, schema.field(place).with_type(REPEATED))
+        with rows, pa.ipc.new_stream(answers, schema) as stream:
+            typed = 1
             for batch in rows:
-                stream.write_batch(batch)
+                stream.write_batch(_shortened(batch.slice(typed), repeated, schema))
+                typed = 0
+
+
+def _shortened(batch: pa.RecordBatch, repeated: Sequence[int], schema: pa.Schema) -> pa.RecordBatch:
+    """Texts of which a batch has few, as their numbers: it is their width that takes the time."""
+    found = [
+        column.dictionary_encode() if place in repeated else column
+        for place, column in enumerate(batch.columns)
+    ]
+    return pa.record_batch(found, schema)
 
 
 def main(path: str) -> None:

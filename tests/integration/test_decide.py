@@ -440,6 +440,29 @@ def test_a_step_follows_the_one_before_by_its_days(shop: Workspace) -> None:
     ]
 
 
+def test_a_journey_of_long_ago_goes_on_for_members_and_is_forgotten_of_others(
+    shop: Workspace,
+) -> None:
+    steps = [{"name": "one", "template": "a"}, {"name": "two", "template": "b", "after": "3d"}]
+    write(shop.project, None, {**HELLO, "steps": steps})
+    people(shop, "ann", "bob", "eve", audience_all=[member("ann"), member("bob")])
+    assert decide(shop).planned == 2
+    later = on(shop, "2027-03-31")
+    people(later, "ann", "bob", "eve", audience_all=[member("ann"), member("eve")])
+    decide(later)
+    rows = find(later.home, Question(on=later.business_date))
+    assert {row["customer_id"]: (row["step"], row["reason"]) for row in rows} == {
+        "ann": ("two", "planned"),
+        "eve": ("one", "planned"),
+    }
+    again = on(shop, "2028-03-31")
+    people(again, "ann", "bob", "eve", audience_all=[member("ann"), member("bob")])
+    decide(again)
+    assert why(again, "ann") == ("re_entry", "planned on 2027-03-31")
+    rows = find(again.home, Question(on=again.business_date, customer_id="bob"))
+    assert [(row["step"], row["reason"]) for row in rows] == [("two", "planned")]
+
+
 def test_a_new_occurrence_waits_and_does_not_get_the_same_content(shop: Workspace) -> None:
     write(shop.project, None, {**HELLO, "re_entry_after_days": 10})
     people(shop, "ann")
