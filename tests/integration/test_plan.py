@@ -325,6 +325,27 @@ def test_explain_tells_what_became_of_the_message(shop: Workspace) -> None:
     assert [fate["what"] for fate in told[0]["since"]] == ["sent", "opened"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("accepted", "; sent at 2026-04-01T09:00:00+00:00 (accepted)."),
+        ("given_up", "; perhaps sent, which nobody can know at 2026-04-01T09:00:00+00:00 (given_up)."),
+        ("dropped by the provider", "; refused at 2026-04-01T09:00:00+00:00 (dropped by the provider)."),
+    ],
+)  # fmt: skip
+def test_explain_says_sent_only_of_what_is_known_to_be(
+    shop: Workspace, reason: str, said: str
+) -> None:
+    decide(shop, ["hello"])
+    with shop.store.write() as store:
+        store.run(
+            "update outbox set state = 'reconciled', state_at = '2026-04-01T09:00:00+00:00', "
+            "state_reason = :reason",
+            reason=reason,
+        )
+    assert run(shop, "explain", "c1", "--campaign", "hello").rstrip().endswith(said)
+
+
 def test_the_calendar_expects_what_the_last_weeks_brought_on_that_weekday(shop: Workspace) -> None:
     daily = {**HELLO, "content_repeat": "allow", "re_entry_after_days": 1}
     write(shop.project, None, daily)
