@@ -40,6 +40,10 @@ select * from domain_day where day < :day
 -- name: person_merge
 select * from person_merge
 
+-- name: tier_move
+-- Who has reached a tier does not reach it again on the first day.
+select * from tier_move where business_date < :day
+
 -- name: voucher_terms
 select * from voucher_terms
 
