@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import pyarrow as pa
-
-from flows.scratch import stamp
+from flows.scratch import WORDS, add, stamp, words
 from tessera.hear import hear
-from tessera.hear.hearing import SCHEMA
 from tessera.send.messengers.base import Message
 from tessera.store import Store, queries
 from tessera.workspace import Workspace
@@ -40,7 +37,13 @@ class Recorded:
 
     store: Store
     since: datetime
-    keys: set[str] = field(default_factory=set)
+    keys: set[str]  # of the messages that went out
+
+    @classmethod
+    def after(cls, ws: Workspace, scratch: Workspace) -> Recorded:
+        """What came later than the morning of `scratch`, also of messages that are out by then."""
+        with scratch.store.read() as store:
+            return cls(ws.store, scratch.as_of, {row["send_key"] for row in store.all(SQL["sent"])})
 
     def __str__(self) -> str:
         return "as recorded: who was not sent a message then does not answer it now"
@@ -49,17 +52,19 @@ class Recorded:
         self.keys.update(message.send_key for message in messages)
 
     def arrive(self, ws: Workspace) -> int:
-        span = {"since": stamp(self.since), "until": stamp(ws.as_of)}
+        span = {"after": stamp(self.since), "until": stamp(ws.as_of)}
         with self.store.read() as store:
-            found = store.all(SQL["events"], **span)
-            words = {table: store.all(SQL[table], **span) for table in ("consent", "suppression")}
-        events = [row for row in found if row["send_key"] in self.keys]
+            found = {table: words(store, table, **span) for table in WORDS}
+            found["provider_event"] = store.all(SQL["events"], **span)
         with ws.store.write() as scratch:
-            scratch.insert_new("provider_event", pa.Table.from_pylist(events, SCHEMA))
-            for table, rows in words.items():
-                scratch.run_many(SQL[f"add_{table}"], rows)
+            for table, rows in found.items():
+                add(scratch, table, [row for row in rows if self._is_of_us(row)])
         self.since = ws.as_of
-        return len(events)
+        return sum(self._is_of_us(row) for row in found["provider_event"])
+
+    def _is_of_us(self, row: Mapping[str, Any]) -> bool:
+        """Whether it is about a message that went out here too, or about none."""
+        return not row.get("send_key") or row["send_key"] in self.keys
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ linked and the store is copied; nothing is ever written to the home itself."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,14 +17,24 @@ import yaml
 from tessera.decide import campaigns, policy
 from tessera.home import Home
 from tessera.land.land import ENGINE
+from tessera.person.merge import send_round
 from tessera.quoting import literal
 from tessera.store import Connection, Store, queries
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 SQL = queries("flows", "scratch.sql")
+Row = Mapping[str, Any]
 FEEDS = {"landing": "landed", "validated": "judged"}  # folder of the home -> which files are linked
 REACHABLE = "reachable"  # the source of the addresses and consents that are only assumed
+WORDS = {  # what people say, and the column of when the home learnt of it
+    "consent": "coalesce(noted_at, recorded_at)",
+    "suppression": "since",
+    "preference": "recorded_at",
+    "answer": "answered_at",
+    "signup": "confirmed_at",
+    "card": "changed_at",
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ def open_scratch(ws: Workspace, root: Path, rules: Rules) -> Workspace:
     with ws.store.read() as source:
         _link_files(source, ws.home, scratch.home)
         _copy_store(source, scratch.store, start=stamp(ws.as_of), day=str(ws.business_date))
+    send_round(scratch)
     return scratch
 
 
@@ -75,22 +87,36 @@ def _link_files(store: Connection, home: Home, scratch: Home) -> None:
                 (scratch.root / place).symlink_to(home.root / place)
 
 
-def _copy_store(source: Connection, scratch: Store, **bounds: str) -> None:
-    """What was known at the start: files, consents, suppressions, messages and what became of
-    them. Points are reckoned anew from the receipts."""
-    with scratch.write() as target:
-        for name in ("landed_file", "readmission", "consent", "suppression"):
-            _copy(source, target, name, bounds)
-        for name in ("outbox", "provider_event", "campaign_version"):
-            _copy(source, target, name, bounds)
+def _copy_store(source: Connection, target: Store, *, start: str, day: str) -> None:
+    """What was known at the start: files, words, messages and what became of them; and who is one
+    person, as it is known now. Points are reckoned anew from the receipts."""
+    bounds = {"start": start, "day": day, "engine": ENGINE}
+    with target.write() as scratch:
+        for name in KNOWN:
+            add(scratch, name, source.all(SQL[name], **bounds))
+        for name in WORDS:
+            add(scratch, name, words(source, name, "", start))
 
 
-def _copy(source: Connection, target: Connection, table: str, bounds: Mapping[str, str]) -> None:
-    rows = source.all(SQL[table], engine=ENGINE, **bounds)
+KNOWN = (
+    *("landed_file", "readmission", "outbox", "provider_event", "campaign_version", "domain_day"),
+    *("person_merge", "tier_move", "voucher_terms", "voucher", "reward_grant"),
+)
+
+
+def words(store: Connection, table: str, after: str, until: str) -> list[Row]:
+    """The rows of one of `WORDS` that the home learnt of later than one instant, up to another."""
+    query = SQL["words"].format(table=table, told_at=WORDS[table])
+    return store.all(query, after=after, until=until)
+
+
+def add(scratch: Connection, table: str, rows: Sequence[Row]) -> None:
+    """Those that are not there yet."""
     if rows:
         columns = list(rows[0])
         marks = ", ".join(f":{name}" for name in columns)
-        target.run_many(f"insert into {table} ({', '.join(columns)}) values ({marks})", rows)
+        query = SQL["add"].format(table=table, columns=", ".join(columns), marks=marks)
+        scratch.run_many(query, rows)
 
 
 def admit_engine(ws: Workspace) -> None:

@@ -12,11 +12,11 @@ select * from landed_file where source <> :engine
 -- name: readmission
 select * from readmission
 
--- name: consent
-select * from consent where recorded_at < :start
+-- name: words
+select * from {table} where {told_at} > :after and {told_at} <= :until
 
--- name: suppression
-select * from suppression where since < :start
+-- name: add
+insert into {table} ({columns}) values ({marks}) on conflict do nothing
 
 -- name: outbox
 -- What was never sent will not be sent now: it is of a day that is over.
@@ -27,12 +27,35 @@ select provider_event.*
 from provider_event
 inner join outbox on provider_event.send_key = outbox.send_key
 where
-    provider_event.occurred_at < :start
+    provider_event.received_at <= :start
     and outbox.business_date < :day
     and outbox.state not in ('ready', 'leased', 'calling')
 
 -- name: campaign_version
 select * from campaign_version where first_used_at < :start
+
+-- name: domain_day
+select * from domain_day where day < :day
+
+-- name: person_merge
+select * from person_merge
+
+-- name: tier_move
+-- Who has reached a tier does not reach it again on the first day.
+select * from tier_move where business_date < :day
+
+-- name: voucher_terms
+select * from voucher_terms
+
+-- name: voucher
+-- Codes that were made to be given away.
+select * from voucher where batch is not null
+
+-- name: reward_grant
+select reward_grant.*
+from reward_grant
+inner join outbox on reward_grant.send_key = outbox.send_key
+where outbox.business_date < :day and outbox.state not in ('ready', 'leased', 'calling')
 
 -- name: reachable_customers
 -- Who has no address gets one; who has none and is not registered joins with the first purchase.

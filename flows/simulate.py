@@ -131,7 +131,7 @@ def simulate(
         at = clock.parse_as_of(asked.first.isoformat(), ws.settings.timezone)
         scratch = open_scratch(replace(ws, as_of=at), root, asked.rules)
         try:
-            run = Run(scratch, asked, _responses(ws, asked, root))
+            run = Run(scratch, asked, _responses(ws, asked, scratch))
             run.prepare()
             for number, day in enumerate(asked.days, start=1):
                 if progress:
@@ -156,11 +156,10 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     yield keep.resolve()
 
 
-def _responses(ws: Workspace, asked: Question, root: Path) -> Responses:
+def _responses(ws: Workspace, asked: Question, scratch: Workspace) -> Responses:
     if asked.rates:
-        return Assumed(asked.rates, root / "responses")
-    at = clock.parse_as_of(asked.first.isoformat(), ws.settings.timezone)
-    return Recorded(ws.store, since=at)
+        return Assumed(asked.rates, scratch.home.root.parent / "responses")
+    return Recorded.after(ws, scratch)
 
 
 @dataclass
@@ -200,14 +199,16 @@ class Run:
         build(ws, tested=False)
         points = post(ws)
         decided = decide(ws)
-        sent = [self._send(ws, channel) for channel in channels(ws)]
+        self._approve()
+        takers = [Taker(self.responses, channel) for channel in channels(ws)]
+        sent = [self._send(ws, taker) for taker in takers]
         self._count(decided)
         self.days.append(
             DayReport(
                 date=day.isoformat(),
                 candidates=decided.candidates,
                 planned=decided.planned,
-                sent=self._sent(day),
+                sent=dict(sorted(sum((one.taken for one in takers), Counter()).items())),
                 not_sent=sum(one.cancelled + one.rejected for one in sent),
                 heard=heard,
                 points_earned=points.points_earned,
@@ -216,9 +217,14 @@ class Run:
             )
         )
 
-    def _send(self, ws: Workspace, channel: str) -> SendReport:
+    def _approve(self) -> None:
+        """A word that is waited for is given."""
+        with self.ws.store.write() as store:
+            store.run(SQL["approve"])
+
+    def _send(self, ws: Workspace, taker: Taker) -> SendReport:
         """Everything, at once: a throttle's minutes would be those of the clock on the wall."""
-        return send(ws, messenger=Taker(self.responses, channel), sleep=lambda _seconds: None)
+        return send(ws, messenger=taker, sleep=lambda _seconds: None)
 
     def report(self, *, seconds: float, home: str | None) -> SimulationReport:
         with self.ws.store.read() as store:
@@ -246,11 +252,6 @@ class Run:
     def _count(self, decided: DecideReport) -> None:
         for plan in decided.campaigns:
             self.reasons.setdefault(plan.campaign, Counter()).update(plan.reasons)
-
-    def _sent(self, day: date) -> dict[str, int]:
-        with self.ws.store.read() as store:
-            rows = store.all(SQL["sent"], day=day.isoformat())
-        return {row["campaign"]: row["messages"] for row in rows}
 
     def _caps(self) -> Iterator[CapReport]:
         """Each cap against the messages in the store, by a rule of its own: nothing of the pass
@@ -286,12 +287,14 @@ class Taker:
     capacity: int = 1000
     repeatable: bool = True
     schedules: bool = True
+    taken: Counter[str] = field(default_factory=Counter)  # messages by campaign
 
     def together(self, _message: Message) -> None:
         """All of them."""
 
     def deliver(self, messages: Sequence[Message]) -> Answer:
         self.responses.sent(messages, self.channel)
+        self.taken.update(message.campaign for message in messages)
         return alike(messages, Fate.ACCEPTED)
 
     def close(self) -> None:

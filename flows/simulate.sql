@@ -1,11 +1,7 @@
--- What a simulation counts when it is done.
+-- What a simulation does on its days, and counts when they are done.
 
--- name: sent
-select campaign, count(*) as messages
-from outbox
-where business_date = :day and state = 'accepted'
-group by campaign
-order by campaign
+-- name: approve
+update approval set approved = recipients
 
 -- name: heard
 select event, count(*) as events from provider_event group by event order by event

@@ -432,7 +432,7 @@ def judge(world: World, one: Candidate) -> None:
     early = rule_of_person(world, one) or rule_of_journey(world, one)
     due = (one.counted_from or world.today) + timedelta(days=length(one.step.get("after")))
     found, template = slot(world, campaign, customer), pick(world, one)
-    dark = () if one.due_in else blackouts(campaign, world.policy)  # a coming one was seen to
+    on = next_run(world, campaign, max(due, world.today + timedelta(days=one.due_in)))
     late = None
     if not all(is_met(world, one, c) for c in conditions(one.step)) if one.number else False:
         late = "condition_not_met"
@@ -440,17 +440,29 @@ def judge(world: World, one: Candidate) -> None:
         late = "repeat_content"
     elif "valid" in campaign and due + timedelta(days=length(campaign["valid"])) < world.today:
         late = "too_late"
-    elif str(world.today) in dark or found is None:
+    elif (on == world.today and str(on) in blackouts(campaign, world.policy)) or found is None:
         late = "outside_window"
     elif is_paced_out(world, one, found[0]):
         late = "capped"
     one.template = template or ""
     one.reason = early or ("not_due" if due > world.today else late)
-    on = max(due, world.today + timedelta(days=one.due_in))
     if early is None and late is None and found:
         shift = on - world.today
         one.send_at, one.send_until = found[0] + shift, found[1] + shift
         one.coming_on = on if shift else None
+
+
+def next_run(world: World, campaign: Row, day: date) -> date:
+    """When what is due on `day` can go: the campaign runs then and does not rest. What is due already
+    is for today; nobody looks further than places are kept."""
+    if day <= world.today:
+        return world.today
+    dark, soon = blackouts(campaign, world.policy), world.policy.get("reserve_days", 0)
+    for on in (day + timedelta(days=n) for n in range(soon + 1)):
+        runs = campaign["schedule"] in ("0 9 * * *", f"0 9 {on.day} {on.month} *")
+        if runs and str(on) not in dark:
+            return on
+    return world.today + timedelta(days=10_000)
 
 
 def blackouts(campaign: Row, policy: Row) -> list[str]:

@@ -18,6 +18,7 @@ STATES = {
     "ambiguous": "perhaps sent, which nobody can know",
     "reconciled": "sent",
 }
+RECONCILED = {"given_up": STATES["ambiguous"], "dropped by the provider": STATES["rejected"]}
 EVENTS = {
     "delivered": "delivered",
     "open": "opened",
@@ -36,7 +37,8 @@ def of_customer(store: Connection, customer_id: str) -> dict[str, list[Fate]]:
     """What happened to each message, by send key: its state, then what its reader did."""
     found: dict[str, list[Fate]] = defaultdict(list)
     for row in store.all(SQL["messages"], customer=customer_id):
-        state = STATES[row["state"]]
+        is_settled = row["state"] == "reconciled"
+        state = (RECONCILED if is_settled else {}).get(row["state_reason"], STATES[row["state"]])
         found[row["send_key"]].append(_fate(state, row["state_at"], row["state_reason"]))
     for row in store.all(SQL["events"], customer=customer_id):
         if row["event"] in EVENTS:

@@ -27,7 +27,6 @@ SQL = queries("tessera.decide", "judging.sql")
 CODE = {reason.value: number for number, reason in enumerate(Reason)}
 NEVER = -(1 << 30)  # days from now, of what was not
 AT_ONCE = 1 << 18
-MOST_AHEAD = 10_000  # days; nothing is reserved for so far
 BITS, HALF, TEN_THOUSAND = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(10_000)
 FIRM = (CODE["no_address"], CODE["no_consent"])  # before a topic that was declined
 
@@ -154,6 +153,7 @@ class Judge:
         self.course, self.step, self.slot = table["course"], table["step"], table["slot"]
         self.turn = table["turn"]["content_id"]
         self.courses = self.tables["course"].to_pylist()
+        self.runs_in = np.array([its["runs_in"] for its in self.courses] or [[0]])
         self.campaign = self.coded("course", "campaign")["campaign"]
         self.people = int(table["reach"]["cid"].max(initial=0)) + 1
         self.reach = self._by_place(
@@ -217,13 +217,13 @@ class Judge:
         reason = np.select([early >= 0, one["waits"] > 0], [early, CODE["not_due"]], late)
         is_open = (early < 0) & (late < 0) & (one["planned_id"] < 0)
         reason = np.where(one["planned_id"] >= 0, one["dropped"], reason).astype(np.int8)
-        ahead = np.clip(one["waits"], self.course["due_in"][course], MOST_AHEAD)
+        ahead = np.clip(one["comes_in"], 0, self.runs_in.shape[1] - 1)
         return {
             "content_id": self._content(one),
             "slot_id": one["slot"],
             "planned_id": one["planned_id"],
             "lot": lot(one["draw"], self.step["salt"][rows["step_id"]]),
-            "ahead": np.where(is_open, ahead, 0),
+            "ahead": np.where(is_open & (ahead > 0), self.runs_in[course, ahead], 0),
             "reason": reason,
             "by": self._by(reason, one),
         }
@@ -233,12 +233,13 @@ class Judge:
         course, count = rows["course_id"], len(rows["cid"])
         at = self.course["channel_id"][course].astype(np.int64) * self.people + rows["cid"]
         nothing = np.broadcast_to(np.int32(NONE), count)
+        waits = rows["counted"] + self.step["after_days"][rows["step_id"]]
         return {
             **dict.fromkeys(("planned_id", "dropped", "dropped_by", "declined_tag", "ended_by", "unmet",
                              "seen", "paced", "content_id"), nothing),
             **dict.fromkeys(DAYS, np.broadcast_to(np.int32(NEVER), count)),
             **rows, **apart, "at": at,
-            "waits": rows["counted"] + self.step["after_days"][rows["step_id"]],
+            "waits": waits, "comes_in": np.maximum(waits, self.course["due_in"][course]),
             "slot": self.slots[self.course["hours_id"][course], self.reach["zone_id"][at]],
             "draw": self.reach["draw"][at], "is_marketing": self.course["is_marketing"][course],
         }  # fmt: skip
@@ -269,7 +270,7 @@ class Judge:
             "stale_data": np.broadcast_to(self.stale is not None, count),
             "broken_template": self.course["is_broken"][course],
             "too_late": is_late | (self.course["ends_at"][course] <= begins),
-            "outside_window": self.course["is_held"][course] | (opens < 0),
+            "outside_window": (self.course["is_held"][course] & (one["comes_in"] <= 0)) | (opens < 0),
             "capped": one["paced"] >= 0,
         })  # fmt: skip
 

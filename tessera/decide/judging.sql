@@ -36,6 +36,7 @@ select
     broken_by is not null as is_broken,
     broken_by,
     due_in,
+    runs_in,
     hours_id,
     hours,
     campaign

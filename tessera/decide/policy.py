@@ -100,6 +100,10 @@ class Fatigue(Document):
     silent_days: int = Field(ge=1, le=36_500, strict=True)
     caps: tuple[Limit, ...] = Field(min_length=1)  # max: 0 is the sunset
 
+    @property
+    def asks(self) -> tuple[int, int]:
+        return self.unread, self.silent_days
+
 
 class Costs(Document):
     """What `tessera plan` reckons with, in minor units: nobody is billed by it."""
@@ -147,9 +151,11 @@ class ContactPolicy(Caps):
     def _mildest_first(self) -> ContactPolicy:
         """Who is on several levels is on the last of them: a milder one there would undo the others."""
         for number, (one, other) in enumerate(pairwise(self.fatigue), 1):
-            if other.unread < one.unread or other.silent_days < one.silent_days:
+            (unread, days), after = one.asks, other.asks
+            if one.asks == after or after[0] < unread or after[1] < days:
+                than = "the same as" if one.asks == after else "less than"
                 said = (
-                    f"level '{other.level}' asks for less than '{one.level}' before it; write the "
+                    f"level '{other.level}' asks for {than} '{one.level}' before it; write the "
                     "mildest first, with 'unread' and 'silent_days' that grow."
                 )
                 raise Misplaced(("fatigue", number), said)

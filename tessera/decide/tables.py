@@ -15,6 +15,7 @@ from tessera.caps import PACES, Cap, Channel
 from tessera.decide import slots
 from tessera.decide.campaign import Campaign, Condition, Scored, Step
 from tessera.decide.policy import ContactPolicy, is_blacked_out
+from tessera.decide.schedule import is_due
 from tessera.store import Connection, queries
 
 SQL = queries("tessera.decide", "outbox.sql")
@@ -26,6 +27,7 @@ TYPES = {
     "moment": pa.timestamp("us"),
     "draw": pa.uint64(),
     "repeated": pa.dictionary(pa.int32(), pa.string()),  # texts of which many rows have the same
+    "several": pa.list_(pa.int32()),
 }
 
 
@@ -43,6 +45,7 @@ COURSE = _schema(
     "ends_complaint ends_left",
     moment="ends_at",
     draw="salt",
+    several="runs_in",
 )
 STEP = _schema(
     text="step template reward",
@@ -71,6 +74,7 @@ KIND = (
     *("business_date", "state"),
 )
 SEPARATOR = "\x1f"  # in no name
+MOST_AHEAD = 10_000  # days; nothing is reserved for so far
 TODAY = _schema(
     text="send_key customer_id household_id campaign campaign_version step occurrence purpose "
     "channel tags template variant language timezone send_at state state_reason"
@@ -292,8 +296,16 @@ def _courses(
             "held_by": held_by(its, rules, day + timedelta(days=course.due_in)),
             "broken_by": course.broken,
             "due_in": course.due_in,
+            "runs_in": _runs_in(its, rules, day),
             **{f"ends_{word}": name in its.exit_on for word, name in EXITS.items()},
         }
+
+
+def _runs_in(its: Campaign, rules: ContactPolicy, day: date) -> list[int]:
+    """For what is due in 0, 1, 2 … days, as far as places are kept: in how many it runs and does not rest."""
+    soon = [(ahead, day + timedelta(days=ahead)) for ahead in range(rules.reserve_days + 1)]
+    runs = [n for n, on in soon if is_due(its.schedule, on) and not held_by(its, rules, on)]
+    return [next((n for n in runs if n >= ahead), MOST_AHEAD) for ahead in range(len(soon) + 1)]
 
 
 EXITS = {

@@ -45,7 +45,7 @@ def merge_all(ws: Workspace, pairs: Sequence[tuple[str, str]]) -> None:
         for keep, other in pairs:
             _check(connection, keep, other)
             _write(ws, connection, keep, other, is_in_force=1)
-    _send_round(ws)
+    send_round(ws)
 
 
 def _check(connection: Connection, keep: str, other: str) -> None:
@@ -68,7 +68,7 @@ def undo(ws: Workspace, keep: str, other: str) -> str:
             raise BadInput(f"'{other}' is not merged into '{keep}'.")
         _write(ws, connection, keep, other, is_in_force=0)
         set_apart(connection, keep, other)
-    _send_round(ws)
+    send_round(ws)
     return f"From the next 'tessera run' on '{keep}' and '{other}' are two customers again."
 
 
@@ -90,10 +90,12 @@ def _write(
     audit.record(ws, connection, action, ring.person(keep), other=ring.person(other))
 
 
-def _send_round(ws: Workspace) -> None:
+def send_round(ws: Workspace) -> None:
     """Export what the store says now; whoever was killed before this says it again and does."""
     with ws.store.read() as connection:
         rows = connection.arrow(SQL["all"], pa.schema([(name, pa.string()) for name in COLUMNS]))
+    if not rows.num_rows:
+        return
     typed = pa.table(
         {
             "customer_id": rows["customer_id"],

@@ -15,6 +15,8 @@ from tessera.say.languages import SOURCE
 from tessera.say.templates import Templates
 
 Content = tuple[str, str]  # a template and its channel
+TEXTS = {"gettext": 1, "ngettext": 2, "pgettext": 2, "npgettext": 3}  # how many each is given
+COUNTS = (0, 1, 2, 3, 5, 11, 100)  # every language's forms are among those of these numbers
 
 
 def unsound(
@@ -58,11 +60,43 @@ class _Soundness:
     def _mistranslation(self, file: str, translations: NullTranslations) -> str | None:
         tree = self.templates.parse(self.environment, file)
         for call in tree.find_all(nodes.Call):
-            if (text := constant_text(call)) is None:
-                continue
-            try:
-                translated(translations, text)
-            except ValueError as problem:
-                where = f"{self.templates.folder.name}/{file}:{call.lineno}"
-                return f"{where} does not compile: {problem}"
+            if problem := _unspeakable(call, translations):
+                return f"{self.templates.folder.name}/{file}:{call.lineno} {problem}"
         return None
+
+
+def _unspeakable(call: nodes.Call, translations: NullTranslations) -> str | None:
+    """Why a text cannot be said in another language, whatever the customer: it is not only in branches
+    taken for one of whom all is known."""
+    if (text := constant_text(call)) is not None:
+        try:
+            translated(translations, text)
+        except ValueError as problem:
+            return f"does not compile: {problem}"
+        return None
+    function, texts = _texts(call)
+    given = {one.key: 1 for one in call.kwargs} | ({"num": 1} if function.startswith("n") else {})
+    for spoken in _spoken(function, texts, translations):
+        try:
+            _ = spoken % given
+        except (KeyError, TypeError, ValueError):
+            return f'is translated with a value nobody gives: "{texts[-1]}" as "{spoken}"'
+    return None
+
+
+def _texts(call: nodes.Call) -> tuple[str, list[str]]:
+    """Which function of gettext's is called, and with which texts; none where they are not plain."""
+    name = call.node.name if isinstance(call.node, nodes.Name) else ""
+    texts = [arg.value for arg in call.args if isinstance(arg, nodes.Const)]
+    function = "gettext" if name == "_" else name
+    if call.dyn_args or call.dyn_kwargs or len(texts) < TEXTS.get(function, 9):
+        return "", []
+    return function, texts[: TEXTS[function]]
+
+
+def _spoken(function: str, texts: list[str], translations: NullTranslations) -> Iterator[str]:
+    """What the texts are in the other language, in all its forms."""
+    if function:
+        say = getattr(translations, function)
+        numbers = [[count] for count in COUNTS] if function.startswith("n") else [[]]
+        yield from dict.fromkeys(say(*texts, *number) for number in numbers)

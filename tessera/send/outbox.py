@@ -157,23 +157,30 @@ class Outbox:
                     reasons=json.dumps(reasons),
                 )
 
-    def put_off(self, lease: Lease, rows: Sequence[Row], reasons: Mapping[int, str]) -> int:
-        """Leased messages that are sent a day later; how many are not, since that is too late for
-        them."""
-        later = {row["message_id"]: _days_later(1, row["send_at"], row) for row in rows}
-        late = {row["message_id"] for row in rows if later[row["message_id"]] > row["not_after"]}
-        self.drop(lease, "cancelled", {key: reasons[key] for key in late})
-        if later.keys() - late:
-            with self.ws.store.write() as connection:
-                connection.run(
-                    SQL["put_off"].format(
-                        later=connection.paired("later"), reasons=connection.paired("reasons")
-                    ),
-                    at=self.at,
-                    request=lease.request_id,
-                    later=json.dumps({key: at for key, at in later.items() if key not in late}),
-                    reasons=json.dumps(reasons),
-                )
+    def put_off(
+        self,
+        lease: Lease,
+        rows: Sequence[Row],
+        reasons: Mapping[int, str],
+        ends: Mapping[int, str],
+    ) -> int:
+        """Leased messages that are sent a day later, within the same hours; how many are not, since that
+        is after what `ends` says of them."""
+        later = [
+            {
+                "id": row["message_id"],
+                "reason": reasons[row["message_id"]],
+                "request": lease.request_id,
+                "at": self.at,
+                **{name: _days_later(1, row[name], row) for name in ("send_at", "not_after")},
+            }
+            for row in rows
+        ]
+        goes = [one for one in later if one["send_at"] < ends[one["id"]]]
+        late = {one["id"]: one["reason"] for one in later if one["send_at"] >= ends[one["id"]]}
+        self.drop(lease, "cancelled", late)
+        with self.ws.store.write() as connection:
+            connection.run_many(SQL["put_off"], goes)
         return len(late)
 
     def call(self, lease: Lease, hashes: Mapping[int, str]) -> Call | None:
@@ -194,7 +201,7 @@ class Outbox:
             if outcome.fate is not Fate.ACCEPTED
         ]
         with self.ws.store.write() as connection:
-            connection.run(SQL["accept"], request=request, at=self.at)
+            connection.run(SQL["accept"], request=request, at=self.moment)
             connection.run_many(SQL["except"], others)
             self._finish(connection, request, answer.state, answer)
 
@@ -257,7 +264,6 @@ class Outbox:
             SQL["call"].format(hashes=connection.paired("hashes")),
             request=request,
             lease=lease.request_id,
-            at=self.at,
             moment=self.moment,
             hashes=json.dumps(hashes),
         )

@@ -76,15 +76,12 @@ where
     and coalesce(state, '') = 'leased'
 
 -- name: put_off
--- A day later, at the same hour.
+-- A day later, within the same hours.
 update outbox
 set
-    state = 'ready', state_at = :at, request_id = null, state_reason = put_off.value,
-    send_at = later.value
-from {later} as later
-inner join {reasons} as put_off on later.key = put_off.key
-where message_id = cast(later.key as bigint) and coalesce(request_id, 0) = :request
-    and coalesce(state, '') = 'leased'
+    state = 'ready', state_at = :at, request_id = null, state_reason = :reason,
+    send_at = :send_at, not_after = :not_after
+where message_id = :id and request_id = :request and state = 'leased'
 
 -- name: release
 update outbox set state = 'ready', state_at = :at, request_id = null
@@ -100,7 +97,7 @@ update provider_request set leased_until = :until where request_id = :request an
 -- Not what was put on hold, or cancelled, or became too late, while it was being written.
 update outbox
 set
-    state = 'calling', state_at = :at, request_id = :request,
+    state = 'calling', state_at = :moment, request_id = :request,
     content_hash = coalesce(content_hash, written.value)
 from {hashes} as written
 where

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tessera import clock
 from tessera.addresses import mailbox
 from tessera.consent import complaint_guard
 from tessera.errors import BadInput
@@ -23,6 +24,7 @@ from tessera.send.pace import Pace
 from tessera.send.recall import ProviderBatches
 from tessera.send.recheck import Recheck
 from tessera.send.room import MARKETING, Room
+from tessera.send.versions import can_wait_until, versions
 from tessera.send.writing import Batches, Letter, Writer, address
 from tessera.workspace import Workspace
 
@@ -256,8 +258,21 @@ class Sender:
     ) -> Sequence[Row]:
         """Those of `rows` that have no reason to leave another day."""
         later = [row for row in rows if row["message_id"] in reasons]
-        self.counts["cancelled"] += self.outbox.put_off(lease, later, reasons)
+        if later:
+            late = self.outbox.put_off(lease, later, reasons, self._ends(later))
+            self.counts["cancelled"] += late
         return [row for row in rows if row["message_id"] not in reasons]
+
+    def _ends(self, rows: Sequence[Row]) -> Mapping[int, str]:
+        shop = clock.zone(self.ws.settings.timezone)
+        with self.ws.store.read() as connection:
+            known = versions(connection, rows)
+        return {
+            row["message_id"]: can_wait_until(
+                known.get((row["campaign"], row["campaign_version"]), {}), row, shop
+            )
+            for row in rows
+        }
 
     def _deliver(self, lease: Lease, letters: Sequence[Letter]) -> None:
         self.pace.wait(len(letters))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from tessera.send.outbox import SQL
+from tessera import clock
+from tessera.send.outbox import SQL, stamp
 from tessera.store import Connection
 
 Row = Mapping[str, Any]
@@ -17,3 +20,23 @@ def versions(connection: Connection, rows: Iterable[Row]) -> dict[tuple[str, str
     names = json.dumps(sorted({row["campaign"] for row in rows}))
     found = connection.all(SQL["versions"].format(names=connection.listed("names")), names=names)
     return {(row["campaign"], row["version"]): json.loads(row["body"]) for row in found}
+
+
+def can_wait_until(body: Row, row: Row, shop: ZoneInfo) -> str:
+    """The instant after which a message is not put off to, as its campaign says: its own hours move along."""
+    return min(map(stamp, _ends(body, row, shop)))
+
+
+def _ends(body: Row, row: Row, shop: ZoneInfo) -> Iterator[datetime]:
+    yield datetime.max.replace(tzinfo=UTC)
+    due = datetime.fromisoformat(row["send_at"]).astimezone(clock.zone_or(row["timezone"], shop))
+    if body.get("on_cap") == "drop":
+        yield due
+    if hours := body.get("valid_hours"):  # since it was due first
+        first = date.fromisoformat(row["business_date"])
+        yield datetime.combine(first, due.time(), due.tzinfo) + timedelta(hours=hours)
+    if said := body.get("not_after"):
+        end = datetime.fromisoformat(said)
+        if "T" not in said:
+            end = datetime.combine(end.date() + timedelta(days=1), time())
+        yield end if end.tzinfo else end.replace(tzinfo=shop)

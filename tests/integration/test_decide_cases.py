@@ -315,6 +315,25 @@ def test_a_slot_is_kept_unless_what_comes_rests_on_its_day(
     assert play(shop, 1) == [{"daily/s0": told}]
 
 
+@pytest.mark.parametrize(
+    ("grand", "told"),
+    [
+        ({}, "reserved"),
+        ({"blackout_dates": ["2026-04-02"]}, "reserved"),  # it rests today only
+        ({"blackout_dates": ["2026-04-03"]}, "planned"),
+        ({"schedule": "0 9 31,4 3,4 *"}, "planned"),  # it runs a day later
+    ],
+)
+def test_a_step_that_is_due_soon_keeps_its_slot_for_a_day_on_which_it_can_go(
+    shop: Workspace, grand: dict[str, Any], told: str
+) -> None:
+    cap = {"purpose": "marketing", "max": 1, "hours": 30}
+    write(shop.project, {"caps": [cap], "reserve_days": 2})
+    write(shop.project, None, campaign("grand", {}, {"after": "3d"}, priority=90, **grand))
+    write(shop.project, None, campaign("small", priority=1, schedule="0 9 2 4 *"))
+    assert play(shop, 3)[2]["small/s0"] == told
+
+
 def test_no_slot_is_kept_for_who_has_begun_already(shop: Workspace) -> None:
     write(
         shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 2}], "reserve_days": 1}

@@ -175,6 +175,42 @@ def test_a_catalogue_holds_what_it_breaks_if_anybody_reads_it(shop: Workspace) -
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "msg", "line"),
+    [
+        ("{{ _('Hi %(name)s', name=given_name) }}",
+         'msgid "Hi %(name)s"\nmsgstr "Hallo %(nmae)s"\n', '"Hi %(name)s" as "Hallo %(nmae)s"'),
+        ("{% trans name=given_name %}Hi {{ name }}{% endtrans %}",
+         'msgid "Hi %(name)s"\nmsgstr "Hallo %(n)s"\n', '"Hi %(name)s" as "Hallo %(n)s"'),
+        ("{{ ngettext('%(num)s point', '%(num)s points', points_balance) }}",
+         'msgid "%(num)s point"\nmsgid_plural "%(num)s points"\nmsgstr[0] "%(num)s Punkt"\n'
+         'msgstr[1] "%(anzahl)s Punkte"\n', '"%(num)s points" as "%(anzahl)s Punkte"'),
+        ("{{ pgettext('till', 'By %(name)s', name=given_name) }}",
+         'msgctxt "till"\nmsgid "By %(name)s"\nmsgstr "Von %(n)s"\n', '"By %(name)s" as "Von %(n)s"'),
+    ],
+)  # fmt: skip
+def test_a_translation_that_asks_for_a_value_nobody_gives_holds(
+    shop: Workspace, text: str, msg: str, line: str
+) -> None:
+    folder = shop.project / "templates"
+    (folder / "locale").mkdir()
+    (folder / "weekly/first/body.txt").write_text(
+        f"\n{{% if points_balance == 1 %}}{text}{{% endif %}}"
+    )
+    plural = "Plural-Forms: nplurals=2; plural=(n != 1);\\n"
+    lines = f'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n{plural}"\n\n'
+    (folder / "locale/de.po").write_text(lines + msg)
+    assert {one.held for one in plan(shop).campaigns} == {None}
+    people(shop, "c1", "c2", customers=[person("c1", language="de"), person("c2")])
+    held = {one.campaign: one.held for one in plan(shop).campaigns}
+    assert held["hello"] is None
+    said = "templates/weekly/first/body.txt:2 is translated with a value nobody gives: "
+    assert held["weekly"] == said + line
+    right = re.sub(r"%\((nmae|n|anzahl)\)", "%(num)" if "num" in msg else "%(name)", msg)
+    (folder / "locale/de.po").write_text(lines + right)
+    assert plan(shop).campaigns[1].held is None
+
+
 def test_a_journey_whose_version_has_lost_its_template_waits_and_others_do_not(
     shop: Workspace,
 ) -> None:
@@ -287,6 +323,27 @@ def test_explain_tells_what_became_of_the_message(shop: Workspace) -> None:
     assert run(shop, "explain", "c2").splitlines()[0].endswith("; not sent yet.")
     told = json.loads(run(shop, "explain", "c1", "--json"))
     assert [fate["what"] for fate in told[0]["since"]] == ["sent", "opened"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("accepted", "; sent at 2026-04-01T09:00:00+00:00 (accepted)."),
+        ("given_up", "; perhaps sent, which nobody can know at 2026-04-01T09:00:00+00:00 (given_up)."),
+        ("dropped by the provider", "; refused at 2026-04-01T09:00:00+00:00 (dropped by the provider)."),
+    ],
+)  # fmt: skip
+def test_explain_says_sent_only_of_what_is_known_to_be(
+    shop: Workspace, reason: str, said: str
+) -> None:
+    decide(shop, ["hello"])
+    with shop.store.write() as store:
+        store.run(
+            "update outbox set state = 'reconciled', state_at = '2026-04-01T09:00:00+00:00', "
+            "state_reason = :reason",
+            reason=reason,
+        )
+    assert run(shop, "explain", "c1", "--campaign", "hello").rstrip().endswith(said)
 
 
 def test_the_calendar_expects_what_the_last_weeks_brought_on_that_weekday(shop: Workspace) -> None:

@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pytest
 from aiosmtpd.controller import Controller
 
+from tessera import clock
 from tessera.addresses import address_hash
 from tessera.errors import BadInput
 from tessera.say.links import secret_of, verify
@@ -25,6 +27,7 @@ from tessera.send.holds import unsent
 from tessera.send.messengers.base import Unusable
 from tessera.send.messengers.sendgrid import SendGridMessenger
 from tessera.send.messengers.smtp import SmtpMessenger
+from tessera.send.outbox import stamp
 from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
 from tessera.workspace import Workspace
@@ -261,6 +264,19 @@ def test_yesterdays_leftovers_are_sent_while_they_are_still_good(ws: Workspace) 
     enqueue(ws, outbox_row("c2", **day, not_after="2026-03-31T12:00:00+00:00"))
     report = send(ws)
     assert (report.accepted, report.cancelled, reasons(ws)) == (1, 1, {"c1": "too_late"})
+
+
+def test_a_message_counts_from_when_it_left_not_from_when_its_run_began(tmp_path: Path) -> None:
+    """A throttled run lasts hours; caps and gaps are counted at the instants of sending."""
+    began = clock.now() - timedelta(hours=3)
+    ws = workspace(tmp_path, began.isoformat())
+    publish(ws, customers=[customer(1)])
+    good = {"business_date": f"{ws.business_date}", "not_after": "2199-01-01T00:00:00+00:00"}
+    enqueue(ws, outbox_row("c1", send_at=stamp(began), **good))
+    assert send(ws).accepted == 1
+    with ws.store.read() as store:
+        left = datetime.fromisoformat(store.scalar("select state_at from outbox"))
+    assert clock.now() - left < timedelta(minutes=5)
 
 
 # SendGrid

@@ -18,6 +18,7 @@ from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
+from tests.deciding import insert
 from tests.sending import customer, enqueue, outbox_row, reasons, states
 
 WEEK = {"caps": [{"purpose": "marketing", "max": 1, "days": 7}]}
@@ -85,7 +86,8 @@ def test_a_tightened_policy_lets_the_campaign_of_higher_priority_go(
     with ws.store.write() as connection:
         connection.run(
             "insert into campaign_version (campaign, version, body, first_used_at) values "
-            "('dear', '1', '{\"priority\": 90}', :at), ('cheap', '1', '{\"priority\": 10}', :at)",
+            "('dear', '1', '{\"priority\": 90}', :at), "
+            "('cheap', '1', '{\"priority\": 10, \"on_cap\": \"drop\"}', :at)",
             at="2026-03-31",
         )
     today = {"not_after": "2026-03-31T18:00:00+00:00"}
@@ -213,8 +215,9 @@ def test_marketing_waits_while_too_many_complain_and_service_does_not(
         [{"event": event, "send_key": key, "timestamp": moment} for event, key in heard],
         ws.as_of,
     )
-    today = {"not_after": "2026-03-31T18:00:00+00:00"}
-    enqueue(ws, message("c1", "news"), message("c1", "sale", **today),
+    insert(ws, "campaign_version", campaign="sale", version="1", first_used_at="2026",
+           body='{"not_after": "2026-03-31"}')  # fmt: skip
+    enqueue(ws, message("c1", "news"), message("c1", "sale"),
             message("c1", "receipt", purpose="service"))  # fmt: skip
     assert (send(ws).accepted, send(ws).claimed) == (1, 0)
     waits = {row["campaign"]: (row["state"], row["reason"]) for row in holds.unsent(ws)}

@@ -30,6 +30,7 @@ from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
+from tests.deciding import insert, on
 from tests.sending import Api, customer, enqueue, outbox_row, plan, provider, reasons, states
 
 NO_NAP: Callable[[float], None] = lambda _seconds: None  # noqa: E731
@@ -256,11 +257,39 @@ def test_who_would_be_written_to_too_late_is_not_put_off(
     store_url: str, tmp_path: Path, api: Api
 ) -> None:
     ws = with_policy(tmp_path, store_url, warm_up={"first_day": 1})
-    publish(ws, customers=[customer(n) for n in range(2)])
-    enqueue(ws, *(outbox_row(f"c{n}", not_after="2026-03-31T20:00:00+00:00") for n in range(2)))
+    publish(ws, customers=[customer(n) for n in range(8)])
+    says = [{"not_after": "2026-03-31"}, {"not_after": "2026-04-01T09:00"}, {"valid_hours": 24},
+            {"on_cap": "drop"}]  # fmt: skip
+    for number, body in enumerate(says):
+        version(ws, f"v{number}", **body)
+        enqueue(ws, *(outbox_row(f"c{number + n}", campaign=f"v{number}") for n in (0, 4)))
     assert by_sendgrid(ws, api).accepted == 1
-    assert states(ws) == {"accepted": 1, "cancelled": 1}
+    assert states(ws) == {"accepted": 1, "cancelled": 7}
     assert set(reasons(ws).values()) == {"warm_up"}
+
+
+@BOTH_STORES
+def test_who_is_put_off_is_written_to_within_the_next_days_hours(
+    store_url: str, tmp_path: Path, api: Api
+) -> None:
+    """A planned message is good for its day's window: what a warm-up leaves goes in the next one."""
+    ws = with_policy(tmp_path, store_url, warm_up={"first_day": 1})
+    publish(ws, customers=[customer(n) for n in range(3)])
+    version(ws, "winback", not_after="2026-04-05", valid_hours=48)
+    closes = {"not_after": "2026-03-31T16:30:00+00:00"}
+    enqueue(ws, *(outbox_row(f"c{n}", **closes) for n in range(3)))
+    assert by_sendgrid(ws, api).accepted == 1
+    with ws.store.read() as connection:
+        waits = connection.all("select send_at, not_after from outbox where state = 'ready'")
+    later = {"send_at": "2026-04-01T09:00:00+00:00", "not_after": "2026-04-01T16:30:00+00:00"}
+    assert waits == [later] * 2
+    sent = [by_sendgrid(on(ws, f"2026-04-0{day}"), api).accepted for day in (1, 2, 3)]
+    assert sent == [2, 0, 0]
+
+
+def version(ws: Workspace, campaign: str, **body: Any) -> None:
+    row = {"campaign": campaign, "version": "1", "body": json.dumps(body), "first_used_at": "2026"}
+    insert(ws, "campaign_version", **row)
 
 
 # Poison

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,16 +19,21 @@ import duckdb
 import pytest
 import yaml
 
-from flows.responses import Rates
-from flows.scratch import Rules
+from flows.responses import Rates, Recorded
+from flows.scratch import Rules, open_scratch
 from flows.simulate import MESSAGE, SQL, Question, SimulationReport, _asked, simulate
 from tessera.caps import Cap
+from tessera.decide.decisions import Question as Asked
+from tessera.decide.decisions import find
 from tessera.errors import BadInput
 from tessera.land import land
+from tessera.person.merge import merge
 from tessera.settings import CHECKOUT
 from tessera.shop import make_shop
 from tessera.testing import workspace
 from tessera.workspace import Workspace
+from tests.deciding import insert, on
+from tests.sending import enqueue, outbox_row
 
 FIRST, LAST = date(2025, 2, 26), date(2025, 2, 27)
 ASKED = Question(FIRST, LAST, rates=Rates(0.9, 0.5, 0.1))
@@ -119,7 +125,8 @@ def test_another_policy_and_other_campaigns_change_what_they_should(
 ) -> None:
     policy = tmp_path / "none.yml"
     none = {"purpose": "marketing", "channel": "email", "max": 0, "days": 7}
-    policy.write_text(yaml.safe_dump({"caps": [none], "throttle": {"per_minute": 1}}))
+    rules = {"caps": [none], "throttle": {"per_minute": 1}, "approval_over": 0}
+    policy.write_text(yaml.safe_dump(rules))
     folder = tmp_path / "campaigns"
     folder.mkdir()
     (folder / "winback.yml").symlink_to(CHECKOUT / "deployments" / "campaigns" / "winback.yml")
@@ -129,10 +136,94 @@ def test_another_policy_and_other_campaigns_change_what_they_should(
     assert found.days[0].planned > 0
     assert set(quiet.reasons) == {"texts", "winback"}
     assert set(quiet.reasons["winback"]) & {"planned"} == set()
-    # Text messages are sent too, and nobody waits by the clock on the wall for the throttle.
+    # Text messages are sent too, and nobody waits by the clock on the wall for the throttle, nor for
+    # somebody's word.
     assert quiet.days[0].sent == {"texts": quiet.reasons["texts"]["planned"]}
     assert quiet.days[0].sent["texts"] > 2
     assert quiet.caps[0].max == quiet.caps[0].found == 0
+
+
+def test_what_people_chose_and_who_is_one_person_counts_as_in_the_home(
+    shop: Workspace, tmp_path: Path
+) -> None:
+    known, kept = tmp_path / "known", tmp_path / "kept"
+    shutil.copytree(shop.home.root, known, symlinks=True)
+    asked = replace(ASKED, rates=None)
+    simulate(shop, asked, keep=tmp_path / "before")
+    before = scratch(tmp_path / "before")
+    declines, rests, is_other, stays = sorted(planned(before, "weekly_offers"))[:4]
+    ws = workspace(known, "2025-03-02")
+    insert(ws, "preference", customer_id=declines, name="topic:offers", value="no",
+           recorded_at="2025-01-01T00:00:00+00:00")  # fmt: skip
+    insert(ws, "preference", customer_id=rests, name="paused_until", value="2025-03-20",
+           recorded_at=f"{FIRST}T12:00:00+00:00")  # fmt: skip
+    merge(ws, stays, is_other)
+    reached = tier_moves(before)
+    for move in reached:
+        insert(ws, "tier_move", **move | {"business_date": "2025-02-01"})
+    simulate(ws, asked, keep=kept)
+    found = scratch(kept)
+    assert verdict(found, declines) == ("no_consent", "topic offers declined")
+    assert verdict(found, rests) == ("suppressed", "paused until 2025-03-20")
+    assert verdict(found, is_other) is None
+    assert verdict(found, stays) is not None
+    assert reached
+    again = {move["customer_id"] for move in tier_moves(found)} - {stays}
+    assert again.isdisjoint(move["customer_id"] for move in reached)
+    others = {declines, rests, is_other, stays}
+    # Nobody else loses; news of a tier take no slots.
+    assert planned(found, "weekly_offers") - others >= planned(before, "weekly_offers") - others
+
+
+def scratch(kept: Path) -> Workspace:
+    return workspace(kept / "home", str(LAST))
+
+
+def tier_moves(ws: Workspace) -> list[dict[str, Any]]:
+    """Those of the first night."""
+    with ws.store.read() as store:
+        query = "select * from tier_move where business_date = :day order by customer_id, position"
+        return [dict(row) for row in store.all(query, day=str(FIRST))]
+
+
+def planned(ws: Workspace, campaign: str) -> set[str]:
+    rows = find(ws.home, Asked(on=LAST, campaign=campaign, reason="planned"))
+    return {row["customer_id"] for row in rows}
+
+
+def verdict(ws: Workspace, customer: str) -> tuple[str, str] | None:
+    rows = find(ws.home, Asked(on=LAST, campaign="weekly_offers", customer_id=customer))
+    return (rows[0]["reason"], rows[0]["decided_by"]) if rows else None
+
+
+def test_recorded_responses_arrive_when_they_were_heard_also_of_earlier_messages(
+    tmp_path: Path,
+) -> None:
+    ws = workspace(tmp_path / "home", "2025-03-01")
+    enqueue(ws, *(outbox_row(who, business_date="2025-02-24", state="accepted") for who in "abc"))
+    with ws.store.read() as store:
+        keys = [row["send_key"] for row in store.all("select send_key from outbox order by 1")]
+    heard = ("2025-02-25T09:00:00+00:00", "2025-02-26T07:00:00+00:00", "2025-02-28T00:00:00+00:00")
+    for key, at in zip([*keys], heard, strict=True):
+        insert(ws, "provider_event", event_key=f"open {key}", send_key=key, event="open",
+               occurred_at="2025-02-24T12:00:00+00:00", received_at=at)  # fmt: skip
+    insert(ws, "answer", send_key=keys[0], customer_id="a", score=9,
+           answered_at="2025-02-26T07:00:00+00:00")  # fmt: skip
+    insert(ws, "answer", send_key="another", customer_id="a", score=1,
+           answered_at="2025-02-26T07:00:00+00:00")  # fmt: skip
+    begun = open_scratch(on(ws, "2025-02-26"), tmp_path / "scratch", Rules())
+    responses = Recorded.after(ws, begun)
+
+    def known() -> tuple[int, int]:
+        with begun.store.read() as store:
+            events, answers = (
+                f"select count(*) from {table}" for table in ("provider_event", "answer")
+            )
+            return store.scalar(events), store.scalar(answers)
+
+    assert known() == (1, 0)
+    assert [responses.arrive(on(begun, f"2025-02-{day}")) for day in (26, 27, 28)] == [0, 1, 1]
+    assert known() == (3, 1)
 
 
 def test_a_slip_of_the_pen_is_one_sentence(shop: Workspace, tmp_path: Path) -> None:

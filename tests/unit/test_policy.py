@@ -67,6 +67,10 @@ def test_zero_null_and_absent_differ(tmp_path: Path, text: str, limits: list[str
             "contact_policy.yml:3: level 'tired' asks for less than",
         ),
         (f"fatigue:\n  {TIRED}\n  {ODD}", "contact_policy.yml:3: level 'odd' asks for less than"),
+        (
+            f"fatigue:\n  {TIRED}\n  {TIRED.replace('tired', 'weary')}",
+            "contact_policy.yml:3: level 'weary' asks for the same as 'tired' before it",
+        ),
         ("caps: [{purpose: marketing, max: 1.5, days: 7}]", r"'max' cannot be 1\.5"),
         ("global_control_group_share: 2", "cannot be 2"),
         ("send_window: {start: 20:00, end: 08:00}", "it must end after it starts"),
