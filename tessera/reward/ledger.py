@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tessera.errors import TesseraError
-from tessera.reward import lots
+from tessera.reward import damage, lots
 from tessera.reward.earning import ISSUED, KNOWN, MEMBERS, PENDING, POSTED
 from tessera.reward.points import LOCK
 from tessera.reward.programme import EarnRule, Programme
@@ -265,7 +265,7 @@ class Audit:
 
 
 def audit(store: Store, programme: Programme) -> Audit:
-    """Recompute every balance and every earned amount; each difference is a sentence."""
+    """Recompute every balance and every earned amount, and look for damage; each difference is a sentence."""
     name = programme.programme
     with store.read() as connection:
         totals = connection.one(SQL["audit_totals"], programme=name) or {}
@@ -273,6 +273,7 @@ def audit(store: Store, programme: Programme) -> Audit:
             *_balances(connection, name),
             *_lots(connection, name),
             *_assertion(connection, name),
+            *damage.found(connection, name),
             *(
                 said
                 for rule in programme.earn_rules

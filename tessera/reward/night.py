@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ Counts = dict[str, int]
 Step = Callable[["Night"], Counts]
 Chunk = Callable[["Night", Connection, str], int]
 LOTS = pa.schema([("lot_id", pa.int64())])
+OWNERS = pa.schema([("owner_id", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -198,12 +200,30 @@ def _post(
 
 def _date_endless(night: Night, store: Connection) -> None:
     """Lots without an end get one, and for `inactivity` those of active members a later one."""
-    expiry = night.programme.expiry
+    expiry, values = night.programme.expiry, {"programme": night.name, "business_date": night.on}
     assert expiry is not None  # noqa: S101 - the caller asked
-    last = expiry.last_day(night.ws.business_date)
-    ends = {"expires_on": last.isoformat(), "expires_at": day_after(last, night.zone)}
-    store.run(SQL["begin_expiry"], programme=night.name, business_date=night.on, **ends)
+    named = f"account.owner_id in (select value from {store.listed('owners')})"
+    for joined, owners in _by_joining(night, store) if expiry.kind == "anniversary" else ():
+        ends = _ends(night, expiry.last_day(night.ws.business_date, joined))
+        query = SQL["begin_expiry"].format(whose=named)
+        store.run(query, **values, **ends, owners=json.dumps(owners))
+    ends = _ends(night, expiry.last_day(night.ws.business_date))
+    store.run(SQL["begin_expiry"].format(whose="true"), **values, **ends)
     date_active(night, store, is_earning=True)
+
+
+def _ends(night: Night, last: date) -> dict[str, str]:
+    return {"expires_on": last.isoformat(), "expires_at": day_after(last, night.zone)}
+
+
+def _by_joining(night: Night, store: Connection) -> list[tuple[date, list[str]]]:
+    """Who has points without an end, by the day of joining, as far as it is known."""
+    owners = store.arrow(SQL["endless"], OWNERS, programme=night.name)
+    if not owners.num_rows:
+        return []
+    with closing(night.marts()) as duck:
+        duck.register("endless", owners)
+        return duck.execute(SQL["joined"], {"zone": night.zone}).fetchall()
 
 
 def date_active(night: Night, store: Connection, *, is_earning: bool) -> None:

@@ -90,14 +90,35 @@ where
 order by newest.idem_key
 
 -- name: begin_expiry
--- Expiry that was turned on is not retroactive: what had no end gets a whole period from now.
+-- Expiry that was turned on is not retroactive: what had no end gets a whole period from now, and what
+-- cannot be spent yet, from when it can.
 update lot set expires_at = :expires_at, expires_on = :expires_on, redated_on = :business_date
 where
     remaining > 0 and expires_at is null
     and exists (
         select 1 from account
-        where account.account_id = lot.account_id and account.programme = :programme
+        where
+            account.account_id = lot.account_id and account.programme = :programme
+            and account.bucket = 'available' and {whose}
     )
+
+-- name: endless
+-- Who has points without an end.
+select distinct account.owner_id
+from lot inner join account on lot.account_id = account.account_id
+where
+    lot.remaining > 0 and lot.expires_at is null
+    and account.programme = :programme and account.bucket = 'available'
+
+-- name: joined
+-- DuckDB: members by the day of the year on which they joined.
+select min(joined_on), list(owner_id)
+from (
+    select endless.owner_id, timezone($zone, timezone('UTC', customers.joined_at))::date as joined_on
+    from endless inner join customers on endless.owner_id = customers.customer_id
+    where customers.joined_at is not null
+)
+group by strftime(joined_on, '%m-%d')
 
 -- name: active
 -- Who earned, also what they cannot spend yet, or spent since the last night, and when they last did;

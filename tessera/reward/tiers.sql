@@ -20,14 +20,14 @@ create temporary table reviewed as
 select customer_id from tier_now where tier <> '' and until < :business_date
 
 -- name: risen
--- Whoever earned, or gave back, since the last night.
+-- Whoever earned, or gave back, since the last night; and who was given points, where a level asks for none.
 create temporary table reviewed as
 select distinct account.owner_id as customer_id
 from transfer cross join account
 where
     account.account_id in (transfer.credit_id, transfer.debit_id)
     and account.programme = :programme and transfer.transfer_id > :after
-    and transfer.kind in ('earn', 'adjust', 'merge') and account.owner_type = 'member'
+    and transfer.kind in ('earn', 'adjust', 'merge', 'grant') and account.owner_type = 'member'
 
 -- name: everybody
 -- Whoever earned ever: the tiers themselves are others than the night before.

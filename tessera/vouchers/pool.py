@@ -153,6 +153,8 @@ def _take(store: Connection, reward: str, terms: Terms, grants: pa.Table, day: d
         SQL["give"].format(people=store.paired("people")),
         people=json.dumps(dict(zip(taken, people, strict=True))),
         terms=keep_terms(store, reward, terms),
+        uses=terms.uses,
+        valid_from=_iso(terms.valid_from),
         valid_until=_iso(terms.last_day(day)),
     )
     return taken

@@ -35,7 +35,9 @@ select code from voucher where {free} order by made_at, code limit :count
 delete from reward_grant where code in (select value from {codes})
 
 -- name: give
-update voucher set terms = :terms, valid_until = :valid_until, customer_id = person.value
+update voucher set
+    terms = :terms, uses = :uses, valid_from = :valid_from, valid_until = :valid_until,
+    customer_id = person.value
 from {people} as person
 where voucher.code = person.key
 
@@ -86,10 +88,11 @@ select
         when coalesce(spent.used, 0) = voucher.uses then 'used'
         when voucher.withdrawn_at is not null then 'withdrawn'
         when coalesce(spent.held, 0) > 0 then 'held'
+        when outbox.state in ('cancelled', 'rejected')
+            then case when voucher.batch is null then 'released' else 'free' end
         when voucher.valid_until < :day then 'expired'
-        when outbox.state in ('cancelled', 'rejected') and voucher.batch is null then 'released'
         when outbox.state in ('ready', 'leased') then 'reserved'
-        when outbox.state is not null and outbox.state not in ('cancelled', 'rejected') then 'given'
+        when outbox.state is not null then 'given'
         when voucher.batch is null then 'given'
         else 'free'
     end as state

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -329,6 +331,62 @@ def test_a_balance_that_was_tampered_with_stops_the_night(shop: Workspace) -> No
         store.run("update account set balance = 10 where bucket = 'available'")
     assert post(on(shop, "2026-04-01")).points_earned == 1
     assert differences(shop) == []
+
+
+SAME = "programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule, rule_version"
+DATES = "effective_at, posted_at, business_date"
+TWICE = (
+    f"drop index transfer_key; insert into transfer ({SAME}, {DATES}) "
+    f"select {SAME}, {DATES} from transfer where idem_key = 's'"
+)
+DAMAGE = {
+    "update transfer set amount = 4 where idem_key = 's'": "s: 4 points, but lots paid 3 and got 0",
+    "update lot_move set transfer_id = 1 where delta = -3": "s: 3 points, but lots paid 0 and got 0",
+    "delete from lot_move where delta = -3": "s: 3 points, but lots paid 0 and got 0",
+    "update transfer set credit_id = debit_id, debit_id = credit_id where idem_key = 's'": (
+        "s: redeem goes from redeemed to available"
+    ),
+    "delete from lot where remaining = 0": (
+        "move of lot 2: its transfer, its lot or its account is not there"
+    ),
+    "delete from transfer where idem_key = 'earn:t:-:purchase'": (
+        "lot 1: its transfer, its lot or its account is not there"
+    ),
+    "update lot set account_id = 1 where lot_id = 2": (
+        "lot of earn:u:-:purchase: given to bob, lies with ann"
+    ),
+    "delete from account where bucket = 'available'": (
+        "earn:t:-:purchase: 10 points from or to an account that is not there"
+    ),
+    "update transfer set kind = 'void' where kind = 'hold'": "bob held: balance 7, open holds 0",
+    TWICE: "s: posted 2 times",
+    "update reward_cursor set asserted = 8": (
+        "the nights wrote down 8 points up to transfer 2, which transfers make 17"
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_the_audit_tells_what_was_changed_by_hand(shop: Workspace, damage: str) -> None:
+    """Also where every balance is still what its transfers and its lots make."""
+    publish(shop, transactions=[line("t", "ann", 1000), line("u", "bob", 700)])
+    post(shop)
+    with shop.store.write() as store:
+        books = Books(store, "club", shop.as_of, shop.business_date)
+        books.spend(key="s", customer_id="ann", points=3)
+        books.hold(key="h", customer_id="bob", points=7, expires_at=shop.as_of + timedelta(days=1))
+    assert differences(shop) == []
+    tamper(shop.home.root.parent / "store.sqlite", damage)
+    assert DAMAGE[damage] in differences(shop)
+
+
+def tamper(path: Path, damage: str) -> None:
+    """As somebody with a tool of their own, whom nothing refuses."""
+    with closing(sqlite3.connect(path)) as store:
+        query = "select name from sqlite_master where type = 'trigger'"
+        for (name,) in store.execute(query).fetchall():
+            store.execute(f"drop trigger {name}")
+        store.executescript(damage)
 
 
 def _post_in_a_process(home: str, project: str, url: str | None, gate: Any) -> None:

@@ -60,6 +60,23 @@ def test_row_28_four_years_of_birthdays_bring_a_gift_once_each_on_29_february_to
     sound(shop)
 
 
+def test_who_was_given_points_is_in_the_level_that_asks_for_none(shop: Workspace) -> None:
+    """On whatever night: those of the first were, those of later ones only once they bought."""
+    club(shop, gifts=[WELCOME], tiers={"levels": [{"tier": "basic", "least": 0}]})
+    ann, bob = (
+        member(name, joined_at=f"{day} 10:00")
+        for name, day in (("ann", "2026-03-01"), ("bob", "2026-03-02"))
+    )
+    given(shop, "2026-03-02", ann)
+    given(shop, "2026-03-03", ann, bob)
+    with shop.store.read() as store:
+        moves = store.all("select customer_id, tier, business_date from tier_move order by 1")
+    assert [tuple(move.values()) for move in map(dict, moves)] == [
+        ("ann", "basic", "2026-03-02"),
+        ("bob", "basic", "2026-03-03"),
+    ]
+
+
 @BOTH_STORES
 def test_who_joins_gets_a_gift_once_whoever_they_are_found_to_be(
     shop: Workspace,

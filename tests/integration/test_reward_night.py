@@ -204,6 +204,35 @@ def test_expiry_that_is_turned_on_gives_old_points_a_whole_period(shop: Workspac
     assert night(shop, "2026-09-02", sale).points_expired == 5
 
 
+def test_what_cannot_be_spent_yet_gets_its_period_from_when_it_can(shop: Workspace) -> None:
+    """It ended before it could ever be spent where the window of returns is longer."""
+    club(shop, pending_days=60)
+    sale = line("t", "ann", 500, sold_at="2026-03-01")
+    night(shop, "2026-03-02", sale)
+    club(shop, pending_days=60, expiry={"kind": "rolling", "days": 30})
+    night(shop, "2026-03-03", sale)
+    assert night(shop, "2026-04-30", sale).points_activated == 5
+    assert night(shop, "2026-05-30", sale).points_expired == 0
+    assert night(shop, "2026-05-31", sale).points_expired == 5
+
+
+@BOTH_STORES
+def test_expiry_by_the_day_of_joining_that_is_turned_on_ends_points_on_that_day(
+    shop: Workspace,
+) -> None:
+    """On 29 February where there is one; a year after the first night for whom nobody knows."""
+    joined = {"ann": "2024-02-29 10:00", "bob": "2025-07-01 10:00", "cid": None}
+    known = [{"customer_id": name, "joined_at": at} for name, at in joined.items()]
+    sales = [line(f"t-{name}", name, 500, sold_at="2026-02-01") for name in joined]
+    night(shop, "2026-02-02", *sales, customers=known)
+    club(shop, expiry={"kind": "anniversary"})
+    night(shop, "2027-02-10", *sales, customers=known)
+    with shop.store.read() as store:
+        query = "select owner_id, expires_on from lot join account using (account_id)"
+        ends = {row["owner_id"]: row["expires_on"] for row in store.all(query)}
+    assert ends == {"ann": "2028-02-29", "bob": "2028-07-01", "cid": "2028-02-10"}
+
+
 @BOTH_STORES
 def test_whoever_earns_keeps_all_points_where_they_end_by_inactivity(shop: Workspace) -> None:
     club(shop, expiry={"kind": "inactivity", "months": 6})

@@ -192,6 +192,37 @@ def test_a_pool_gives_each_code_once_and_gives_again_what_never_left(shop: Works
 
 
 @SQLITE
+def test_a_pools_code_is_given_under_the_terms_of_today_all_of_them(shop: Workspace) -> None:
+    """How often and from when on too; it kept those of the day on which the pool was bought."""
+    with shop.store.write() as store:
+        pool.make(store, "cake", Terms(codes="pool"), count=1, batch="bought", at=shop.as_of)
+    rewards(shop.project, "voucher: {codes: pool, uses: 2, valid_days: 9, valid_from: 2026-04-02}")
+    people(shop, "anna")
+    decide(shop)
+    send(shop)
+    code = mailed(shop)["anna"]
+    assert try_at_till(shop, code) == "voucher-not-valid-yet"
+    later = on(shop, "2026-04-02")
+    assert [try_at_till(later, code) for _ in range(3)] == ["ok", "ok", "voucher-used"]
+
+
+@SQLITE
+def test_a_pools_code_whose_message_never_left_is_free_after_its_day_too(shop: Workspace) -> None:
+    rewards(shop.project, "voucher: {codes: pool, valid_days: 2}")
+    its = Terms(codes="pool", valid_days=2)
+    with shop.store.write() as store:
+        pool.make(store, "cake", its, count=1, batch="bought", at=shop.as_of)
+    people(shop, "anna")
+    decide(shop)
+    with shop.store.write() as store:
+        store.run("update outbox set state = 'cancelled'")
+    later = on(shop, "2026-04-09")
+    assert states(later) == {"free": 1}
+    with shop.store.read() as store:
+        assert pool.free(store, "cake", its, later.business_date) == 1
+
+
+@SQLITE
 def test_a_pools_code_that_was_not_given_is_nothing_to_a_till(shop: Workspace) -> None:
     its = Terms(codes="pool")
     with shop.store.write() as store:

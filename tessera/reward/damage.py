@@ -1,0 +1,52 @@
+"""Damage to the ledger that balances alone do not tell: by whoever changed its rows by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tessera.quoting import literal
+from tessera.store import Connection, queries
+
+SQL = queries("tessera.reward", "damage.sql")
+# From which bucket to which a transfer of each kind goes.
+WAYS = {
+    "earn": ("issuance available", "issuance pending"),
+    "grant": ("issuance available", "issuance pending"),
+    "activate": ("pending available",),
+    "clawback": ("available issuance", "pending issuance"),
+    "adjust": (
+        "available issuance", "pending issuance", "issuance available", "issuance pending",
+    ),
+    "owe": ("debt available",),
+    "repay": ("available debt",),
+    "hold": ("available held",),
+    "redeem": ("available redeemed", "held redeemed"),
+    "void": ("held available",),
+    "release": ("held available",),
+    "reverse": ("redeemed available",),
+    "expire": ("available breakage",),
+    "merge": ("available available", "pending pending", "debt debt"),
+    "pool": ("available available",),
+}  # fmt: skip
+ALLOWED = ", ".join(literal(f"{kind} {way}") for kind, ways in WAYS.items() for way in ways)
+# What each query finds, as a sentence.
+SENTENCES = {
+    "twice": "{idem_key}: posted {times} times",
+    "nowhere": "{idem_key}: {amount:,} points from or to an account that is not there",
+    "strays": "{what} {number}: its transfer, its lot or its account is not there",
+    "astray": "lot of {idem_key}: given to {owner_id}, lies with {keeper}",
+    "directions": "{idem_key}: {kind} goes from {debit} to {credit}",
+    "unpaid": "{idem_key}: {amount:,} points, but lots paid {paid:,} and got {given:,}",
+    "unheld": "{owner_id} held: balance {balance:,}, open holds {holds:,}",
+    "asserted": (
+        "the nights wrote down {asserted:,} points up to transfer {asserted_id}, which transfers "
+        "make {transfers:,}"
+    ),
+}
+
+
+def found(store: Connection, programme: str) -> Iterator[str]:
+    """All of it, a sentence each."""
+    for name, sentence in SENTENCES.items():
+        query = SQL[name].replace("{ways}", ALLOWED)
+        yield from (sentence.format(**row) for row in store.all(query, programme=programme))
