@@ -53,9 +53,9 @@ def main() -> None:
         if _disk_is_full(error):
             _say("The disk is full; free some space and run the same command again.")
             sys.exit(OutOfSpace.exit_code)
-        if not isinstance(error, PLACE_ERRORS) or not error.filename:
+        if (said := _misplaced(error) or _lost(error)) is None:
             raise
-        _say(f"{error.filename} cannot be used: {error.strerror}. Choose another place or fix it.")
+        _say(said)
         sys.exit(BadInput.exit_code)
 
 
@@ -65,8 +65,24 @@ def _say(error: object) -> None:
 
 LINE_END = "\n"  # of a list of mistakes
 PLACE_ERRORS = (PermissionError, NotADirectoryError, IsADirectoryError)
+NO_PLACE = (errno.EROFS,)  # for which Python has no class of its own
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_DISK_WORDS = ("no space left on device", "database or disk is full", "file too large")
+
+
+def _misplaced(error: Exception) -> str | None:
+    """What is said of a place where nothing can be read or written."""
+    if not isinstance(error, OSError) or not error.filename:
+        return None
+    if not isinstance(error, PLACE_ERRORS) and error.errno not in NO_PLACE:
+        return None
+    return f"{error.filename} cannot be used: {error.strerror}. Choose another place or fix it."
+
+
+def _lost(error: Exception) -> str | None:
+    from tessera.store import lost  # heavy, and only after something went wrong
+
+    return lost(error)
 
 
 def _disk_is_full(error: BaseException | None) -> bool:

@@ -458,6 +458,23 @@ class Store:
             self._tills.dispose()
 
 
+SQLITE_LOST = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+               sqlite3.SQLITE_CANTOPEN)  # fmt: skip
+
+
+def lost(error: BaseException) -> str | None:
+    """What a user is told of a store that went away or took nothing more under the work; None where
+    `error` is a bug. Nothing that was not committed is in it, so the same may be run again."""
+    if not isinstance(error, sa_exc.OperationalError | sa_exc.InterfaceError):
+        return None
+    if isinstance(error.orig, sqlite3.Error):
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code is None or code & 0xFF not in SQLITE_LOST:  # the rest only says more
+            return None
+    reason = str(error.orig).strip().splitlines()[0].rstrip(".")
+    return f"The store cannot be used any more: {reason}. Run the same command again once it can."
+
+
 DRIVERS = {
     "sqlite": "sqlite",
     "postgres": "postgresql+psycopg",

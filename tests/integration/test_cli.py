@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +13,14 @@ from typing import Any
 
 import pytest
 import typer
+from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
+from tessera.cli import app as cli
 from tessera.cli.app import app
 from tessera.cli.options import only_the_answer, print_json
+from tessera.store import Store
+from tests.conftest import BOTH_STORES
 
 HEAVY = {
     "prefect",
@@ -154,6 +159,71 @@ def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
         assert done.returncode == 3
         assert "cannot be written (Not a directory)" in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["run"], ["land", "made_up_shop", "."]])
+def test_a_home_on_a_disk_that_is_only_read_is_one_sentence(
+    words: list[str], tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    apart = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs tmpfs '{disk}' && mkdir -p '{disk}/home/landing'"
+    if subprocess.run([*apart, mount], check=False, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    (tmp_path / "stores.csv").write_text("store_id\nS1\n", encoding="utf-8")
+    store = f"sqlite:///{tmp_path}/store.sqlite"
+    typed = shlex.join([sys.executable, "-m", "tessera", *words, "--home", str(disk / "home")])
+    done = subprocess.run(
+        [*apart, f"{mount} && mount -o remount,ro '{disk}' && {typed}"],
+        cwd=tmp_path,
+        env={**os.environ, "TESSERA_STORE_URL": store},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "Read-only file system" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+LOSE = {
+    "sqlite": "pragma query_only = on",
+    "postgresql": "select pg_terminate_backend(pg_backend_pid())",
+}
+OF_LOSS = {"sqlite": "attempt to write a readonly database", "postgresql": "connection"}
+
+
+@BOTH_STORES
+def test_a_store_that_goes_away_under_the_work_is_one_sentence(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        with store.write() as connection:
+            connection.run(LOSE[connection.dialect])
+            connection.run("delete from audit")
+
+    monkeypatch.setattr(cli, "app", work)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 3
+    assert said.startswith("error: The store cannot be used any more: ")
+    assert OF_LOSS[store.engine.dialect.name] in said
+    assert len(said.splitlines()) == 1
+
+
+@BOTH_STORES
+def test_a_wrong_statement_is_a_bug_and_no_sentence(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> None:
+        with store.read() as connection:
+            connection.all("select nothing from nowhere")
+
+    monkeypatch.setattr(cli, "app", work)
+    with pytest.raises(DBAPIError, match="nowhere"):
+        cli.main()
 
 
 @pytest.mark.parametrize(
