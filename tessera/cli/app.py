@@ -64,17 +64,14 @@ def _say(error: object) -> None:
 
 
 LINE_END = "\n"  # of a list of mistakes
-PLACE_ERRORS = (PermissionError, NotADirectoryError, IsADirectoryError)
-NO_PLACE = (errno.EROFS,)  # for which Python has no class of its own
+NO_PLACE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EROFS)
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_DISK_WORDS = ("no space left on device", "database or disk is full", "file too large")
 
 
 def _misplaced(error: Exception) -> str | None:
     """What is said of a place where nothing can be read or written."""
-    if not isinstance(error, OSError) or not error.filename:
-        return None
-    if not isinstance(error, PLACE_ERRORS) and error.errno not in NO_PLACE:
+    if not isinstance(error, OSError) or not error.filename or error.errno not in NO_PLACE:
         return None
     return f"{error.filename} cannot be used: {error.strerror}. Choose another place or fix it."
 
