@@ -179,8 +179,9 @@ class Outbox:
         goes = [one for one in later if one["send_at"] < ends[one["id"]]]
         late = {one["id"]: one["reason"] for one in later if one["send_at"] >= ends[one["id"]]}
         self.drop(lease, "cancelled", late)
-        with self.ws.store.write() as connection:
-            connection.run_many(SQL["put_off"], goes)
+        if goes:
+            with self.ws.store.write() as connection:
+                connection.run_many(SQL["put_off"], goes)
         return len(late)
 
     def call(self, lease: Lease, hashes: Mapping[int, str]) -> Call | None:
