@@ -257,14 +257,13 @@ inner join person on history.customer_id = person.customer_id
 inner join each_kind on history.kind_id = each_kind.kind_id
 
 -- name: going
--- Journeys that may have a candidate today: those of whom something went out so lately that a step could still
--- follow it, and those of members. Of years of messages these are few, and only they are looked at as journeys.
+-- The messages of journeys that may have a candidate today: those of whom something went out so lately that a
+-- step could still follow it, and those of members. Of years of messages these are few, and only they are
+-- looked at as journeys.
 create or replace temp table going as
 with written as (
     select
-        past.cid,
-        past.campaign,
-        past.occurrence,
+        past.*,
         past.business_date >= getvariable('today') - (
             select max(step.after_days + coalesce(course.valid_days, 30))
             from step
@@ -272,18 +271,24 @@ with written as (
         ) as is_late
     from past
     where past.campaign in (select campaign::label from course)
+),
+
+on_the_way as (
+    select cid, campaign, occurrence from written where is_late
+    union
+    select known.cid, course.campaign::label, known.occurrence
+    from known
+    inner join course on known.course_id = course.course_id
+    semi join (select cid, campaign, occurrence from written where not is_late) as early
+        on
+            known.cid = early.cid
+            and course.campaign::label = early.campaign
+            and known.occurrence = early.occurrence
 )
 
-select cid, campaign, occurrence from written where is_late
-union
-select known.cid, course.campaign::label, known.occurrence
-from known
-inner join course on known.course_id = course.course_id
-semi join (select cid, campaign, occurrence from written where not is_late) as early
-    on
-        known.cid = early.cid
-        and course.campaign::label = early.campaign
-        and known.occurrence = early.occurrence
+select * exclude (is_late)
+from written
+semi join on_the_way using (cid, campaign, occurrence)
 
 -- name: past_step
 create or replace temp table past_step as
@@ -292,32 +297,30 @@ select
     max(business_date) as planned_on,
     max(business_date) filter (is_live and business_date < getvariable('today')) as sent_on,
     max(send_at) filter (is_live and business_date < getvariable('today')) as sent_at
-from past
-semi join going using (cid, campaign, occurrence)
+from going
 group by cid, campaign, occurrence, step
 
 -- name: journey
 -- A journey begins with its first message, and keeps the campaign's version of that day.
 create or replace temp table journey as
 select
-    past.cid,
-    past.campaign,
-    past.occurrence,
-    min(past.send_at) filter (past.is_live) as started_at,
-    max(past.business_date) as planned_on,
-    arg_max(past.step, past.send_at) as last_step,
+    going.cid,
+    going.campaign,
+    going.occurrence,
+    min(going.send_at) filter (going.is_live) as started_at,
+    max(going.business_date) as planned_on,
+    arg_max(going.step, going.send_at) as last_step,
     any_value(current.course_id) as current_id,
     coalesce(
-        arg_min(begun.course_id, past.send_at) filter (past.is_live),
+        arg_min(begun.course_id, going.send_at) filter (going.is_live),
         any_value(current.course_id)
     ) as course_id
-from past
-semi join going using (cid, campaign, occurrence)
+from going
 inner join course as current
-    on past.campaign = current.campaign::label and current.is_current and current.due_in = 0
+    on going.campaign = current.campaign::label and current.is_current and current.due_in = 0
 left join course as begun
-    on past.campaign = begun.campaign::label and past.version = begun.version::label
-group by past.cid, past.campaign, past.occurrence
+    on going.campaign = begun.campaign::label and going.version = begun.version::label
+group by going.cid, going.campaign, going.occurrence
 
 -- name: begun
 -- Members who have begun: their next step is not the first.

@@ -167,18 +167,8 @@ def _find_past(duck: DuckDBPyConnection, members: Members) -> Members:
 
 BEFORE = ("latecomer", "word", "reach", "declined", "past", "planned")
 OF_CONCERNED = (
-    *(
-        "going",
-        "past_step",
-        "read_step",
-        "journey",
-        "begun",
-        "candidate",
-        "unmet",
-        "over",
-        "met_before",
-    ),
-    *("turn", "picked", "paced"),
+    *("going", "past_step", "read_step", "journey", "begun", "candidate", "unmet", "over"),
+    *("met_before", "turn", "picked", "paced"),
 )
 
 

@@ -17,6 +17,7 @@ from tessera.decide.campaign import Campaign, Condition, Scored, Step
 from tessera.decide.policy import ContactPolicy, is_blacked_out
 from tessera.decide.schedule import is_due
 from tessera.store import Connection, queries
+from tessera.store.aside import REPEATED
 
 SQL = queries("tessera.decide", "outbox.sql")
 TYPES = {
@@ -26,7 +27,7 @@ TYPES = {
     "yes": pa.bool_(),
     "moment": pa.timestamp("us"),
     "draw": pa.uint64(),
-    "repeated": pa.dictionary(pa.int32(), pa.string()),  # texts of which many rows have the same
+    "repeated": REPEATED,
     "several": pa.list_(pa.int32()),
 }
 
