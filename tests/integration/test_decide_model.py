@@ -208,7 +208,7 @@ def test_the_pass_agrees_with_a_plain_model_over_days(
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize(("dialect", "examples"), [("sqlite", 500), ("postgresql", 120)])
+@pytest.mark.parametrize(("dialect", "examples"), [("sqlite", 200), ("postgresql", 60)])
 def test_the_pass_agrees_with_a_plain_model_over_many_days(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
@@ -397,7 +397,7 @@ def live_through(
         f"rewards: [{{reward: cake, limit: {CAKES}}}]"
     )
     life = Life(
-        workspace(folder / "home", project=folder, store_url=url),
+        workspace(folder / "home", project=folder, store_url=url, threads=2),
         rules,
         files,
         customers={name: customer(name, p) for name, p in zip(NAMES, who, strict=True)},
