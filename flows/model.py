@@ -159,6 +159,11 @@ def _variables(ws: Workspace, inputs: Inputs, known: Green | None, name: str) ->
         return text.replace("T", " ").removesuffix("+00:00")
 
     return {
+        "warehouse": str(ws.home.warehouse),
+        "spill": str(ws.home.dbt / "spill"),
+        "published": str(ws.home.built),
+        "memory": ws.settings.duckdb_memory,
+        "threads": ws.settings.threads,
         "validated": str(ws.home.validated),
         "files": ids(inputs),
         "known": ids(known.inputs) if known else {},
@@ -193,9 +198,9 @@ _PARSED: dict[tuple[str, str], Manifest] = {}  # of the last project this proces
 
 def _parse(ws: Workspace, inputs: Inputs) -> Manifest:
     """The project, from dbt's cache when its files are as they were, or as this process knows it
-    already. The run's own variables stay out of it: dbt would throw the cache away whenever one of
-    them changes."""
-    key = (str(ws.home.root), inputs.project)
+    already, for whichever home. The run's own variables and the home's paths stay out of it: dbt would throw
+    the cache away whenever one of them changes."""
+    key = (_project(ws), inputs.project)
     if key not in _PARSED:
         _PARSED.clear()
         _PARSED[key] = _invoke(dbtRunner(), ws, ["parse"], {})
@@ -210,21 +215,14 @@ def _run(
 
 
 def _invoke(dbt: dbtRunner, ws: Workspace, args: list[str], variables: dict[str, Any]) -> Any:
-    place = {
-        "warehouse": str(ws.home.warehouse),
-        "spill": str(ws.home.dbt / "spill"),
-        "published": str(ws.home.built),
-        "memory": ws.settings.duckdb_memory,
-        "threads": ws.settings.threads,
-    }
-    project = str(ws.project / "dbt")
+    project = _project(ws)
     answer = dbt.invoke(
         [
             *args,
             *("--project-dir", project, "--profiles-dir", project),
             *("--target-path", str(ws.home.dbt / "target"), "--log-path", str(_logs(ws.home))),
             *("--log-level", "none", "--log-level-file", "info", "--no-write-json"),
-            *("--vars", json.dumps(place | variables)),
+            *("--vars", json.dumps(variables)),
         ]
     )
     if answer.success:
@@ -232,6 +230,11 @@ def _invoke(dbt: dbtRunner, ws: Workspace, args: list[str], variables: dict[str,
     if answer.exception is not None and not isinstance(answer.exception, Exception):
         raise answer.exception  # stopped by hand, which says nothing about the build
     raise _red(ws, answer.exception, getattr(answer.result, "results", ()))
+
+
+def _project(ws: Workspace) -> str:
+    """Where it really is: a scratch home's project is a link to another's."""
+    return str((ws.project / "dbt").resolve())
 
 
 def _logs(home: Home) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,8 +45,3 @@ def validated(home: Home, feed: str, file_id: int, rows: Iterable[Row]) -> Path:
             db.execute("insert into made by name select * from given")
         db.execute(f"copy made to '{folder / 'rows.parquet'}' (format parquet)")
     return folder / "rows.parquet"
-
-
-def lend_cache(source: Home, target: Home) -> None:
-    """dbt's parsed project, which is the same in every home and takes seconds to make."""
-    shutil.copytree(source.dbt / "target", target.dbt / "target")
