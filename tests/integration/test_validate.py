@@ -342,11 +342,11 @@ def test_a_full_disk_loses_nothing(ws: Workspace) -> None:
     land(ws, "stores", [good("stores")])
     code = (
         "import sys, resource; from pathlib import Path; from flows.validate import judge;"
-        "from tessera.cli.app import _disk_is_full; from tessera.testing import workspace\n"
+        "from tessera.outage import is_full; from tessera.testing import workspace\n"
         "ws = workspace(Path(sys.argv[1])); ws.store\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "try: judge(ws)\n"
-        "except Exception as error: sys.exit(6 if _disk_is_full(error) else str(error))"
+        "except Exception as error: sys.exit(6 if is_full(error) else str(error))"
     )
     full = subprocess.run([sys.executable, "-c", code, str(ws.home.root)], check=False)
     assert full.returncode == 6
