@@ -411,6 +411,23 @@ def test_data_docs_do_not_grow_with_days(tmp_path: Path) -> None:
     assert "stores" in (ws.home.data_docs / "index.html").read_text()
 
 
+def test_data_docs_that_could_not_be_written_are_made_up_for_without_new_files(
+    ws: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    land(ws, "transactions", receipts("2026-03-29", 5), name="monday.csv")
+    in_the_way = ws.home.data_docs / "validations"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.touch()
+    with pytest.raises(OSError, match="Errno"):
+        judge(ws)
+    assert "Traceback" not in caplog.text
+    in_the_way.unlink()
+    assert judge(ws).files_judged == 0  # the verdict stood before
+    pages = "".join(path.read_text() for path in in_the_way.rglob("*.html"))
+    assert "monday.csv" in pages
+    assert "transactions" in (ws.home.data_docs / "index.html").read_text()
+
+
 def test_the_flow_fails_loudly_when_a_file_was_refused(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
