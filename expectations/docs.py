@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ from great_expectations.data_context.types.resource_identifiers import (
 from expectations import suite_of
 
 Answer = ExpectationSuiteValidationResult
-SITE = "tessera"
+SITE, INDEX = "tessera", "index.html"
+LOG = logging.getLogger("great_expectations.render.renderer.site_builder")
 KEPT = 3  # answers of one source and feed: pages cost time, and docs must not grow with the days
 
 
@@ -34,14 +37,22 @@ def label(answer: Answer, *, source: str, files: Mapping[int, str], at: datetime
     answer.meta["batch_spec"] = {"files": ", ".join(f"{n} ({i})" for i, n in files.items())}
 
 
-def write(context: Any, folder: Path, answers: Mapping[tuple[str, str], Sequence[Answer]]) -> None:
-    """Write the pages of `answers` (source and feed -> answers, the latest last) below `folder`.
+def is_unfinished(folder: Path) -> bool:
+    """Whether a page of what was kept is missing: its writer was killed, or had no room."""
+    kept = _kept(folder)
+    return any(_has_gaps(folder, path) for path in kept) or bool(
+        kept and not (folder / INDEX).exists()
+    )
+
+
+def write(context: Any, folder: Path) -> None:
+    """Write the pages that are missing below `folder` of the answers kept there; OSError without room.
 
     The pages of other sources and feeds stay. No page holds a value out of a row.
     """
-    for (source, feed), its in answers.items():
-        _keep(folder, source, feed, its[-KEPT:])
-    for feed in {feed for path in _kept(folder) for feed in [_recall(context, path)]}:
+    missing = [path for path in _kept(folder) if _has_gaps(folder, path)]
+    found = {path: _recall(context, path) for path in _kept(folder)}
+    for feed in {_feed(path) for path in found}:
         context.suites.add(suite_of(feed))
     backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
     context.add_data_docs_site(
@@ -53,17 +64,39 @@ def write(context: Any, folder: Path, answers: Mapping[tuple[str, str], Sequence
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
         },
     )
-    suites = [ExpectationSuiteIdentifier(feed) for _, feed in answers]
-    fresh = [_key(answer) for its in answers.values() for answer in its[-KEPT:]]
-    context.build_data_docs(site_names=[SITE], resource_identifiers=suites + fresh)
+    suites = [ExpectationSuiteIdentifier(_feed(path)) for path in missing]
+    fresh = [key for path in missing for key in found[path]]
+    with _no_page_lost():
+        context.build_data_docs(site_names=[SITE], resource_identifiers=suites + fresh)
 
 
-def _keep(folder: Path, source: str, feed: str, answers: Sequence[Answer]) -> None:
+@contextmanager
+def _no_page_lost() -> Iterator[None]:
+    """Great Expectations logs the traceback of a page it could not write, and goes on."""
+    said: list[str] = []
+
+    def hear(record: logging.LogRecord) -> bool:
+        said.append(record.getMessage().strip('\n".').splitlines()[-1])
+        return "[Errno" not in said[-1]
+
+    LOG.addFilter(hear)
+    try:
+        yield
+    finally:
+        LOG.removeFilter(hear)
+    for line in said:
+        if "[Errno" in line:
+            raise OSError(line)
+
+
+def keep(folder: Path, source: str, feed: str, answers: Sequence[Answer]) -> None:
+    """Keep the latest `answers`, the last last, and take away the pages of those before."""
+    (folder / INDEX).unlink(missing_ok=True)
     shutil.rmtree(folder / "validations" / feed / _safe(source), ignore_errors=True)
     path = folder / "results" / f"{_safe(source)}.{feed}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    kept = [{"batch_id": a.batch_id, "answer": a.to_json_dict()} for a in answers]
+    kept = [{"batch_id": a.batch_id, "answer": a.to_json_dict()} for a in answers[-KEPT:]]
     part.write_text(json.dumps(kept), "utf-8")
     part.replace(path)
 
@@ -72,13 +105,24 @@ def _kept(folder: Path) -> list[Path]:
     return sorted((folder / "results").glob("*.json"))
 
 
-def _recall(context: Any, path: Path) -> str:
-    """Put the kept answers where the site's builder looks for them; their feed."""
+def _has_gaps(folder: Path, path: Path) -> bool:
+    pages = folder / "validations" / _feed(path) / path.stem.rpartition(".")[0]
+    return len(list(pages.rglob("*.html"))) < len(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _feed(path: Path) -> str:
+    return path.stem.rpartition(".")[2]
+
+
+def _recall(context: Any, path: Path) -> list[ValidationResultIdentifier]:
+    """Put the kept answers where the site's builder looks for them; what it knows them by."""
+    keys = []
     for kept in json.loads(path.read_text(encoding="utf-8")):
         answer = expectationSuiteValidationResultSchema.load(kept["answer"])
         answer.batch_id = kept["batch_id"]
-        context.validation_results_store.set(_key(answer), answer)
-    return path.stem.rpartition(".")[2]
+        keys.append(_key(answer))
+        context.validation_results_store.set(keys[-1], answer)
+    return keys
 
 
 def _key(answer: Answer) -> ValidationResultIdentifier:

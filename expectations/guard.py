@@ -59,11 +59,12 @@ class Guard:
     db: duckdb.DuckDBPyConnection
     context: Any
     engine: Any
+    pages: Path  # where Data Docs lie
     answers: dict[tuple[str, str], list[docs.Answer]] = field(default_factory=dict)
     batches: Any = None  # Great Expectations' name for what `landed` shows
 
     @classmethod
-    def open(cls, *, memory: str, threads: int, spill: Path) -> Guard:
+    def open(cls, *, pages: Path, memory: str, threads: int, spill: Path) -> Guard:
         """`memory`, `threads` and `spill` are DuckDB's."""
         stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
         context = gx.get_context(
@@ -79,7 +80,7 @@ class Guard:
         db.execute(f"set threads = {threads}")
         db.execute(f"set temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
         db.execute("set preserve_insertion_order = false")
-        return cls(db, context, engine)
+        return cls(db, context, engine, pages)
 
     def __enter__(self) -> Guard:
         return self
@@ -110,13 +111,15 @@ class Guard:
         for result in answer.results:
             _raise_if_unevaluated(feed, result)
         docs.label(answer, source=source, files=files, at=at)
-        self.answers.setdefault((source, feed), []).append(answer)
+        its = self.answers.setdefault((source, feed), [])
+        its.append(answer)
+        docs.keep(self.pages, source, feed, its)
         return [_finding(result) for result in answer.results if _found(result)]
 
-    def write_docs(self, folder: Path) -> None:
-        """Data Docs of what was asked."""
-        if self.answers:
-            docs.write(self.context, folder, self.answers)
+    def write_docs(self) -> None:
+        """Data Docs of what was asked, and of what was kept of a judge who was killed before its pages."""
+        if docs.is_unfinished(self.pages):
+            docs.write(self.context, self.pages)
 
 
 def _raise_if_unevaluated(feed: str, result: ExpectationValidationResult) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ from prefect import flow
 
 from tessera.errors import OutOfSpace, RedBuild, TesseraError
 from tessera.home import Home
+from tessera.outage import is_full, says_full
 from tessera.reward import programme, tiers
 from tessera.warehouse import inputs as made_from
 from tessera.warehouse import red
@@ -104,7 +106,7 @@ def _build(
     name = made_from.build_name(inputs, ws.business_date, again=afresh)
     Green.forget(ws.home)  # from here to the end the warehouse is nobody's
     ws.home.built.mkdir(exist_ok=True)
-    with _dbt_let_go():
+    with _dbt_let_go(), _no_word_of_the_log():
         manifest = _parse(ws, inputs)
         selection = [*_selection(inputs, known), *([] if tested else UNTESTED)]
         results = _run(ws, manifest, selection, _variables(ws, inputs, known, name))
@@ -122,6 +124,16 @@ def _build(
     new.save(ws.home)
     red.forget(ws.home)
     return new
+
+
+@contextmanager
+def _no_word_of_the_log() -> Iterator[None]:
+    """What cannot be logged because the disk is full would be a traceback for each line of the log."""
+    usual, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = usual
 
 
 @contextmanager
@@ -244,11 +256,11 @@ def _logs(home: Home) -> Path:
 def _red(ws: Workspace, exception: BaseException | None, results: Iterable[Any]) -> TesseraError:
     """The sentence for what went wrong; OutOfSpace when it was the disk."""
     bad = [result for result in results if result.status in ("error", "fail", "runtime error")]
+    if is_full(exception) or any(says_full(result.message or "") for result in bad):
+        return OutOfSpace()
     named = [f"{r.node.resource_type} '{r.node.name}' ({_gist(r.message)})" for r in bad]
     if exception is not None:
         named.append(_gist(str(exception)))
-    if any("no space left" in text.lower() for text in named):
-        return OutOfSpace("The disk is full; free some space and run the same command again.")
     red.note(ws.home, ", ".join(f"{r.node.resource_type} {r.node.name}" for r in bad[:2]) or "dbt")
     more = f" and {len(named) - NAMED_AT_MOST} more" if len(named) > NAMED_AT_MOST else ""
     return RedBuild(

@@ -12,6 +12,7 @@ from prefect import flow
 from flows.artifacts import publish_page
 from flows.runtime import note
 from tessera.errors import BadInput
+from tessera.outage import is_full
 from tessera.report import told
 from tessera.report.alerts import Alert
 from tessera.send import staff
@@ -58,4 +59,6 @@ def judge(ws: Workspace) -> None:
     except BadInput:  # nothing is published yet
         return
     except Exception as error:
+        if is_full(error):
+            raise
         note(f"results: {type(error).__name__}")  # its words might name a customer

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,9 +23,11 @@ import httpx
 
 from flows import tether
 from tessera import settings
-from tessera.errors import BadInput, TesseraError
+from tessera.errors import BadInput, OutOfSpace, TesseraError
+from tessera.outage import is_full
 from tessera.workspace import Workspace
 
+ROOM = 8_000_000  # bytes; a new server's own database takes five, and without room it logs nothing
 START_SECONDS_MAX = 180  # an empty home takes about 15 s on two free cores
 UI_PORT = 4200  # where people look for Prefect
 
@@ -141,7 +144,7 @@ def _explained(api: str) -> Iterator[None]:
     except TesseraError:
         raise
     except Exception as error:
-        if is_healthy(api):
+        if is_full(error) or is_healthy(api):
             raise
         raise ServerFailed(
             f"The Prefect server at {api} went away; run the same again, nothing is done twice."
@@ -274,6 +277,8 @@ def _wait_until_healthy(server: Server) -> None:
     deadline = time.monotonic() + START_SECONDS_MAX
     while not is_healthy(server.api):
         if server.process.poll() is not None or time.monotonic() > deadline:
+            if shutil.disk_usage(server.log.parent).free < ROOM:
+                raise OutOfSpace
             raise ServerFailed(
                 f"The Prefect server did not start on port {server.port}; {server.log} says why."
             )

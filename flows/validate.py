@@ -12,6 +12,7 @@ from typing import Any
 from prefect import flow
 
 from expectations import suite_of
+from expectations.docs import is_unfinished
 from expectations.guard import Guard
 from tessera.errors import Refused
 from tessera.land import quarantine, readmission, verdict
@@ -63,16 +64,17 @@ def judge(ws: Workspace, only: int | None = None) -> ValidateReport:
     `quarantine/`, the verdict to the manifest, the answers to the Data Docs."""
     with verdict.one_judge(ws.home):
         files = verdict.pending(ws, only)
-        if not files:
+        pages = ws.home.data_docs
+        if not files and not is_unfinished(pages):
             return ValidateReport()
         memory, threads = ws.settings.duckdb_memory, ws.settings.threads
         spill = ws.home.root / "tmp" / "validate"
-        with Guard.open(memory=memory, threads=threads, spill=spill) as guard:
+        with Guard.open(pages=pages, memory=memory, threads=threads, spill=spill) as guard:
             verdicts, reasons = [], Counter[str]()
             for batch in verdict.batches(files):
                 verdicts += _judge_batch(ws, guard, batch)
                 reasons.update(verdict.reasons(guard.db))
-            guard.write_docs(ws.home.data_docs)
+            guard.write_docs()
     return _report(verdicts, reasons)
 
 

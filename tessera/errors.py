@@ -29,3 +29,6 @@ class OutOfSpace(TesseraError):
     """The disk is full; what was finished before is kept, the rest can be run again."""
 
     exit_code = 6
+
+    def __init__(self) -> None:
+        super().__init__("The disk is full; free some space and run the same command again.")

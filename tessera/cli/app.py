@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from tessera import __version__
 from tessera.cli import commands
 from tessera.cli.options import visible
-from tessera.errors import BadInput, OutOfSpace, TesseraError
+from tessera.errors import TesseraError
 
 app = typer.Typer(
     name="tessera",
@@ -50,13 +49,12 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)
     except Exception as error:
-        if _disk_is_full(error):
-            _say("The disk is full; free some space and run the same command again.")
-            sys.exit(OutOfSpace.exit_code)
-        if (said := _misplaced(error) or _lost(error)) is None:
+        from tessera.outage import told  # heavy, and only after something went wrong
+
+        if (said := told(error)) is None:
             raise
         _say(said)
-        sys.exit(BadInput.exit_code)
+        sys.exit(said.exit_code)
 
 
 def _say(error: object) -> None:
@@ -64,30 +62,3 @@ def _say(error: object) -> None:
 
 
 LINE_END = "\n"  # of a list of mistakes
-NO_PLACE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EROFS)
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FULL_DISK_WORDS = ("no space left on device", "database or disk is full", "file too large")
-
-
-def _misplaced(error: Exception) -> str | None:
-    """What is said of a place where nothing can be read or written."""
-    if not isinstance(error, OSError) or not error.filename or error.errno not in NO_PLACE:
-        return None
-    return f"{error.filename} cannot be used: {error.strerror}. Choose another place or fix it."
-
-
-def _lost(error: Exception) -> str | None:
-    from tessera.store import lost  # heavy, and only after something went wrong
-
-    return lost(error)
-
-
-def _disk_is_full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind `error`, whichever library met it first."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL_DISK:
-            return True
-        if any(words in str(error).lower() for words in FULL_DISK_WORDS):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tessera import audit, clock
-from tessera.errors import TesseraError
+from tessera.outage import told
 from tessera.store import queries
 from tessera.workspace import Workspace
 
@@ -41,8 +41,18 @@ class Run:
             connection.run(SQL["note"], run_id=self.run_id, summary=json.dumps(self.summary))
         return counts
 
+    def fail(self, state: str, reason: str) -> None:
+        """Close the record of a run that is 'failed' or 'killed', with the reason in the summary. A store
+        that cannot be written keeps it open, and hides no reason: the next run closes it."""
+        self.summary["error"] = reason
+        try:
+            self.end(state)
+        except Exception as error:
+            if told(error) is None:
+                raise
+
     def end(self, state: str) -> None:
-        """Close the record: 'finished', or 'failed' or 'killed' with the reason in the summary."""
+        """Close the record."""
         with self.ws.store.write() as connection:
             connection.run(
                 SQL["end"],
@@ -66,17 +76,17 @@ def recorded(
         run = Run(ws, _begin(ws), progress)
         try:
             yield run
+        except Exception as error:
+            said = told(error)
+            # Of a bug the kind alone: its text may quote a person's data.
+            run.fail("failed", str(said or type(error).__name__))
+            if said is None or said is error:
+                raise
+            raise said from error
         except BaseException as error:
-            run.summary["error"] = _reason(error)
-            run.end("failed" if isinstance(error, Exception) else "killed")
+            run.fail("killed", type(error).__name__)
             raise
         run.end("finished")
-
-
-def _reason(error: BaseException) -> str:
-    """The sentence of an error made for users; of others the kind alone, for their text may
-    quote a person's data."""
-    return str(error) if isinstance(error, TesseraError) else type(error).__name__
 
 
 def _begin(ws: Workspace) -> int:

@@ -33,7 +33,8 @@ class Lifeline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        (self.folder / self.owner).unlink(missing_ok=True)
+        if kind is None:  # else its leases may stand, and without a lock it is known to be dead
+            (self.folder / self.owner).unlink(missing_ok=True)
         os.close(self._descriptor)
 
     def dead(self) -> set[str]:

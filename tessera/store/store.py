@@ -20,7 +20,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import Connection as SqlConnection
 from sqlalchemy.engine import make_url
 
-from tessera.errors import BadInput
+from tessera.errors import BadInput, OutOfSpace
 from tessera.quoting import literal
 from tessera.store import migrate
 from tessera.store.aside import PARAMETER, Aside
@@ -398,6 +398,8 @@ class Store:
         try:
             migrate.upgrade(engine)
         except sa_exc.DatabaseError as error:
+            if _code(error) == sqlite3.SQLITE_FULL:
+                raise OutOfSpace from error
             reason = str(error.orig).strip().splitlines()[0]
             raise BadInput(
                 f"The store {parsed.render_as_string()} cannot be opened: {reason}. "
@@ -467,12 +469,16 @@ def lost(error: BaseException) -> str | None:
     `error` is a bug. Nothing that was not committed is in it, so the same may be run again."""
     if not isinstance(error, sa_exc.OperationalError | sa_exc.InterfaceError):
         return None
-    if isinstance(error.orig, sqlite3.Error):
-        code = getattr(error.orig, "sqlite_errorcode", None)
-        if code is None or code & 0xFF not in SQLITE_LOST:  # the rest only says more
-            return None
+    if isinstance(error.orig, sqlite3.Error) and _code(error) not in SQLITE_LOST:
+        return None
     reason = str(error.orig).strip().splitlines()[0].rstrip(".")
     return f"The store cannot be used any more: {reason}. Run the same command again once it can."
+
+
+def _code(error: sa_exc.DBAPIError) -> int | None:
+    """SQLite's number for what went wrong, less what only says more of it."""
+    code: int | None = getattr(error.orig, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 DRIVERS = {

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from tessera.cli import app as cli
 from tessera.cli.app import app
 from tessera.cli.options import only_the_answer, print_json
+from tessera.errors import OutOfSpace
 from tessera.store import Store
 from tests.conftest import BOTH_STORES
 
@@ -187,6 +188,39 @@ def test_a_home_on_a_disk_that_is_only_read_is_one_sentence(
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "room"), [(["quarantine", "list"], "256k"), (["run"], "1m"), (["model"], "2500k")]
+)
+def test_a_full_disk_is_one_sentence_whatever_has_no_room(
+    words: list[str], room: str, tmp_path: Path
+) -> None:
+    """The store, Prefect's server, the warehouse and dbt's log."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    apart = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size={room} tmpfs '{disk}'"
+    if subprocess.run([*apart, mount], check=False, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    command = ["-m", "tessera", *words] if words != ["model"] else ["-c", MODEL]
+    typed = shlex.join([sys.executable, *command])
+    done = subprocess.run(
+        [*apart, f"{mount} && {typed}"],
+        env={**os.environ, "TESSERA_HOME": str(disk / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == f"error: {OutOfSpace()}\n"
+    assert done.returncode == OutOfSpace.exit_code
+
+
+MODEL = """
+from flows.model import build
+from tessera.cli import app
+from tessera.workspace import open_workspace
+app.app = lambda: build(open_workspace("2026-03-31"))
+app.main()
+"""
 LOSE = {
     "sqlite": "pragma query_only = on",
     "postgresql": "select pg_terminate_backend(pg_backend_pid())",

@@ -87,6 +87,26 @@ def test_what_is_due_is_written_once_however_often_it_is_sent(
     assert states(ws) == {"accepted": 600}
 
 
+@BOTH_STORES
+def test_what_a_full_disk_or_a_bad_place_stopped_is_sent_as_soon_as_it_is_asked_for_again(
+    store_url: str, tmp_path: Path
+) -> None:
+    """Not ten minutes later, when its lease ends and nobody may be asking."""
+    ws = workspace(tmp_path, store_url=store_url)
+    keys = plan(ws, 600)
+    folder = ws.home.mail / "2026-03-31"
+    in_the_way = folder / f".{keys[300]}.part"
+    in_the_way.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        send(ws)
+    assert "calling" in states(ws)
+    in_the_way.rmdir()
+    send(ws)
+    assert states(ws) == {"accepted": 600}
+    assert {path.name for path in folder.iterdir()} == {f"{key}.eml" for key in keys}
+    assert list((ws.home.root / "senders").iterdir()) == []
+
+
 def test_a_mail_speaks_the_customers_language_and_carries_the_ledgers_balance(
     ws: Workspace,
 ) -> None:

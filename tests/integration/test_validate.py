@@ -342,11 +342,11 @@ def test_a_full_disk_loses_nothing(ws: Workspace) -> None:
     land(ws, "stores", [good("stores")])
     code = (
         "import sys, resource; from pathlib import Path; from flows.validate import judge;"
-        "from tessera.cli.app import _disk_is_full; from tessera.testing import workspace\n"
+        "from tessera.outage import is_full; from tessera.testing import workspace\n"
         "ws = workspace(Path(sys.argv[1])); ws.store\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "try: judge(ws)\n"
-        "except Exception as error: sys.exit(6 if _disk_is_full(error) else str(error))"
+        "except Exception as error: sys.exit(6 if is_full(error) else str(error))"
     )
     full = subprocess.run([sys.executable, "-c", code, str(ws.home.root)], check=False)
     assert full.returncode == 6
@@ -409,6 +409,23 @@ def test_data_docs_do_not_grow_with_days(tmp_path: Path) -> None:
     assert "2026-03-30.csv" in text
     assert "2026-03-28.csv" not in text
     assert "stores" in (ws.home.data_docs / "index.html").read_text()
+
+
+def test_data_docs_that_could_not_be_written_are_made_up_for_without_new_files(
+    ws: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    land(ws, "transactions", receipts("2026-03-29", 5), name="monday.csv")
+    in_the_way = ws.home.data_docs / "validations"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.touch()
+    with pytest.raises(OSError, match="Errno"):
+        judge(ws)
+    assert "Traceback" not in caplog.text
+    in_the_way.unlink()
+    assert judge(ws).files_judged == 0  # the verdict stood before
+    pages = "".join(path.read_text() for path in in_the_way.rglob("*.html"))
+    assert "monday.csv" in pages
+    assert "transactions" in (ws.home.data_docs / "index.html").read_text()
 
 
 def test_the_flow_fails_loudly_when_a_file_was_refused(

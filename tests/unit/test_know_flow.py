@@ -1,11 +1,14 @@
-"""The know stage never stops a day."""
+"""The know stage stops no day but on a full disk."""
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
 
+from tessera.errors import OutOfSpace
+from tessera.outage import told as outage
 from tessera.testing import line, publish, workspace
 
 
@@ -48,3 +51,19 @@ def test_a_fault_in_judging_campaigns_is_told_without_its_words_and_stops_no_rep
     monkeypatch.setattr("tessera.know.results.results", broken)
     judge(ws)
     assert capsys.readouterr().err == "results: ZeroDivisionError\n"
+
+
+def test_a_full_disk_ends_the_day_before_anything_is_decided_by_yesterdays_scores(
+    tmp_path: Path,
+) -> None:
+    """No file may grow over 100 bytes, and what is learned needs more."""
+    ws = workspace(tmp_path / "home")
+    publish(ws, transactions=[line("t", "c", 900)])
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, usual[1]))
+    try:
+        with pytest.raises(Exception, match="File too large") as full:
+            told(ws.home.root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert isinstance(outage(full.value), OutOfSpace)

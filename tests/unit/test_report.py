@@ -15,7 +15,7 @@ import pytest
 
 from flows.report import tell
 from tessera.consent import Guard
-from tessera.errors import RedBuild
+from tessera.errors import RedBuild, TesseraError
 from tessera.know.results import currency_of
 from tessera.report import report, runs
 from tessera.report.alerts import Alert, alerts
@@ -26,6 +26,7 @@ from tessera.testing import line, publish, workspace
 from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
+from tests.integration.test_cli import LOSE
 
 DAY = "2026-03-31"
 
@@ -227,6 +228,29 @@ def test_a_run_that_raises_is_recorded_as_failed_with_the_sentence(ws: Workspace
     assert row is not None
     assert row["state"] == "failed"
     assert json.loads(row["summary"]) == {"error": "A test of the customers mart failed."}
+
+
+@BOTH_STORES
+def test_a_run_whose_store_goes_away_ends_in_a_sentence_also_in_its_record(
+    store_url: str, tmp_path: Path
+) -> None:
+    """SQLite's stays away, so the next run closes the record."""
+    ws = workspace(tmp_path / "home", store_url=store_url)
+
+    def day() -> None:
+        with runs.recorded(ws, say=pytest.fail), ws.store.write() as connection:
+            connection.run(LOSE[connection.dialect])
+            connection.run("delete from audit")
+
+    with pytest.raises(TesseraError, match="The store cannot be used any more") as ended:
+        day()
+    with ws.store.read() as connection:
+        row = connection.one("select state, summary from run")
+        is_back = connection.dialect == "postgresql"
+    ws.store.close()
+    assert row is not None
+    assert row["state"] == ("failed" if is_back else "running")
+    assert json.loads(row["summary"] or "{}") == ({"error": str(ended.value)} if is_back else {})
 
 
 def test_a_run_that_is_told_to_stop_is_recorded_as_killed(ws: Workspace) -> None:

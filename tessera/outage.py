@@ -1,0 +1,45 @@
+"""What is said when not the work but what it stands on gave way: the disk, a place, the store."""
+
+from __future__ import annotations
+
+import errno
+
+from tessera.errors import BadInput, OutOfSpace, TesseraError
+from tessera.store import lost
+
+NO_PLACE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EROFS)
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_DISK_WORDS = ("no space left on device", "database or disk is full", "file too large")
+
+
+def told(error: BaseException) -> TesseraError | None:
+    """The sentence for the user, with its exit code; None where `error` is a bug."""
+    if isinstance(error, TesseraError):
+        return error
+    if is_full(error):
+        return OutOfSpace()
+    said = _misplaced(error) or lost(error)
+    return BadInput(said) if said else None
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind `error`, whichever library met it first."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL_DISK:
+            return True
+        if says_full(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def says_full(text: str) -> bool:
+    """Whether what a library says is that the disk is full."""
+    return any(words in text.lower() for words in FULL_DISK_WORDS)
+
+
+def _misplaced(error: BaseException) -> str | None:
+    """What is said of a place where nothing can be read or written."""
+    if not isinstance(error, OSError) or not error.filename or error.errno not in NO_PLACE:
+        return None
+    return f"{error.filename} cannot be used: {error.strerror}. Choose another place or fix it."
