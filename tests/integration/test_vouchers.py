@@ -233,6 +233,31 @@ def test_a_pools_code_that_was_not_given_is_nothing_to_a_till(shop: Workspace) -
     assert try_at_till(shop, flyer) == "ok"
 
 
+@BOTH_STORES
+def test_codes_on_paper_go_out_with_no_message_when_the_reward_becomes_a_pool(
+    shop: Workspace,
+) -> None:
+    """Whoever has the flyer could use what was sent to somebody as their own."""
+    printed, bought = Terms(amount=500, currency="EUR"), Terms(codes="pool")
+    with shop.store.write() as store:
+        (flyer,) = pool.make(store, "cake", printed, count=1, batch="flyers", at=shop.as_of)
+    rewards(shop.project, "voucher: {codes: pool, valid_days: 2}")
+    people(shop, "anna", "ben")
+    assert decide(shop).planned == 0
+    with shop.store.write() as store:
+        (code,) = pool.make(store, "cake", bought, count=1, batch="bought", at=shop.as_of)
+    tomorrow = on(shop, "2026-04-01")
+    people(tomorrow, "cleo", "dan")
+    assert decide(tomorrow).planned == 1
+    send(tomorrow)
+    assert list(mailed(shop).values()) == [code]
+    told = {
+        row["batch"]: row for row in pool.summary(shop.store, at=shop.as_of, day=shop.business_date)
+    }
+    assert (told["flyers"]["printed"], told["flyers"]["free"], told["bought"]["given"]) == (1, 0, 1)
+    assert try_at_till(shop, flyer) == "ok"
+
+
 # ---------- the command
 
 
@@ -254,7 +279,7 @@ def test_codes_are_made_listed_shown_and_withdrawn(
     assert len(set(printed)) == 1000
     assert file.stat().st_mode & 0o077 == 0
     assert "spring" in run(shop, monkeypatch, "list").output
-    assert "free" in run(shop, monkeypatch, "show", printed[0]).output
+    assert "printed" in run(shop, monkeypatch, "show", printed[0]).output
     assert run(shop, monkeypatch, "withdraw", printed[0]).exit_code == 0
     assert "withdrawn" in run(shop, monkeypatch, "show", printed[0].lower()).output
     again = run(shop, monkeypatch, "make", "cake", "5", "--batch", "spring")
