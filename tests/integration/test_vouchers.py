@@ -24,7 +24,7 @@ from tessera.vouchers import codes, pool
 from tessera.vouchers.terms import Terms
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
-from tests.deciding import HELLO, on, people, person, write
+from tests.deciding import HELLO, insert, on, people, person, write
 from tests.serving import served
 from tests.tilling import Counter, basket, kind, rows
 
@@ -120,6 +120,52 @@ def test_a_message_says_until_when_and_the_till_keeps_to_it(shop: Workspace) -> 
     assert "April 1, 2026" in mail.read_text()
     assert try_at_till(on(shop, "2026-04-01T23:59:59"), found["anna"]) == "ok"
     assert try_at_till(on(shop, "2026-04-02"), found["ben"]) == "voucher-expired"
+
+
+@BOTH_STORES
+@pytest.mark.parametrize(("days", "left"), [(1, {"anna": "cancelled"}), (3, {"anna": "accepted"})])
+def test_no_message_is_put_off_beyond_the_last_day_of_its_code(
+    shop: Workspace, days: int, left: dict[str, str]
+) -> None:
+    """It would have said until when a code had been good."""
+    rewards(shop.project, f"voucher: {{amount: 500, currency: EUR, valid_days: {days}}}")
+    write(shop.project, None, {**GIFT, "on_cap": "defer"})
+    people(shop, "anna")
+    decide(shop)
+    write(shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 1}]})
+    (mine,) = rows(shop, "select * from outbox")
+    others = {
+        "send_key": "other",
+        "campaign": "x",
+        "step": "y",
+        "state": "accepted",
+        "request_id": None,
+    }
+    insert(
+        shop,
+        "outbox",
+        **{**mine, **others, "message_id": 99, "send_at": "2026-03-31T08:00:00+00:00"},
+    )
+    send(shop)
+    send(on(shop, "2026-04-01T09:00"))
+    told = rows(shop, "select customer_id, state from outbox where campaign = 'gift'")
+    assert {row["customer_id"]: row["state"] for row in told} == left
+
+
+@SQLITE
+def test_a_code_that_was_withdrawn_goes_out_with_no_message(shop: Workspace) -> None:
+    people(shop, "anna", "ben")
+    decide(shop)
+    (first, _) = [
+        row["code"] for row in rows(shop, "select code from reward_grant order by send_key")
+    ]
+    with shop.store.write() as store:
+        assert pool.withdraw(store, [first], shop.as_of) == 1
+    sent = send(shop)
+    assert (sent.accepted, sent.cancelled) == (1, 1)
+    assert first not in mailed(shop).values()
+    (why,) = rows(shop, "select state_reason from outbox where state = 'cancelled'")
+    assert why["state_reason"] == "no_reward_left: its voucher was withdrawn"
 
 
 @SQLITE
