@@ -63,10 +63,8 @@ def judge(
     if row is None or not _was_given(row["batch"], row["body"], row["message_state"]):
         return Judged(code, "unknown-voucher")
     terms = Terms.model_validate_json(row["body"])
-    if row["customer_id"] is not None and customer_id not in (
-        row["customer_id"],
-        row["merged_into"],
-    ):
+    owners = {row["customer_id"], row["merged_into"]} - {None}
+    if owners and customer_id not in owners:
         return Judged(code, "unknown-voucher")
     off = terms.discount(basket.lines, basket.currency)
     taken = store.scalar(SQL["taken"], code=code, at=at.isoformat(timespec="seconds"))
