@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 @programme.command()
 def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Point at every mistake in deployments/programme.yml, by line and key; and at points that are in the
-    ledger of another programme.
+    ledger of another programme, and other programmes' files.
 
     Example: tessera programme check
     """
@@ -37,6 +37,9 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     ws = open_workspace(home=home)
     named, problems, source = documents.read(ws.project / FILE, Programme, project=ws.project)
     said = elsewhere(ws.store, named.programme) if named else []
+    said += [
+        f"{one} is not read: this file is the programme." for one in _others(ws.project / FILE)
+    ]
     warnings = [source.problem(("programme",), one) for one in said]
     if as_json:
         told = {"problems": problems, "warnings": warnings}
@@ -48,6 +51,12 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
             typer.echo("The programme is sound.")
     if problems:
         raise typer.Exit(BadInput.exit_code)
+
+
+def _others(file: Path) -> list[str]:
+    """Files beside it that look like a programme too."""
+    found = sorted(file.parent.glob(f"{file.stem}*.y*ml"))
+    return [str(one.relative_to(file.parent.parent)) for one in found if one.name != file.name]
 
 
 @programme.command()

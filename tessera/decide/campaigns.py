@@ -188,7 +188,8 @@ def _voucher(known: Mapping[str, Mapping[str, Any]], campaign: Campaign, step: S
     if name is None:
         return []
     its = known.get(name, {}).get("voucher") or {}
-    ends = name not in known or its.get("valid_days") or its.get("valid_until")
+    is_known = name in known and isinstance(its, dict)
+    ends = not is_known or its.get("valid_days") or its.get("valid_until")
     return ["code", "valid_until"] if ends else ["code"]
 
 
@@ -202,12 +203,15 @@ def _unknown_rewards(project: Path, campaign: Campaign, source: Source) -> Itera
 
 
 def rewards(project: Path) -> dict[str, Mapping[str, Any]]:
-    """The programme's rewards by name, as written; none when there is no programme."""
+    """The programme's rewards by name, as written; none when there is no programme. What is wrong with one
+    is said where the programme is read."""
     try:
         found = yaml.safe_load((project / PROGRAMME).read_text(encoding="utf-8"))
     except (FileNotFoundError, yaml.YAMLError):
         return {}
-    return {one["reward"]: one for one in (found or {}).get("rewards") or ()}
+    listed = found.get("rewards") if isinstance(found, dict) else None
+    named = listed if isinstance(listed, list) else []
+    return {str(one["reward"]): one for one in named if isinstance(one, dict) and "reward" in one}
 
 
 def _unknown_tags(

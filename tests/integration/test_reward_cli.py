@@ -117,6 +117,8 @@ def test_points_of_a_programme_that_the_file_names_no_more_are_told_with_the_che
     assert (warning["line"], warning["key"]) == (2, "programme")
     assert "9 points of 1 members are in the ledger of 'club'" in warning["message"]
     assert "Write 'programme: club' to go on with it." in said()
+    file.with_suffix(".yaml").write_text("programme: club")
+    assert "deployments/programme.yaml is not read: this file is the programme." in said()
 
 
 def test_changed_rules_are_tried_on_past_receipts_and_nothing_is_posted(

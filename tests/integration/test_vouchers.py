@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from tessera.cli.app import app
 from tessera.decide import decide
+from tessera.errors import BadInput
 from tessera.reward import cards
 from tessera.say.preview import preview
 from tessera.send import send
@@ -211,6 +212,16 @@ def test_a_preview_takes_no_code_from_anybody(shop: Workspace) -> None:
     page = preview(shop, "gift/code", customer_id="anna").read_text()
     assert codes.spoken(codes.TEST_CODE) in page
     assert rows(shop, "select * from voucher") == []
+
+
+@SQLITE
+def test_a_voucher_that_cannot_be_is_a_sentence_before_anything_is_planned(shop: Workspace) -> None:
+    rewards(shop.project, "voucher: {percent: 500}")
+    people(shop, "anna")
+    with pytest.raises(
+        BadInput, match="the voucher of 'cake' cannot be; 'tessera programme check'"
+    ):
+        decide(shop)
 
 
 # ---------- pools

@@ -275,6 +275,19 @@ def test_a_template_shows_no_more_of_a_voucher_than_its_messages_have(
     assert len(found) == len(said)
 
 
+@pytest.mark.parametrize(
+    "rewards", ["[tea]", "tea", "[{voucher: {}}]", "[{reward: tea, voucher: 5}]"]
+)
+def test_a_programme_that_cannot_be_read_is_no_end_of_the_check(
+    project: Path, rewards: str
+) -> None:
+    (project / "deployments/programme.yml").write_text(f"rewards: {rewards}\n")
+    goes = GOOD.replace("winback/reminder}", "winback/reminder, grant: {voucher: tea}}")
+    found = [str(one) for one in check(write(project, goes))]
+    assert all("has no reward 'tea'" in one for one in found)
+    assert len(found) == ("{reward: tea" not in rewards)
+
+
 def test_what_points_became_has_a_code_without_a_grant(project: Path) -> None:
     programme = project / "deployments/programme.yml"
     text = GOOD.replace("audience: lapsed_members", "trigger: {event: joined}")
