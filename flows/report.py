@@ -54,8 +54,9 @@ def judge(ws: Workspace) -> None:
     try:
         if are_current(ws):
             return
-        worth = load(ws.project).worth
-        results(ws, Fraction(worth.pays, worth.points) if worth else None)
+        club = load(ws.project)
+        worth = club.worth
+        results(ws, Fraction(worth.pays, worth.points) if worth else None, club.currency)
     except BadInput:  # nothing is published yet
         return
     except Exception as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -121,8 +121,19 @@ def liability(home: HomeOption = None, as_json: JsonOption = False) -> None:
         "Sales, and the part that is earned when their points are spent or end": found.deferred,
     }.items():
         typer.echo(f"{title}:")
-        print_table(rows)
+        print_table([_with_money(row) for row in rows])
     typer.echo(f"Outstanding in all, as of {found.as_of}: {found.points:,} points.")
+
+
+def _with_money(row: dict[str, Any]) -> dict[str, object]:
+    """For people, who do not read minor units."""
+    from tessera.units import format_money
+
+    its = str(row.get("currency") or "")
+    amounts = [
+        name for name in ("liability", "sales", "deferred") if its and row.get(name) is not None
+    ]
+    return row | {name: format_money(row[name], its) for name in amounts}
 
 
 @ledger.command()

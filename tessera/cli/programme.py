@@ -21,7 +21,8 @@ def register(app: typer.Typer) -> None:
 
 @programme.command()
 def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Point at every mistake in deployments/programme.yml, by line and key.
+    """Point at every mistake in deployments/programme.yml, by line and key; and at points that are in the
+    ledger of another programme, and other programmes' files.
 
     Example: tessera programme check
     """
@@ -29,20 +30,33 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     from tessera import documents
     from tessera.errors import BadInput
+    from tessera.reward.ledger import elsewhere
     from tessera.reward.programme import FILE, Programme
     from tessera.workspace import open_workspace
 
-    project = open_workspace(home=home).project
-    _, problems, _ = documents.read(project / FILE, Programme, project=project)
+    ws = open_workspace(home=home)
+    named, problems, source = documents.read(ws.project / FILE, Programme, project=ws.project)
+    said = elsewhere(ws.store, named.programme) if named else []
+    said += [
+        f"{one} is not read: this file is the programme." for one in _others(ws.project / FILE)
+    ]
+    warnings = [source.problem(("programme",), one) for one in said]
     if as_json:
-        print_json({"ok": not problems, "problems": [asdict(one) for one in problems]})
+        told = {"problems": problems, "warnings": warnings}
+        print_json({"ok": not problems, **{k: [asdict(one) for one in v] for k, v in told.items()}})
     else:
-        for one in problems:
+        for one in (*problems, *warnings):
             typer.echo(str(one), err=True)
         if not problems:
             typer.echo("The programme is sound.")
     if problems:
         raise typer.Exit(BadInput.exit_code)
+
+
+def _others(file: Path) -> list[str]:
+    """Files beside it that look like a programme too."""
+    found = sorted(file.parent.glob(f"{file.stem}*.y*ml"))
+    return [str(one.relative_to(file.parent.parent)) for one in found if one.name != file.name]
 
 
 @programme.command()

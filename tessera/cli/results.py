@@ -70,8 +70,9 @@ def _judged(ws: Workspace) -> dict[str, Any]:
     from tessera.know.results import results as judge
     from tessera.reward.programme import load
 
-    worth = load(ws.project).worth
-    return asdict(judge(ws, Fraction(worth.pays, worth.points) if worth else None))
+    club = load(ws.project)
+    worth = club.worth
+    return asdict(judge(ws, Fraction(worth.pays, worth.points) if worth else None, club.currency))
 
 
 def _chosen(found: dict[str, Any], campaign: str | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tessera.errors import BadInput
 
 FOLDER = Path("deployments/campaigns")
 PROGRAMME = Path("deployments/programme.yml")
+EARNED = "reward_earned"  # its messages tell the voucher that points became
 EVENT_DAYS = 31  # how far back the mart customer_events goes
 N = TypeVar("N", Step, Variant)
 
@@ -172,9 +173,24 @@ def _column(project: Path, model: str, name: str) -> Mapping[str, Any]:
 def _bad_templates(project: Path, campaign: Campaign, source: Source) -> Iterator[Problem]:
     from tessera import say
 
+    known = rewards(project)
     for place, template in campaign.templates():
-        for said in say.check(project, template, campaign.channel):
+        shown = _voucher(known, campaign, campaign.steps[int(place[1])])
+        for said in say.check(project, template, campaign.channel, voucher=shown):
             yield source.problem(place, said)
+
+
+def _voucher(known: Mapping[str, Mapping[str, Any]], campaign: Campaign, step: Step) -> list[str]:
+    """What the step's messages can show of a voucher: without one nothing, and no last day where none is."""
+    name = step.grant.voucher if step.grant else None
+    if name is None and str(campaign.trigger) == f"event {EARNED}":
+        name = next((name for name, one in known.items() if one.get("at_points")), None)
+    if name is None:
+        return []
+    its = known.get(name, {}).get("voucher") or {}
+    is_known = name in known and isinstance(its, dict)
+    ends = not is_known or its.get("valid_days") or its.get("valid_until")
+    return ["code", "valid_until"] if ends else ["code"]
 
 
 def _unknown_rewards(project: Path, campaign: Campaign, source: Source) -> Iterator[Problem]:
@@ -187,12 +203,15 @@ def _unknown_rewards(project: Path, campaign: Campaign, source: Source) -> Itera
 
 
 def rewards(project: Path) -> dict[str, Mapping[str, Any]]:
-    """The programme's rewards by name, as written; none when there is no programme."""
+    """The programme's rewards by name, as written; none when there is no programme. What is wrong with one
+    is said where the programme is read."""
     try:
         found = yaml.safe_load((project / PROGRAMME).read_text(encoding="utf-8"))
     except (FileNotFoundError, yaml.YAMLError):
         return {}
-    return {one["reward"]: one for one in (found or {}).get("rewards") or ()}
+    listed = found.get("rewards") if isinstance(found, dict) else None
+    named = listed if isinstance(listed, list) else []
+    return {str(one["reward"]): one for one in named if isinstance(one, dict) and "reward" in one}
 
 
 def _unknown_tags(

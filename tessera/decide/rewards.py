@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+from pydantic import ValidationError
 
 from tessera.decide import campaigns
 from tessera.decide.tables import REWARD
+from tessera.errors import BadInput
 from tessera.store import Connection, queries
 from tessera.vouchers import pool
 from tessera.vouchers.terms import Terms
@@ -17,11 +21,16 @@ SQL = queries("tessera.decide", "outbox.sql")
 
 
 def terms(project: Path) -> dict[str, Terms]:
-    """What the codes of each reward promise."""
-    return {
-        name: Terms.model_validate(said.get("voucher") or {})
-        for name, said in campaigns.rewards(project).items()
-    }
+    """What the codes of each reward promise; BadInput names the first that cannot be."""
+    return {name: _terms(name, said) for name, said in campaigns.rewards(project).items()}
+
+
+def _terms(name: str, said: Mapping[str, Any]) -> Terms:
+    try:
+        return Terms.model_validate(said.get("voucher") or {})
+    except ValidationError:
+        wrong = f"{campaigns.PROGRAMME}: the voucher of '{name}' cannot be"
+        raise BadInput(f"{wrong}; 'tessera programme check' says why.") from None
 
 
 def left(store: Connection, ws: Workspace) -> pa.Table:
@@ -29,7 +38,7 @@ def left(store: Connection, ws: Workspace) -> pa.Table:
     given = {row["reward"]: row["given"] for row in store.all(SQL["rewards_given"])}
     rows = []
     for name, said in campaigns.rewards(ws.project).items():
-        its = Terms.model_validate(said.get("voucher") or {})
+        its = _terms(name, said)
         limits = [] if said.get("limit") is None else [said["limit"] - given.get(name, 0)]
         if its.codes == "pool":
             limits.append(pool.free(store, name, its, ws.business_date))

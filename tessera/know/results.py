@@ -42,6 +42,7 @@ VOUCHER = pa.schema(
         ("at", pa.string()),
         ("code", pa.string()),
         ("discount", pa.int64()),
+        ("basket", pa.string()),
     ]
 )
 
@@ -113,15 +114,17 @@ class Results:
     past: list[observed.Observed]
 
 
-def results(ws: Workspace, point_worth: Fraction | None) -> Results:
+def results(ws: Workspace, point_worth: Fraction | None, paid_in: str = "any") -> Results:
     """Judge every campaign as of `ws.as_of` and write `results/results.json`.
 
-    `point_worth` is what a point pays at the till, in minor units. BadInput when nothing is published.
+    `point_worth` is what a point pays at the till, in minor units of the currency `paid_in`: in a shop of
+    another one it pays nothing. BadInput when nothing is published.
     """
     with marts.connect(
         ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads
     ) as duck:
-        found = _judge(ws, duck, point_worth)
+        pays = paid_in in ("any", currency_of(ws, duck))
+        found = _judge(ws, duck, point_worth if pays else None)
     folder = ws.home.results
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / ".results.json"
@@ -148,7 +151,7 @@ def _judge(ws: Workspace, duck: duckdb.DuckDBPyConnection, point_worth: Fraction
         return Results(*made_of, currency, False, [], None, past)
     duck.execute(SQL["entrant"])
     spending(ws, duck, "entrant", currency)
-    _rewards(ws, duck, point_worth)
+    _rewards(ws, duck, currency, point_worth)
     (known,) = duck.execute("select count(margin) from sold where revenue <> 0").fetchone() or [0]
     judge = _Judge(ws, duck, bool(known), *_facts(ws))
     found = {name: judge.result(name) for (name,) in duck.execute(NAMES).fetchall()}
@@ -175,17 +178,19 @@ def spending(ws: Workspace, duck: duckdb.DuckDBPyConnection, people: str, curren
     duck.execute(SQL["sold"].format(people=people), given)
 
 
-def _rewards(ws: Workspace, duck: duckdb.DuckDBPyConnection, worth: Fraction | None) -> None:
+def _rewards(
+    ws: Workspace, duck: duckdb.DuckDBPyConnection, currency: str, worth: Fraction | None
+) -> None:
     """Add what points and vouchers cost to `sold`."""
     views = {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
     if worth is not None and "customer_points" in views:
-        given = {"point_worth": float(worth), "today": ws.business_date}
-        duck.execute(SQL["rewarded"].format(people="entrant"), given)
+        asked = {"point_worth": float(worth), "today": ws.business_date}
+        duck.execute(SQL["rewarded"].format(people="entrant"), asked)
     with ws.store.read() as connection:
         used = connection.scan(STORE["used"], VOUCHER, until=ws.as_of.isoformat("T", "seconds"))
     duck.register("voucher_use", used)
-    zone = {"zone": ws.settings.timezone}
-    duck.execute(SQL["vouchers"].format(people="entrant"), zone)
+    given = {"zone": ws.settings.timezone, "currency": currency}
+    duck.execute(SQL["vouchers"].format(people="entrant"), given)
 
 
 def _facts(ws: Workspace) -> tuple[dict[str, int], dict[str, int]]:

@@ -121,8 +121,8 @@ cross join rate
 group by customer_id, day
 
 -- name: rewarded
--- Points at what they pay for when they are given; vouchers at what the tills took off, unless the
--- receipt's own lines name the code: then the amounts have it already.
+-- Points at what they pay for when they are given; vouchers at what the tills took off in this currency,
+-- unless the receipt's own lines name the code: then the amounts have it already.
 insert into sold
 select customer_id, posted_on, false, 0, 0, points * $point_worth
 from customer_points
@@ -140,6 +140,7 @@ select
 from voucher_use as used
 where
     used.customer_id in (select customer_id from {people})
+    and coalesce(json_extract_string(used.basket, '$[0]'), $currency) = $currency
     and not exists (
         select 1 from transactions
         where

@@ -3,7 +3,7 @@
 -- name: used
 select
     redemption_member.customer_id, redemption.receipt_id, redemption.at, voucher_use.code,
-    voucher_use.discount
+    voucher_use.discount, redemption.basket
 from voucher_use
 inner join redemption on voucher_use.redemption_id = redemption.redemption_id
 inner join redemption_member on redemption.redemption_id = redemption_member.redemption_id

@@ -287,6 +287,18 @@ def audit(store: Store, programme: Programme) -> Audit:
     )
 
 
+def elsewhere(store: Store, programme: str) -> list[str]:
+    """A sentence for each other programme whose members have points, which nobody sees under this name."""
+    with store.read() as connection:
+        rows = connection.all(SQL["elsewhere"], programme=programme)
+    return [
+        f"{int(row['points']):,} points of {row['members']:,} members are in the ledger of "
+        f"'{row['programme']}', and no till or message sees them while this file says 'programme: "
+        f"{programme}': receipts earn anew. Write 'programme: {row['programme']}' to go on with it."
+        for row in rows
+    ]
+
+
 def _balances(store: Connection, programme: str) -> list[str]:
     return [
         f"{row['owner_id']} {row['bucket']}: balance {row['balance']:,}, "

@@ -290,6 +290,15 @@ inner join (
 inner join transfer as mover on moved.transfer_id = mover.transfer_id
 order by moved.transfer_id
 
+-- name: elsewhere
+-- Points of members in ledgers of other programmes.
+select programme, count(distinct owner_id) as members, sum(balance) as points
+from account
+where
+    programme <> :programme and owner_type = 'member' and bucket <> 'debt' and balance > 0
+group by programme
+order by programme
+
 -- name: wrong_balances
 -- Every member account whose stored balance is not the sum of its transfers.
 select account.owner_id, account.bucket, account.balance, coalesce(leg.points, 0) as transfers

@@ -107,6 +107,7 @@ def mark(night: Night, step: str, counts: Counts) -> None:
 def merge(night: Night) -> Counts:
     with closing(night.marts()) as duck, night.ws.store.write() as store:
         ledger.lock(store)
+        date_active(night, store, is_earning=False)  # while it is known whose points they kept
         return {"points_merged": merging.sweep(night.books(store), duck)}
 
 

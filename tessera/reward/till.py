@@ -253,7 +253,7 @@ class Till:
         day = self.on if wish.happened_at is None else cards.day(at, self.timezone)
         return spending.judge_all(
             self.store, wish.vouchers, wish.basket, customer_id=customer_id, at=self.at, day=day,
-            offline=wish.happened_at is not None, lock=lock,
+            offline_at=wish.happened_at, lock=lock,
         )  # fmt: skip
 
     def _pays(self, wish: Spend, left: int) -> int:

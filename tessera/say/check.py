@@ -15,7 +15,7 @@ from jinja2 import meta, nodes
 
 from tessera.errors import BadInput
 from tessera.say.environment import make_environment
-from tessera.say.fields import CUSTOMER, GROUPS, LANGUAGE, sample
+from tessera.say.fields import CUSTOMER, GROUPS, LANGUAGE, VOUCHER, sample
 from tessera.say.languages import SOURCE, read_catalogue
 from tessera.say.templates import Rendered, Templates, Unrenderable
 
@@ -24,8 +24,15 @@ HTML = {"email": "body.html", "sms": "", "print": "letter.html"}
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
-def check(project: Path, template: str, channel: str = "email") -> list[str]:
-    """What is wrong with `template` on this channel, a sentence each with file and line; empty when all is well."""
+def check(
+    project: Path,
+    template: str,
+    channel: str = "email",
+    *,
+    voucher: Collection[str] = GROUPS["voucher"],
+) -> list[str]:
+    """What is wrong with `template` on this channel, a sentence each with file and line; empty when all is well.
+    `voucher`: which of a voucher's fields its messages have."""
     folder = project / "templates"
     try:
         templates = Templates(folder)
@@ -36,7 +43,7 @@ def check(project: Path, template: str, channel: str = "email") -> list[str]:
             *(problem for file in files for problem in sources.unknown_names(file)),
             *(problem for file in files for problem in sources.too_much(file, _may_show(project))),
             *untranslated(folder, {text: at for file in files for text, at in sources.texts(file)}),
-            *trial(templates, template, channel),
+            *trial(templates, template, channel, voucher),
         ]
     except BadInput as problem:
         return [str(problem)]
@@ -125,14 +132,16 @@ def _translation_problem(catalogue: Catalog, text: tuple[str, ...]) -> str | Non
     return None
 
 
-def trial(templates: Templates, template: str, channel: str = "email") -> Iterator[str]:
+def trial(
+    templates: Templates, template: str, channel: str, voucher: Collection[str]
+) -> Iterator[str]:
     """Renders for a customer of whom all is known and one of whom nothing is, in each language."""
     seen = set()
+    shown = {"voucher": {name: VOUCHER[name] for name in voucher}}
     for language in templates.languages.codes:
         for full in (True, False):
-            for problem in _rendered_problems(
-                templates, (template, channel), language, sample(full=full)
-            ):
+            data = sample(full=full) | shown
+            for problem in _rendered_problems(templates, (template, channel), language, data):
                 if problem not in seen:
                     yield problem
                 seen.add(problem)

@@ -1,5 +1,5 @@
 """The last look before sending: has the address been suppressed, consent been withdrawn, a break or fewer
-topics been chosen, a complaint been opened or the journey ended, since the message was decided?"""
+topics been chosen, a complaint been opened, the journey ended or its code been withdrawn, since the message was decided?"""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Live:
     suppressed: set[tuple[str, str]]  # hash of an address, scope
     withdrawn: set[tuple[str, str]]  # customer, purpose
     chosen: Mapping[str, Mapping[str, str]]  # customer, name of a preference
+    worthless: set[str]  # send keys of messages whose code was withdrawn
     today: str
 
     def stops(self, row: Row, person: Customer, hashed: str) -> str | None:
@@ -34,6 +35,8 @@ class Live:
         purpose = row["purpose"]
         if (hashed, "all") in self.suppressed or (hashed, purpose) in self.suppressed:
             return "suppressed"
+        if row["send_key"] in self.worthless:
+            return "no_reward_left: its voucher was withdrawn"
         if purpose == SERVICE:
             return None
         if (person.customer_id, purpose) in self.withdrawn:
@@ -67,6 +70,7 @@ class Recheck:
             self._suppressed(people.values()),
             self._withdrawn(list(people)),
             self._chosen(list(people)),
+            {row["send_key"] for row in self._rows("worthless", [row["send_key"] for row in rows])},
             self.ws.business_date.isoformat(),
         )
         exited = self._exited(rows, people)

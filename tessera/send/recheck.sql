@@ -37,3 +37,9 @@ select customer_id, event, strftime(max(occurred_on), '%Y-%m-%d') as occurred_on
 from customer_events
 where customer_id in (select unnest($ids))
 group by customer_id, event
+
+-- name: worthless
+select reward_grant.send_key
+from reward_grant
+inner join voucher on reward_grant.code = voucher.code
+where voucher.withdrawn_at is not null and reward_grant.send_key in (select value from {keys})

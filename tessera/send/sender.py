@@ -26,6 +26,7 @@ from tessera.send.recheck import Recheck
 from tessera.send.room import MARKETING, Room
 from tessera.send.versions import can_wait_until, versions
 from tessera.send.writing import Batches, Letter, Writer, address
+from tessera.vouchers import pool
 from tessera.workspace import Workspace
 
 # Messages under one lease: few enough to hold in memory, many enough to read in bulk and to fill
@@ -264,12 +265,17 @@ class Sender:
         return [row for row in rows if row["message_id"] not in reasons]
 
     def _ends(self, rows: Sequence[Row]) -> Mapping[int, str]:
+        """As the campaign says, and no later than the last day of the code that goes with the message."""
         shop = clock.zone(self.ws.settings.timezone)
         with self.ws.store.read() as connection:
             known = versions(connection, rows)
+        codes = pool.of_messages(self.ws.store, [row["send_key"] for row in rows])
+        last = {key: one["valid_until"] for key, one in codes.items()}
         return {
             row["message_id"]: can_wait_until(
-                known.get((row["campaign"], row["campaign_version"]), {}), row, shop
+                known.get((row["campaign"], row["campaign_version"]), {}),
+                {**row, "last_day": last.get(row["send_key"])},
+                shop,
             )
             for row in rows
         }

@@ -35,8 +35,15 @@ def _ends(body: Row, row: Row, shop: ZoneInfo) -> Iterator[datetime]:
     if hours := body.get("valid_hours"):  # since it was due first
         first = date.fromisoformat(row["business_date"])
         yield datetime.combine(first, due.time(), due.tzinfo) + timedelta(hours=hours)
+    if row["last_day"]:  # of its code
+        yield _after(row["last_day"], shop)
     if said := body.get("not_after"):
         end = datetime.fromisoformat(said)
         if "T" not in said:
-            end = datetime.combine(end.date() + timedelta(days=1), time())
-        yield end if end.tzinfo else end.replace(tzinfo=shop)
+            yield _after(end.date(), shop)
+        else:
+            yield end if end.tzinfo else end.replace(tzinfo=shop)
+
+
+def _after(day: date, shop: ZoneInfo) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), shop)

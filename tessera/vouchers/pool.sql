@@ -12,9 +12,13 @@ select * exclude (file_row) from (
 ) order by file_row
 
 -- name: free
--- A condition on voucher rows: of a pool, with no message that left or may leave, and never used.
+-- A condition on voucher rows: of a pool and not on paper, with no message that left or may leave, and never
+-- used. A quote within a name is escaped where terms are kept, so that only terms of a pool look like this.
     voucher.reward = :reward
     and voucher.batch is not null
+    and voucher.terms in (
+        select terms from voucher_terms where reward = :reward and body like '%"codes":"pool"%'
+    )
     and voucher.withdrawn_at is null
     and not exists (
         select 1
@@ -67,6 +71,7 @@ where customer_id in (select value from {customers})
 -- name: summary
 select
     reward, coalesce(batch, '(with messages)') as batch, count(*) as codes,
+    sum(case when state = 'printed' then 1 else 0 end) as printed,
     sum(case when state = 'free' then 1 else 0 end) as free,
     sum(case when state = 'reserved' then 1 else 0 end) as reserved,
     sum(case when state = 'given' then 1 else 0 end) as given,
@@ -94,9 +99,11 @@ select
         when outbox.state in ('ready', 'leased') then 'reserved'
         when outbox.state is not null then 'given'
         when voucher.batch is null then 'given'
-        else 'free'
+        when voucher_terms.body like '%"codes":"pool"%' then 'free'
+        else 'printed'
     end as state
 from voucher
+left join voucher_terms on voucher.terms = voucher_terms.terms
 left join reward_grant on voucher.code = reward_grant.code
 left join outbox on reward_grant.send_key = outbox.send_key
 left join (

@@ -47,13 +47,13 @@ def judge(
     customer_id: str | None,
     at: datetime,
     day: date,
-    offline: bool = False,
+    offline_at: datetime | None = None,
     lock: bool = True,
 ) -> Judged:
     """Whether a code may be used now; in a writing transaction nobody else judges it meanwhile.
 
-    A code that is unknown and one that this till has no business with look the same. `offline`: it
-    was taken already, so that how often is not asked.
+    A code that is unknown and one that this till has no business with look the same. `offline_at`:
+    when it was taken already, so that how often is not asked, nor what was said of it afterwards.
     """
     code = codes.tidy(typed)
     if code == codes.TEST_CODE:
@@ -63,12 +63,13 @@ def judge(
     if row is None or not _was_given(row["batch"], row["body"], row["message_state"]):
         return Judged(code, "unknown-voucher")
     terms = Terms.model_validate_json(row["body"])
-    if row["customer_id"] is not None and row["customer_id"] != customer_id:
+    owners = {row["customer_id"], row["merged_into"]} - {None}
+    if owners and customer_id not in owners:
         return Judged(code, "unknown-voucher")
     off = terms.discount(basket.lines, basket.currency)
     taken = store.scalar(SQL["taken"], code=code, at=at.isoformat(timespec="seconds"))
-    why = _out_of_time(row, day)
-    if why is None and taken >= row["uses"] and not offline:
+    why = _out_of_time(row, day, offline_at)
+    if why is None and taken >= row["uses"] and offline_at is None:
         why = "voucher-used"
     if why is None and off is None:
         why = "basket-does-not-qualify"
@@ -76,9 +77,10 @@ def judge(
     return Judged(code, why, row["reward"], discount, terms.stacks, row["valid_until"])
 
 
-def _out_of_time(row: Mapping[str, Any], day: date) -> str | None:
+def _out_of_time(row: Mapping[str, Any], day: date, offline_at: datetime | None) -> str | None:
     """By the shop's calendar: good from the first instant of a day through the last of another."""
-    if row["withdrawn_at"] is not None:
+    gone = row["withdrawn_at"] and datetime.fromisoformat(row["withdrawn_at"])
+    if gone and (offline_at is None or offline_at >= gone):
         return "voucher-withdrawn"
     if (row["valid_from"] or "") > day.isoformat():
         return "voucher-not-valid-yet"

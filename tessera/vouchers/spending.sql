@@ -4,6 +4,10 @@ select
     voucher.valid_until, voucher.withdrawn_at,
     (select body from voucher_terms where voucher_terms.terms = voucher.terms) as body,
     (
+        select person_merge.into_customer_id from person_merge
+        where person_merge.customer_id = voucher.customer_id and person_merge.is_in_force = 1
+    ) as merged_into,
+    (
         select outbox.state
         from reward_grant
         inner join outbox on reward_grant.send_key = outbox.send_key

@@ -99,6 +99,28 @@ def test_the_programme_is_checked_by_line_and_its_schema_is_json(
     assert "Did you mean 'returns'" in wrong["message"]
 
 
+def test_points_of_a_programme_that_the_file_names_no_more_are_told_with_the_check(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*words: str) -> Any:
+        found = CliRunner().invoke(app, ["programme", "check", "--home", str(home), *words])
+        assert found.exit_code == 0, found.output
+        return found.output
+
+    assert json.loads(said("--json")) == {"ok": True, "problems": [], "warnings": []}
+    (tmp_path / "deployments").mkdir()
+    file = tmp_path / "deployments/programme.yml"
+    text = "# ours\nprogramme: klub\ncurrency: any\nreturns: debt\n"
+    file.write_text(f"{text}earn_rules: [{{rule: purchase, points: 1, per: 100}}]\n")
+    monkeypatch.setenv("TESSERA_PROJECT", str(tmp_path))
+    (warning,) = json.loads(said("--json"))["warnings"]
+    assert (warning["line"], warning["key"]) == (2, "programme")
+    assert "9 points of 1 members are in the ledger of 'club'" in warning["message"]
+    assert "Write 'programme: club' to go on with it." in said()
+    file.with_suffix(".yaml").write_text("programme: club")
+    assert "deployments/programme.yaml is not read: this file is the programme." in said()
+
+
 def test_changed_rules_are_tried_on_past_receipts_and_nothing_is_posted(
     home: Path, tmp_path: Path
 ) -> None:

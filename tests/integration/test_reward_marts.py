@@ -188,6 +188,9 @@ def test_the_command_and_the_report_say_what_the_marts_say(shop: Workspace) -> N
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TESSERA_PROJECT", str(shop.project))
         answer = CliRunner().invoke(app, ["ledger", "liability", *home])
+        shown = CliRunner().invoke(app, ["ledger", "liability", *home[:2]]).output
+    assert "€44.00" in shown  # as people read money, of any currency
+    assert "4,400" not in shown
     said = json.loads(answer.output)
     assert (said["points"], said["as_of"]) == (53, f"{LAST} 00:00 UTC")
     assert [row["points"] for row in said["outstanding"]] == [1, 8, 44]

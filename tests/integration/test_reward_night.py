@@ -285,6 +285,25 @@ def test_who_spends_while_the_night_is_at_its_last_steps_was_active(
     assert night(shop, "2026-11-21", sale).points_expired == 7
 
 
+def test_who_spent_and_was_merged_before_the_night_was_active(shop: Workspace) -> None:
+    """The points went over with their old end, and nobody's were prolonged."""
+    club(shop, expiry={"kind": "inactivity", "months": 6})
+    sale = line("t", "bob", 1000, sold_at="2026-01-10")
+    night(shop, "2026-01-11", sale)
+    with shop.store.write() as store:
+        at = datetime(2026, 5, 20, 9, tzinfo=UTC)
+        Books(store, "club", at, at.date()).spend(key="s", customer_id="bob", points=3)
+        merge = (
+            "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+        )
+        store.run(merge + "values ('bob', 'ann', 1, '2026-05-20')")
+    sale |= {"customer_id": "ann"}
+    night(shop, "2026-05-21", sale)
+    assert ends(shop, "ann") == [("2026-11-20", 7)]
+    assert night(shop, "2026-11-21", sale).points_expired == 7
+    sound(shop)
+
+
 def test_row_02_a_purchase_returned_after_its_points_were_spent_is_owed_and_repaid(
     shop: Workspace,
 ) -> None:

@@ -25,6 +25,7 @@ from tessera.reward.terms import Terms, day_after
 from tessera.reward.till import Spend, Till
 from tessera.testing import publish
 from tessera.vouchers import codes
+from tessera.vouchers.pool import withdraw
 from tessera.vouchers.spending import Basket
 from tessera.vouchers.terms import Line
 from tessera.web.till_messages import SpendQuestion
@@ -483,6 +484,25 @@ def test_a_code_for_one_customer_is_nothing_to_any_other(ws: Workspace, till: Co
     assert kind(till.take(vouchers=[code])) == "unknown-voucher"
     assert kind(till.take(vouchers=[code], card="K1")) == "unknown-voucher"
     assert till.take(vouchers=[code], card="K0").status_code == 200
+
+
+@BOTH_STORES
+def test_a_code_for_who_was_found_to_be_another_is_good_with_their_card(
+    ws: Workspace, till: Counter
+) -> None:
+    code, other = (voucher(ws, customer_id="c0", per_customer=True) for _ in range(2))
+    with ws.store.write() as store:
+        merge = (
+            "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+        )
+        store.run(merge + "values ('c0', 'c1', 1, '2026-03-31')")
+        store.run("update card set customer_id = 'c1' where card_id = 'K0'")
+    assert kind(till.take(vouchers=[code], card="K2")) == "unknown-voucher"
+    assert kind(till.take(vouchers=[code])) == "unknown-voucher"
+    assert till.take(vouchers=[code], card="K0").status_code == 200
+    with ws.store.write() as store:
+        store.run("update person_merge set is_in_force = 0")
+    assert kind(till.take(vouchers=[other], card="K1")) == "unknown-voucher"
 
 
 @SQLITE
@@ -1022,3 +1042,18 @@ def test_a_voucher_that_was_good_when_it_was_taken_offline_is_good(
     code = voucher(ws, valid_until="2026-03-30")
     assert kind(till.take(vouchers=[code])) == "voucher-expired"
     assert till.batch(spent("a", "2026-03-30T20:00:00Z", vouchers=[code]))[0]["status"] == "done"
+
+
+@SQLITE
+def test_a_voucher_that_was_withdrawn_after_it_was_taken_offline_was_good(
+    ws: Workspace, till: Counter
+) -> None:
+    code = voucher(ws, uses=9)
+    with ws.store.write() as store:
+        withdraw(store, [code], datetime.fromisoformat("2026-03-31T10:00:00+00:00"))
+    assert kind(till.take(vouchers=[code])) == "voucher-withdrawn"
+    told = till.batch(
+        spent("a", "2026-03-31T11:59:59+02:00", vouchers=[code]),
+        spent("b", "2026-03-31T12:00:00+02:00", vouchers=[code]),
+    )
+    assert [one["problem"] for one in told] == [None, "voucher-withdrawn"]

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from tessera.cli.app import app
 from tessera.decide import decide
+from tessera.errors import BadInput
 from tessera.reward import cards
 from tessera.say.preview import preview
 from tessera.send import send
@@ -24,7 +25,7 @@ from tessera.vouchers import codes, pool
 from tessera.vouchers.terms import Terms
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
-from tests.deciding import HELLO, on, people, person, write
+from tests.deciding import HELLO, insert, on, people, person, write
 from tests.serving import served
 from tests.tilling import Counter, basket, kind, rows
 
@@ -122,6 +123,52 @@ def test_a_message_says_until_when_and_the_till_keeps_to_it(shop: Workspace) -> 
     assert try_at_till(on(shop, "2026-04-02"), found["ben"]) == "voucher-expired"
 
 
+@BOTH_STORES
+@pytest.mark.parametrize(("days", "left"), [(1, {"anna": "cancelled"}), (3, {"anna": "accepted"})])
+def test_no_message_is_put_off_beyond_the_last_day_of_its_code(
+    shop: Workspace, days: int, left: dict[str, str]
+) -> None:
+    """It would have said until when a code had been good."""
+    rewards(shop.project, f"voucher: {{amount: 500, currency: EUR, valid_days: {days}}}")
+    write(shop.project, None, {**GIFT, "on_cap": "defer"})
+    people(shop, "anna")
+    decide(shop)
+    write(shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 1}]})
+    (mine,) = rows(shop, "select * from outbox")
+    others = {
+        "send_key": "other",
+        "campaign": "x",
+        "step": "y",
+        "state": "accepted",
+        "request_id": None,
+    }
+    insert(
+        shop,
+        "outbox",
+        **{**mine, **others, "message_id": 99, "send_at": "2026-03-31T08:00:00+00:00"},
+    )
+    send(shop)
+    send(on(shop, "2026-04-01T09:00"))
+    told = rows(shop, "select customer_id, state from outbox where campaign = 'gift'")
+    assert {row["customer_id"]: row["state"] for row in told} == left
+
+
+@SQLITE
+def test_a_code_that_was_withdrawn_goes_out_with_no_message(shop: Workspace) -> None:
+    people(shop, "anna", "ben")
+    decide(shop)
+    (first, _) = [
+        row["code"] for row in rows(shop, "select code from reward_grant order by send_key")
+    ]
+    with shop.store.write() as store:
+        assert pool.withdraw(store, [first], shop.as_of) == 1
+    sent = send(shop)
+    assert (sent.accepted, sent.cancelled) == (1, 1)
+    assert first not in mailed(shop).values()
+    (why,) = rows(shop, "select state_reason from outbox where state = 'cancelled'")
+    assert why["state_reason"] == "no_reward_left: its voucher was withdrawn"
+
+
 @SQLITE
 def test_a_message_that_does_not_leave_gives_nothing(shop: Workspace) -> None:
     people(shop, "anna")
@@ -165,6 +212,16 @@ def test_a_preview_takes_no_code_from_anybody(shop: Workspace) -> None:
     page = preview(shop, "gift/code", customer_id="anna").read_text()
     assert codes.spoken(codes.TEST_CODE) in page
     assert rows(shop, "select * from voucher") == []
+
+
+@SQLITE
+def test_a_voucher_that_cannot_be_is_a_sentence_before_anything_is_planned(shop: Workspace) -> None:
+    rewards(shop.project, "voucher: {percent: 500}")
+    people(shop, "anna")
+    with pytest.raises(
+        BadInput, match="the voucher of 'cake' cannot be; 'tessera programme check'"
+    ):
+        decide(shop)
 
 
 # ---------- pools
@@ -233,6 +290,31 @@ def test_a_pools_code_that_was_not_given_is_nothing_to_a_till(shop: Workspace) -
     assert try_at_till(shop, flyer) == "ok"
 
 
+@BOTH_STORES
+def test_codes_on_paper_go_out_with_no_message_when_the_reward_becomes_a_pool(
+    shop: Workspace,
+) -> None:
+    """Whoever has the flyer could use what was sent to somebody as their own."""
+    printed, bought = Terms(amount=500, currency="EUR"), Terms(codes="pool")
+    with shop.store.write() as store:
+        (flyer,) = pool.make(store, "cake", printed, count=1, batch="flyers", at=shop.as_of)
+    rewards(shop.project, "voucher: {codes: pool, valid_days: 2}")
+    people(shop, "anna", "ben")
+    assert decide(shop).planned == 0
+    with shop.store.write() as store:
+        (code,) = pool.make(store, "cake", bought, count=1, batch="bought", at=shop.as_of)
+    tomorrow = on(shop, "2026-04-01")
+    people(tomorrow, "cleo", "dan")
+    assert decide(tomorrow).planned == 1
+    send(tomorrow)
+    assert list(mailed(shop).values()) == [code]
+    told = {
+        row["batch"]: row for row in pool.summary(shop.store, at=shop.as_of, day=shop.business_date)
+    }
+    assert (told["flyers"]["printed"], told["flyers"]["free"], told["bought"]["given"]) == (1, 0, 1)
+    assert try_at_till(shop, flyer) == "ok"
+
+
 # ---------- the command
 
 
@@ -254,7 +336,7 @@ def test_codes_are_made_listed_shown_and_withdrawn(
     assert len(set(printed)) == 1000
     assert file.stat().st_mode & 0o077 == 0
     assert "spring" in run(shop, monkeypatch, "list").output
-    assert "free" in run(shop, monkeypatch, "show", printed[0]).output
+    assert "printed" in run(shop, monkeypatch, "show", printed[0]).output
     assert run(shop, monkeypatch, "withdraw", printed[0]).exit_code == 0
     assert "withdrawn" in run(shop, monkeypatch, "show", printed[0].lower()).output
     again = run(shop, monkeypatch, "make", "cake", "5", "--batch", "spring")

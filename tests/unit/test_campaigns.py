@@ -251,6 +251,56 @@ def test_a_template_that_does_not_compile_is_a_problem_of_its_step(project: Path
     assert any("winback.yml:12: " in text and "body.html" in text for text in found), found
 
 
+@pytest.mark.parametrize(
+    ("reward", "grant", "said"),
+    [
+        ("voucher: {valid_days: 9}", True, []),
+        ("voucher: {valid_until: 2026-12-31, codes: pool}", True, []),
+        ("voucher: {percent: 10}", True, ["valid_until"]),
+        ("voucher: {percent: 10}", False, ["code"]),
+    ],
+)
+def test_a_template_shows_no_more_of_a_voucher_than_its_messages_have(
+    project: Path, reward: str, grant: bool, said: list[str]
+) -> None:
+    """Each of them would be rejected at sending."""
+    (project / "deployments/programme.yml").write_text(f"rewards: [{{reward: tea, {reward}}}]\n")
+    subject = project / "templates/winback/reminder/subject.txt"
+    subject.write_text("{{ voucher.code }} until {{ voucher.valid_until | date }}")
+    goes = ", grant: {voucher: tea}}" if grant else "}"
+    found = check(write(project, GOOD.replace("winback/reminder}", f"winback/reminder{goes}")))
+    assert [f"'voucher.{name}' is empty" in str(one) for name in said for one in found] == [
+        True
+    ] * len(said)
+    assert len(found) == len(said)
+
+
+@pytest.mark.parametrize(
+    "rewards", ["[tea]", "tea", "[{voucher: {}}]", "[{reward: tea, voucher: 5}]"]
+)
+def test_a_programme_that_cannot_be_read_is_no_end_of_the_check(
+    project: Path, rewards: str
+) -> None:
+    (project / "deployments/programme.yml").write_text(f"rewards: {rewards}\n")
+    goes = GOOD.replace("winback/reminder}", "winback/reminder, grant: {voucher: tea}}")
+    found = [str(one) for one in check(write(project, goes))]
+    assert all("has no reward 'tea'" in one for one in found)
+    assert len(found) == ("{reward: tea" not in rewards)
+
+
+def test_what_points_became_has_a_code_without_a_grant(project: Path) -> None:
+    programme = project / "deployments/programme.yml"
+    text = GOOD.replace("audience: lapsed_members", "trigger: {event: joined}")
+    text = text.replace("joined", "reward_earned")
+    (project / "templates/winback/reminder/subject.txt").write_text("{{ voucher.code }}")
+    models = project / "dbt/models/_models.yml"
+    models.write_text(models.read_text().replace("joined", "reward_earned"))
+    programme.write_text("rewards: [{reward: tea, at_points: 500}]\n")
+    assert check(write(project, text)) == []
+    programme.write_text("rewards: [{reward: tea}]\n")
+    assert len(check(project)) == 1
+
+
 def test_a_later_step_must_wait(project: Path) -> None:
     text = GOOD.replace("goal:", "  - {name: offer, template: winback/reminder}\ngoal:")
     with pytest.raises(BadInput, match="a step after the first needs 'after'"):

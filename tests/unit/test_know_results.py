@@ -223,6 +223,32 @@ def test_a_voucher_costs_what_the_till_took_off_unless_the_receipt_has_it(tmp_pa
     assert (net.treated, net.control) == (1000 - 80 / 40, 1000)
 
 
+def test_what_was_paid_in_another_currency_costs_nothing_in_the_shops(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, "2026-03-16")
+    people = [who(i) for i in range(80)]
+    lines = [line(f"t{i}", one, 1000, sold_at=f"{ENTRY} 12:00:00") for i, one in enumerate(people)]
+    points = [{"customer_id": people[0], "posted_on": ENTRY, "points": 40}]
+    publish(ws, transactions=lines, customer_points=points)
+    rows = [
+        {"customer_id": one, "reason": "control_group" if i % 2 else "planned", "decided_by": "w"}
+        for i, one in enumerate(people)
+    ]
+    decide(ws, ENTRY, "w", rows)
+    with ws.store.write() as connection:
+        for i, currency in ((0, "EUR"), (2, "JPY")):
+            connection.run(
+                "insert into redemption (redemption_id, store_id, state, points, paid, discount, basket, at) "
+                "values (:id, 's', 'used', 0, 0, 80, :basket, :at)",
+                id=f"r{i}", basket=f'["{currency}", []]', at=f"{ENTRY}T12:00:00+00:00",
+            )  # fmt: skip
+            connection.run(f"insert into redemption_member values ('r{i}', '{people[i]}')")
+            connection.run(f"insert into voucher_use values ('r{i}', 'ABCD', 80)")
+    for currency, cost in (("any", 160), ("EUR", 160), ("JPY", 80)):
+        (one,) = results(ws, Fraction(2), currency).campaigns
+        assert one.first is not None
+        assert one.first.measures[-1].treated == 1000 - cost / 40, currency
+
+
 def test_the_programme_is_judged_by_those_whom_no_campaign_may_write_to(tmp_path: Path) -> None:
     ws = workspace(tmp_path, "2026-03-16")
     at = f"{ENTRY} 12:00:00"

@@ -130,7 +130,7 @@ select
     answers.occurred_at as satisfaction_at
 from people
 full join figures on people.customer_id = figures.customer_id
-cross join {{ ref("int_quintile_bounds") }} as bounds
+left join {{ ref("int_quintile_bounds") }} as bounds on figures.currency = bounds.currency
 left join {{ ref("int_customer_engagements") }} as engagements
     on {{ person }} = engagements.customer_id
 left join {{ ref("int_customer_answers") }} as answers
