@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import shutil
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +22,8 @@ CHUNK = 1 << 20  # bytes
 MAX_QUOTED = 1 << 20  # characters after which a quote is taken for one that nobody closes
 BATCH_ROWS, BATCH_LENGTH = 20_000, 32 << 20
 RESERVED = ("_row_number", "_row", "_zone")
+
+ANNOUNCED = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([\t!#-~])"?(?:\r\n?|\n)', re.IGNORECASE)
 
 Row = list[int | str | None]
 
@@ -41,6 +45,20 @@ class Dialect:
             lines, delimiter=self.delimiter, quotechar=self.quote or None, strict=strict,
             quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
         )  # fmt: skip
+
+
+def announced(path: Path) -> tuple[Path, str | None]:
+    """Where the UTF-8 file at `path` begins with Excel's `sep=;`: a copy without that line, and the
+    delimiter it tells."""
+    with path.open("rb") as file:
+        found = ANNOUNCED.match(file.read(16))
+        if found is None:
+            return path, None
+        file.seek(found.end())
+        rest = path.with_name("announced")
+        with rest.open("wb") as copy:
+            shutil.copyfileobj(file, copy, CHUNK)
+    return rest, found[1].decode()
 
 
 def dialect(
@@ -242,7 +260,8 @@ def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def _records(lines: Lines, dialect: Dialect) -> Iterator[Row]:
-    """[number, raw line or null, *values] of each record after the header, if there is one."""
+    """[number, raw line or null, *values] of each record after the header, if there is one. What holds
+    no value is no record, but counts."""
     width, number = len(dialect.names), 0
     if dialect.is_headed:
         _first(lines, dialect)
@@ -253,6 +272,8 @@ def _records(lines: Lines, dialect: Dialect) -> Iterator[Row]:
         if values == []:
             continue
         number += 1
+        if values is not None and not any(values):
+            continue  # delimiters alone: a spreadsheet's empty row
         if values is not None and _fits(values, width):
             yield [number, None, *values[:width]]
         else:

@@ -109,7 +109,8 @@ def _read(db: duckdb.DuckDBPyConnection, path: Path, delimiter: str) -> pa.Table
     try:
         return db.execute(
             "select * from read_csv($path, all_varchar = true, header = true, delim = $delim, "
-            "quote = '\"', escape = '\"', auto_detect = false, columns = $columns)",
+            "quote = '\"', escape = '\"', auto_detect = false, columns = $columns) "
+            "where coalesce(*columns(*)) is not null",  # a spreadsheet's empty rows have no value
             {"path": str(path), "delim": delimiter, "columns": _columns(path, delimiter)},
         ).to_arrow_table()
     except duckdb.Error as error:
