@@ -27,6 +27,7 @@ LEASE = timedelta(minutes=10)
 ATTEMPTS = 5
 DAY, SKEW = timedelta(days=1), timedelta(hours=1)  # a day's run lasts, and clocks differ, no longer
 NEVER = "1970-01-01T00:00:00+00:00"  # too late for whatever comes back of a cancelled campaign
+FOR_EVER = "9999"
 Row = Mapping[str, Any]
 
 
@@ -172,7 +173,7 @@ class Outbox:
                 "reason": reasons[row["message_id"]],
                 "request": lease.request_id,
                 "at": self.at,
-                **{name: _days_later(1, row[name], row) for name in ("send_at", "not_after")},
+                **hours_later(1, row, ends[row["message_id"]]),
             }
             for row in rows
         ]
@@ -243,10 +244,7 @@ class Outbox:
 
     def _again(self, row: Row) -> Row:
         """Within its hours: where those of its day are over, the next day's."""
-        late = datetime.fromisoformat(self.moment) - datetime.fromisoformat(row["not_after"])
-        days = max(0, ceil(late / DAY))
-        hours = {name: _days_later(days, row[name], row) for name in ("send_at", "not_after")}
-        return {"id": row["message_id"], "at": self.at, **hours}
+        return {"id": row["message_id"], "at": self.at, **next_hours(row, self.moment)}
 
     def _due_values(self) -> dict[str, str]:
         return {
@@ -336,10 +334,22 @@ class Outbox:
         }
 
 
-def _days_later(days: int, text: str, row: Row) -> str:
-    """So many days later at the same hour by the customer's clock."""
+def next_hours(row: Row, moment: str, end: str = FOR_EVER) -> dict[str, str]:
+    """The first hours of a message, from its own on, that are not over at `moment`."""
+    late = datetime.fromisoformat(moment) - datetime.fromisoformat(row["not_after"])
+    days = max(0, ceil(late / DAY))
+    found = hours_later(days, row, FOR_EVER)
+    return hours_later(days + (found["not_after"] < moment), row, end)  # the clocks went back
+
+
+def hours_later(days: int, row: Row, end: str) -> dict[str, str]:
+    """A message's hours so many days later by the customer's clock, and no longer than `end`."""
     zone = clock.zone_or(row["timezone"])
-    return stamp(datetime.fromisoformat(text).astimezone(zone) + timedelta(days=days))
+    send_at, not_after = (
+        stamp(datetime.fromisoformat(row[name]).astimezone(zone) + timedelta(days=days))
+        for name in ("send_at", "not_after")
+    )
+    return {"send_at": send_at, "not_after": min(not_after, end)}
 
 
 class _NothingLeft(Exception):
