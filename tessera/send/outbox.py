@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from math import ceil
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tessera import approval, clock
 from tessera.send.messengers.base import Answer, Fate
@@ -78,7 +79,7 @@ class Outbox:
         """Whether this acts as of now, or of when the day's run began, hours ago. Who names a day
         means its first instant, and all of that day."""
         is_near = -SKEW < clock.now() - self.ws.as_of < DAY
-        return is_near and self.ws.as_of != self._midnight(self.ws.business_date)
+        return is_near and self.ws.as_of != clock.day_starts(self.ws.business_date, self._zone)
 
     @property
     def moment(self) -> str:
@@ -94,7 +95,7 @@ class Outbox:
 
     @property
     def end_of_day(self) -> str:
-        return stamp(self._midnight(self.ws.business_date + timedelta(days=1)))
+        return stamp(clock.day_ends(self.ws.business_date, self._zone))
 
     def cancel_late(self) -> int:
         """Messages whose time has passed are not sent any more; how many."""
@@ -254,8 +255,9 @@ class Outbox:
             "channel": self.channel,
         }
 
-    def _midnight(self, day: date) -> datetime:
-        return datetime.combine(day, time.min, clock.zone(self.ws.settings.timezone))
+    @property
+    def _zone(self) -> ZoneInfo:
+        return clock.zone(self.ws.settings.timezone)
 
     def _call(self, connection: Connection, lease: Lease, hashes: Mapping[int, str]) -> Call:
         request = self._open(connection, "calling", fence=lease.request_id, messages=len(hashes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -38,5 +38,5 @@ def _ends(body: Row, row: Row, shop: ZoneInfo) -> Iterator[datetime]:
     if said := body.get("not_after"):
         end = datetime.fromisoformat(said)
         if "T" not in said:
-            end = datetime.combine(end.date() + timedelta(days=1), time())
+            end = clock.day_ends(end.date(), shop)
         yield end if end.tzinfo else end.replace(tzinfo=shop)
