@@ -8,6 +8,7 @@ import shutil
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -21,9 +22,10 @@ MAX_LINE = 8 << 20  # characters; DuckDB reads with buffers of a few such lines
 CHUNK = 1 << 20  # bytes
 MAX_QUOTED = 1 << 20  # characters after which a quote is taken for one that nobody closes
 BATCH_ROWS, BATCH_LENGTH = 20_000, 32 << 20
+NO_LINE = -1, ""
 RESERVED = ("_row_number", "_row", "_zone")
 
-ANNOUNCED = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([\t!#-~])"?(?:\r\n?|\n)', re.IGNORECASE)
+ANNOUNCED = re.compile(r'"?sep=([\t!#-~])"?(?:\r\n?|\n)', re.IGNORECASE)
 
 Row = list[int | str | None]
 
@@ -47,18 +49,22 @@ class Dialect:
         )  # fmt: skip
 
 
-def announced(path: Path) -> tuple[Path, str | None]:
-    """Where the UTF-8 file at `path` begins with Excel's `sep=;`: a copy without that line, and the
-    delimiter it tells."""
-    with path.open("rb") as file:
-        found = ANNOUNCED.match(file.read(16))
-        if found is None:
+def below_titles(path: Path, titles: int) -> tuple[Path, str | None]:
+    """The UTF-8 file at `path`, or a copy without what is above its names: so many lines, blank ones,
+    which DuckDB would take for the names, and Excel's `sep=;`; and the delimiter that this line tells."""
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        lines = islice(enumerate(iter(text.readline, "")), titles, None)
+        told = ((place, line) for place, line in lines if line.strip("\r\n"))
+        place, first = next(told, NO_LINE)
+        if found := ANNOUNCED.fullmatch(first):
+            _, first = next(told, NO_LINE)
+        elif place == 0:
             return path, None
-        file.seek(found.end())
-        rest = path.with_name("announced")
-        with rest.open("wb") as copy:
-            shutil.copyfileobj(file, copy, CHUNK)
-    return rest, found[1].decode()
+        rest = path.with_name("rest")
+        with rest.open("w", encoding="utf-8", newline="") as copy:
+            copy.write(first)
+            shutil.copyfileobj(text, copy, CHUNK)
+    return rest, found[1] if found else None
 
 
 def dialect(

@@ -45,7 +45,7 @@ def open_table(
     delimited.refuse_long_lines(text.path, file)
     if kind == "jsonl":
         return _json_lines(duck, text, file, wanted)
-    path, mark = delimited.announced(text.path)
+    path, mark = delimited.below_titles(text.path, entry.skip)
     dialect = _dialect(path, file, entry, wanted, mark or entry.delimiter)
     return _delimited(replace(text, path=path), dialect, file)
 

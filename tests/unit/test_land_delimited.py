@@ -138,6 +138,23 @@ def test_a_first_line_that_announces_the_delimiter_is_obeyed(
     assert careful(duck, table) == rows(duck, table)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("between", [[], [""], ["sep=;"]])
+def test_titles_above_the_names_are_skipped_and_blank_lines_are_no_names(
+    duck: duckdb.DuckDBPyConnection, tmp_path: Path, between: list[str], end: str
+) -> None:
+    above = ['\ufeffSales report; "March', "2026, all stores;;"]
+    text = end.join([*above, *between, "a;b;c", "1;2;3", ""])
+    table = opened(duck, tmp_path, text.encode(), skip=2)
+    assert rows(duck, table) == careful(duck, table) == [(1, None, "1", "2", "3")]
+    with pytest.raises(BadInput, match=r"x.csv has no header line"):
+        opened(duck, tmp_path, text.encode(), skip=9)
+    table = opened(
+        duck, tmp_path, end.join([*between, "", "a,b,c", "1,2,3"]).replace(";", ",").encode()
+    )
+    assert rows(duck, table) == careful(duck, table) == [(1, None, "1", "2", "3")]
+
+
 def test_a_delimiter_may_be_announced_where_columns_are_not_named(
     duck: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
