@@ -14,11 +14,9 @@ from tessera.decide.campaign import Campaign, OnDate, OnEvent, Step, Variant, da
 from tessera.decide.policy import ContactPolicy
 from tessera.documents import Problem, Source, nearest
 from tessera.errors import BadInput
-from tessera.say.fields import VOUCHER
 
 FOLDER = Path("deployments/campaigns")
 PROGRAMME = Path("deployments/programme.yml")
-EARNED = "reward_earned"
 EVENT_DAYS = 31  # how far back the mart customer_events goes
 N = TypeVar("N", Step, Variant)
 
@@ -174,24 +172,9 @@ def _column(project: Path, model: str, name: str) -> Mapping[str, Any]:
 def _bad_templates(project: Path, campaign: Campaign, source: Source) -> Iterator[Problem]:
     from tessera import say
 
-    known = rewards(project)
     for place, template in campaign.templates():
-        brings = _brought(campaign, campaign.steps[int(place[1])], known)
-        for said in say.check(project, template, campaign.channel, brings):
+        for said in say.check(project, template, campaign.channel):
             yield source.problem(place, said)
-
-
-def _brought(
-    campaign: Campaign, step: Step, known: Mapping[str, Mapping[str, Any]]
-) -> Mapping[str, Any]:
-    """What its messages surely know of a code: none comes without a grant, but with a reward that was
-    earned, and not every reward's have an end."""
-    if step.grant is None:
-        is_earned = isinstance(campaign.trigger, OnEvent) and campaign.trigger.event == EARNED
-        return VOUCHER if is_earned else {}
-    terms = known.get(step.grant.voucher, {}).get("voucher")
-    ends = isinstance(terms, Mapping) and (terms.get("valid_days") or terms.get("valid_until"))
-    return VOUCHER if ends else {"code": VOUCHER["code"]}
 
 
 def _unknown_rewards(project: Path, campaign: Campaign, source: Source) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ language, and reads well for a customer of whom nothing is known."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from jinja2 import meta, nodes
 
 from tessera.errors import BadInput
 from tessera.say.environment import make_environment
-from tessera.say.fields import CUSTOMER, GROUPS, LANGUAGE, VOUCHER, sample
+from tessera.say.fields import CUSTOMER, GROUPS, LANGUAGE, sample
 from tessera.say.languages import SOURCE, read_catalogue
 from tessera.say.templates import Rendered, Templates, Unrenderable
 
@@ -24,11 +24,8 @@ HTML = {"email": "body.html", "sms": "", "print": "letter.html"}
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
-def check(
-    project: Path, template: str, channel: str = "email", voucher: Mapping[str, Any] = VOUCHER
-) -> list[str]:
-    """What is wrong with `template` on this channel, a sentence each with file and line; empty when all is
-    well. `voucher` is what is known of the code that its messages bring."""
+def check(project: Path, template: str, channel: str = "email") -> list[str]:
+    """What is wrong with `template` on this channel, a sentence each with file and line; empty when all is well."""
     folder = project / "templates"
     try:
         templates = Templates(folder)
@@ -39,7 +36,7 @@ def check(
             *(problem for file in files for problem in sources.unknown_names(file)),
             *(problem for file in files for problem in sources.too_much(file, _may_show(project))),
             *untranslated(folder, {text: at for file in files for text, at in sources.texts(file)}),
-            *trial(templates, template, channel, voucher),
+            *trial(templates, template, channel),
         ]
     except BadInput as problem:
         return [str(problem)]
@@ -128,18 +125,14 @@ def _translation_problem(catalogue: Catalog, text: tuple[str, ...]) -> str | Non
     return None
 
 
-def trial(
-    templates: Templates,
-    template: str,
-    channel: str = "email",
-    voucher: Mapping[str, Any] = VOUCHER,
-) -> Iterator[str]:
+def trial(templates: Templates, template: str, channel: str = "email") -> Iterator[str]:
     """Renders for a customer of whom all is known and one of whom nothing is, in each language."""
     seen = set()
     for language in templates.languages.codes:
         for full in (True, False):
-            data = sample(full=full, voucher=voucher)
-            for problem in _rendered_problems(templates, (template, channel), language, data):
+            for problem in _rendered_problems(
+                templates, (template, channel), language, sample(full=full)
+            ):
                 if problem not in seen:
                     yield problem
                 seen.add(problem)

@@ -81,7 +81,7 @@ def _clean(value: Any) -> Any:
 JOINERS = "\u200c\u200d"  # part of the spelling in Persian and of many emoji, though not printable
 
 
-def sample(*, full: bool = True, voucher: Mapping[str, Any] = VOUCHER) -> dict[str, Any]:
+def sample(*, full: bool = True) -> dict[str, Any]:
     """A made-up customer's data, for checks and previews; `full=False` knows nothing of them."""
     surroundings = {
         "campaign": {"name": "example", "step": "first", "occurrence": "first"},
@@ -98,7 +98,7 @@ def sample(*, full: bool = True, voucher: Mapping[str, Any] = VOUCHER) -> dict[s
             "postal_address": "1 Market Street, 10001 Sampletown",
             "email": "club@shop.example",
         },
-        "voucher": voucher,
+        "voucher": VOUCHER,
         "referral": REFERRAL if full else {},
     }
     return {**(CUSTOMER if full else {}), **surroundings}

@@ -251,30 +251,6 @@ def test_a_template_that_does_not_compile_is_a_problem_of_its_step(project: Path
     assert any("winback.yml:12: " in text and "body.html" in text for text in found), found
 
 
-@pytest.mark.parametrize(
-    ("shown", "grants", "lacks"),
-    [
-        ("{{ voucher.code }}", "tea", ""),
-        ("{{ voucher.valid_until | date }}", "voucher-5", ""),
-        ("{{ voucher.valid_until | date }}", "tea", "'voucher.valid_until' is empty"),
-        ("{% if voucher.valid_until %}{{ voucher.valid_until | date }}{% endif %}", "tea", ""),
-        ("{{ voucher.code }}", None, "'voucher.code' is empty"),
-        ("{% if voucher.code %}{{ voucher.code }}{% endif %}", None, ""),
-    ],
-)
-def test_a_template_shows_no_more_of_a_code_than_comes_with_its_step(
-    project: Path, shown: str, grants: str | None, lacks: str
-) -> None:
-    programme = "rewards: [{reward: tea, voucher: {amount: 5}}, {reward: voucher-5, voucher: {valid_days: 9}}]"
-    (project / "deployments" / "programme.yml").write_text(programme)
-    (project / "templates" / "winback" / "reminder" / "subject.txt").write_text(f"Hello {shown}")
-    granted = f"winback/reminder, grant: {{voucher: {grants}}}}}"
-    write(project, GOOD.replace("winback/reminder}", granted) if grants else GOOD)
-    found = [str(one) for one in check(project)]
-    assert len(found) == bool(lacks), found
-    assert all("winback.yml:12: " in one and lacks in one for one in found)
-
-
 def test_a_later_step_must_wait(project: Path) -> None:
     text = GOOD.replace("goal:", "  - {name: offer, template: winback/reminder}\ngoal:")
     with pytest.raises(BadInput, match="a step after the first needs 'after'"):
