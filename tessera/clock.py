@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tessera.errors import BadInput
@@ -72,3 +72,13 @@ def _refuse_far(day: date, text: str, option: str) -> None:
 def business_date(instant: datetime, shop_zone: str) -> date:
     """The shop's calendar date at `instant`."""
     return instant.astimezone(zone(shop_zone)).date()
+
+
+def day_starts(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant of `day` in `zone`, UTC: where the clocks skip midnight, the first after it."""
+    return datetime.combine(day, time.min, zone).astimezone(UTC)
+
+
+def day_ends(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant after `day` in `zone`, UTC."""
+    return day_starts(day + timedelta(days=1), zone)

@@ -10,7 +10,7 @@ from statistics import median
 import duckdb
 
 from tessera import clock
-from tessera.decide import index, schedule, slots, tables
+from tessera.decide import index, schedule, tables
 from tessera.decide.campaign import Campaign
 from tessera.decide.planner import dry_pass
 from tessera.decide.rules import Rules
@@ -69,7 +69,7 @@ def agenda(ws: Workspace, first: date, last: date) -> list[Entry]:
 def _is_due(ws: Workspace, one: Campaign, day: date) -> bool:
     zone = clock.zone(ws.settings.timezone)
     ends_at = one.ends_at(zone)
-    is_over = ends_at is not None and ends_at <= slots.end_of(day - timedelta(1), zone)
+    is_over = ends_at is not None and ends_at <= clock.day_starts(day, zone)
     return not is_over and schedule.is_due(one.schedule, day)
 
 

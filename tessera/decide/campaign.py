@@ -14,7 +14,7 @@ from pydantic import Tag as Marked
 
 from tessera import clock
 from tessera.caps import Channel, Tag
-from tessera.decide import schedule, slots
+from tessera.decide import schedule
 from tessera.decide.filters import Filter
 from tessera.decide.policy import Blackout, Window
 from tessera.documents import Document, Loc, Misplaced, nearest
@@ -323,7 +323,7 @@ class Campaign(Document):
         if self.not_after is None:
             return None
         if not isinstance(self.not_after, datetime):
-            return slots.end_of(self.not_after, shop)
+            return clock.day_ends(self.not_after, shop)
         moment = self.not_after
         return (moment if moment.tzinfo else moment.replace(tzinfo=shop)).astimezone(UTC)
 

@@ -74,11 +74,6 @@ def _instant(day: date, minute: int, zone: ZoneInfo, *, fold: int = 0) -> dateti
     return instant
 
 
-def end_of(day: date, zone: ZoneInfo) -> datetime:
-    """The first instant after `day` in `zone`, UTC."""
-    return _instant(day, DAY, zone)
-
-
 def find_slots(
     spans: Sequence[tuple[int, int]],
     timezones: Iterable[str | None],
@@ -88,7 +83,7 @@ def find_slots(
     as_of: datetime,
 ) -> Iterator[dict[str, object]]:
     """A row per time zone as customers have it: the zone used, and the slot (null: none)."""
-    until = end_of(day, shop)
+    until = clock.day_ends(day, shop)
     for name in timezones:
         zone = clock.zone_or(name, shop)
         slot = find_slot(spans, zone, day=day, as_of=as_of, until=until)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -118,8 +118,8 @@ def _bound(ws: Workspace, feed: str, day: date) -> str:
     """Where `day` begins in the column that dates the feed's rows."""
     if feed not in BY_INSTANT:
         return day.isoformat()
-    midnight = datetime.combine(day, time.min, clock.zone(ws.settings.timezone))
-    return midnight.astimezone(UTC).isoformat(timespec="seconds")
+    midnight = clock.day_starts(day, clock.zone(ws.settings.timezone))
+    return midnight.isoformat(timespec="seconds")
 
 
 def _write(ws: Workspace, feed: str, day: date, path: Path) -> int:

@@ -35,6 +35,7 @@ PROGRAMME = "*"
 ALL_CONTROL = "Everybody who could be written to is in the control group, and nobody is compared."
 
 Masks = dict[str, np.ndarray]
+MERGED = pa.schema({"customer_id": pa.string(), "into_customer_id": pa.string()})
 VOUCHER = pa.schema(
     [
         ("customer_id", pa.string()),
@@ -149,6 +150,7 @@ def _judge(ws: Workspace, duck: duckdb.DuckDBPyConnection, point_worth: Fraction
     made_of = (ws.as_of.isoformat(), ws.business_date.isoformat(), marts.current(ws.home).name)
     if currency is None or not entries.load(duck, ws.home, ws.business_date):
         return Results(*made_of, currency, False, [], None, past)
+    _follow(ws, duck)
     duck.execute(SQL["entrant"])
     spending(ws, duck, "entrant", currency)
     _rewards(ws, duck, currency, point_worth)
@@ -157,6 +159,14 @@ def _judge(ws: Workspace, duck: duckdb.DuckDBPyConnection, point_worth: Fraction
     found = {name: judge.result(name) for (name,) in duck.execute(NAMES).fetchall()}
     programme = found.pop(PROGRAMME, None)
     return Results(*made_of, currency, bool(known), list(found.values()), programme, past)
+
+
+def _follow(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> None:
+    """Make who was merged one person in the table `entry`: the first of their entries counts."""
+    with ws.store.read() as connection:
+        duck.register("known_as", connection.arrow(STORE["known_as"], MERGED))
+    one_each = SQL["merged"].format(parts=SQL["followed"])
+    duck.execute(f"create or replace temp table entry as {one_each}")
 
 
 def currency_of(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> str | None:

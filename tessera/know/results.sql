@@ -43,6 +43,13 @@ select
 from ({parts})
 group by campaign, step, customer_id
 
+-- name: followed
+-- Whoever was merged since is known by another number: the marts have their receipts under it.
+select
+    entry.* replace (coalesce(known_as.into_customer_id, entry.customer_id) as customer_id)
+from entry
+left join known_as on entry.customer_id = known_as.customer_id
+
 -- name: entrant
 -- A person enters a campaign once. The whole programme is the campaign '*': everybody whom any
 -- marketing could have reached, against the global control group.
@@ -124,9 +131,13 @@ group by customer_id, day
 -- Points at what they pay for when they are given; vouchers at what the tills took off in this currency,
 -- unless the receipt's own lines name the code: then the amounts have it already.
 insert into sold
-select customer_id, posted_on, false, 0, 0, points * $point_worth
-from customer_points
-where customer_id in (select customer_id from {people}) and posted_on < $today
+select who.customer_id, who.posted_on, false, 0, 0, who.points * $point_worth
+from (
+    select coalesce(known_as.into_customer_id, given.customer_id) as customer_id, posted_on, points
+    from customer_points as given
+    left join known_as on given.customer_id = known_as.customer_id
+) as who
+where who.customer_id in (select customer_id from {people}) and who.posted_on < $today
 
 -- name: vouchers
 insert into sold
@@ -137,7 +148,14 @@ select
     0,
     0,
     used.discount
-from voucher_use as used
+from (
+    select
+        voucher_use.* replace (
+            coalesce(known_as.into_customer_id, voucher_use.customer_id) as customer_id
+        )
+    from voucher_use
+    left join known_as on voucher_use.customer_id = known_as.customer_id
+) as used
 where
     used.customer_id in (select customer_id from {people})
     and coalesce(json_extract_string(used.basket, '$[0]'), $currency) = $currency

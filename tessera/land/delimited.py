@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import re
+import shutil
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -19,7 +22,10 @@ MAX_LINE = 8 << 20  # characters; DuckDB reads with buffers of a few such lines
 CHUNK = 1 << 20  # bytes
 MAX_QUOTED = 1 << 20  # characters after which a quote is taken for one that nobody closes
 BATCH_ROWS, BATCH_LENGTH = 20_000, 32 << 20
+NO_LINE = -1, ""
 RESERVED = ("_row_number", "_row", "_zone")
+
+ANNOUNCED = re.compile(r'"?sep=([\t!#-~])"?(?:\r\n?|\n)', re.IGNORECASE)
 
 Row = list[int | str | None]
 
@@ -41,6 +47,24 @@ class Dialect:
             lines, delimiter=self.delimiter, quotechar=self.quote or None, strict=strict,
             quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
         )  # fmt: skip
+
+
+def below_titles(path: Path, titles: int) -> tuple[Path, str | None]:
+    """The UTF-8 file at `path`, or a copy without what is above its names: so many lines, blank ones,
+    which DuckDB would take for the names, and Excel's `sep=;`; and the delimiter that this line tells."""
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        lines = islice(enumerate(iter(text.readline, "")), titles, None)
+        told = ((place, line) for place, line in lines if line.strip("\r\n"))
+        place, first = next(told, NO_LINE)
+        if found := ANNOUNCED.fullmatch(first):
+            _, first = next(told, NO_LINE)
+        elif place == 0:
+            return path, None
+        rest = path.with_name("rest")
+        with rest.open("w", encoding="utf-8", newline="") as copy:
+            copy.write(first)
+            shutil.copyfileobj(text, copy, CHUNK)
+    return rest, found[1] if found else None
 
 
 def dialect(
@@ -242,7 +266,8 @@ def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def _records(lines: Lines, dialect: Dialect) -> Iterator[Row]:
-    """[number, raw line or null, *values] of each record after the header, if there is one."""
+    """[number, raw line or null, *values] of each record after the header, if there is one. What holds
+    no value is no record, but counts."""
     width, number = len(dialect.names), 0
     if dialect.is_headed:
         _first(lines, dialect)
@@ -253,6 +278,8 @@ def _records(lines: Lines, dialect: Dialect) -> Iterator[Row]:
         if values == []:
             continue
         number += 1
+        if values is not None and not any(values):
+            continue  # delimiters alone: a spreadsheet's empty row
         if values is not None and _fits(values, width):
             yield [number, None, *values[:width]]
         else:

@@ -68,6 +68,7 @@ class Entry(Document):
     format: Format | None = None
     delimiter: str | None = Field(None, min_length=1, max_length=1)
     quote: str = Field('"', max_length=1)  # empty: quotes are letters like any other
+    skip: int = Field(0, ge=0, le=1000, strict=True)  # lines above the names, of delimited text
     header: Annotated[list[str], Field(min_length=1)] | None = None  # of files without their own
     encoding: str | None = None
     timezone: Expression | None = None

@@ -196,7 +196,8 @@ def export(ws: Workspace, choice: Choice, target: Path) -> dict[str, int]:
     """Write the chosen open rows to a CSV that can be set right and re-admitted; rows by feed.
 
     Its canonical columns hold text: money in minor units, times in UTC, and what could not be
-    read as it stood in the file. Rows of several feeds stand under the columns of all of them.
+    read as it stood in the file, with a quote before what a spreadsheet would take for a formula.
+    Rows of several feeds stand under the columns of all of them.
     """
     with open_rows(ws, choice) as db:
         counted = "select feed, count(*) from open_row group by feed order by feed"
@@ -204,9 +205,12 @@ def export(ws: Workspace, choice: Choice, target: Path) -> dict[str, int]:
         if not feeds:
             raise BadInput("Nothing of that is in quarantine, so there is nothing to export.")
         names = dict.fromkeys(column for feed in feeds for column in FEEDS[feed].columns)
-        columns = ", ".join(f"q.\"row\" ->> '{column}' as {name(column)}" for column in names)
+        columns = ", ".join(
+            f"no_formula(q.\"row\" ->> '{column}') as {name(column)}" for column in names
+        )
         part = _beside(target)
         try:
+            db.execute(SQL["macros"])
             db.execute(SQL["exported"].format(columns=columns, path=literal(str(part))))
             part.replace(target)
         finally:

@@ -103,12 +103,22 @@ from open_row
 order by file_id, row_number
 limit $limit
 
+-- name: macros
+-- DuckDB. A text that a spreadsheet would take for a formula, with a quote before it, which re-admission
+-- takes away; a negative number is none.
+create or replace macro no_formula(t) as
+    case
+        when regexp_matches(t, '^''*[=+@\t\r\n-]') and not regexp_full_match(t, '-\d+([.,]\d+)*')
+            then concat('''', t)
+        else t
+    end;
+
 -- name: exported
 copy (
     select
         q.feed,
         q.file_id,
-        q.file,
+        no_formula(q.file) as file,
         q.row_number,
         array_to_string(
             list_transform(
@@ -118,7 +128,7 @@ copy (
             '; '
         ) as reasons,
         {columns},
-        q."row" ->> '_row' as _row
+        no_formula(q."row" ->> '_row') as _row
     from open_row as q
     order by q.file_id, q.row_number
 ) to {path} (format csv, header)

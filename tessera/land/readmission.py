@@ -106,11 +106,14 @@ def _delimiter(path: Path) -> str:
 
 
 def _read(db: duckdb.DuckDBPyConnection, path: Path, delimiter: str) -> pa.Table:
+    columns = _columns(path, delimiter)
+    any_value = f"coalesce({', '.join(map(name, columns))})"  # a spreadsheet's empty rows have none
     try:
         return db.execute(
             "select * from read_csv($path, all_varchar = true, header = true, delim = $delim, "
-            "quote = '\"', escape = '\"', auto_detect = false, columns = $columns)",
-            {"path": str(path), "delim": delimiter, "columns": _columns(path, delimiter)},
+            "quote = '\"', escape = '\"', auto_detect = false, columns = $columns) "
+            f"where {any_value} is not null",
+            {"path": str(path), "delim": delimiter, "columns": columns},
         ).to_arrow_table()
     except duckdb.Error as error:
         said = str(error).splitlines()[0]

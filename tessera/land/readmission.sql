@@ -1,7 +1,7 @@
 -- name: macros
 -- DuckDB. Texts of an export back in their types; null when they are not of them. Money is in minor
--- units here: "12.34" is not an integer, and so is not taken for 12.
-create or replace macro given(t) as nullif(trim(t), '');
+-- units here: "12.34" is not an integer, and so is not taken for 12. The quote before a formula is the export's.
+create or replace macro given(t) as nullif(trim(regexp_replace(t, '^''(''*[=+@\t\r\n-])', '\1')), '');
 create or replace macro exact_integer(t) as
     case when regexp_full_match(t, '[+-]?\d+') then try_cast(t as bigint) end;
 create or replace macro exact_decimal(t) as

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -45,11 +45,15 @@ def open_table(
     delimited.refuse_long_lines(text.path, file)
     if kind == "jsonl":
         return _json_lines(duck, text, file, wanted)
-    return _delimited(text, _dialect(text.path, file, entry, wanted), file)
+    path, mark = delimited.below_titles(text.path, entry.skip)
+    dialect = _dialect(path, file, entry, wanted, mark or entry.delimiter)
+    return _delimited(replace(text, path=path), dialect, file)
 
 
-def _dialect(path: Path, file: str, entry: Entry, wanted: Collection[str]) -> delimited.Dialect:
-    delimiter, quote = entry.delimiter, entry.quote
+def _dialect(
+    path: Path, file: str, entry: Entry, wanted: Collection[str], delimiter: str | None
+) -> delimited.Dialect:
+    quote = entry.quote
     if entry.header is None:
         return delimited.dialect(path, file, wanted=wanted, delimiter=delimiter, quote=quote)
     return delimited.without_header(
@@ -96,8 +100,9 @@ def _delimited(text: Text, dialect: delimited.Dialect, file: str) -> Table:
     )
     if len(columns) == 1:  # of several, DuckDB passes over a blank line by itself
         rules = f"(from {rules} where {name(dialect.names[0])} is not null)"
-    numbered = "select row_number() over () as _row_number, null::varchar as _row, *"
-    return Table(columns, f"({numbered} from {rules})", careful, text=text)
+    numbered = f"select row_number() over () as _row_number, null::varchar as _row, * from {rules}"
+    any_value = f"coalesce({', '.join(map(name, columns))})"  # a spreadsheet's empty rows have none
+    return Table(columns, f"(from ({numbered}) where {any_value} is not null)", careful, text=text)
 
 
 def _read_csv(path: Path, columns: dict[str, str], *, delim: str, quote: str, header: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,7 @@ def _weeks(ws: Workspace) -> list[tuple[date, datetime]]:
 
 def _begins(ws: Workspace, day: date) -> datetime:
     """The instant `day` begins at in the shop's zone, as the marts write it: UTC without saying so."""
-    return _naive(datetime.combine(day, time.min, clock.zone(ws.settings.timezone)))
+    return _naive(clock.day_starts(day, clock.zone(ws.settings.timezone)))
 
 
 def _naive(instant: datetime) -> datetime:

@@ -20,7 +20,7 @@ from tessera.store import Connection, Store
 
 Row = Mapping[str, Any]
 ORDER = ("enrol", "replace", "redeem", "void")  # what is needed first comes first
-TOO_EARLY = "too-far-ahead"
+TOO_EARLY, KEY_REUSED = "too-far-ahead", "key-reused"
 MAY_COME = ("unknown-card", "unknown-redemption")
 
 
@@ -50,8 +50,8 @@ class Post:
         except _StillToCome:
             self._wait(request, one)
             return {"key": one["key"], "status": "waiting", "problem": None}
-        except _NotYet as early:
-            return {"key": one["key"], "status": "refused", "problem": early.args[0]}
+        except _NotKept as no:
+            return {"key": one["key"], "status": "refused", "problem": no.args[0]}
         except Refusal as refusal:
             with self.store.write() as connection:
                 connection.run(SQL["waited"], **request.named)
@@ -59,13 +59,16 @@ class Post:
         return {"key": one["key"], "status": "done", "problem": None}
 
     def _work(self, connection: Connection, request: Request, one: Row) -> Row:
+        waiting = connection.scalar(SQL["waits"], **request.named)
+        if waiting is not None and json.loads(waiting) != one:
+            raise _NotKept(KEY_REUSED)  # the answer under this key is that of what waits
         try:
             done = self.act(self.till(connection, request.store_id), one)
         except Refusal as refusal:
             if refusal.kind in MAY_COME:
                 raise _StillToCome from None
             if refusal.kind == TOO_EARLY:
-                raise _NotYet(refusal.kind) from None
+                raise _NotKept(refusal.kind) from None  # the same may be done once it is time
             raise
         connection.run(SQL["waited"], **request.named)
         return done
@@ -105,5 +108,5 @@ class _StillToCome(Exception):
     pass
 
 
-class _NotYet(Exception):
-    """A no that is not kept: the same may be done once it is time."""
+class _NotKept(Exception):
+    """A no that is no answer for ever."""

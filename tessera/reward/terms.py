@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -79,8 +79,7 @@ def add_months(day: date, months: int) -> date:
 
 def day_starts(day: date, timezone: str) -> str:
     """The first instant of `day` in the zone, UTC."""
-    midnight = datetime.combine(day, time.min, clock.zone(timezone))
-    return midnight.astimezone(UTC).isoformat(timespec="seconds")
+    return clock.day_starts(day, clock.zone(timezone)).isoformat(timespec="seconds")
 
 
 def day_after(day: date, timezone: str) -> str:

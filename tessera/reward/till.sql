@@ -65,6 +65,9 @@ on conflict do nothing
 -- name: waiting
 select store_id, body from till_waiting order by at, store_id, idem_key
 
+-- name: waits
+select body from till_waiting where store_id = :store_id and idem_key = :idem_key
+
 -- name: there
 select card_id as name from card where card_id in (select value from {names})
 union all

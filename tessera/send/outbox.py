@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from math import ceil
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tessera import approval, clock
 from tessera.send.messengers.base import Answer, Fate
@@ -27,6 +28,7 @@ LEASE = timedelta(minutes=10)
 ATTEMPTS = 5
 DAY, SKEW = timedelta(days=1), timedelta(hours=1)  # a day's run lasts, and clocks differ, no longer
 NEVER = "1970-01-01T00:00:00+00:00"  # too late for whatever comes back of a cancelled campaign
+FOR_EVER = "9999"
 Row = Mapping[str, Any]
 
 
@@ -77,7 +79,7 @@ class Outbox:
         """Whether this acts as of now, or of when the day's run began, hours ago. Who names a day
         means its first instant, and all of that day."""
         is_near = -SKEW < clock.now() - self.ws.as_of < DAY
-        return is_near and self.ws.as_of != self._midnight(self.ws.business_date)
+        return is_near and self.ws.as_of != clock.day_starts(self.ws.business_date, self._zone)
 
     @property
     def moment(self) -> str:
@@ -93,7 +95,7 @@ class Outbox:
 
     @property
     def end_of_day(self) -> str:
-        return stamp(self._midnight(self.ws.business_date + timedelta(days=1)))
+        return stamp(clock.day_ends(self.ws.business_date, self._zone))
 
     def cancel_late(self) -> int:
         """Messages whose time has passed are not sent any more; how many."""
@@ -172,7 +174,7 @@ class Outbox:
                 "reason": reasons[row["message_id"]],
                 "request": lease.request_id,
                 "at": self.at,
-                **{name: _days_later(1, row[name], row) for name in ("send_at", "not_after")},
+                **hours_later(1, row, ends[row["message_id"]]),
             }
             for row in rows
         ]
@@ -243,10 +245,7 @@ class Outbox:
 
     def _again(self, row: Row) -> Row:
         """Within its hours: where those of its day are over, the next day's."""
-        late = datetime.fromisoformat(self.moment) - datetime.fromisoformat(row["not_after"])
-        days = max(0, ceil(late / DAY))
-        hours = {name: _days_later(days, row[name], row) for name in ("send_at", "not_after")}
-        return {"id": row["message_id"], "at": self.at, **hours}
+        return {"id": row["message_id"], "at": self.at, **next_hours(row, self.moment)}
 
     def _due_values(self) -> dict[str, str]:
         return {
@@ -256,8 +255,9 @@ class Outbox:
             "channel": self.channel,
         }
 
-    def _midnight(self, day: date) -> datetime:
-        return datetime.combine(day, time.min, clock.zone(self.ws.settings.timezone))
+    @property
+    def _zone(self) -> ZoneInfo:
+        return clock.zone(self.ws.settings.timezone)
 
     def _call(self, connection: Connection, lease: Lease, hashes: Mapping[int, str]) -> Call:
         request = self._open(connection, "calling", fence=lease.request_id, messages=len(hashes))
@@ -336,10 +336,22 @@ class Outbox:
         }
 
 
-def _days_later(days: int, text: str, row: Row) -> str:
-    """So many days later at the same hour by the customer's clock."""
+def next_hours(row: Row, moment: str, end: str = FOR_EVER) -> dict[str, str]:
+    """The first hours of a message, from its own on, that are not over at `moment`."""
+    late = datetime.fromisoformat(moment) - datetime.fromisoformat(row["not_after"])
+    days = max(0, ceil(late / DAY))
+    found = hours_later(days, row, FOR_EVER)
+    return hours_later(days + (found["not_after"] < moment), row, end)  # the clocks went back
+
+
+def hours_later(days: int, row: Row, end: str) -> dict[str, str]:
+    """A message's hours so many days later by the customer's clock, and no longer than `end`."""
     zone = clock.zone_or(row["timezone"])
-    return stamp(datetime.fromisoformat(text).astimezone(zone) + timedelta(days=days))
+    send_at, not_after = (
+        stamp(datetime.fromisoformat(row[name]).astimezone(zone) + timedelta(days=days))
+        for name in ("send_at", "not_after")
+    )
+    return {"send_at": send_at, "not_after": min(not_after, end)}
 
 
 class _NothingLeft(Exception):

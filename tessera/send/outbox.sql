@@ -9,6 +9,45 @@ set
     state_reason = case when not_after = :never then 'campaign_cancelled' else 'too_late' end
 where state = 'ready' and channel = :channel and not_after < :moment
 
+-- name: late_hours
+-- The hours that messages were kept past: their campaign was paused, or waited for a word, until after them,
+-- or they were over only since :since. What nobody came to send is not among them: it may be an old copy's.
+with resumed as (
+    select substr(subject, 10) as campaign, max(at) as at
+    from audit
+    where action = 'resume' and subject like 'campaign %'
+    group by subject
+)
+
+select distinct
+    o.campaign, o.campaign_version, o.business_date, o.timezone, o.send_at, o.not_after
+from outbox as o
+left join campaign_hold as h on h.campaign = o.campaign
+left join resumed as r on r.campaign = o.campaign
+left join approval as a
+    on
+        a.campaign = o.campaign and a.campaign_version = o.campaign_version
+        and a.business_date = o.business_date
+where
+    o.state = 'ready' and o.channel = :channel and o.not_after < :moment and o.not_after > :never
+    and (
+        o.not_after >= :since or h.campaign is not null or r.at > o.not_after
+        or a.recipients > a.approved or a.approved_at > o.not_after
+    )
+
+-- name: move_hours
+update outbox
+set send_at = :next_send_at, not_after = :next_not_after, state_reason = 'outside_window', state_at = :at
+where
+    state = 'ready' and channel = :channel and campaign = :campaign
+    and campaign_version = :campaign_version and business_date = :business_date
+    and timezone = :timezone and send_at = :send_at and not_after = :not_after
+    and not exists (
+        select 1 from reward_grant
+        inner join voucher on reward_grant.code = voucher.code
+        where reward_grant.send_key = outbox.send_key and voucher.valid_until < :next_day
+    )
+
 -- name: channels
 select distinct channel from outbox where state in ('ready', 'leased', 'calling', 'ambiguous')
 

@@ -16,6 +16,7 @@ from tessera.consent import complaint_guard
 from tessera.errors import BadInput
 from tessera.say.customers import Customer, Customers
 from tessera.send import policy
+from tessera.send.lateness import end_late
 from tessera.send.lifeline import Lifeline
 from tessera.send.messengers import REPEATABLE, open_messenger
 from tessera.send.messengers.base import Answer, Busy, Fate, Messenger, Unusable
@@ -196,7 +197,8 @@ class Sender:
         self.claims = self.pace.at_most(max(CLAIM, CLAIM_REQUESTS * self.messenger.capacity))
 
     def run(self) -> None:
-        self.counts["cancelled"] += self.outbox.cancel_late()
+        began = self.outbox.moment
+        self.counts["cancelled"] += end_late(self.outbox, began)
         self.counts["settled"] += self.outbox.settle(self.policy.wait_for_events)
         waiting = self.outbox.due()
         if not waiting:
@@ -211,7 +213,7 @@ class Sender:
                 self._work(lease)
             finally:
                 self.outbox.release(lease)
-        self.counts["cancelled"] += self.outbox.cancel_late()  # whose time passed meanwhile
+        self.counts["cancelled"] += end_late(self.outbox, began)  # whose time passed meanwhile
 
     def _is_sound(self, row: Row) -> bool:
         """Whether people can be written to with this template in this language; if not, they wait."""

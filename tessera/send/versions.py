@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,15 +35,10 @@ def _ends(body: Row, row: Row, shop: ZoneInfo) -> Iterator[datetime]:
     if hours := body.get("valid_hours"):  # since it was due first
         first = date.fromisoformat(row["business_date"])
         yield datetime.combine(first, due.time(), due.tzinfo) + timedelta(hours=hours)
-    if row["last_day"]:  # of its code
-        yield _after(row["last_day"], shop)
+    if last := row.get("last_day"):  # of its code
+        yield clock.day_ends(last, shop)
     if said := body.get("not_after"):
         end = datetime.fromisoformat(said)
         if "T" not in said:
-            yield _after(end.date(), shop)
-        else:
-            yield end if end.tzinfo else end.replace(tzinfo=shop)
-
-
-def _after(day: date, shop: ZoneInfo) -> datetime:
-    return datetime.combine(day + timedelta(days=1), time(), shop)
+            end = clock.day_ends(end.date(), shop)
+        yield end if end.tzinfo else end.replace(tzinfo=shop)

@@ -129,6 +129,22 @@ def test_every_encoding_and_delimiter_lands_the_same_text(
     assert [("which is a guess" in note) for note in report.notes] == [True] * guess
 
 
+def test_a_spreadsheet_s_announcement_and_empty_rows_cost_nothing(tmp_path: Path) -> None:
+    empty, bad = [""] * len(HEADER), receipt(3, total="x")
+    content = "sep=;\r\n" + csv_text(receipt(1), empty, bad, empty, empty, delimiter=";")
+    report = land(till(tmp_path), "till", put(tmp_path / "in", day__csv="\ufeff" + content))
+    assert (report.rows, report.unreadable_rows, report.refused) == (2, 1, ())
+    found = landed(till(tmp_path))
+    assert [row["transaction_id"] for row in found] == ["R1", "R3"]
+    assert [row["_row_number"] for row in found] == [1, 3]
+
+
+def test_a_sheet_that_was_cleared_has_no_rows(tmp_path: Path) -> None:
+    content = csv_text(*[[""] * len(HEADER)] * 3, delimiter=";")
+    report = land(till(tmp_path), "till", put(tmp_path / "in", day__csv=content))
+    assert report.refused == ("day.csv names its columns and has no rows; export it again.",)
+
+
 def test_a_file_of_fixed_widths_without_a_header_lands(tmp_path: Path) -> None:
     columns = {
         "transaction_id": "trim(line[1:6])",

@@ -202,8 +202,35 @@ def test_a_semicolon_file_of_a_spreadsheet_is_read(quarantined: Workspace, tmp_p
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     save(path, rows, delimiter=";")
-    path.write_text("\ufeff" + path.read_text("utf-8"), "utf-8")
+    empty = ";" * (len(rows[0]) - 1) + "\n"  # as rows that were cleared are saved
+    path.write_text("\ufeff" + path.read_text("utf-8") + empty, "utf-8")
     assert readmit(quarantined, path).readmitted == 1
+
+
+FORMULAS = ["=HYPERLINK(1)", "+302101234567", "@SUM(1)", "-2+3", "'=1", "''=1", "-"]
+PLAIN = ["-5", "-12.50", "'tis", "a=b", "5-3"]
+
+
+def test_no_cell_of_an_export_is_a_formula_and_each_comes_back_as_it_was(
+    ws: Workspace, tmp_path: Path
+) -> None:
+    texts = [*FORMULAS, *PLAIN]
+    bad = [
+        good("transactions", n, kind="gift", product_id=text, coupon_code=text)
+        for n, text in enumerate(texts, start=31)
+    ]
+    land(ws, "transactions", [*(good("transactions", n) for n in range(1, 31)), *bad])
+    assert judge(ws).rows_bad == len(texts)
+    path = tmp_path / "bad.csv"
+    sale = {n: {"kind": "sale"} for n in range(31, 31 + len(texts))}
+    corrected(ws, path, sale)
+    with path.open(encoding="utf-8", newline="") as file:
+        cells = [row["coupon_code"] for row in csv.DictReader(file)]
+    assert cells == [*(f"'{text}" for text in FORMULAS), *PLAIN]
+    assert readmit(ws, path).readmitted == len(texts)
+    back = stored(ws.home.validated, "transactions")[-len(texts) :]
+    assert [row["coupon_code"] for row in back] == texts
+    assert [row["product_id"] for row in back] == texts
 
 
 def stranger(rows: list[dict[str, str]]) -> list[dict[str, str]]:

@@ -8,7 +8,8 @@ import random
 import re
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tessera import clock
+from tessera import approval, clock
 from tessera.errors import BadInput
 from tessera.hear import hear
 from tessera.provider.events import Manner, batches, events
@@ -285,6 +286,90 @@ def test_who_is_put_off_is_written_to_within_the_next_days_hours(
     assert waits == [later] * 2
     sent = [by_sendgrid(on(ws, f"2026-04-0{day}"), api).accepted for day in (1, 2, 3)]
     assert sent == [2, 0, 0]
+
+
+@BOTH_STORES
+def test_what_was_kept_past_its_hours_goes_within_the_next(store_url: str, tmp_path: Path) -> None:
+    """A word that comes in the evening, or a campaign resumed then, is no word against sending."""
+    ws = workspace(tmp_path, store_url=store_url)
+    publish(ws, customers=[customer(n) for n in range(6)])
+    says = [{}, {"on_cap": "drop"}, {"not_after": "2026-03-31"}, {"not_after": "2026-04-01T12:30"}]
+    names = ["asked", "drops", "over", "ends"]
+    for name, body in zip(names, says, strict=True):
+        version(ws, name, **body)
+    names += ["paused", "nobody-came"]
+    closes = {"not_after": "2026-03-31T16:30:00+00:00"}
+    enqueue(ws, *(outbox_row(f"c{n}", campaign=name, **closes) for n, name in enumerate(names)))
+    with ws.store.write() as connection:
+        approval.ask(connection, ws.business_date, 0)
+    approval.approve(ws, "paused")
+    approval.approve(ws, "nobody-came")  # as far as the store knows: before its hours were over
+    with ws.store.write() as connection:
+        connection.run("update approval set approved_at = business_date")
+    holds.pause(ws, "paused")
+    with ws.store.write() as connection:
+        ready = connection.all("select campaign from outbox where state = 'ready'")
+    assert len(ready) == 6
+
+    report = send(on(ws, "2026-04-01"))
+    assert (report.accepted, report.cancelled) == (0, 3)
+    late = dict.fromkeys(("c1", "c2", "c5"), "too_late")
+    assert reasons(ws) == {**late, **dict.fromkeys(("c0", "c3", "c4"), "outside_window")}
+    with ws.store.read() as connection:
+        waits = connection.all(
+            "select campaign, send_at, not_after from outbox where state = 'ready' order by 1"
+        )
+    day = "2026-04-01T{}:00+00:00".format
+    assert [(row["campaign"], row["send_at"], row["not_after"]) for row in waits] == [
+        ("asked", day("09:00"), day("16:30")),
+        ("ends", day("09:00"), day("12:30")),
+        ("paused", day("09:00"), day("16:30")),
+    ]
+    approval.approve(ws, "asked")  # by the clock long after all of these hours
+    holds.resume(ws, "paused")
+    assert send(on(ws, "2026-04-02")).accepted == 2
+    assert (states(ws), reasons(ws)) == (
+        {"accepted": 2, "cancelled": 4}, {**late, "c3": "too_late"},
+    )  # fmt: skip
+
+
+@BOTH_STORES
+def test_what_a_throttled_run_does_not_reach_goes_the_next_day(
+    store_url: str, tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws = with_policy(tmp_path, store_url, throttle={"per_minute": 6})
+    moment = [datetime(2026, 3, 31, 16, 29, 30, tzinfo=UTC)]
+    monkeypatch.setattr(clock, "now", lambda: moment[0])
+
+    def nap(seconds: float) -> None:
+        moment[0] += timedelta(seconds=seconds)
+
+    plan(ws, 18, not_after="2026-03-31T16:30:00+00:00")
+    enqueue(ws, outbox_row("c1", campaign="old", not_after="2026-03-31T16:29:00+00:00"))
+    report = by_sendgrid(replace(ws, as_of=moment[0]), api, sleep=nap)
+    assert (report.accepted, report.cancelled) == (6, 1)
+    assert by_sendgrid(replace(ws, as_of=moment[0]), api, sleep=nap).claimed == 0
+    moment[0] = datetime(2026, 4, 1, 9, tzinfo=UTC)
+    assert by_sendgrid(replace(ws, as_of=moment[0]), api, sleep=nap).accepted == 12
+    assert states(ws) == {"accepted": 18, "cancelled": 1}
+
+
+@BOTH_STORES
+def test_who_is_put_off_is_not_written_to_after_the_campaigns_end(
+    store_url: str, tmp_path: Path, api: Api
+) -> None:
+    ws = with_policy(tmp_path, store_url, warm_up={"first_day": 1})
+    publish(ws, customers=[customer(n) for n in range(4)])
+    says = [{"not_after": "2026-04-01T12:30"}, {"valid_hours": 26}]
+    for number, body in enumerate(says):
+        version(ws, f"v{number}", **body)
+        closes = {"campaign": f"v{number}", "not_after": "2026-03-31T16:30:00+00:00"}
+        enqueue(ws, *(outbox_row(f"c{number + n}", **closes) for n in (0, 2)))
+    by_sendgrid(ws, api)
+    with ws.store.read() as connection:
+        waits = connection.all("select campaign, not_after from outbox where state = 'ready'")
+    ends = {"v0": "2026-04-01T12:30:00+00:00", "v1": "2026-04-01T11:00:00+00:00"}
+    assert {(row["campaign"], row["not_after"]) for row in waits} == set(ends.items())
 
 
 def version(ws: Workspace, campaign: str, **body: Any) -> None:

@@ -1013,6 +1013,24 @@ def test_a_key_that_two_operations_of_a_batch_share_is_the_firsts(
     assert balance(ws, "c1")["available"] == 95
 
 
+@BOTH_STORES
+def test_the_key_of_what_waits_is_the_firsts(ws: Workspace, till: Counter) -> None:
+    give(ws, "c1", 100)
+    at = "2026-03-30T10:00:00Z"
+    first = spent("a", at, card="N1", points=3)
+    others = [spent("a", at, card="N1", points=4), spent("a", at, card="K1", points=5)]
+    told = till.batch(first)
+    told += [one for other in (*others, first) for one in till.batch(other)]
+    assert [one["status"] for one in told] == ["waiting", "refused", "refused", "waiting"]
+    assert [one["problem"] for one in told] == [None, "key-reused", "key-reused", None]
+    enrolled = {"kind": "enrol", "key": "e", "at": at, "card": "N1"}
+    assert [one["status"] for one in till.batch(first, enrolled, others[1])] == [
+        "done", "done", "refused",
+    ]  # fmt: skip
+    assert balance(ws, "N1")["debt"] == 3
+    assert balance(ws, "c1")["available"] == 100
+
+
 @SQLITE
 def test_what_a_fast_clock_dated_ahead_is_done_once_it_is_time(
     ws: Workspace, till: Counter, now: list[datetime]

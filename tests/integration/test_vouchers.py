@@ -18,7 +18,7 @@ from tessera.decide import decide
 from tessera.errors import BadInput
 from tessera.reward import cards
 from tessera.say.preview import preview
-from tessera.send import send
+from tessera.send import holds, send
 from tessera.settings import CHECKOUT, Settings
 from tessera.testing import workspace
 from tessera.vouchers import codes, pool
@@ -151,6 +151,20 @@ def test_no_message_is_put_off_beyond_the_last_day_of_its_code(
     send(on(shop, "2026-04-01T09:00"))
     told = rows(shop, "select customer_id, state from outbox where campaign = 'gift'")
     assert {row["customer_id"]: row["state"] for row in told} == left
+
+
+@BOTH_STORES
+@pytest.mark.parametrize(("days", "why"), [(1, "too_late"), (3, "outside_window")])
+def test_what_was_paused_past_its_hours_waits_no_longer_than_its_code(
+    shop: Workspace, days: int, why: str
+) -> None:
+    rewards(shop.project, f"voucher: {{amount: 500, currency: EUR, valid_days: {days}}}")
+    write(shop.project, None, {**GIFT, "on_cap": "defer"})
+    people(shop, "anna")
+    decide(shop)
+    holds.pause(shop, "gift")
+    send(on(shop, "2026-04-01T06:00"))
+    assert [row["state_reason"] for row in rows(shop, "select state_reason from outbox")] == [why]
 
 
 @SQLITE

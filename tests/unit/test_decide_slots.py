@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tessera.clock import day_ends, day_starts
 from tessera.decide.policy import Hours, Window
 from tessera.decide.schedule import check, is_due, next_due
-from tessera.decide.slots import end_of, find_slot, find_slots, open_hours
+from tessera.decide.slots import find_slot, find_slots, open_hours
 
 DAY = Window(start="09:00", end="19:30")
 ZONES = ["Europe/Athens", "America/New_York", "Asia/Tehran", "Pacific/Auckland", "Asia/Kolkata"]
@@ -22,10 +23,10 @@ def slot(
 ) -> tuple[str, str] | None:
     """The slot as customers read it on their clocks."""
     on, here = date.fromisoformat(day), ZoneInfo(zone)
-    morning = end_of(on - timedelta(days=1), ZoneInfo(shop))
+    morning = day_starts(on, ZoneInfo(shop))
     as_of = datetime.fromisoformat(at).astimezone(UTC) if at else morning
     found = find_slot(
-        open_hours(window, None), here, day=on, as_of=as_of, until=end_of(on, ZoneInfo(shop))
+        open_hours(window, None), here, day=on, as_of=as_of, until=day_ends(on, ZoneInfo(shop))
     )
     return found and tuple(f"{t.astimezone(here):%m-%d %H:%M%z}" for t in found)  # type: ignore[return-value]
 
@@ -123,7 +124,7 @@ def test_quiet_hours_cut_the_window() -> None:
     spans = open_hours(DAY, Hours(start="13:00", end="15:00"))
     utc, on = ZoneInfo("UTC"), date(2026, 3, 31)
     noon = datetime(2026, 3, 31, 14, tzinfo=UTC)
-    found = find_slot(spans, utc, day=on, as_of=noon, until=end_of(on, utc))
+    found = find_slot(spans, utc, day=on, as_of=noon, until=day_ends(on, utc))
     assert found is not None
     assert found[0].hour == 15
 
@@ -150,13 +151,13 @@ def test_a_slot_is_never_before_its_pass_nor_outside_its_window(
     *, zone: str, shop: str, day: date, minutes: tuple[int, int], late: int
 ) -> None:
     here, home = ZoneInfo(zone), ZoneInfo(shop)
-    as_of = end_of(day - timedelta(days=1), home) + timedelta(minutes=late)
-    found = find_slot([minutes], here, day=day, as_of=as_of, until=end_of(day, home))
+    as_of = day_starts(day, home) + timedelta(minutes=late)
+    found = find_slot([minutes], here, day=day, as_of=as_of, until=day_ends(day, home))
     if found is None:
         return
     begins, closes = found
     assert as_of <= begins < closes
-    assert begins < max(end_of(day, home), end_of(day, here)), "the day is over for both"
+    assert begins < max(day_ends(day, home), day_ends(day, here)), "the day is over for both"
     for moment in (begins, closes - timedelta(minutes=1)):
         wall = max(moment, begins).astimezone(here)
         assert minutes[0] <= wall.hour * 60 + wall.minute < minutes[1]

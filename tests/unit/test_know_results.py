@@ -209,14 +209,7 @@ def test_a_voucher_costs_what_the_till_took_off_unless_the_receipt_has_it(tmp_pa
         for i, one in enumerate(people)
     ]
     decide(ws, ENTRY, "w", rows)
-    with ws.store.write() as connection:
-        for i in (0, 1):
-            connection.run(
-                "insert into redemption (redemption_id, store_id, state, points, paid, discount, "
-                f"receipt_id, at) values ('r{i}', 's', 'used', 0, 0, 80, 't{i}', '{ENTRY}T12:00:00+00:00')"
-            )
-            connection.run(f"insert into redemption_member values ('r{i}', '{people[i]}')")
-            connection.run(f"insert into voucher_use values ('r{i}', 'ABCD', 80)")
+    redeem(ws, people[:2])
     (one,) = results(ws, None).campaigns
     assert one.first is not None
     net = one.first.measures[-1]
@@ -247,6 +240,55 @@ def test_what_was_paid_in_another_currency_costs_nothing_in_the_shops(tmp_path: 
         (one,) = results(ws, Fraction(2), currency).campaigns
         assert one.first is not None
         assert one.first.measures[-1].treated == 1000 - cost / 40, currency
+
+
+def redeem(ws: Workspace, people: list[str]) -> None:
+    """Each of them used a code on the day of entry: the first on receipt t0, and so on."""
+    with ws.store.write() as connection:
+        for i, who_ in enumerate(people):
+            connection.run(
+                "insert into redemption (redemption_id, store_id, state, points, paid, discount, "
+                f"receipt_id, at) values ('r{i}', 's', 'used', 0, 0, 80, 't{i}', '{ENTRY}T12:00:00+00:00')"
+            )
+            connection.run(f"insert into redemption_member values ('r{i}', '{who_}')")
+            connection.run(f"insert into voucher_use values ('r{i}', 'ABCD', 80)")
+
+
+def test_who_was_merged_since_counts_as_who_they_are(tmp_path: Path) -> None:
+    """Decisions, points and redemptions are of the number of the day, receipts of today's."""
+    apart, merged = (_judged(tmp_path / name, name) for name in ("apart", "merged"))
+    assert merged.campaigns == apart.campaigns
+    assert merged.programme == apart.programme
+    assert of(apart, "winback").basis == "control group"
+
+
+def _judged(folder: Path, name: str) -> Results:
+    """Of people every fourth of whom had another number when they entered, where they were merged."""
+    ws = workspace(folder, "2026-03-16")
+    now = [who(i) for i in range(120)]
+    then = [f"o{i}" if name == "merged" and i % 4 == 3 else one for i, one in enumerate(now)]
+    at = f"{ENTRY} 12:00:00"
+    lines = [line(f"t{i}", one, 1000 + 10 * i, sold_at=at) for i, one in enumerate(now)]
+    points = [
+        {"customer_id": one, "posted_on": ENTRY, "points": 40 + i} for i, one in enumerate(then)
+    ]
+    publish(ws, transactions=lines, customer_points=points)
+    rows = [{**winback(i), "customer_id": one} for i, one in enumerate(then)]
+    decide(ws, ENTRY, "winback", rows)
+    again = [{**row, "customer_id": one} for row, one in zip(rows, now, strict=True)]
+    decide(ws, ENTRY + timedelta(days=1), "winback", again)
+    redeem(ws, then[:60])
+    with ws.store.write() as store:
+        for old, new in zip(then, now, strict=True):
+            if old != new:
+                store.run(MERGE, old=old, new=new)
+    return results(ws, Fraction(1))
+
+
+MERGE = (
+    "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+    "values (:old, :new, 1, '2026-03-10T00:00:00+00:00')"
+)
 
 
 def test_the_programme_is_judged_by_those_whom_no_campaign_may_write_to(tmp_path: Path) -> None:

@@ -115,6 +115,53 @@ def test_a_trailing_delimiter_is_no_field(duck: duckdb.DuckDBPyConnection, tmp_p
     assert read(duck, tmp_path, "a,b,c\n1,2,3,\n") == [(1, None, "1", "2", "3")]
 
 
+def test_lines_of_nothing_but_delimiters_are_passed_over_and_keep_their_number(
+    duck: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    kept = [(1, None, "1", "2", "3"), (4, None, "4", "", "")]
+    assert read(duck, tmp_path, 'a,b,c\n1,2,3\n,,\n"","",""\n4,,\n,,\n') == kept
+    assert read(duck, tmp_path, "a,b,c\n1,2,3\n,,,,,\n,\n4,,\n,,\n") == kept
+
+
+ANNOUNCED = ["sep=|", '"sep=|"', "SEP=|", "\ufeffsep=|", '\ufeff"sep=|"']
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("line", ANNOUNCED)
+def test_a_first_line_that_announces_the_delimiter_is_obeyed(
+    duck: duckdb.DuckDBPyConnection, tmp_path: Path, line: str, end: str
+) -> None:
+    text = end.join([line, "a|b,c;d|c", "1|2|3", "||", "4|5|6", ""])
+    table = opened(duck, tmp_path, text.encode(), delimiter=",")
+    assert list(table.columns) == ["a", "b,c;d", "c"]
+    assert rows(duck, table) == [(1, None, "1", "2", "3"), (3, None, "4", "5", "6")]
+    assert careful(duck, table) == rows(duck, table)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("between", [[], [""], ["sep=;"]])
+def test_titles_above_the_names_are_skipped_and_blank_lines_are_no_names(
+    duck: duckdb.DuckDBPyConnection, tmp_path: Path, between: list[str], end: str
+) -> None:
+    above = ['\ufeffSales report; "March', "2026, all stores;;"]
+    text = end.join([*above, *between, "a;b;c", "1;2;3", ""])
+    table = opened(duck, tmp_path, text.encode(), skip=2)
+    assert rows(duck, table) == careful(duck, table) == [(1, None, "1", "2", "3")]
+    with pytest.raises(BadInput, match=r"x.csv has no header line"):
+        opened(duck, tmp_path, text.encode(), skip=9)
+    table = opened(
+        duck, tmp_path, end.join([*between, "", "a,b,c", "1,2,3"]).replace(";", ",").encode()
+    )
+    assert rows(duck, table) == careful(duck, table) == [(1, None, "1", "2", "3")]
+
+
+def test_a_delimiter_may_be_announced_where_columns_are_not_named(
+    duck: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    table = opened(duck, tmp_path, b"sep=^\n1^2^3\n", **HEADER)
+    assert careful(duck, table) == rows(duck, table) == [(1, None, "1", "2", "3")]
+
+
 def test_a_quote_that_nobody_closes_costs_its_own_line_only(
     duck: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:

@@ -1,21 +1,31 @@
 {{ config(tags=["daily", "report"]) }}
 
 -- What came of each step of each campaign. A purchase within 14 days of a message that was sent
--- counts for the last such message before it, so that no purchase counts twice. Revenue is of the
--- shop's currency alone: other money cannot be added to it.
+-- counts for the last such message before it, so that no purchase counts twice; whoever it was sent
+-- to may be known as somebody else by now. Revenue is of the shop's currency alone: other money
+-- cannot be added to it.
 with messages as (
     select * from {{ ref("stg_engine__messages") }}
 ),
 
 sent as (
     select
-        send_key,
-        customer_id,
-        campaign,
-        step,
-        coalesce(send_at, state_at) as sent_at
+        messages.send_key,
+        coalesce(
+            prospects.customer_id, merged.into_customer_id, messages.customer_id
+        ) as customer_id,
+        -- A provider keeps what it is given ahead of its time; what was held up left later.
+        case
+            when messages.state = 'accepted' and messages.state_at > messages.send_at
+                then messages.state_at
+            else coalesce(messages.send_at, messages.state_at)
+        end as sent_at
     from messages
-    where state in ('accepted', 'ambiguous', 'reconciled')
+    left join {{ ref("int_prospects") }} as prospects
+        on messages.customer_id = {{ prospect_key("prospects.prospect_id") }}
+    left join {{ ref("int_merged_customers") }} as merged
+        on messages.customer_id = merged.customer_id
+    where messages.state in ('accepted', 'ambiguous', 'reconciled')
 ),
 
 heard as (
