@@ -17,7 +17,7 @@ demo: venv
 	$(BIN)/python -m tessera.demo
 
 test: venv
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not proof"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not proof"
 
 proof: venv
 	$(BIN)/python -m pytest -m proof
