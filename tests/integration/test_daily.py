@@ -196,7 +196,9 @@ def test_a_red_stage_ends_the_day_with_a_sentence_and_nothing_half_done(
     shutil.copytree(first[0].home / "prefect", day.home / "prefect")  # a new one takes its time
     bad = tmp_path / "receipts_2025-03.csv"
     header, *rows = (shop / bad.name).read_text(encoding="utf-8").splitlines()
-    bad.write_text("\n".join([header, *("x" + ";" * header.count(";") for _ in rows)]), encoding="utf-8")
+    bad.write_text(
+        "\n".join([header, *("x" + ";" * header.count(";") for _ in rows)]), encoding="utf-8"
+    )
     day.tessera("land", "made_up_shop", str(bad))
     out, err = day.tessera("run", "--as-of", AS_OF, "--json", code=4)
     assert out == ""
