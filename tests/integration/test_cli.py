@@ -162,27 +162,31 @@ def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
         assert len(done.stderr.splitlines()) == 1
 
 
+def on_a_disk(
+    disk: Path, *command: str, size: str = "0", then: str = "true", **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """The command, run while a disk of its own is mounted there, after `then`; 0 is without bounds."""
+    disk.mkdir()
+    apart = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size={size} tmpfs '{disk}' && {then}"
+    if subprocess.run([*apart, mount], check=False, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    typed = f"{mount} && {shlex.join([sys.executable, *command])}"
+    return subprocess.run([*apart, typed], capture_output=True, text=True, check=False, **options)
+
+
 @pytest.mark.parametrize("words", [["run"], ["land", "made_up_shop", "."]])
 def test_a_home_on_a_disk_that_is_only_read_is_one_sentence(
     words: list[str], tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk"
-    disk.mkdir()
-    apart = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    mount = f"mount -t tmpfs tmpfs '{disk}' && mkdir -p '{disk}/home/landing'"
-    if subprocess.run([*apart, mount], check=False, capture_output=True).returncode:
-        pytest.skip("no disk can be mounted here")
     (tmp_path / "stores.csv").write_text("store_id\nS1\n", encoding="utf-8")
     store = f"sqlite:///{tmp_path}/store.sqlite"
-    typed = shlex.join([sys.executable, "-m", "tessera", *words, "--home", str(disk / "home")])
-    done = subprocess.run(
-        [*apart, f"{mount} && mount -o remount,ro '{disk}' && {typed}"],
-        cwd=tmp_path,
-        env={**os.environ, "TESSERA_STORE_URL": store},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = on_a_disk(
+        disk, "-m", "tessera", *words, "--home", str(disk / "home"),
+        then=f"mkdir -p '{disk}/home/landing' && mount -o remount,ro '{disk}'",
+        cwd=tmp_path, env={**os.environ, "TESSERA_STORE_URL": store},
+    )  # fmt: skip
     assert done.returncode == 3, done.stderr
     assert "Read-only file system" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -196,19 +200,9 @@ def test_a_full_disk_is_one_sentence_whatever_has_no_room(
 ) -> None:
     """The store, Prefect's server, the warehouse and dbt's log."""
     disk = tmp_path / "disk"
-    disk.mkdir()
-    apart = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    mount = f"mount -t tmpfs -o size={room} tmpfs '{disk}'"
-    if subprocess.run([*apart, mount], check=False, capture_output=True).returncode:
-        pytest.skip("no disk can be mounted here")
     command = ["-m", "tessera", *words] if words != ["model"] else ["-c", MODEL]
-    typed = shlex.join([sys.executable, *command])
-    done = subprocess.run(
-        [*apart, f"{mount} && {typed}"],
-        env={**os.environ, "TESSERA_HOME": str(disk / "home")},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = on_a_disk(
+        disk, *command, size=room, env={**os.environ, "TESSERA_HOME": str(disk / "home")}
     )
     assert done.stderr == f"error: {OutOfSpace()}\n"
     assert done.returncode == OutOfSpace.exit_code
