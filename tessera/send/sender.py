@@ -25,7 +25,7 @@ from tessera.send.pace import Pace
 from tessera.send.recall import ProviderBatches
 from tessera.send.recheck import Recheck
 from tessera.send.room import MARKETING, Room
-from tessera.send.versions import can_wait_until, versions
+from tessera.send.versions import can_wait_until
 from tessera.send.writing import Batches, Letter, Writer, address
 from tessera.vouchers import pool
 from tessera.workspace import Workspace
@@ -268,19 +268,12 @@ class Sender:
 
     def _ends(self, rows: Sequence[Row]) -> Mapping[int, str]:
         """As the campaign says, and no later than the last day of the code that goes with the message."""
-        shop = clock.zone(self.ws.settings.timezone)
-        with self.ws.store.read() as connection:
-            known = versions(connection, rows)
         codes = pool.of_messages(self.ws.store, [row["send_key"] for row in rows])
         last = {key: one["valid_until"] for key, one in codes.items()}
-        return {
-            row["message_id"]: can_wait_until(
-                known.get((row["campaign"], row["campaign_version"]), {}),
-                {**row, "last_day": last.get(row["send_key"])},
-                shop,
-            )
-            for row in rows
-        }
+        dated = [{**row, "last_day": last.get(row["send_key"])} for row in rows]
+        with self.ws.store.read() as connection:
+            ends = can_wait_until(connection, dated, clock.zone(self.ws.settings.timezone))
+        return {row["message_id"]: end for row, end in zip(rows, ends, strict=True)}
 
     def _deliver(self, lease: Lease, letters: Sequence[Letter]) -> None:
         self.pace.wait(len(letters))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,9 +22,12 @@ def versions(connection: Connection, rows: Iterable[Row]) -> dict[tuple[str, str
     return {(row["campaign"], row["version"]): json.loads(row["body"]) for row in found}
 
 
-def can_wait_until(body: Row, row: Row, shop: ZoneInfo) -> str:
-    """The instant after which a message is not put off to, as its campaign says: its own hours move along."""
-    return min(map(stamp, _ends(body, row, shop)))
+def can_wait_until(connection: Connection, rows: Sequence[Row], shop: ZoneInfo) -> list[str]:
+    """The instants after which each of `rows` is not put off to, as its campaign says: its own hours move
+    along. Where a row has the `last_day` of its code, no later than that."""
+    known = versions(connection, rows) if rows else {}
+    bodies = (known.get((row["campaign"], row["campaign_version"]), {}) for row in rows)
+    return [min(map(stamp, _ends(body, row, shop))) for body, row in zip(bodies, rows, strict=True)]
 
 
 def _ends(body: Row, row: Row, shop: ZoneInfo) -> Iterator[datetime]:
