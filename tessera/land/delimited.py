@@ -15,6 +15,7 @@ from typing import TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tessera import quoting
 from tessera.errors import BadInput
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -65,6 +66,11 @@ def below_titles(path: Path, titles: int) -> tuple[Path, str | None]:
             copy.write(first)
             shutil.copyfileobj(text, copy, CHUNK)
     return rest, found[1] if found else None
+
+
+def any_value(columns: Collection[str]) -> str:
+    """DuckDB's condition on rows that hold something; a spreadsheet's empty ones, all delimiters, do not."""
+    return f"coalesce({', '.join(map(quoting.name, columns))}) is not null"
 
 
 def dialect(

@@ -17,7 +17,7 @@ from tessera import audit
 from tessera.errors import BadInput
 from tessera.feeds import FEEDS, SQL_TYPES, Feed
 from tessera.home import Home
-from tessera.land import manifest, quarantine
+from tessera.land import delimited, manifest, quarantine
 from tessera.land.manifest import Landing
 from tessera.land.quarantine import PAIR, Choice
 from tessera.land.verdict import READMITTED, Landed, pending
@@ -107,12 +107,11 @@ def _delimiter(path: Path) -> str:
 
 def _read(db: duckdb.DuckDBPyConnection, path: Path, delimiter: str) -> pa.Table:
     columns = _columns(path, delimiter)
-    any_value = f"coalesce({', '.join(map(name, columns))})"  # a spreadsheet's empty rows have none
     try:
         return db.execute(
             "select * from read_csv($path, all_varchar = true, header = true, delim = $delim, "
             "quote = '\"', escape = '\"', auto_detect = false, columns = $columns) "
-            f"where {any_value} is not null",
+            f"where {delimited.any_value(columns)}",
             {"path": str(path), "delim": delimiter, "columns": columns},
         ).to_arrow_table()
     except duckdb.Error as error:

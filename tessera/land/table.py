@@ -101,8 +101,8 @@ def _delimited(text: Text, dialect: delimited.Dialect, file: str) -> Table:
     if len(columns) == 1:  # of several, DuckDB passes over a blank line by itself
         rules = f"(from {rules} where {name(dialect.names[0])} is not null)"
     numbered = f"select row_number() over () as _row_number, null::varchar as _row, * from {rules}"
-    any_value = f"coalesce({', '.join(map(name, columns))})"  # a spreadsheet's empty rows have none
-    return Table(columns, f"(from ({numbered}) where {any_value} is not null)", careful, text=text)
+    rows = f"(from ({numbered}) where {delimited.any_value(columns)})"
+    return Table(columns, rows, careful, text=text)
 
 
 def _read_csv(path: Path, columns: dict[str, str], *, delim: str, quote: str, header: bool) -> str:
