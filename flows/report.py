@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from fractions import Fraction
 from typing import Any
 
 from prefect import flow
@@ -55,8 +54,7 @@ def judge(ws: Workspace) -> None:
         if are_current(ws):
             return
         club = load(ws.project)
-        worth = club.worth
-        results(ws, Fraction(worth.pays, worth.points) if worth else None, club.currency)
+        results(ws, club.worth.point if club.worth else None, club.currency)
     except BadInput:  # nothing is published yet
         return
     except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,8 +70,7 @@ def _judged(ws: Workspace) -> dict[str, Any]:
     from tessera.reward.programme import load
 
     club = load(ws.project)
-    worth = club.worth
-    return asdict(judge(ws, Fraction(worth.pays, worth.points) if worth else None, club.currency))
+    return asdict(judge(ws, club.worth.point if club.worth else None, club.currency))
 
 
 def _chosen(found: dict[str, Any], campaign: str | None) -> dict[str, Any]:

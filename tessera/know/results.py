@@ -124,8 +124,7 @@ def results(ws: Workspace, point_worth: Fraction | None, paid_in: str = "any") -
     with marts.connect(
         ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads
     ) as duck:
-        pays = paid_in in ("any", currency_of(ws, duck))
-        found = _judge(ws, duck, point_worth if pays else None)
+        found = _judge(ws, duck, point_worth, paid_in)
     folder = ws.home.results
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / ".results.json"
@@ -144,7 +143,9 @@ def are_current(ws: Workspace) -> bool:
     return (kept.get("business_date"), kept.get("snapshot")) == now
 
 
-def _judge(ws: Workspace, duck: duckdb.DuckDBPyConnection, point_worth: Fraction | None) -> Results:
+def _judge(
+    ws: Workspace, duck: duckdb.DuckDBPyConnection, point_worth: Fraction | None, paid_in: str
+) -> Results:
     currency = currency_of(ws, duck)
     past = observed.kept(ws.home)
     made_of = (ws.as_of.isoformat(), ws.business_date.isoformat(), marts.current(ws.home).name)
@@ -153,7 +154,7 @@ def _judge(ws: Workspace, duck: duckdb.DuckDBPyConnection, point_worth: Fraction
     _follow(ws, duck)
     duck.execute(SQL["entrant"])
     spending(ws, duck, "entrant", currency)
-    _rewards(ws, duck, currency, point_worth)
+    _rewards(ws, duck, currency, point_worth if paid_in in ("any", currency) else None)
     (known,) = duck.execute("select count(margin) from sold where revenue <> 0").fetchone() or [0]
     judge = _Judge(ws, duck, bool(known), *_facts(ws))
     found = {name: judge.result(name) for (name,) in duck.execute(NAMES).fetchall()}
@@ -165,7 +166,7 @@ def _follow(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> None:
     """Make who was merged one person in the table `entry`: the first of their entries counts."""
     with ws.store.read() as connection:
         duck.register("known_as", connection.arrow(STORE["known_as"], MERGED))
-    one_each = SQL["merged"].format(parts=SQL["followed"])
+    one_each = SQL["merged"].format(parts=SQL["followed"].format(table="entry"))
     duck.execute(f"create or replace temp table entry as {one_each}")
 
 
@@ -195,12 +196,14 @@ def _rewards(
     views = {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
     if worth is not None and "customer_points" in views:
         asked = {"point_worth": float(worth), "today": ws.business_date}
-        duck.execute(SQL["rewarded"].format(people="entrant"), asked)
+        points = SQL["followed"].format(table="customer_points")
+        duck.execute(SQL["rewarded"].format(people="entrant", points=points), asked)
     with ws.store.read() as connection:
         used = connection.scan(STORE["used"], VOUCHER, until=ws.as_of.isoformat("T", "seconds"))
     duck.register("voucher_use", used)
     given = {"zone": ws.settings.timezone, "currency": currency}
-    duck.execute(SQL["vouchers"].format(people="entrant"), given)
+    uses = SQL["followed"].format(table="voucher_use")
+    duck.execute(SQL["vouchers"].format(people="entrant", uses=uses), given)
 
 
 def _facts(ws: Workspace) -> tuple[dict[str, int], dict[str, int]]:

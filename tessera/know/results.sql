@@ -46,9 +46,9 @@ group by campaign, step, customer_id
 -- name: followed
 -- Whoever was merged since is known by another number: the marts have their receipts under it.
 select
-    entry.* replace (coalesce(known_as.into_customer_id, entry.customer_id) as customer_id)
-from entry
-left join known_as on entry.customer_id = known_as.customer_id
+    {table}.* replace (coalesce(known_as.into_customer_id, {table}.customer_id) as customer_id)
+from {table}
+left join known_as on {table}.customer_id = known_as.customer_id
 
 -- name: entrant
 -- A person enters a campaign once. The whole programme is the campaign '*': everybody whom any
@@ -132,11 +132,7 @@ group by customer_id, day
 -- unless the receipt's own lines name the code: then the amounts have it already.
 insert into sold
 select who.customer_id, who.posted_on, false, 0, 0, who.points * $point_worth
-from (
-    select coalesce(known_as.into_customer_id, given.customer_id) as customer_id, posted_on, points
-    from customer_points as given
-    left join known_as on given.customer_id = known_as.customer_id
-) as who
+from ({points}) as who
 where who.customer_id in (select customer_id from {people}) and who.posted_on < $today
 
 -- name: vouchers
@@ -148,14 +144,7 @@ select
     0,
     0,
     used.discount
-from (
-    select
-        voucher_use.* replace (
-            coalesce(known_as.into_customer_id, voucher_use.customer_id) as customer_id
-        )
-    from voucher_use
-    left join known_as on voucher_use.customer_id = known_as.customer_id
-) as used
+from ({uses}) as used
 where
     used.customer_id in (select customer_id from {people})
     and coalesce(json_extract_string(used.basket, '$[0]'), $currency) = $currency

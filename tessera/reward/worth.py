@@ -34,6 +34,11 @@ class Worth(Document):
             "expected": [share.numerator, share.denominator],
         }
 
+    @property
+    def point(self) -> Fraction:
+        """What one point pays, in minor units."""
+        return Fraction(self.pays, self.points)
+
     def money(self, points: int) -> int:
         """What `points` pay, in whole minor units."""
         return points * self.pays // self.points
