@@ -19,11 +19,8 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def workspace(home: Path, as_of: str = "2026-03-31", **settings: object) -> Workspace:
-    """A workspace in `home` that ignores the environment's `.env`; `as_of` as on the command line.
-
-    One thread unless `threads` says more: on a handful of rows they wait for each other.
-    """
-    values = {"home": home, "project": CHECKOUT, "threads": 1, **settings}
+    """A workspace in `home` that ignores the environment's `.env`; `as_of` as on the command line."""
+    values = {"home": home, "project": CHECKOUT, **settings}
     loaded = Settings(_env_file=None, **values)  # type: ignore[arg-type]
     return Workspace(loaded, clock.parse_as_of(as_of, loaded.timezone))
 

@@ -21,8 +21,11 @@ from tessera.store import Store, migrate
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 
-# Prefect would keep its settings in the user's home; tests leave that alone.
-export(QUIET | {"PREFECT_HOME": tempfile.mkdtemp(prefix="tessera-prefect-")})
+# Prefect would keep its settings in the user's home; tests leave that alone. On a handful of rows
+# the engine's threads wait for each other more than they work.
+export(
+    QUIET | {"PREFECT_HOME": tempfile.mkdtemp(prefix="tessera-prefect-"), "TESSERA_THREADS": "1"}
+)
 ROOT = Path(__file__).resolve().parent.parent
 
 
