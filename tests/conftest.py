@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -27,6 +28,12 @@ export(
     QUIET | {"PREFECT_HOME": tempfile.mkdtemp(prefix="tessera-prefect-"), "TESSERA_THREADS": "1"}
 )
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: looking through all of it for garbage, again and again, took
+    a twentieth of the suite's time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
