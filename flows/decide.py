@@ -9,8 +9,8 @@ from prefect import State, flow
 from prefect.context import FlowRunContext
 from prefect.states import Completed
 
+from flows import pauses
 from flows.artifacts import publish_decisions
-from flows.pauses import WHY, paused
 from tessera import decide as stage
 from tessera.decide.holds import due
 from tessera.workspace import open_workspace
@@ -24,14 +24,14 @@ def decide(
     dry_run: bool = False,
 ) -> dict[str, Any] | State[Any]:
     """One pass over the campaigns of the day less those that are paused, or over one whatever the
-    day; again adds nothing. Ends as `Held` when every campaign of the pass is held."""
+    day when it is started by hand; again adds nothing. Ends as `Held` when every campaign of the pass is held."""
     ws = open_workspace(as_of, home=home)
     names = [campaign] if campaign else due(ws)
     is_shown = FlowRunContext.get() is not None
-    resting = paused() & set(names) if is_shown and not campaign else set()
+    resting = pauses.resting(ws, names, is_one=bool(campaign)) if is_shown else {}
     awake = [name for name in names if name not in resting]
     report = asdict(stage.decide(ws, awake, dry_run=dry_run))
-    report["held"] |= dict.fromkeys(sorted(resting), WHY)
+    report["held"] |= resting
     if is_shown:
         publish_decisions(report, campaign)
     if names and len(report["held"]) == len(names):

@@ -1,10 +1,37 @@
-"""Which campaigns are paused: in Prefect, where somebody pressed the button."""
+"""Which campaigns rest: paused in Prefect, where somebody pressed the button, or started by a schedule
+that is no longer theirs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+from tessera.decide.holds import due
+from tessera.workspace import Workspace
+
 WHY = "paused in Prefect"
+
+
+def resting(ws: Workspace, names: Sequence[str], *, is_one: bool) -> dict[str, str]:
+    """Why those campaigns of a flow run's pass rest that do. One by itself rests when Prefect's schedule
+    started it for a day that its own file does not name: the file was changed since it was deployed."""
+    if not is_one:
+        return dict.fromkeys(sorted(paused() & set(names)), WHY)
+    moment = _scheduled_for()
+    if moment is None or set(names) <= set(due(then := replace(ws, as_of=moment))):
+        return {}
+    return dict.fromkeys(names, f"its own file does not name {then.business_date}")
+
+
+def _scheduled_for() -> datetime | None:
+    """When Prefect's schedule wanted this flow run; None when somebody started it."""
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    return run.expected_start_time if run and run.auto_scheduled else None
 
 
 def paused() -> set[str]:

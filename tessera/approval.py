@@ -1,7 +1,7 @@
 """Approval: a campaign whose messages of one day are many waits for somebody's word.
 
 What waits is derived: the messages of a campaign's version and day of which there are more than
-were approved. `approval.sql` beside this, and `claimable` in the sender's `outbox.sql`.
+were approved, once the campaign's of the day, in all versions, are too many. `approval.sql` beside this, and `claimable` in the sender's `outbox.sql`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def ask(connection: Connection, day: date, over: int | None) -> None:
 
 
 def waiting(connection: Connection) -> list[Row]:
-    """What waits for a word: campaign, version, day, recipients, and how many messages."""
+    """What waits for a word: campaign, day, recipients, and how many messages."""
     return connection.all(SQL["waiting"])
 
 

@@ -1,30 +1,44 @@
 -- name: ask
+-- Journeys that began under an earlier version count with the others.
 insert into approval (campaign, campaign_version, business_date, recipients)
-select campaign, campaign_version, business_date, count(*)
-from outbox
-where business_date = :day and state <> 'cancelled'
-group by campaign, campaign_version, business_date
-having count(*) > :over
+select campaign, campaign_version, business_date, recipients
+from (
+    select
+        campaign, campaign_version, business_date,
+        count(*) as recipients,
+        sum(count(*)) over (partition by campaign) as recipients_in_all
+    from outbox
+    where business_date = :day and state <> 'cancelled'
+    group by campaign, campaign_version, business_date
+) as counted
+where recipients_in_all > :over
 on conflict (campaign, campaign_version, business_date)
 do update set recipients = excluded.recipients
 
 -- name: waiting
 select
-    approval.campaign,
-    approval.campaign_version,
-    approval.business_date,
-    approval.recipients,
-    count(*) as messages
-from approval
-inner join outbox
-    on
-        approval.campaign = outbox.campaign
-        and approval.campaign_version = outbox.campaign_version
-        and approval.business_date = outbox.business_date
-where approval.recipients > approval.approved and outbox.state = 'ready'
-group by
-    approval.campaign, approval.campaign_version, approval.business_date, approval.recipients
-order by approval.business_date, approval.campaign, approval.campaign_version
+    campaign,
+    business_date,
+    cast(sum(recipients) as bigint) as recipients,
+    cast(sum(messages) as bigint) as messages
+from (
+    select
+        approval.campaign,
+        approval.business_date,
+        approval.recipients,
+        count(*) as messages
+    from approval
+    inner join outbox
+        on
+            approval.campaign = outbox.campaign
+            and approval.campaign_version = outbox.campaign_version
+            and approval.business_date = outbox.business_date
+    where approval.recipients > approval.approved and outbox.state = 'ready'
+    group by
+        approval.campaign, approval.campaign_version, approval.business_date, approval.recipients
+) as version
+group by campaign, business_date
+order by business_date, campaign
 
 -- name: approve
 update approval

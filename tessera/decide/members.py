@@ -137,9 +137,36 @@ def _check(duck: DuckDBPyConnection, campaign: Campaign) -> None:
                 f"Campaign '{campaign.campaign}' is for {mart}, which is not among the published "
                 "marts; correct the campaign, or build the models again."
             )
-    columns = {row[0]: row[1] for row in duck.execute("describe customers").fetchall()}
+    if campaign.audience:
+        _check_columns(duck, campaign, f"audience_{campaign.audience}")
+    columns = _columns(duck, "customers")
     mistakes = files.wrong_fields(campaign, columns)
     if isinstance(campaign.trigger, OnDate) and campaign.trigger.date not in columns:
         mistakes.append(f"'{campaign.trigger.date}' is not a column of the customers mart.")
     if mistakes:
         raise BadInput(f"Campaign '{campaign.campaign}': {' '.join(mistakes)}")
+
+
+def _check_columns(duck: DuckDBPyConnection, campaign: Campaign, audience: str) -> None:
+    """BadInput for an audience that has not the columns that all have."""
+    columns = _columns(duck, audience)
+    for name, kinds in FORM.items():
+        found = columns.get(name, "missing")
+        if not found.startswith(kinds):
+            raise BadInput(
+                f"Campaign '{campaign.campaign}' is for {audience}, whose column {name} is {found}, not "
+                f"{kinds[0]}; correct the model, and build the models again."
+            )
+
+
+def _columns(duck: DuckDBPyConnection, mart: str) -> dict[str, str]:
+    """The types of a mart's columns."""
+    return {row[0]: row[1] for row in duck.execute(f"describe {mart}").fetchall()}
+
+
+FORM = {
+    "customer_id": ("VARCHAR",),
+    "occurrence": ("VARCHAR", "DATE", "INTEGER", "BIGINT"),
+    "entered_on": ("DATE", "TIMESTAMP"),
+    "expected_value": ("BIGINT", "INTEGER", "SMALLINT", "HUGEINT", "DECIMAL"),
+}

@@ -291,13 +291,34 @@ from written
 semi join on_the_way using (cid, campaign, occurrence)
 
 -- name: past_step
+-- What was kept back counts from the day on which it left, or waits for: of the shop's calendar and the person's
+-- the one on which it still is the business date, unless it was.
 create or replace temp table past_step as
+with zone as (
+    select distinct timezone, zone from slot where zone in (select name from pg_timezone_names())
+),
+
+dated as (
+    select
+        going.*,
+        greatest(
+            going.business_date,
+            least(
+                date_in(going.send_at, getvariable('zone')),
+                date_in(going.send_at, coalesce(zone.zone, getvariable('zone')))
+            )
+        ) as left_on
+    from going
+    inner join person on going.cid = person.cid
+    left join zone on person.timezone is not distinct from zone.timezone
+)
+
 select
     cid, campaign, occurrence, step,
     max(business_date) as planned_on,
-    max(business_date) filter (is_live and business_date < getvariable('today')) as sent_on,
+    max(left_on) filter (is_live and business_date < getvariable('today')) as sent_on,
     max(send_at) filter (is_live and business_date < getvariable('today')) as sent_at
-from going
+from dated
 group by cid, campaign, occurrence, step
 
 -- name: journey

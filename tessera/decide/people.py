@@ -53,7 +53,7 @@ def gather(
 NOBODY = "select null as customer_id where false"
 
 
-MACROS = ("stirred", "mixed", "bucket_of", "unit_of", "hash_of", "hash_of_phone")
+MACROS = ("stirred", "mixed", "bucket_of", "unit_of", "date_in", "hash_of", "hash_of_phone")
 
 
 def _person(
@@ -92,6 +92,7 @@ def _variables(ws: Workspace, rules: ContactPolicy) -> dict[str, object]:
         "today": ws.business_date,
         "since": tables.naive(rules.since(ws.as_of)),
         "language": ws.settings.language,
+        "zone": ws.settings.timezone,
         "global_salt": tables.salt_of("*"),
         "global_control": round(rules.global_control_group_share * 10_000),
         "stale": stale(ws, rules),

@@ -27,6 +27,9 @@ create or replace macro unit_of(draw, salt, units) as (
     if(units = 1, 0, (mixed(draw, salt) * units) >> 32)
 )
 
+-- name: date_in
+create or replace macro date_in(moment, zone) as (cast(timezone(zone, timezone('UTC', moment)) as date))
+
 -- name: hash_of
 -- An address in plain letters is hashed here; one that needs thought, by the function all share.
 create or replace macro hash_of(email) as (

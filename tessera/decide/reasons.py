@@ -34,7 +34,7 @@ class Reason(StrEnum):
 
 # How `tessera explain` says it; {by} is what decided.
 SENTENCES: dict[Reason, str] = {
-    Reason.NO_ADDRESS: "not written to, for there is no e-mail address that works",
+    Reason.NO_ADDRESS: "not written to, for there is no {address} that works",
     Reason.NO_CONSENT: "not written to, for consent is missing ({by})",
     Reason.SUPPRESSED: "not written to, for the address is suppressed ({by})",
     Reason.COMPLAINT_OPEN: "not written to while a complaint is open",
@@ -55,11 +55,15 @@ SENTENCES: dict[Reason, str] = {
     Reason.PLANNED: "planned for {send_at}",
 }
 
+ADDRESSES = {"email": "e-mail address", "sms": "telephone number"}  # by channel
+
 
 def sentence(decision: Mapping[str, Any]) -> str:
     """One decision row as a sentence."""
     said = SENTENCES[Reason(decision["reason"])].format(
-        by=decision["decided_by"], send_at=decision["send_at"]
+        by=decision["decided_by"],
+        send_at=decision["send_at"],
+        address=ADDRESSES.get(decision["channel"], "address"),
     )
     place = f"{decision['campaign']}, step {decision['step']} ({decision['occurrence']})"
     return f"{decision['business_date']}  {place}: {said}."

@@ -315,6 +315,31 @@ def test_a_field_or_audience_that_is_not_there_is_one_sentence(shop: Workspace) 
     assert outbox(shop) == []
 
 
+@pytest.mark.parametrize(
+    ("built", "said"),
+    [
+        ("* exclude (expected_value)", "expected_value is missing, not BIGINT"),
+        ("* replace ('soon' as entered_on)", "entered_on is VARCHAR, not DATE"),
+        ("* replace (1.5::double as expected_value)", "expected_value is DOUBLE, not BIGINT"),
+        ("* replace (5 as customer_id)", "customer_id is INTEGER, not VARCHAR"),
+    ],
+)
+def test_an_audience_without_the_columns_that_all_have_is_one_sentence(
+    shop: Workspace, built: str, said: str
+) -> None:
+    """An own model, described as it was built, passes the build."""
+    write(shop.project, {"caps": None}, HELLO)
+    people(shop, "ann")
+    (file,) = shop.home.marts.glob("*/audience_all/*.parquet")
+    duckdb.sql(
+        f"copy (select {built} from read_parquet('{file}')) to '{file}.new' (format parquet)"
+    )
+    Path(f"{file}.new").replace(file)
+    with pytest.raises(BadInput, match=f"is for audience_all, whose column {said}; correct"):
+        decide(shop)
+    assert outbox(shop) == []
+
+
 def test_a_campaign_runs_on_its_days_unless_it_is_named(shop: Workspace) -> None:
     write(shop.project, None, {**HELLO, "schedule": "0 9 * * WED"})
     people(shop, "ann")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tessera import approval
 from tessera.decide import decide
 from tessera.decide.decisions import Question, find
-from tessera.send import send
+from tessera.errors import BadInput
+from tessera.send import holds, send
 from tessera.store import Store
 from tessera.testing import workspace
 from tessera.workspace import Workspace
@@ -627,3 +630,43 @@ def test_t41_a_limited_reward_is_given_to_so_many_and_no_more(
     tomorrow = on(shop, "2026-04-01")
     people(tomorrow, *(f"q{i}" for i in range(30)))
     assert decide(tomorrow).planned == 5
+
+
+def let_go(ws: Workspace, name: str, *, of: Workspace) -> None:
+    """Whatever keeps the campaign back; a word is needed for the day of `of`."""
+    with suppress(BadInput):
+        holds.resume(ws, name)
+    with suppress(BadInput):
+        approval.approve(of, name)
+
+
+@pytest.mark.parametrize("kept_back", ["paused", "unapproved"])
+def test_a_step_that_was_kept_back_is_followed_as_long_after_it_left_as_after_any_other(
+    shop: Workspace, kept_back: str
+) -> None:
+    """The second letter came on the day of the first, or before it."""
+    policy = {"caps": None, "approval_over": 1 if kept_back == "unapproved" else None}
+    write(shop.project, policy, campaign("path", {}, {"after": "3d"}))
+    names = ["ann", "bob"]
+    zones = {"ann": "America/Los_Angeles", "bob": "Nowhere/Land"}
+    them = [person(name, timezone=zones[name]) for name in names]
+    left: list[tuple[str, str, int]] = []
+    for number in range(11):
+        ws = on(shop, str(FIRST + timedelta(number)))
+        people(ws, *names, customers=them)
+        decide(ws)
+        if number == 0 and kept_back == "paused":
+            holds.pause(ws, "path")
+        if number == 5:
+            let_go(ws, "path", of=on(shop, str(FIRST)))
+        if number in (7, 8):
+            let_go(ws, "path", of=ws)
+        before = {row["send_key"] for row in outbox(ws) if row["state"] == "accepted"}
+        send(ws)
+        left += [
+            (row["customer_id"], row["step"], number)
+            for row in outbox(ws)
+            if row["state"] == "accepted" and row["send_key"] not in before
+        ]
+    # When the shop's day 5 begins, ann's day 4 has hours left.
+    assert sorted(left) == [("ann", "s0", 5), ("ann", "s1", 7), ("bob", "s0", 5), ("bob", "s1", 8)]

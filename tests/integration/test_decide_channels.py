@@ -11,6 +11,7 @@ from tessera import say
 from tessera.addresses import address_hash
 from tessera.decide import campaigns, decide
 from tessera.decide.decisions import Question, find
+from tessera.decide.explain import explained
 from tessera.send import send
 from tessera.testing import workspace
 from tessera.workspace import Workspace
@@ -69,6 +70,8 @@ def test_a_text_message_needs_a_number_and_a_yes_to_text_messages(shop: Workspac
         "dan": "suppressed",
         "eva": "planned",
     }
+    (told,) = explained(shop, Question(customer_id="bob"))
+    assert told["said"].endswith("there is no telephone number that works.")
     assert send(shop).accepted == 2
     assert sorted(p.read_text() for p in (shop.home.root / "sms").rglob("*.*")) != []
 

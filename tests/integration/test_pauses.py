@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from tessera.workspace import Workspace
 from tests.integration.test_decide import HELLO, people, workspace, write
 
 WEEKLY = {**HELLO, "campaign": "weekly"}
+THURSDAY = "2026-03-26T09:00:00+00:00"
 
 
 @pytest.fixture
@@ -93,3 +95,27 @@ def test_paused_campaigns_rest_and_held_ones_say_why(shop: Workspace) -> None:
     assert rows["decide"][1] == {"campaign": "weekly", "held": "paused in Prefect"}
     (row,) = rows["decide-hello"]
     assert (row["held"], row["stale_data"]) == ("stale data: red build: test unique_customers", 1)
+
+
+def test_prefects_schedule_of_a_campaign_whose_own_file_has_moved_sends_nothing(
+    shop: Workspace,
+) -> None:
+    """Until `tessera up` starts again, and longer where prefect.yaml was forgotten, the old days are Prefect's."""
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.context import FlowRunContext
+
+    from flows.pauses import resting
+
+    def rests(schedule: str, *, by_hand: bool = False) -> dict[str, str]:
+        write(shop.project, None, {**WEEKLY, "schedule": schedule})
+        run = FlowRun.model_validate(
+            {"flow_id": uuid4(), "auto_scheduled": not by_hand, "expected_start_time": THURSDAY}
+        )
+        with FlowRunContext.model_construct(flow_run=run):
+            return resting(shop, ["weekly"], is_one=True)
+
+    why = {"weekly": "its own file does not name 2026-03-26"}
+    assert rests("0 9 * * THU") == {}, "made up for on the day the shop is at, a Tuesday"
+    assert rests("0 9 * * FRI") == why
+    assert rests("0 9 * * TUE") == why
+    assert rests("0 9 * * FRI", by_hand=True) == {}

@@ -13,7 +13,7 @@ from tessera.report.liability import section
 from tessera.testing import line, publish, workspace
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
-from tests.unit.test_report import campaign, judged, past
+from tests.unit.test_report import campaign, decide, judged, past
 
 DAYS = [f"2026-{month:02}-{day:02}" for month in (1, 2, 3) for day in (3, 14, 28)]
 
@@ -73,6 +73,17 @@ def test_the_page_is_whole(browser: Any, shown: Workspace, width: int, scheme: s
     assert tab.locator("svg rect").count() >= len(DAYS)
     assert tab.locator(".interval .mean").count() == tab.locator(".plan .ends").count() == 1
     assert "This is selection" in tab.inner_text("main")
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    tab.close()
+
+
+def test_a_long_name_does_not_widen_a_phones_page(browser: Any, shown: Workspace) -> None:
+    name = "a_rather_long_name_of_the_weekly_offers_for_spring_and_summer"
+    judged(shown, campaigns=[campaign() | {"campaign": name}], past=[])
+    decide(shown, (name, "planned", 149), day=str(shown.business_date))
+    tab = browser.new_page(viewport={"width": 360, "height": 800})
+    tab.goto(f"file://{report(shown).page}")
+    assert tab.locator("caption", has_text=name).count() == 1
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     tab.close()
 

@@ -78,6 +78,27 @@ def test_another_version_or_day_needs_a_word_of_its_own(ws: Workspace) -> None:
 
 
 @BOTH_STORES
+def test_journeys_of_an_earlier_version_count_with_the_others(ws: Workspace) -> None:
+    """Whoever changed the file between two days sent twice as many as were to go without a word."""
+    plan(ws, 6)
+    with ws.store.write() as connection:
+        connection.run(
+            "update outbox set campaign_version = '2', step = 'offer' "
+            "where customer_id not in ('c0', 'c1')"
+        )
+    small = {"campaign": "birthday", "purpose": "service"}
+    enqueue(ws, *(outbox_row(f"c{n}", **small) for n in range(5)))
+    ask(ws, over=5)
+    report = send(ws)
+    assert report.accepted == 5, "those of the small one"
+    (said,) = report.unapproved
+    assert said.startswith("6 messages of winback of 2026-03-31 wait")
+    assert "there are 6 recipients" in said
+    assert len(approval.approve(ws, "winback")) == 2
+    assert send(ws).accepted == 6
+
+
+@BOTH_STORES
 def test_without_a_limit_or_below_it_nothing_waits(ws: Workspace) -> None:
     plan(ws, 3)
     ask(ws, None)
