@@ -264,6 +264,27 @@ def test_a_server_that_only_reads_is_one_sentence(
     )
 
 
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_full_disk_of_the_server_is_not_told_as_our_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        with store.write() as connection:  # what its storage raises when it cannot extend a file
+            connection.run(
+                'do $$ begin raise disk_full using message = \'could not extend file "base/5/1": '
+                "No space left on device'; end $$"
+            )
+
+    monkeypatch.setattr(cli, "app", work)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == OutOfSpace.exit_code
+    assert capsys.readouterr().err == (
+        "error: The disk of the PostgreSQL server is full; free some space and run the same command "
+        "again.\n"
+    )
+
+
 def test_a_store_whose_file_is_damaged_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     Store.open(f"sqlite:///{path}").close()
