@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import gc
 import json
-import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from prefect import flow
 
+from flows.runtime import no_word_of_the_log
 from tessera.errors import OutOfSpace, RedBuild, TesseraError
 from tessera.home import Home
 from tessera.outage import is_full, says_full
@@ -106,7 +106,7 @@ def _build(
     name = made_from.build_name(inputs, ws.business_date, again=afresh)
     Green.forget(ws.home)  # from here to the end the warehouse is nobody's
     ws.home.built.mkdir(exist_ok=True)
-    with _dbt_let_go(), _no_word_of_the_log():
+    with _dbt_let_go(), no_word_of_the_log():
         manifest = _parse(ws, inputs)
         selection = [*_selection(inputs, known), *([] if tested else UNTESTED)]
         results = _run(ws, manifest, selection, _variables(ws, inputs, known, name))
@@ -124,16 +124,6 @@ def _build(
     new.save(ws.home)
     red.forget(ws.home)
     return new
-
-
-@contextmanager
-def _no_word_of_the_log() -> Iterator[None]:
-    """What cannot be logged because the disk is full would be a traceback for each line of the log."""
-    usual, logging.raiseExceptions = logging.raiseExceptions, False
-    try:
-        yield
-    finally:
-        logging.raiseExceptions = usual
 
 
 @contextmanager

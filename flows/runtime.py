@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -39,7 +40,8 @@ def connected(api: str) -> Iterator[None]:
     """Flows called here report to `api`, and have reported when this ends."""
     from prefect import settings
 
-    with settings.temporary_settings({settings.PREFECT_API_URL: api}), without_heartbeats():
+    ours = settings.temporary_settings({settings.PREFECT_API_URL: api})
+    with ours, without_heartbeats(), no_word_of_the_log():
         try:
             yield
         finally:
@@ -57,6 +59,17 @@ def without_heartbeats() -> Iterator[None]:
 
     with settings.temporary_settings({settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
+
+
+@contextlib.contextmanager
+def no_word_of_the_log() -> Iterator[None]:
+    """What cannot be logged because the disk is full would be a traceback for each line of the log, or a
+    line of Prefect's."""
+    usual, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = usual
 
 
 def _drain() -> None:

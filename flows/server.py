@@ -121,10 +121,14 @@ def serving(
     found = users_own(ws) or _lock_or_find(ws, say)
     if isinstance(found, str):
         settings.overrule(variables(ws, found))
-        with _explained(found):
+        with _explained(found, ws.home.prefect):
             yield found
         return
-    with found, _started(ws, ui=False, meanwhile=meanwhile) as server, _explained(server.api):
+    with (
+        found,
+        _started(ws, ui=False, meanwhile=meanwhile) as server,
+        _explained(server.api, ws.home.prefect),
+    ):
         yield server.api
 
 
@@ -137,18 +141,27 @@ def users_own(ws: Workspace) -> str | None:
 
 
 @contextmanager
-def _explained(api: str) -> Iterator[None]:
-    """A flow whose server goes away fails in one of Prefect's many ways; here it is one sentence."""
+def _explained(api: str, folder: Path) -> Iterator[None]:
+    """A flow whose server goes away, or has no room in its `folder`, fails in one of Prefect's many ways;
+    here it is one sentence."""
     try:
         yield
     except TesseraError:
         raise
     except Exception as error:
-        if is_full(error) or is_healthy(api):
+        if _is_servers(error) and shutil.disk_usage(folder).free < ROOM:
+            raise OutOfSpace from error
+        if is_full(error) or (is_healthy(api) and not _is_servers(error)):
             raise
+        what = "cannot do its work" if is_healthy(api) else "went away"
         raise ServerFailed(
-            f"The Prefect server at {api} went away; run the same again, nothing is done twice."
+            f"The Prefect server at {api} {what}; run the same again, nothing is done twice."
         ) from error
+
+
+def _is_servers(error: Exception) -> bool:
+    """Whether a Prefect server said that the fault is its own."""
+    return isinstance(error, httpx.HTTPStatusError) and error.response.is_server_error
 
 
 @contextmanager

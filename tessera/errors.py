@@ -30,5 +30,5 @@ class OutOfSpace(TesseraError):
 
     exit_code = 6
 
-    def __init__(self) -> None:
-        super().__init__("The disk is full; free some space and run the same command again.")
+    def __init__(self, of: str = "") -> None:
+        super().__init__(f"The disk{of} is full; free some space and run the same command again.")

@@ -17,7 +17,7 @@ def told(error: BaseException) -> TesseraError | None:
     if isinstance(error, TesseraError):
         return error
     if is_full(error):
-        return OutOfSpace()
+        return OutOfSpace(" of the PostgreSQL server" if _is_servers(error) else "")
     said = _misplaced(error) or lost(error)
     return BadInput(said) if said else None
 
@@ -36,6 +36,11 @@ def is_full(error: BaseException | None) -> bool:
 def says_full(text: str) -> bool:
     """Whether what a library says is that the disk is full."""
     return any(words in text.lower() for words in FULL_DISK_WORDS)
+
+
+def _is_servers(error: BaseException) -> bool:
+    """Whether it is PostgreSQL's disk, which may be another machine's."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == "53100"  # disk_full
 
 
 def _misplaced(error: BaseException) -> str | None:

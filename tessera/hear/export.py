@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -58,7 +59,15 @@ class ExportReport:
 
 
 def export(ws: Workspace) -> ExportReport:
-    """Write every closed day (before the business date) that has rows and no file yet."""
+    """Write every closed day (before the business date) that has rows and no file yet. Of two at once one
+    waits for the other, and finds little to do."""
+    ws.home.engine.mkdir(parents=True, exist_ok=True)
+    with (ws.home.engine / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _export(ws)
+
+
+def _export(ws: Workspace) -> ExportReport:
     rows = dict.fromkeys((*BY_INSTANT, *BY_DATE), 0)
     files = 0
     _forget_unconfirmed(ws)

@@ -32,21 +32,26 @@ ALLOWED = ", ".join(literal(f"{kind} {way}") for kind, ways in WAYS.items() for 
 # What each query finds, as a sentence.
 SENTENCES = {
     "twice": "{idem_key}: posted {times} times",
-    "nowhere": "{idem_key}: {amount:,} points from or to an account that is not there",
     "strays": "{what} {number}: its transfer, its lot or its account is not there",
-    "astray": "lot of {idem_key}: given to {owner_id}, lies with {keeper}",
-    "directions": "{idem_key}: {kind} goes from {debit} to {credit}",
-    "unpaid": "{idem_key}: {amount:,} points, but lots paid {paid:,} and got {given:,}",
     "unheld": "{owner_id} held: balance {balance:,}, open holds {holds:,}",
     "asserted": (
         "the nights wrote down {asserted:,} points up to transfer {asserted_id}, which transfers "
         "make {transfers:,}"
     ),
 }
+# What may be wrong with a transfer: a column of the query `transfers`, and its sentence.
+OF_TRANSFERS = {
+    "nowhere": "{idem_key}: {amount:,} points from or to an account that is not there",
+    "astray": "lot of {idem_key}: given to {owner_id}, lies with {keeper}",
+    "directions": "{idem_key}: {kind} goes from {debit} to {credit}",
+    "unpaid": "{idem_key}: {amount:,} points, but lots paid {paid:,} and got {given:,}",
+}
 
 
 def found(store: Connection, programme: str) -> Iterator[str]:
     """All of it, a sentence each."""
     for name, sentence in SENTENCES.items():
-        query = SQL[name].replace("{ways}", ALLOWED)
-        yield from (sentence.format(**row) for row in store.all(query, programme=programme))
+        yield from (sentence.format(**row) for row in store.all(SQL[name], programme=programme))
+    damaged = store.all(SQL["transfers"].replace("{ways}", ALLOWED), programme=programme)
+    for name, sentence in OF_TRANSFERS.items():
+        yield from (sentence.format(**row) for row in damaged if row[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import select
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -395,6 +396,8 @@ class Store:
         engine = create_engine(parsed, hide_parameters=True, pool_size=15, max_overflow=0)
         if engine.dialect.name == "sqlite":
             _tune_sqlite(engine)
+        else:
+            _leave_the_dead(engine)
         try:
             migrate.upgrade(engine)
         except sa_exc.DatabaseError as error:
@@ -430,9 +433,14 @@ class Store:
             fairy = connection.connection
             trips = Trips(fairy.driver_connection, fairy.info.setdefault("prepared", {}))
             store = Connection(connection, _trips=trips)
-            store.soon("begin")
-            done = work(store)
-            store.run("commit")
+            try:
+                store.soon("begin")
+                done = work(store)
+                store.run("commit")
+            except sa_exc.DBAPIError as error:
+                if lost(error):  # there is nothing to roll back on
+                    connection.invalidate(error)
+                raise
         return done
 
     @contextmanager
@@ -449,10 +457,12 @@ class Store:
     @cached_property
     def _tills(self) -> Engine:
         """Connections of their own: see `trips`."""
-        return create_engine(
+        engine = create_engine(
             self.engine.url, hide_parameters=True, isolation_level="AUTOCOMMIT", pool_size=10,
             max_overflow=0, connect_args={"prepare_threshold": None},
         )  # fmt: skip
+        _leave_the_dead(engine)
+        return engine
 
     def close(self) -> None:
         self.engine.dispose()
@@ -461,15 +471,20 @@ class Store:
 
 
 SQLITE_LOST = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
-               sqlite3.SQLITE_CANTOPEN)  # fmt: skip
+               sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # fmt: skip
+# Of a server that only reads, as a standby does, and a hosted one whose disk is nearly full.
+READS_ONLY = "25006"
 
 
 def lost(error: BaseException) -> str | None:
     """What a user is told of a store that went away or took nothing more under the work; None where
     `error` is a bug. Nothing that was not committed is in it, so the same may be run again."""
-    if not isinstance(error, sa_exc.OperationalError | sa_exc.InterfaceError):
+    if not isinstance(error, sa_exc.DBAPIError):
         return None
-    if isinstance(error.orig, sqlite3.Error) and _code(error) not in SQLITE_LOST:
+    is_gone = isinstance(error, sa_exc.OperationalError | sa_exc.InterfaceError)
+    if isinstance(error.orig, sqlite3.Error):
+        is_gone = _code(error) in SQLITE_LOST
+    if not is_gone and getattr(error.orig, "sqlstate", None) != READS_ONLY:
         return None
     reason = str(error.orig).strip().splitlines()[0].rstrip(".")
     return f"The store cannot be used any more: {reason}. Run the same command again once it can."
@@ -513,6 +528,22 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(wait)
         else:
             return
+
+
+def _leave_the_dead(engine: Engine) -> None:
+    """Connections that the server closed while nobody used them, as when it was started anew, are opened
+    again: its farewell waits to be read, which costs no trip to find out."""
+
+    @event.listens_for(engine, "checkout")
+    def _checkout(connection: Any, _record: object, _proxy: object) -> None:
+        if connection.closed or _has_news(connection.fileno()):
+            raise sa_exc.DisconnectionError
+
+
+def _has_news(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _tune_sqlite(engine: Engine) -> None:

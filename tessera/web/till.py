@@ -19,7 +19,7 @@ from typing import Any
 
 from anyio import to_thread
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -34,7 +34,7 @@ from tessera.reward.programme import Programme, load
 from tessera.reward.refusal import SENTENCES, Refusal
 from tessera.reward.till import Spend, Till
 from tessera.say.links import secret_of
-from tessera.store import Connection
+from tessera.store import Connection, lost
 from tessera.vouchers import codes
 from tessera.vouchers.spending import Basket, Judged
 from tessera.vouchers.terms import Line
@@ -331,7 +331,7 @@ def make_till(site: Site) -> Starlette:
         exception_handlers={
             HTTPException: _http,
             OperationalError: _busy,
-            InterfaceError: _busy,
+            DBAPIError: _lost,
             PoolTimeout: _busy,
             Exception: _broken,
         },
@@ -448,6 +448,13 @@ async def _busy(_request: Request, error: Exception) -> Response:
     """Nothing was done; the till asks again with the same key."""
     LOG.error("The store cannot be used: %s", type(error).__name__)
     return _problem(503, "busy", "The store is busy; ask again with the same key.", wait=1)
+
+
+async def _lost(request: Request, error: Exception) -> Response:
+    """As `_busy`, where the store is away; anything else is a bug."""
+    if lost(error) is None:
+        raise error
+    return await _busy(request, error)
 
 
 async def _broken(_request: Request, _error: Exception) -> Response:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +241,63 @@ def test_a_store_that_goes_away_under_the_work_is_one_sentence(
     assert said.startswith("error: The store cannot be used any more: ")
     assert OF_LOSS[store.engine.dialect.name] in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_server_that_only_reads_is_one_sentence(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a standby does after a failover, and a hosted server whose disk is nearly full."""
+
+    def work() -> None:
+        with store.write() as connection:
+            connection.run("set transaction read only")
+            connection.run("delete from audit")
+
+    monkeypatch.setattr(cli, "app", work)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 3
+    assert capsys.readouterr().err == (
+        "error: The store cannot be used any more: cannot execute DELETE in a read-only transaction. "
+        "Run the same command again once it can.\n"
+    )
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_full_disk_of_the_server_is_not_told_as_our_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        with store.write() as connection:  # what its storage raises when it cannot extend a file
+            connection.run(
+                'do $$ begin raise disk_full using message = \'could not extend file "base/5/1": '
+                "No space left on device'; end $$"
+            )
+
+    monkeypatch.setattr(cli, "app", work)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == OutOfSpace.exit_code
+    assert capsys.readouterr().err == (
+        "error: The disk of the PostgreSQL server is full; free some space and run the same command "
+        "again.\n"
+    )
+
+
+def test_a_store_whose_file_is_damaged_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    Store.open(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as store, path.open("r+b") as file:
+        (size,) = store.execute("pragma page_size").fetchone()
+        found = store.execute("select rootpage from sqlite_master where name = 'audit'")
+        file.seek((found.fetchone()[0] - 1) * size)
+        file.write(b"\xff" * size)
+    told = tessera("audit", home=tmp_path, TESSERA_STORE_URL=f"sqlite:///{path}")
+    assert told.returncode == 3
+    assert told.stderr.startswith("error: The store cannot be used any more: ")
+    assert "malformed" in told.stderr
+    assert len(told.stderr.splitlines()) == 1
 
 
 @BOTH_STORES

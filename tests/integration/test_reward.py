@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -366,6 +367,7 @@ DAMAGE = {
 }
 
 
+@BOTH_STORES
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_the_audit_tells_what_was_changed_by_hand(shop: Workspace, damage: str) -> None:
     """Also where every balance is still what its transfers and its lots make."""
@@ -376,13 +378,19 @@ def test_the_audit_tells_what_was_changed_by_hand(shop: Workspace, damage: str) 
         books.spend(key="s", customer_id="ann", points=3)
         books.hold(key="h", customer_id="bob", points=7, expires_at=shop.as_of + timedelta(days=1))
     assert differences(shop) == []
-    tamper(shop.home.root.parent / "store.sqlite", damage)
+    tamper(str(shop.settings.store_url), damage)
     assert DAMAGE[damage] in differences(shop)
 
 
-def tamper(path: Path, damage: str) -> None:
+def tamper(url: str, damage: str) -> None:
     """As somebody with a tool of their own, whom nothing refuses."""
-    with closing(sqlite3.connect(path)) as store:
+    if url.startswith("postgresql"):
+        with psycopg.connect(url) as store:
+            key = "alter table transfer drop constraint transfer_programme_idem_key_key"
+            store.execute("set session_replication_role = replica")
+            store.execute(damage.replace("drop index transfer_key", key))
+        return
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as store:
         query = "select name from sqlite_master where type = 'trigger'"
         for (name,) in store.execute(query).fetchall():
             store.execute(f"drop trigger {name}")

@@ -7,14 +7,18 @@ import logging
 import multiprocessing
 import random
 import re
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
 from tessera.reward import cards, keys, once
 from tessera.reward.ledger import audit
@@ -1075,3 +1079,75 @@ def test_a_voucher_that_was_withdrawn_after_it_was_taken_offline_was_good(
         spent("b", "2026-03-31T12:00:00+02:00", vouchers=[code]),
     )
     assert [one["problem"] for one in told] == [None, "voucher-withdrawn"]
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_till_asks_again_while_its_server_only_reads(ws: Workspace) -> None:
+    """As a standby does after a failover, and a hosted server whose disk is nearly full."""
+    give(ws, "c1", 100)
+    with served(ws) as client:
+        till = Counter(ws, client)
+        name = rows(ws, "select current_database() as name")[0]["name"]
+        _only_read(ws, name, "on")
+        told = till.take("one", card="K1", points=7)
+        assert (told.status_code, kind(told)) == (503, "busy")
+        _only_read(ws, name, "off")
+        assert till.take("one", card="K1", points=7).status_code == 200
+    assert balance(ws, "c1")["available"] == 93
+
+
+def _only_read(ws: Workspace, name: str, how: str) -> None:
+    """What is connected from now on writes, or does not."""
+    with psycopg.connect(str(ws.settings.store_url), autocommit=True) as admin:
+        admin.execute("set default_transaction_read_only = off")
+        admin.execute(f"alter database {name} set default_transaction_read_only = {how}")
+    ws.store.close()
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_nobody_notices_a_server_that_was_started_anew_while_nobody_asked(
+    ws: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each connection that was open would have been one till, or one reader of a page, sent away."""
+    give(ws, "c1", 100)
+    with served(ws) as client:
+        till = Counter(ws, client)
+
+        def ask(number: int) -> list[int]:
+            taken = till.take(f"one-{number}", card="K1", points=1)
+            seen = till.post("/cards/lookup", {"card": "K1"})
+            return [one.status_code for one in (taken, seen, client.get("/health"))]
+
+        for first in (0, 8):
+            with ThreadPoolExecutor(8) as threads:
+                told = list(threads.map(ask, range(first, first + 8)))
+            assert told == [[200] * 3] * 8
+            _end_connections(ws)
+    assert balance(ws, "c1")["available"] == 84
+    assert caplog.text == ""
+
+
+def _end_connections(ws: Workspace) -> None:
+    """As a server does that is told to stop."""
+    with psycopg.connect(str(ws.settings.store_url), autocommit=True) as admin:
+        admin.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        others = (
+            "select count(*) from pg_stat_activity where datname = current_database() "
+            "and pid <> pg_backend_pid()"
+        )
+        while admin.execute(others).fetchone() != (0,):
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_connection_that_ends_under_a_till_is_logged_in_one_line(
+    ws: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    give(ws, "c1", 100)
+    with pytest.raises(OperationalError):
+        ws.store.together(lambda store: store.run("select pg_terminate_backend(pg_backend_pid())"))
+    assert ws.store.together(lambda store: store.scalar("select 1")) == 1
+    assert caplog.text == ""

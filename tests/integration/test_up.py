@@ -20,10 +20,11 @@ import pytest
 
 from flows import server, up
 from tessera import clock
-from tessera.errors import BadInput
+from tessera.errors import BadInput, OutOfSpace
 from tessera.settings import CHECKOUT
 from tessera.testing import workspace
 from tessera.workspace import Workspace
+from tests.integration.test_cli import on_a_disk
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -209,12 +210,52 @@ def test_a_server_of_the_users_own_that_does_not_answer_is_one_sentence(tmp_path
         server.serving(ws, say=pytest.fail).__enter__()
 
 
-def test_a_server_that_goes_away_is_one_sentence_and_a_users_mistake_stays_what_it_is() -> None:
-    gone = "http://127.0.0.1:1/api"
-    with pytest.raises(server.ServerFailed, match="nothing is done twice"), server._explained(gone):
+def test_a_server_that_goes_away_is_one_sentence_and_a_users_mistake_stays_what_it_is(
+    tmp_path: Path,
+) -> None:
+    gone = ("http://127.0.0.1:1/api", tmp_path)
+    with (
+        pytest.raises(server.ServerFailed, match="nothing is done twice"),
+        server._explained(*gone),
+    ):
         raise httpx.ConnectError("All connection attempts failed")
-    with pytest.raises(BadInput, match="a sentence"), server._explained(gone):
+    with pytest.raises(BadInput, match="a sentence"), server._explained(*gone):
         raise BadInput("a sentence")
+
+
+FILLING = """
+import os
+from flows import server
+from flows.runtime import connected
+from tessera.cli import app
+from tessera.workspace import open_workspace
+
+def work():
+    ws = open_workspace()
+    with server.serving(ws, say=print) as api, connected(api):
+        from prefect import flow
+
+        with open(ws.home.root / "filler", "wb", buffering=0) as file:
+            try:
+                while file.write(bytes(4096)):
+                    pass
+            except OSError:
+                pass
+        for _ in range(200):
+            flow(lambda: None, name="any")()
+
+app.app = work
+app.main()
+"""
+
+
+def test_a_disk_that_fills_under_a_server_is_one_sentence(tmp_path: Path) -> None:
+    """Prefect says 500, and that its server is well."""
+    disk = tmp_path / "disk"
+    settings = {**os.environ, "TESSERA_HOME": str(disk / "home")}
+    done = on_a_disk(disk, "-c", FILLING, size="60m", cwd=CHECKOUT, env=settings)
+    assert done.stderr == f"error: {OutOfSpace()}\n"
+    assert done.returncode == OutOfSpace.exit_code
 
 
 def test_a_run_waits_for_another_that_has_its_own_server(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -503,6 +505,26 @@ def test_every_closed_day_is_exported_once_in_the_feeds_own_columns(
     assert points[0]["credit"] == "member:c1:available"
     assert (points[0]["customer_id"], points[0]["amount"]) == ("c1", 5)
     assert export(on(ws, "2026-04-01")).files == 0
+
+
+@BOTH_STORES
+def test_two_exports_at_once_write_every_day_once(ws: Workspace) -> None:
+    """The day's and that of every quarter of an hour begin in the same minute."""
+    account(ws, "issuance", "issuance", "system")
+    account(ws, "c1", "available")
+    days = [date(2026, 1, 1) + timedelta(days=n) for n in range(40)]
+    for day in days:
+        transfer(ws, f"t{day}", f"{day}")
+    gate = Barrier(3)
+
+    def once(_number: int) -> int:
+        gate.wait()
+        return export(on(ws, "2026-04-01")).point_transfers
+
+    with ThreadPoolExecutor(3) as threads:
+        assert sorted(threads.map(once, range(3))) == [0, 0, 40]
+    found = sorted(path.name for path in (ws.home.engine / "point_transfers").iterdir())
+    assert found == [f"{day}.parquet" for day in days]
 
 
 def test_whatever_is_exported_has_a_way_back_in() -> None:
