@@ -109,6 +109,8 @@ def test_up_deploys_everything_and_kill_minus_nine_takes_it_all_along(home: Path
         with httpx.Client(base_url=f"{url}/api", trust_env=False, timeout=60) as client:
             found = client.post("/deployments/filter", json={}).json()
             assert schedules(found) == schedules(wanted)
+            by_schedule = [one for one in found if one["schedules"]]
+            wait_until(lambda: all(runs_planned(client, one) for one in by_schedule))
             assert client.get(url).status_code == 200
             heard = post(client, f"/deployments/{id_of(found, 'hear')}/create_flow_run")
             wait_until(lambda: state_of(client, heard) == "COMPLETED")
@@ -149,6 +151,15 @@ def schedules(deployments: list[dict[str, Any]]) -> set[tuple[str, ...]]:
         )
         for found in deployments
     }
+
+
+def runs_planned(client: httpx.Client, deployment: dict[str, Any]) -> int:
+    """How many runs the server's scheduler has planned of a deployment."""
+    asked = {
+        "deployments": {"id": {"any_": [deployment["id"]]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+    }
+    return int(client.post("/flow_runs/count", json=asked).raise_for_status().json())
 
 
 def id_of(deployments: list[dict[str, Any]], stage: str) -> str:
