@@ -301,13 +301,18 @@ with zone as (
 dated as (
     select
         going.*,
-        greatest(
-            going.business_date,
-            least(
-                date_in(going.send_at, getvariable('zone')),
-                date_in(going.send_at, coalesce(zone.zone, getvariable('zone')))
+        -- Of most it is known without asking a calendar: no zone is more than fourteen hours ahead of UTC.
+        case
+            when going.send_at < going.business_date + interval 10 hours then going.business_date
+            when date_in(going.send_at, getvariable('zone')) <= going.business_date then going.business_date
+            else greatest(
+                going.business_date,
+                least(
+                    date_in(going.send_at, getvariable('zone')),
+                    date_in(going.send_at, coalesce(zone.zone, getvariable('zone')))
+                )
             )
-        ) as left_on
+        end as left_on
     from going
     inner join person on going.cid = person.cid
     left join zone on person.timezone is not distinct from zone.timezone
