@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import json
 import time
@@ -27,6 +26,7 @@ from tessera.reward import programme, tiers
 from tessera.warehouse import inputs as made_from
 from tessera.warehouse import red
 from tessera.warehouse.inputs import Green, Inputs
+from tessera.warehouse.marts import undisturbed
 from tessera.warehouse.publish import publish
 from tessera.workspace import Workspace, open_workspace
 
@@ -71,7 +71,7 @@ def build(ws: Workspace, *, full_refresh: bool = False, tested: bool = True) -> 
     what is made for the report, which nobody writes then.
     """
     started = time.monotonic()
-    with _one_builder(ws.home):
+    with undisturbed(ws.home):  # a second build waits, and then finds little to do
         inputs = _inputs(ws)
         green = Green.load(ws.home)
         built = full_refresh or green is None or green.inputs != inputs
@@ -80,15 +80,6 @@ def build(ws: Workspace, *, full_refresh: bool = False, tested: bool = True) -> 
         snapshot = _publish(ws, green)
     seconds = round(time.monotonic() - started, 2)
     return ModelReport(snapshot=snapshot, built=built, seconds=seconds, **green.report)
-
-
-@contextmanager
-def _one_builder(home: Home) -> Iterator[None]:
-    """One build at a time; a second one waits, and then finds little to do."""
-    home.dbt.mkdir(parents=True, exist_ok=True)
-    with (home.dbt / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _inputs(ws: Workspace) -> Inputs:

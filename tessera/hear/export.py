@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 
 from tessera import clock
 from tessera.feeds import FEEDS
+from tessera.locks import alone_in
 from tessera.store import Connection, queries
 from tessera.workspace import Workspace
 
@@ -61,9 +61,7 @@ class ExportReport:
 def export(ws: Workspace) -> ExportReport:
     """Write every closed day (before the business date) that has rows and no file yet. Of two at once one
     waits for the other, and finds little to do."""
-    ws.home.engine.mkdir(parents=True, exist_ok=True)
-    with (ws.home.engine / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone_in(ws.home.engine):
         return _export(ws)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tessera.home import Home
+from tessera.locks import alone_in
 from tessera.store import queries
 from tessera.workspace import Workspace
 
@@ -31,10 +31,8 @@ class Landing:
 
 @contextmanager
 def locked(home: Home) -> Iterator[None]:
-    """One process at a time; the kernel lets go of the lock when its holder dies."""
-    home.landing.mkdir(parents=True, exist_ok=True)
-    with (home.landing / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """One process at a time."""
+    with alone_in(home.landing):
         yield
 
 

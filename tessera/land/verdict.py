@@ -6,7 +6,6 @@ row_number, "column" and rule, beside the view `landed`) become the verdict on e
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from tessera.errors import BadInput
 from tessera.feeds import FEEDS
 from tessera.home import Home
 from tessera.land import manifest
+from tessera.locks import alone_in
 from tessera.quoting import literal
 from tessera.store import Connection, queries
 from tessera.workspace import Workspace
@@ -134,10 +134,8 @@ class Verdict:
 
 @contextmanager
 def one_judge(home: Home) -> Iterator[None]:
-    """One judge at a time; the kernel lets go of the lock when its holder dies."""
-    home.validated.mkdir(parents=True, exist_ok=True)
-    with (home.validated / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """One judge at a time."""
+    with alone_in(home.validated):
         yield
 
 

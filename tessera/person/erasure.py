@@ -7,7 +7,6 @@ alone could tell afterwards, goes last.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import secrets
 import shutil
@@ -25,6 +24,7 @@ from tessera.feeds import FEEDS
 from tessera.home import Home
 from tessera.land import manifest, spool
 from tessera.land.erased import Keyring
+from tessera.locks import alone_in
 from tessera.person import files, records
 from tessera.person import identity as who
 from tessera.person.held import held, written
@@ -226,9 +226,7 @@ def _alone(home: Home) -> Iterator[None]:
     """Nobody judges, builds, indexes or lands meanwhile."""
     with ExitStack() as stack:
         for folder in (home.validated, home.dbt, home.decision_index):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((folder / ".lock").open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            stack.enter_context(alone_in(folder))
         stack.enter_context(manifest.locked(home))
         yield
 

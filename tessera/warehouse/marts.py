@@ -6,7 +6,6 @@ together here.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import duckdb
 
 from tessera.errors import BadInput
 from tessera.home import Home
+from tessera.locks import alone_in
 from tessera.quoting import literal
 
 LEARNED = ("recommendations", "weeks")  # what the night learns, once it did, beside the marts
@@ -85,9 +85,7 @@ def connect(
 @contextmanager
 def undisturbed(home: Home) -> Iterator[None]:
     """Nobody builds, fills or erases meanwhile."""
-    home.dbt.mkdir(parents=True, exist_ok=True)
-    with (home.dbt / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone_in(home.dbt):
         yield
 
 

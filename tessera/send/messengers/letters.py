@@ -7,13 +7,12 @@ the list names the customer of each page, for the retailer's own file holds the 
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tessera.locks import alone_in
 from tessera.send.messengers.base import Answer, Fate, Message, alike
 
 COLUMNS = ("page", "customer_id", "campaign", "language")
@@ -38,20 +37,12 @@ class LetterMessenger:
         folder.mkdir(parents=True, exist_ok=True)
         for message in messages:
             _write(folder / f"{message.send_key}.html", message.html)
-        with _alone(folder):
+        with alone_in(folder):  # no other sender writes the list meanwhile
             _list(folder / "letters.csv", messages)
         return alike(messages, Fate.ACCEPTED)
 
     def close(self) -> None:
         pass
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """No other sender writes the list meanwhile."""
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _list(path: Path, messages: Iterable[Message]) -> None:
