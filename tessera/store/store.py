@@ -486,8 +486,19 @@ def lost(error: BaseException) -> str | None:
         is_gone = _code(error) in SQLITE_LOST
     if not is_gone and getattr(error.orig, "sqlstate", None) != READS_ONLY:
         return None
-    reason = str(error.orig).strip().splitlines()[0].rstrip(".")
-    return f"The store cannot be used any more: {reason}. Run the same command again once it can."
+    return f"The store cannot be used any more: {_words(error)}. Run the same command again once it can."
+
+
+def why(error: BaseException) -> str:
+    """What the driver says of a store that is away, full or busy, in a line for a log; of anything
+    else the kind only, for its words may hold values."""
+    if isinstance(error, sa_exc.OperationalError) or lost(error):
+        return _words(error)
+    return type(error).__name__
+
+
+def _words(error: BaseException) -> str:
+    return str(getattr(error, "orig", error)).strip().splitlines()[0].rstrip(".")
 
 
 def _code(error: sa_exc.DBAPIError) -> int | None:

@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from tessera import clock
+from tessera.store import why
 from tessera.tokens import PREFERENCES, REFERRAL, SCORE, UNSUBSCRIBE
 from tessera.web import signup
 from tessera.web.contract import PREFIX
@@ -119,9 +120,7 @@ async def _nowhere(request: Request, _error: Exception) -> Response:
 async def _wait(_request: Request, error: Exception) -> Response:
     """The store is busy, full or away: said aloud, and nobody is told that it worked."""
     # The statement, never its values.
-    LOG.error(
-        "The store cannot be used: %s: %s", type(error).__name__, getattr(error, "statement", "")
-    )
+    LOG.error("The store cannot be used: %s: %s", why(error), getattr(error, "statement", ""))
     return PlainTextResponse("Please try again in a minute.\n", 503, {"Retry-After": "60"})
 
 

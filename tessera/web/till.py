@@ -34,7 +34,7 @@ from tessera.reward.programme import Programme, load
 from tessera.reward.refusal import SENTENCES, Refusal
 from tessera.reward.till import Spend, Till
 from tessera.say.links import secret_of
-from tessera.store import Connection, lost
+from tessera.store import Connection, lost, why
 from tessera.vouchers import codes
 from tessera.vouchers.spending import Basket, Judged
 from tessera.vouchers.terms import Line
@@ -446,7 +446,7 @@ async def _http(_request: Request, error: Exception) -> Response:
 
 async def _busy(_request: Request, error: Exception) -> Response:
     """Nothing was done; the till asks again with the same key."""
-    LOG.error("The store cannot be used: %s", type(error).__name__)
+    LOG.error("The store cannot be used: %s", why(error))
     return _problem(503, "busy", "The store is busy; ask again with the same key.", wait=1)
 
 

@@ -1082,7 +1082,9 @@ def test_a_voucher_that_was_withdrawn_after_it_was_taken_offline_was_good(
 
 
 @pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
-def test_a_till_asks_again_while_its_server_only_reads(ws: Workspace) -> None:
+def test_a_till_asks_again_while_its_server_only_reads(
+    ws: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
     """As a standby does after a failover, and a hosted server whose disk is nearly full."""
     give(ws, "c1", 100)
     with served(ws) as client:
@@ -1091,6 +1093,7 @@ def test_a_till_asks_again_while_its_server_only_reads(ws: Workspace) -> None:
         _only_read(ws, name, "on")
         told = till.take("one", card="K1", points=7)
         assert (told.status_code, kind(told)) == (503, "busy")
+        assert "read-only transaction" in caplog.text, "whoever keeps the service reads why"
         _only_read(ws, name, "off")
         assert till.take("one", card="K1", points=7).status_code == 200
     assert balance(ws, "c1")["available"] == 93
