@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, tags
+from prefect import State, flow, tags
+from prefect.states import Completed
 
 from flows.artifacts import publish
 from flows.decide import decide
@@ -29,12 +30,17 @@ from tessera.workspace import Workspace, open_workspace
 
 
 @flow(name="daily")
-def daily(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
+def daily(
+    as_of: str | None = None, home: str | None = None, unless_done: bool = False
+) -> dict[str, Any] | State[Any]:
     """Everything that happens on a day; the counts and seconds of each stage.
 
-    A stage that fails ends the day: those after it do not run, and what is done stays done.
+    A stage that fails ends the day: those after it do not run, and what is done stays done. With
+    `unless_done` it ends as `Skipped` where the day is done already, or is being done.
     """
     ws = open_workspace(as_of, home=home)
+    if unless_done and (why := runs.needless(ws)):
+        return Completed(name="Skipped", message=why)
     day = {"as_of": ws.as_of.isoformat(), "home": str(ws.home.root)}
     with runs.recorded(ws, say=note, progress=progress) as run, within(ws):
         resume(ws)  # an erasure that was killed: before anything is decided about anybody

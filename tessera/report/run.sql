@@ -16,6 +16,9 @@ where run_id = :run_id
 update run set state = 'killed', finished_at = :finished_at
 where state = 'running'
 
+-- name: is_done
+select exists(select 1 from run where business_date = :business_date and state = 'finished') as is_done
+
 -- name: timed
 -- The first run of the day that came through (or is about to): a second run, which finds
 -- everything done, says nothing about how long the day takes.

@@ -103,6 +103,28 @@ def _begin(ws: Workspace) -> int:
     return int(run_id)
 
 
+def needless(ws: Workspace) -> str | None:
+    """Why a run of the business date, asked for in case there was none, has nothing to do: one ended
+    well, or one is under way; None where there is something."""
+    with ws.store.read() as connection:
+        is_done = connection.scalar(SQL["is_done"], business_date=ws.business_date.isoformat())
+    if is_done:
+        return f"The day {ws.business_date} is done."
+    return "Another run is under way." if _is_under_way(ws) else None
+
+
+def _is_under_way(ws: Workspace) -> bool:
+    lock = ws.home.root / "run.lock"
+    if not lock.exists():
+        return False
+    with lock.open("rb") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextmanager
 def alone(ws: Workspace, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the home's run lock; the operating system lets go of it however the process ends."""

@@ -149,6 +149,26 @@ def test_a_day_leaves_its_report_and_its_record(first: tuple[Day, dict[str, Any]
     assert json.loads(kept) == summary
 
 
+def test_a_later_look_at_a_day_that_is_done_is_skipped(
+    first: tuple[Day, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the schedule takes it every hour of the morning, in case the day failed."""
+    day, _ = first
+    look = [
+        "from flows import server; from flows.runtime import connected, note",
+        "from tessera.workspace import open_workspace",
+        "with server.serving(open_workspace(), say=note) as api, connected(api):",
+        "    from flows.daily import daily",
+        f"    found = daily(as_of='{AS_OF}', unless_done=True, return_state=True)",
+        "    print(found.name, found.message)",
+    ]
+    monkeypatch.setenv("TESSERA_HOME", str(day.home))
+    code = [sys.executable, "-c", "\n".join(look)]
+    done = subprocess.run(code, capture_output=True, text=True, check=False, cwd=day.folder)
+    assert done.stdout == f"Skipped The day {AS_OF} is done.\n", done.stderr
+    assert len(day.runs()) == 1
+
+
 def test_a_day_leaves_no_process_and_keeps_prefect_in_its_home(
     first: tuple[Day, dict[str, Any]],
 ) -> None:

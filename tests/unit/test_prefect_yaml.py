@@ -74,6 +74,14 @@ def test_the_day_and_every_stage_can_be_started_from_prefects_pages() -> None:
     assert {d["entrypoint"] for d in DEPLOYMENTS} == {f"flows/{s}.py:{s}" for s in stages}
 
 
+def test_a_day_that_failed_is_tried_again_until_noon() -> None:
+    (day,) = (one for one in DEPLOYMENTS if one["entrypoint"] == "flows/daily.py:daily")
+    first, again = day["schedules"]
+    assert "parameters" not in first, "what was run by hand since midnight is not the day's run"
+    assert again["parameters"] == {"unless_done": True}
+    assert (first["cron"], again["cron"]) == ("0 6 * * *", "0 7-12 * * *")
+
+
 def test_schedules_run_in_the_shops_zone() -> None:
     moved = in_zone(FILE, "Asia/Tehran")["deployments"]
     zones = {schedule["timezone"] for found in moved for schedule in found["schedules"]}

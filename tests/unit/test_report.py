@@ -131,6 +131,22 @@ def test_both_stores_tell_the_same(store_url: str, tmp_path: Path) -> None:
     )
 
 
+@BOTH_STORES
+def test_a_day_is_needless_once_it_ended_well_and_while_one_runs(
+    store_url: str, tmp_path: Path
+) -> None:
+    ws = workspace(tmp_path / "home", DAY, store_url=store_url)
+    assert runs.needless(ws) is None
+    with pytest.raises(RedBuild), runs.recorded(ws, say=pytest.fail):
+        raise RedBuild("a test is red")
+    assert runs.needless(ws) is None
+    with runs.recorded(ws, say=pytest.fail):
+        assert runs.needless(ws) == "Another run is under way."
+    assert runs.needless(ws) == f"The day {ws.business_date} is done."
+    assert runs.needless(replace(ws, as_of=ws.as_of + timedelta(days=1))) is None
+    ws.store.close()
+
+
 def test_the_page_needs_no_network(ws: Workspace) -> None:
     publish(ws, transactions=[line("1", "c", 100)])
     assert not re.findall(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", page(ws))
