@@ -147,7 +147,10 @@ def schedules(deployments: list[dict[str, Any]]) -> set[tuple[str, ...]]:
         (
             found["entrypoint"],
             found["name"],
-            *(f"{cron['cron']} {cron['timezone']}" for cron in map(crontab, found["schedules"])),
+            *sorted(
+                f"{crontab(one)['cron']} {crontab(one)['timezone']} {one.get('parameters') or ''}"
+                for one in found["schedules"]
+            ),
         )
         for found in deployments
     }
