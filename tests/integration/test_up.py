@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,28 @@ def test_prefect_keeps_to_the_home_and_phones_nobody(ws: Workspace) -> None:
     assert folder in told["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
     assert told["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
     assert told["DO_NOT_TRACK"] == "1"
+
+
+def test_a_server_whose_database_is_busy_is_asked_again() -> None:
+    """It says 503, and `tessera up` ended in a traceback."""
+    answers = [503, 503, 200, 503]
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(answers.pop(0))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Not to the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as busy:
+        threading.Thread(target=busy.serve_forever, daemon=True).start()
+        with up._client(f"http://127.0.0.1:{busy.server_port}") as client:
+            assert client.post("/flow_runs/filter", json={}).status_code == 200
+        busy.shutdown()
+    assert answers == [503]
 
 
 def test_another_prefect_of_the_user_does_not_leak_in(
