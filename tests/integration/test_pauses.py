@@ -15,6 +15,7 @@ import yaml
 
 from tessera.decide import decide as stage
 from tessera.decide.decisions import Question, find
+from tessera.send.lifeline import Lifeline
 from tessera.warehouse import red
 from tessera.workspace import Workspace
 from tests.integration.test_decide import HELLO, people, workspace, write
@@ -143,6 +144,15 @@ def test_what_the_schedule_wanted_while_tessera_was_not_up_is_made_up_for(
         client.post(f"/deployments/{weekly['id']}/pause_deployment").raise_for_status()
         up._tidy(client)
         assert runs("SCHEDULED") == [("hello", "2025-04-03", False)], "who is paused rests"
+
+
+def test_one_sender_at_a_time_is_enough_for_the_schedule(shop: Workspace) -> None:
+    """Two that wait for the throttle held up everything else that `tessera up` runs, two at a time."""
+    from flows.send import send
+
+    with Lifeline(shop.home.root / "senders"):
+        state = send.fn(home=str(shop.home.root))
+    assert (state.name, state.is_completed()) == ("Skipped", True)
 
 
 def test_prefects_schedule_of_a_campaign_whose_own_file_has_moved_sends_nothing(
