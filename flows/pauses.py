@@ -12,6 +12,7 @@ from tessera.decide.holds import due
 from tessera.workspace import Workspace
 
 WHY = "paused in Prefect"
+MADE_UP_FOR = "made up for"  # the tag of a run that takes the place of one the schedule wanted
 
 
 def resting(ws: Workspace, names: Sequence[str], *, is_one: bool) -> dict[str, str]:
@@ -22,7 +23,8 @@ def resting(ws: Workspace, names: Sequence[str], *, is_one: bool) -> dict[str, s
     moment = _scheduled_for()
     if moment is None or set(names) <= set(due(then := replace(ws, as_of=moment))):
         return {}
-    return dict.fromkeys(names, f"its own file does not name {then.business_date}")
+    why = f"its own file does not name {then.business_date}"
+    return {name: why if name in ws.campaigns() else "its own file is gone" for name in names}
 
 
 def _scheduled_for() -> datetime | None:
@@ -31,7 +33,8 @@ def _scheduled_for() -> datetime | None:
 
     context = FlowRunContext.get()
     run = context.flow_run if context else None
-    return run.expected_start_time if run and run.auto_scheduled else None
+    by_schedule = run and (run.auto_scheduled or MADE_UP_FOR in run.tags)
+    return run.expected_start_time if run and by_schedule else None
 
 
 def paused() -> set[str]:

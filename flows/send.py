@@ -6,8 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from prefect import State, flow, task
+from prefect.states import Completed
 
 from tessera.send import send as send_due
+from tessera.send.lifeline import at_work
 from tessera.send.messengers.base import Unusable
 from tessera.workspace import open_workspace
 
@@ -28,6 +30,11 @@ def deliver(as_of: str | None, home: str | None) -> dict[str, Any]:
 
 
 @flow(name="send")
-def send(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
-    """Send every message due before the end of the business date; the counts."""
+def send(as_of: str | None = None, home: str | None = None) -> dict[str, Any] | State[Any]:
+    """Send every message due before the end of the business date; the counts. Ends as `Skipped` when it is
+    for now and somebody is sending: a throttled sender takes hours, and a second one would hold up the rest."""
+    if as_of is None and at_work(open_workspace(home=home).home.root / "senders"):
+        return Completed(
+            name="Skipped", message="Another run is sending; what is due goes with it or the next."
+        )
     return deliver(as_of, home)

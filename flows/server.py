@@ -28,6 +28,9 @@ from tessera.outage import is_full
 from tessera.workspace import Workspace
 
 ROOM = 8_000_000  # bytes; a new server's own database takes five, and without room it logs nothing
+RUNS_KEPT_DAYS = (
+    90  # of two to three hundred a day under `tessera up`; Prefect itself keeps them for ever
+)
 START_SECONDS_MAX = 180  # an empty home takes about 15 s on two free cores
 UI_PORT = 4200  # where people look for Prefect
 
@@ -89,6 +92,8 @@ def variables(ws: Workspace, api: str) -> dict[str, str]:
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder}/prefect.db",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(folder / "ui"),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(RUNS_KEPT_DAYS * 86_400),
         "PREFECT_WORKER_QUERY_SECONDS": "2",  # who presses the button does not wait for ten
         # The whole story goes to the server; the terminal hears of a failure in one sentence.
         "PREFECT_LOGGING_LEVEL": "INFO",
@@ -286,9 +291,18 @@ def free_port(wanted: int) -> int:
     raise ServerFailed("No TCP port is free on this machine.")
 
 
+def _is_ours(server: Server) -> bool:
+    """Whether it is not another home's that took the port while ours was still starting."""
+    try:
+        told = httpx.get(f"{server.api}/admin/settings", timeout=5, trust_env=False).json()
+        return Path(told["home"]) == server.log.parent
+    except (httpx.HTTPError, ValueError, KeyError):
+        return False
+
+
 def _wait_until_healthy(server: Server) -> None:
     deadline = time.monotonic() + START_SECONDS_MAX
-    while not is_healthy(server.api):
+    while not (is_healthy(server.api) and _is_ours(server)):
         if server.process.poll() is not None or time.monotonic() > deadline:
             if shutil.disk_usage(server.log.parent).free < ROOM:
                 raise OutOfSpace

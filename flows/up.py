@@ -14,18 +14,39 @@ from typing import Any, NoReturn
 
 import httpx
 import yaml
+from pydantic import ConfigDict, Field
 
 from flows import server, tether
-from flows.pauses import is_paused
-from tessera import clock, settings
+from flows.pauses import MADE_UP_FOR, is_paused
+from tessera import clock, documents, settings
+from tessera.documents import Document
 from tessera.errors import TesseraError
 from tessera.workspace import Workspace
 
 POOL = "tessera"
 RUNS_AT_ONCE = 2  # a day that takes its time must not hold up the mail
-OVERDUE = "Tessera was not up when this was due; the latest of its kind makes up for it."
+OVERDUE = "Tessera was not up when this was due; the latest of its kind is made up for."
 DIED = "Tessera was stopped while this ran."
+AGAIN = "again"  # the tag of a run that takes the place of one that died; it dies for good
 Child = subprocess.Popen[bytes]
+
+
+class Deployment(Document):
+    """What we must know of one; the rest is Prefect's to judge."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    entrypoint: str
+    schedules: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class Deployments(Document):
+    """A prefect.yaml."""
+
+    model_config = ConfigDict(extra="allow")
+
+    deployments: list[Deployment]
 
 
 class Stopped(BaseException):
@@ -58,8 +79,21 @@ def _stop(*_: object) -> NoReturn:
     raise Stopped
 
 
+class _Patient(httpx.HTTPTransport):
+    """Asks again a server whose own database is busy, as at its start: it says 503."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        for seconds in (0.5, 1, 2, 4, 8, 16):
+            response = super().handle_request(request)
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return response
+            response.close()
+            time.sleep(seconds)
+        return super().handle_request(request)
+
+
 def _client(api: str) -> httpx.Client:
-    return httpx.Client(base_url=api, trust_env=False, timeout=60)
+    return httpx.Client(base_url=api, trust_env=False, timeout=60, transport=_Patient())
 
 
 @contextmanager
@@ -76,15 +110,48 @@ def _server(ws: Workspace, port: int | None) -> Iterator[tuple[str, list[Child]]
 
 
 def _tidy(client: httpx.Client) -> None:
-    """Settle what the last stop left: runs that died, and runs that fell due meanwhile."""
-    for run in _runs(client, "RUNNING", "PENDING", "CANCELLING"):
-        _set_state(client, run, "CRASHED", DIED)
-    made_up_for: set[str] = set()
+    """Settle what the last stop left: runs that fell due meanwhile, and runs that died. Of those that a
+    schedule wanted one of each deployment is made up for."""
+    died = _runs(client, "RUNNING", "PENDING", "CANCELLING")
     now = clock.now().isoformat()
+    settled: set[str] = set()
     for run in _runs(client, "SCHEDULED", expected_start_time={"before_": now}):
-        if run["deployment_id"] in made_up_for:
+        if _by_schedule(run) and run["deployment_id"] not in settled:
+            _make_up_for(client, run)
             _set_state(client, run, "CANCELLED", OVERDUE)
-        made_up_for.add(run["deployment_id"])
+        elif run["deployment_id"] in settled:
+            _set_state(client, run, "CANCELLED", OVERDUE)
+        settled.add(run["deployment_id"])
+    settled |= {one["id"] for one in _deployments(client) if is_paused(one)}
+    for run in died:
+        if _begins_again(run) and run["deployment_id"] not in settled:
+            _make_up_for(client, run, AGAIN)
+            settled.add(run["deployment_id"])
+        _set_state(client, run, "CRASHED", DIED)
+
+
+def _by_schedule(run: dict[str, Any]) -> bool:
+    return bool(run["deployment_id"]) and (run["auto_scheduled"] or MADE_UP_FOR in run["tags"])
+
+
+def _begins_again(run: dict[str, Any]) -> bool:
+    """Not what somebody was cancelling, nor what died before: it may be what takes this machine along."""
+    return _by_schedule(run) and AGAIN not in run["tags"] and run["state_type"] != "CANCELLING"
+
+
+def _make_up_for(client: httpx.Client, run: dict[str, Any], *tags: str) -> None:
+    """A run in the place of `run`, which could not begin again itself: Prefect takes away what its scheduler
+    planned when its deployment is deployed anew."""
+    body = {
+        "parameters": run["parameters"],
+        "tags": [*run["tags"], MADE_UP_FOR, *tags],
+        "state": {
+            "type": "SCHEDULED",
+            "state_details": {"scheduled_time": run["expected_start_time"]},
+        },
+    }
+    made = client.post(f"/deployments/{run['deployment_id']}/create_flow_run", json=body)
+    made.raise_for_status()
 
 
 def _runs(client: httpx.Client, *states: str, **more: Any) -> list[dict[str, Any]]:
@@ -151,8 +218,8 @@ def _keep_paused(client: httpx.Client, wanted: Sequence[dict[str, Any]]) -> None
 
 
 def in_zone(file: Path, zone: str) -> dict[str, Any]:
-    """The deployments of a prefect.yaml with every schedule in `zone`."""
-    wanted: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    """The deployments of a prefect.yaml with every schedule in `zone`; BadInput says file and line."""
+    wanted = documents.load(file, Deployments, project=file.parent.parent).model_dump()
     for deployment in wanted["deployments"]:
         for schedule in deployment["schedules"]:
             schedule["timezone"] = zone

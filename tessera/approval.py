@@ -23,9 +23,15 @@ Row = Mapping[str, Any]
 
 def ask(connection: Connection, day: date, over: int | None) -> None:
     """Hold what the outbox has for `day` of each campaign with more than `over` recipients, until
-    it is approved; to be called in the transaction that fills the outbox. None: nothing is held."""
+    it is approved, and no other; to be called in the transaction that fills the outbox. None: nothing is held."""
+    connection.run(SQL["let_go"], day=day.isoformat(), over=over)
     if over is not None:
         connection.run(SQL["ask"], day=day.isoformat(), over=over)
+
+
+def count_again(connection: Connection, campaign: str) -> None:
+    """Those of `campaign` that were cancelled since it was held are no recipients."""
+    connection.run(SQL["count_again"], campaign=campaign)
 
 
 def waiting(connection: Connection) -> list[Row]:
@@ -49,6 +55,7 @@ def approve(ws: Workspace, campaign: str) -> list[Row]:
     key = {"campaign": campaign, "business_date": ws.business_date.isoformat()}
     at = clock.now().isoformat(timespec="seconds")
     with ws.store.write() as connection:
+        count_again(connection, campaign)
         due = connection.all(SQL["approve"], **key, approved_by=audit.operator(ws), approved_at=at)
         for row in due:
             audit.record(ws, connection, "approve", f"campaign {campaign}", **{**key, **row})

@@ -15,6 +15,35 @@ where recipients_in_all > :over
 on conflict (campaign, campaign_version, business_date)
 do update set recipients = excluded.recipients
 
+-- name: let_go
+-- What is no longer too many, for some were cancelled or the policy allows more, waits for nobody.
+update approval
+set recipients = approved
+where
+    business_date = :day and recipients > approved
+    and campaign in (
+        select campaign
+        from outbox
+        where business_date = :day and state <> 'cancelled'
+        group by campaign
+        having count(*) <= coalesce(cast(:over as bigint), count(*))
+    )
+
+-- name: count_again
+-- What was cancelled meanwhile needs no word.
+update approval
+set
+    recipients = (
+        select count(*)
+        from outbox
+        where
+            outbox.campaign = approval.campaign
+            and outbox.campaign_version = approval.campaign_version
+            and outbox.business_date = approval.business_date
+            and outbox.state <> 'cancelled'
+    )
+where campaign = :campaign and recipients > approved
+
 -- name: waiting
 select
     campaign,
@@ -50,5 +79,6 @@ returning campaign_version, recipients
 select
     campaign, campaign_version, business_date, recipients, approved_by, approved_at
 from approval
-where campaign = :campaign and business_date = :business_date and recipients <= approved
+where campaign = :campaign and business_date = :business_date
+    and approved > 0 and recipients <= approved
 order by campaign_version

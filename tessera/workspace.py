@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tessera.store import Store
 
 
+CAMPAIGNS = Path("deployments/campaigns")
+
+
 @dataclass(frozen=True)
 class Workspace:
     """One project home at one instant."""
@@ -42,6 +45,10 @@ class Workspace:
     @property
     def project(self) -> Path:
         return self.settings.project
+
+    def campaigns(self) -> set[str]:
+        """The names of the campaigns that have a file, sound or not."""
+        return {file.stem for file in (self.project / CAMPAIGNS).glob("*.y*ml")}
 
 
 def open_workspace(as_of: str | None = None, **overrides: object) -> Workspace:

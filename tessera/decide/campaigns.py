@@ -9,13 +9,13 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from tessera import documents
-from tessera.decide import filters, policy, slots
+from tessera.decide import deployed, filters, policy, slots
 from tessera.decide.campaign import Campaign, OnDate, OnEvent, Step, Variant, days
 from tessera.decide.policy import ContactPolicy
 from tessera.documents import Problem, Source, nearest
 from tessera.errors import BadInput
+from tessera.workspace import CAMPAIGNS
 
-FOLDER = Path("deployments/campaigns")
 PROGRAMME = Path("deployments/programme.yml")
 EARNED = "reward_earned"  # its messages tell the voucher that points became
 EVENT_DAYS = 31  # how far back the mart customer_events goes
@@ -68,7 +68,7 @@ def schema(document: Literal["campaign", "policy"]) -> dict[str, Any]:
 def check(project: Path) -> list[Problem]:
     """Everything wrong with the campaigns, their audiences, fields and templates, and the policy."""
     rules, problems, written = documents.read(project / policy.FILE, ContactPolicy, project=project)
-    columns = dbt_columns(project)
+    columns, crons = dbt_columns(project), deployed.crons(project)
     tags: set[str] | None = set()  # None: a campaign that cannot be read may have any
     for campaign, mistakes, source in _read(project):
         problems += mistakes
@@ -79,6 +79,7 @@ def check(project: Path) -> list[Problem]:
             problems += _bad_templates(project, campaign, source)
             problems += _unknown_rewards(project, campaign, source)
             problems += _against_policy(campaign, source, rules)
+            problems += deployed.other_schedule(campaign, source, crons)
         tags = None if campaign is None or tags is None else tags.union(campaign.tags)
     return [*problems, *([] if tags is None else _unknown_tags(rules, written, tags))]
 
@@ -110,7 +111,7 @@ def _read(
     project: Path, folder: Path | None = None
 ) -> Iterator[tuple[Campaign | None, list[Problem], Source]]:
     seen: dict[str, str] = {}
-    for path in sorted((folder or project / FOLDER).glob("*.y*ml")):
+    for path in sorted((folder or project / CAMPAIGNS).glob("*.y*ml")):
         campaign, problems, source = documents.read(path, Campaign, project=project)
         if (other := seen.setdefault(path.stem, path.name)) != path.name:
             said = f"there is a {other} beside this file already; remove one of them."

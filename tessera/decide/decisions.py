@@ -62,12 +62,10 @@ def refuse_unknown(ws: Workspace, campaign: str | None) -> None:
     """BadInput when there is no such campaign, and never was one that decided anything."""
     if campaign is None:
         return
-    from tessera.decide.campaigns import FOLDER  # its libraries would slow other questions down
-    from tessera.documents import nearest
+    from tessera.documents import nearest  # its libraries would slow other questions down
 
-    files = {file.stem for file in (ws.project / FOLDER).glob("*.y*ml")}
     days = (day for week in index.weeks(ws.home) for day in week.days)
-    known = files.union(*(day.files for day in days))
+    known = ws.campaigns().union(*(day.files for day in days))
     if campaign not in known:
         raise BadInput(f"There is no campaign '{campaign}'.{nearest(campaign, known)}")
 

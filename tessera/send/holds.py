@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tessera import audit, clock
+from tessera import approval, audit, clock
+from tessera.documents import nearest
 from tessera.errors import BadInput
 from tessera.send.outbox import NEVER, SQL, stamp
 from tessera.send.recall import recall
@@ -44,6 +45,7 @@ def cancel(ws: Workspace, campaign: str) -> int:
     with ws.store.write() as connection:
         kept = connection.run(SQL["cancel"], campaign=campaign, at=stamp(ws.as_of))
         connection.run(SQL["cancel_called"], campaign=campaign, never=NEVER)
+        approval.count_again(connection, campaign)
         audit.record(ws, connection, "cancel", f"campaign {campaign}", messages=kept)
     return kept + recall(ws, campaign, "cancel")
 
@@ -70,9 +72,10 @@ def unsent(
 
 
 def _count(ws: Workspace, campaign: str, *states: str) -> int:
-    """How many messages of `campaign` are in `states`; BadInput when it never had any."""
+    """How many messages of `campaign` are in `states`; BadInput when it never had any and has no file."""
     with ws.store.read() as connection:
         rows = connection.all(SQL["in_outbox"], campaign=campaign)
-    if not rows:
-        raise BadInput(f"There are no messages of a campaign '{campaign}'; check its name.")
+    if not rows and campaign not in (known := ws.campaigns()):
+        said = f"There are no messages of a campaign '{campaign}', and no file of it."
+        raise BadInput(said + nearest(campaign, known))
     return sum(row["messages"] for row in rows if row["state"] in states)

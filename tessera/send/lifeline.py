@@ -47,6 +47,11 @@ class Lifeline:
             (self.folder / owner).unlink(missing_ok=True)
 
 
+def at_work(folder: Path) -> bool:
+    """Whether a sender of this machine is alive in `folder`."""
+    return folder.is_dir() and not all(map(_is_free, folder.iterdir()))
+
+
 def _is_free(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDWR)

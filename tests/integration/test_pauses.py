@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,6 +15,7 @@ import yaml
 
 from tessera.decide import decide as stage
 from tessera.decide.decisions import Question, find
+from tessera.send.lifeline import Lifeline
 from tessera.warehouse import red
 from tessera.workspace import Workspace
 from tests.integration.test_decide import HELLO, people, workspace, write
@@ -97,6 +100,61 @@ def test_paused_campaigns_rest_and_held_ones_say_why(shop: Workspace) -> None:
     assert (row["held"], row["stale_data"]) == ("stale data: red build: test unique_customers", 1)
 
 
+def test_what_the_schedule_wanted_while_tessera_was_not_up_is_made_up_for(
+    shop: Workspace,
+) -> None:
+    """`prefect deploy` at each start took away what had fallen due; and a day that died was not begun again."""
+    from flows import server, up
+
+    def runs(*states: str) -> list[tuple[str, str, bool]]:
+        found = up._runs(client, *states)
+        names = {one["id"]: one["name"] for one in up._deployments(client)}
+        return [
+            (names[run["deployment_id"]], run["expected_start_time"][:10], "again" in run["tags"])
+            for run in found
+        ]
+
+    def plan(name: str, day: str, state: str = "SCHEDULED") -> None:
+        details = {"scheduled_time": f"2025-04-{day}T09:00:00Z"}
+        (one,) = [one for one in up._deployments(client) if one["name"] == name]
+        body = {"state": {"type": "SCHEDULED", "state_details": details}}
+        run = client.post(f"/deployments/{one['id']}/create_flow_run", json=body).json()
+        with closing(sqlite3.connect(shop.home.prefect / "prefect.db")) as database, database:
+            database.execute("update flow_run set auto_scheduled = 1 where id = ?", [run["id"]])
+        up._set_state(client, run, state, "") if state != "SCHEDULED" else None
+
+    with server.serving(shop, say=print) as api, up._client(api) as client:
+        up._make_pool(client, ours=True)
+        up._deploy(shop, api, client)
+        for day in ("02", "03"):
+            plan("hello", day)
+        plan("hello", "04", "RUNNING")
+        plan("weekly", "02", "RUNNING")
+        up._tidy(client)
+        up._deploy(shop, api, client)
+        assert runs("SCHEDULED") == [("hello", "2025-04-03", False), ("weekly", "2025-04-02", True)]
+        assert len(runs("CRASHED")) == 2
+        weekly = up._runs(client, "SCHEDULED")[1]
+        up._set_state(client, weekly, "RUNNING", "")
+        up._tidy(client)  # killed before the one began, and while the other ran again
+        assert runs("SCHEDULED") == [("hello", "2025-04-03", False)]
+
+        (weekly,) = [one for one in up._deployments(client) if one["name"] == "weekly"]
+        plan("weekly", "05", "RUNNING")
+        client.post(f"/deployments/{weekly['id']}/pause_deployment").raise_for_status()
+        up._tidy(client)
+        assert runs("SCHEDULED") == [("hello", "2025-04-03", False)], "who is paused rests"
+
+
+def test_one_sender_at_a_time_is_enough_for_the_schedule(shop: Workspace) -> None:
+    """Two that wait for the throttle held up everything else that `tessera up` runs, two at a time."""
+    from flows.send import send
+
+    with Lifeline(shop.home.root / "senders"):
+        state = send.fn(home=str(shop.home.root))
+    assert (state.name, state.is_completed()) == ("Skipped", True)
+
+
 def test_prefects_schedule_of_a_campaign_whose_own_file_has_moved_sends_nothing(
     shop: Workspace,
 ) -> None:
@@ -104,18 +162,28 @@ def test_prefects_schedule_of_a_campaign_whose_own_file_has_moved_sends_nothing(
     from prefect.client.schemas.objects import FlowRun
     from prefect.context import FlowRunContext
 
-    from flows.pauses import resting
+    from flows.pauses import MADE_UP_FOR, resting
 
-    def rests(schedule: str, *, by_hand: bool = False) -> dict[str, str]:
+    def rests(
+        schedule: str, *, named: str = "weekly", by_hand: bool = False, tags: Sequence[str] = ()
+    ) -> dict[str, str]:
         write(shop.project, None, {**WEEKLY, "schedule": schedule})
         run = FlowRun.model_validate(
-            {"flow_id": uuid4(), "auto_scheduled": not by_hand, "expected_start_time": THURSDAY}
+            {
+                "flow_id": uuid4(),
+                "auto_scheduled": not by_hand,
+                "expected_start_time": THURSDAY,
+                "tags": tags,
+            }
         )
         with FlowRunContext.model_construct(flow_run=run):
-            return resting(shop, ["weekly"], is_one=True)
+            return resting(shop, [named], is_one=True)
 
     why = {"weekly": "its own file does not name 2026-03-26"}
     assert rests("0 9 * * THU") == {}, "made up for on the day the shop is at, a Tuesday"
     assert rests("0 9 * * FRI") == why
     assert rests("0 9 * * TUE") == why
     assert rests("0 9 * * FRI", by_hand=True) == {}
+    assert rests("0 9 * * FRI", by_hand=True, tags=[MADE_UP_FOR]) == why
+    assert rests("0 9 * * FRI", named="gone") == {"gone": "its own file is gone"}
+    assert rests("0 9 * * FRI", named="gone") == {"gone": "its own file is gone"}

@@ -114,6 +114,17 @@ def test_a_cancelled_campaign_is_never_sent_and_a_finished_one_never_again(
         holds.pause(ws, "typo")
 
 
+def test_a_campaign_is_paused_before_its_first_message(tmp_path: Path, api: Api) -> None:
+    """It has a file, and that is enough."""
+    ws = workspace(tmp_path)
+    assert holds.pause(ws, "winback") == 0
+    enqueue(ws, outbox_row("c1"))
+    assert by_sendgrid(ws, api).accepted == 0
+    assert holds.resume(ws, "winback") == 1
+    assert holds.cancel(ws, "birthday") == 0
+    assert holds.unsent(ws, campaign="birthday") == []
+
+
 @settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

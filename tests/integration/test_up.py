@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,45 @@ def test_prefect_keeps_to_the_home_and_phones_nobody(ws: Workspace) -> None:
     assert told["DO_NOT_TRACK"] == "1"
 
 
+def test_a_server_whose_database_is_busy_is_asked_again() -> None:
+    """It says 503, and `tessera up` ended in a traceback."""
+    answers = [503, 503, 200, 503]
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(answers.pop(0))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Not to the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as busy:
+        threading.Thread(target=busy.serve_forever, daemon=True).start()
+        with up._client(f"http://127.0.0.1:{busy.server_port}") as client:
+            assert client.post("/flow_runs/filter", json={}).status_code == 200
+        busy.shutdown()
+    assert answers == [503]
+
+
+def test_prefect_does_not_keep_its_runs_for_ever(ws: Workspace) -> None:
+    """Its database grew by all runs, their logs and their tables, without end."""
+    asked = (
+        "from prefect.settings import get_current_settings as found\n"
+        "told = found().server.services.db_vacuum\n"
+        "print(*sorted(told.enabled_vacuum_types), told.retention_period.days)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", asked],
+        env=server.environment(ws, "http://127.0.0.1:1/api"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == ["events", "flow_runs", "orphans", "90"]
+
+
 def test_another_prefect_of_the_user_does_not_leak_in(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +360,16 @@ def test_a_server_that_cannot_start_is_one_sentence(ws: Workspace) -> None:
     with pytest.raises(server.ServerFailed, match=r"server\.log says why"):
         server.serving(ws, say=pytest.fail).__enter__()
     assert of_home(ws.home.root) == []
+
+
+def test_another_homes_server_is_not_taken_for_ours(
+    served: tuple[Workspace, str], tmp_path: Path
+) -> None:
+    """Two that came up at once both found port 4200 free: the slower one settled, and deployed to, the other's."""
+    port = int(served[1].removesuffix("/api").rpartition(":")[2])
+    with pytest.raises(server.ServerFailed, match=f"did not start on port {port}"):
+        server.keeping(workspace(tmp_path), port=port).__enter__()
+    assert of_home(tmp_path) == []
 
 
 def test_what_a_kill_left_behind_is_settled(served: tuple[Workspace, str]) -> None:

@@ -15,7 +15,7 @@ from tessera.cli.app import app
 from tessera.errors import BadInput
 from tessera.land import verdict
 from tessera.report import runs
-from tessera.send import send
+from tessera.send import holds, send
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
@@ -96,6 +96,41 @@ def test_journeys_of_an_earlier_version_count_with_the_others(ws: Workspace) -> 
     assert "there are 6 recipients" in said
     assert len(approval.approve(ws, "winback")) == 2
     assert send(ws).accepted == 6
+
+
+@BOTH_STORES
+def test_what_was_cancelled_is_not_approved(ws: Workspace) -> None:
+    """The sentence and the record said as many as there had been."""
+    plan(ws, 5)
+    ask(ws, over=2)
+    holds.cancel(ws, "winback")
+    with pytest.raises(BadInput, match="Nothing of campaign 'winback' waits"):
+        approval.approve(ws, "winback")
+    for number in range(5, 8):
+        enqueue(ws, outbox_row(f"c{number}"))
+        ask(ws, over=2)
+    (sentence,) = send(ws).unapproved
+    assert sentence.startswith("3 messages of winback")
+    assert "there are 3 recipients" in sentence
+    (record,) = approval.approve(ws, "winback")
+    assert record["recipients"] == 3
+
+
+@BOTH_STORES
+def test_what_is_no_longer_too_many_does_not_wait(ws: Workspace) -> None:
+    """The rest was cancelled, or the policy allows more than it did."""
+    plan(ws, 5, purpose="service")
+    ask(ws, over=2)
+    holds.cancel(ws, "winback")
+    plan(ws, 2, step="offer", purpose="service")
+    ask(ws, over=2)
+    report = send(ws)
+    assert (report.unapproved, report.accepted) == ((), 2)
+    plan(ws, 3, step="third", purpose="service")
+    ask(ws, over=2)
+    assert len(send(ws).unapproved) == 1
+    ask(ws, over=9)
+    assert send(ws).accepted == 3
 
 
 @BOTH_STORES

@@ -77,6 +77,32 @@ def test_a_sound_campaign_has_no_problems(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("schedules", "said"),
+    [
+        ("[{cron: 0 9 * * TUE, timezone: UTC}]", None),
+        ("[{cron: 0 9 * * WED}]", "'0 9 * * WED'"),
+        ("[{cron: 0 9 * * TUE}, {cron: 0 15 * * TUE}]", "'0 9 * * TUE' and '0 15 * * TUE'"),
+        ("[]", "no schedule"),
+    ],
+)
+def test_prefect_starts_a_campaign_when_its_own_file_says(
+    project: Path, schedules: str, said: str | None
+) -> None:
+    """Nothing noticed that a schedule was changed in one place of two."""
+    deployment = f"{{parameters: {{campaign: winback}}, schedules: {schedules}}}"
+    file = project / "deployments" / "prefect.yaml"
+    file.write_text(f"deployments:\n  - {{name: daily, schedules: []}}\n  - {deployment}\n")
+    found = [str(one) for one in check(project)]
+    expected = (
+        f"deployments/campaigns/winback.yml:7: this is '0 9 * * TUE', but deployments/prefect.yaml has {said}; "
+        "write the same in both."
+    )
+    assert found == ([expected] if said else [])
+    file.write_text("deployments: [")
+    assert check(project) == [], "Prefect says so"
+
+
+@pytest.mark.parametrize(
     ("wrong", "right", "problem"),
     [
         ("priority: 40", "prioritty: 40", "6: 'prioritty' is not a key here. Did you mean 'priority'?"),

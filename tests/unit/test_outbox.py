@@ -12,7 +12,7 @@ import pytest
 from tessera import clock
 from tessera.send import holds
 from tessera.send import outbox as module
-from tessera.send.lifeline import Lifeline
+from tessera.send.lifeline import Lifeline, at_work
 from tessera.send.messengers.base import Answer, Fate, Outcome
 from tessera.send.outbox import ATTEMPTS, Lease, Outbox, stamp
 from tessera.testing import workspace
@@ -339,7 +339,9 @@ def test_a_released_lease_leaves_no_trace(ws: Workspace) -> None:
 
 
 def test_a_living_sender_is_not_taken_for_dead(tmp_path: Path) -> None:
+    assert not at_work(tmp_path / "senders")
     with Lifeline(tmp_path) as one, Lifeline(tmp_path) as other:
+        assert at_work(tmp_path)
         assert one.dead() == other.dead() == set()
     (tmp_path / "killed").touch()
     with Lifeline(tmp_path) as one:

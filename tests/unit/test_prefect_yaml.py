@@ -14,6 +14,7 @@ import yaml
 
 from flows.up import in_zone
 from tessera.decide import schedule
+from tessera.errors import BadInput
 from tessera.settings import CHECKOUT
 
 FILE = CHECKOUT / "deployments" / "prefect.yaml"
@@ -86,6 +87,34 @@ def test_schedules_run_in_the_shops_zone() -> None:
     moved = in_zone(FILE, "Asia/Tehran")["deployments"]
     zones = {schedule["timezone"] for found in moved for schedule in found["schedules"]}
     assert zones == {"Asia/Tehran"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("deployments: [", ":1: this is not YAML"),
+        ("deployments:\n  - {name: a}", ":2: 'entrypoint' is missing"),
+        ("name: tessera", ":1: 'deployments' is missing"),
+        (
+            "deployments:\n  - {name: a, entrypoint: b, schedules: {cron: 0 9 * * *}}",
+            ":2: 'schedules'",
+        ),
+    ],
+)
+def test_a_prefect_yaml_that_is_none_is_a_sentence(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "deployments").mkdir()
+    file = tmp_path / "deployments" / "prefect.yaml"
+    file.write_text(text)
+    with pytest.raises(BadInput, match=f"^deployments/prefect.yaml{said}"):
+        in_zone(file, "UTC")
+
+
+def test_a_deployment_needs_no_schedule(tmp_path: Path) -> None:
+    """To be started by hand alone."""
+    file = tmp_path / "prefect.yaml"
+    file.write_text("deployments:\n  - {name: a, entrypoint: b, tags: [c]}")
+    (found,) = in_zone(file, "UTC")["deployments"]
+    assert found == {"name": "a", "entrypoint": "b", "tags": ["c"], "schedules": []}
 
 
 # In 2021 they all still switched; Tehran did at midnight.
