@@ -511,6 +511,23 @@ def test_a_red_build_publishes_nothing_and_is_mended_by_the_next(
     assert (shop.home.marts / "current.json").read_bytes() == current
 
 
+def test_a_test_that_may_fail_is_told_and_the_marts_are_published(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(CHECKOUT / "dbt", project / "dbt")
+    (project / "dbt" / "tests" / "assert_nobody_buys.sql").write_text(
+        "{{ config(severity='warn') }}\nselect * from {{ ref('customers') }} where receipts > 0",
+        encoding="utf-8",
+    )
+    ws = workspace(tmp_path / "home", AS_OF, project=project)
+    validated(ws.home, "transactions", 1, [line("T1", "C1")])
+    for _ in range(2):  # as long as it is the last build
+        told = model.build(ws).warnings
+        assert told == [
+            "Test 'assert_nobody_buys' warns: Got 1 result, configured to warn if != 0."
+        ]
+    assert marts.current(ws.home).as_of == ws.as_of
+
+
 def test_a_build_that_is_stopped_by_hand_is_not_called_red(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

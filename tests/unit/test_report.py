@@ -22,6 +22,7 @@ from tessera.report.alerts import Alert, alerts
 from tessera.report.figures import figures
 from tessera.report.page import ticks
 from tessera.report.reconciliation import Reconciliation, reconcile
+from tessera.report.summary import complete
 from tessera.testing import line, publish, workspace
 from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
@@ -128,6 +129,20 @@ def test_both_stores_tell_the_same(store_url: str, tmp_path: Path) -> None:
     assert "transactions 2 10 3 1 6 0" in said
     assert reconcile(ws, corrected=1) == Reconciliation(
         landed=10, modelled=2, quarantined=1, refused=6, waiting=0, corrected=1, lost=0
+    )
+
+
+def test_what_the_models_miss_or_warn_of_is_among_the_alerts_of_the_day(ws: Workspace) -> None:
+    publish(ws, transactions=[line("1", "c", 100)])
+    with ws.store.write() as connection:
+        connection.run(FILE.format(rows=4, verdict="accepted", good=4, bad=0))
+    model = {"superseded_lines": 1, "models": 1, "warnings": ["Test 'a' warns."], "seconds": 1}
+    told = complete(ws, {"model": model, "report": {"alerts": [], "seconds": 0}})["alerts"]
+    assert told[0].startswith("2 receipt lines were landed and are not in the models")
+    assert told[1:] == ["Test 'a' warns."]
+    connected = {**model, "superseded_lines": 3, "warnings": []}
+    assert (
+        complete(ws, {"model": connected, "report": {"alerts": [], "seconds": 0}})["alerts"] == []
     )
 
 
