@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class ModelReport:
     customers: int
     customers_with_purchases: int
     seconds: float
+    warnings: list[str] = field(default_factory=list)  # of tests that may fail, a sentence each
 
 
 @flow(name="model")
@@ -107,6 +108,11 @@ def _build(
         "full_refresh": known is None,
         "models": counts["model"],
         "tests": counts["test"],
+        "warnings": [
+            f"Test '{r.node.name}' warns: {_gist(r.message)}."
+            for r in results
+            if r.status == "warn"
+        ],
         **_totals(ws),
     }
     new = Green(

@@ -15,7 +15,7 @@ from expectations import suite_of
 from expectations.docs import is_unfinished
 from expectations.guard import Guard
 from tessera.errors import Refused
-from tessera.land import quarantine, readmission, verdict
+from tessera.land import quarantine, readmission, restoration, verdict
 from tessera.land.quarantine import Choice
 from tessera.land.readmission import Readmitted
 from tessera.land.verdict import READMITTED, Batch, Limits, Verdict
@@ -61,8 +61,10 @@ def raise_if_refused(report: ValidateReport) -> None:
 
 def judge(ws: Workspace, only: int | None = None) -> ValidateReport:
     """Judge all files without a verdict (or `only` one): good rows to `validated/`, bad ones to
-    `quarantine/`, the verdict to the manifest, the answers to the Data Docs."""
+    `quarantine/`, the verdict to the manifest, the answers to the Data Docs. What was judged and is lost
+    is put back before."""
     with verdict.one_judge(ws.home):
+        restoration.restore(ws)
         files = verdict.pending(ws, only)
         pages = ws.home.data_docs
         if not files and not is_unfinished(pages):

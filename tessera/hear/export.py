@@ -82,15 +82,15 @@ def _export(ws: Workspace) -> ExportReport:
 
 
 def _reopen_late_days(ws: Workspace) -> int:
-    """Days of the ledger that were posted to after they were exported are exported anew, and so are
-    the balances since; the number of the last transfer looked at."""
+    """Days of the ledger that were posted to after they were exported are exported anew once they are
+    over, and so are the balances and tiers since; the number of the last transfer looked at."""
     with ws.store.read() as connection:
         last = int(connection.scalar(SQL["last_transfer"]))
         through = connection.scalar(SQL["exported_through"])
-        values = {"through": last if through is None else through, "today": f"{ws.business_date}"}
-        late = [row["business_date"] for row in connection.all(SQL["late_days"], **values)]
+        after = last if through is None else through
+        late = [row["business_date"] for row in connection.all(SQL["late_days"], through=after)]
     for path in ws.home.engine.glob("*/*.parquet") if late else ():
-        is_since = path.parent.name == "point_balances" and path.stem >= late[0]
+        is_since = path.parent.name in ("point_balances", "tier_moves") and path.stem >= late[0]
         if is_since or (path.parent.name in BY_DATE and path.stem in late):
             path.unlink()
     return last

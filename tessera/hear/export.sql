@@ -173,9 +173,9 @@ select coalesce(max(transfer_id), 0) from transfer
 select through_id from ledger_export where what = 'transfer'
 
 -- name: late_days
--- Closed days that were posted to since: a night that is run again posts to its own date.
+-- Days that were posted to since: a night that is run again posts to its own date.
 select distinct business_date from transfer
-where transfer_id > :through and business_date < :today
+where transfer_id > :through
 order by business_date
 
 -- name: export_through

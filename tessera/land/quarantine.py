@@ -70,19 +70,37 @@ def write(db: duckdb.DuckDBPyConnection, home: Home, verdict: Verdict) -> None:
     """Put the rows of a judged file where its verdict says: good ones in `validated/`, bad ones in
     `quarantine/`, and none of a refused file anywhere."""
     file = verdict.file
-    folder = Path(file.feed, f"file_id={file.file_id}")
-    good, bad = home.validated / folder, home.quarantine / folder
+    good = good_rows(home, file.feed, file.file_id).parent
+    bad = bad_rows(home, file.feed, file.file_id).parent
     landed = manifest.path(home, file.feed, file.file_id)
     if not verdict.is_accepted:
         _remove(good, bad)
     elif not verdict.measures.bad_rows:
-        _put(good, lambda to: _link(landed, to))
+        put_good(home, landed, (), file.feed, file.file_id)
         _remove(bad)
     else:
         numbers = db.execute(SQL["numbers"], [file.file_id]).fetchnumpy()["row_number"]
-        found = _put(good, lambda to: sift(landed, numbers, to))
+        found = put_good(home, landed, numbers, file.feed, file.file_id)
         if verdict.quarantined:
             _put(bad, lambda to: _quarantine(db, file, found, to))
+
+
+def good_rows(home: Home, feed: str, file_id: int) -> Path:
+    """The rows of an accepted file that go on to the models."""
+    return home.validated / feed / f"file_id={file_id}" / "rows.parquet"
+
+
+def bad_rows(home: Home, feed: str, file_id: int) -> Path:
+    """Its rows that do not, where it has any."""
+    return home.quarantine / feed / f"file_id={file_id}" / "rows.parquet"
+
+
+def put_good(home: Home, landed: Path, bad: Any, feed: str, file_id: int) -> pa.Table | None:
+    """Put the rows of `landed` but for the numbers `bad` among the validated ones; the others, if any."""
+    good = good_rows(home, feed, file_id).parent
+    if not len(bad):
+        return _put(good, lambda to: _link(landed, to))
+    return _put(good, lambda to: sift(landed, bad, to))
 
 
 def _quarantine(db: duckdb.DuckDBPyConnection, file: Landed, bad: pa.Table, to: Path) -> None:

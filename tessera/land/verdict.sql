@@ -12,6 +12,11 @@ from landed_file
 where source = :source and feed = :feed and verdict = 'accepted' and file_id < :file_id
     and (landed_at < :landed_at or judged_at < :as_of)
 
+-- name: accepted
+select file_id, source, feed, name, bad_rows from landed_file
+where verdict = 'accepted'
+order by file_id
+
 -- name: judged
 update landed_file
 set verdict = :verdict, verdict_reason = :verdict_reason, judged_at = :judged_at,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from tessera.report.figures import STORE_SQL
-from tessera.report.reconciliation import reconcile
+from tessera.report.reconciliation import Reconciliation, reconcile
 from tessera.workspace import Workspace
 
 Summary = Mapping[str, Any]
@@ -34,15 +34,26 @@ def complete(ws: Workspace, stages: Summary) -> dict[str, Any]:
     the same. Points posted are those earned and those taken back.
     """
     seconds = sum(counts["seconds"] for counts in stages.values())
+    lines = reconcile(ws, corrected=stages["model"]["superseded_lines"])
     return {
         "as_of": ws.as_of.isoformat(),
         "business_date": ws.business_date.isoformat(),
         "home": str(ws.home.root),
         **{stage: {**counts, **_named(ws, stage, counts)} for stage, counts in stages.items()},
-        "alerts": [alert["says"] for alert in stages["report"]["alerts"]],
-        "reconciliation": asdict(reconcile(ws, corrected=stages["model"]["superseded_lines"])),
+        "alerts": [*_of_models(stages, lines), *(a["says"] for a in stages["report"]["alerts"])],
+        "reconciliation": asdict(lines),
         "seconds": round(seconds, 2),
     }
+
+
+def _of_models(stages: Summary, lines: Reconciliation) -> Iterator[str]:
+    """What is not right with what the day was decided by."""
+    if lines.lost:
+        yield (
+            f"{lines.lost:,} receipt lines were landed and are not in the models: everything since is by what "
+            "is left. Look for what is missing in landing/ and validated/."
+        )
+    yield from stages["model"]["warnings"]
 
 
 def _named(ws: Workspace, stage: str, counts: Summary) -> Summary:

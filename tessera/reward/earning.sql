@@ -638,7 +638,8 @@ select
         )
     end::bigint as owed
 from running
-left join rate on running.rule = rate.rule and running.version = rate.version
+left join (select distinct * exclude (tier) from rate) as rate  -- tiers may give alike
+    on running.rule = rate.rule and running.version = rate.version
 left join rule on running.rule = rule.rule
 
 -- name: taken_back

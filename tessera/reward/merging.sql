@@ -109,7 +109,7 @@ where
 order by points_merge.customer_id
 
 -- name: due
--- Members who were found to be somebody else and still have points, or owe some.
+-- Members who were found to be somebody else, and who still have points, or owe some, since.
 select distinct merged.customer_id, merged.into_customer_id as into_id
 from (
     select customer_id, into_customer_id from person_merge where is_in_force = 1
@@ -119,7 +119,13 @@ from (
 inner join account on merged.customer_id = account.owner_id
 where
     account.programme = :programme and account.owner_type = 'member'
-    and account.bucket in ('available', 'pending', 'debt') and account.balance > 0
+    and account.bucket in ('available', 'pending', 'debt')
+    and (
+        account.balance > 0
+        or merged.customer_id not in (
+            select customer_id from points_merge where programme = :programme
+        )
+    )
 order by merged.customer_id
 
 -- name: unnamed

@@ -142,12 +142,14 @@ class Preview:
 
     def _from_marts(self, mart: str, query: str, **values: Any) -> int:
         """How many rows of the mart were found."""
+        from duckdb import InvalidInputException, IOException
+
         try:
             files = marts.current(self.home).marts[mart]
-        except (BadInput, KeyError):  # nothing is published yet
-            return 0
-        given = {"files": str(self.home.marts / files), **values}
-        (count,) = self._duck.execute(SQL[query], given).fetchall()[0]
+            given = {"files": str(self.home.marts / files), **values}
+            (count,) = self._duck.execute(SQL[query], given).fetchall()[0]
+        except (BadInput, KeyError, IOException, InvalidInputException):
+            return 0  # nothing is published yet, or it is lost or damaged
         return int(count)
 
 

@@ -75,7 +75,7 @@ def review(
         store.run(SQL["everybody"], **values)
         store.run(SQL["know_levels"], **values, business_date=on.isoformat(), step=levels, at=at)
     else:
-        store.run(SQL["risen"], **values, after=after)
+        store.run(SQL["risen"], **values, after=after, today=day_starts(on, zone))
     since = day_starts(add_months(on, -tiers.months), zone)
     found = store.all(WORTH, **values, since=since, until=at)
     moves = [move for row in found if (move := _move(tiers, row, on, is_ending=after is None))]
@@ -101,14 +101,15 @@ def _move(
     if then == now and not is_ending:
         return None
     reason = "reached" if then > now else "kept" if names[then] == row["tier"] else "fell"
-    is_same_day = row["business_date"] == on.isoformat()
+    last = row["business_date"] or ""
+    day = max(last, on.isoformat())  # a night of a day before goes on from the last move
     return {
         "customer_id": row["customer_id"],
-        "business_date": on.isoformat(),
-        "position": row["position"] + 1 if is_same_day else 0,
+        "business_date": day,
+        "position": row["position"] + 1 if day == last else 0,
         "tier": names[then],
         "previous_tier": row["tier"],
         "reason": reason,
         "qualifying": points,
-        "until": until(tiers, on).isoformat() if then else None,
+        "until": until(tiers, date.fromisoformat(day)).isoformat() if then else None,
     }

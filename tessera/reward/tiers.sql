@@ -21,8 +21,12 @@ select customer_id from tier_now where tier <> '' and until < :business_date
 
 -- name: risen
 -- Whoever earned, or gave back, since the last night; and who was given points, where a level asks for none.
+-- And whoever turned out tonight to be another, who may have spent all that they earned.
 create temporary table reviewed as
-select distinct account.owner_id as customer_id
+select into_customer_id as customer_id from points_merge
+where programme = :programme and merged_at >= :today
+union
+select account.owner_id
 from transfer cross join account
 where
     account.account_id in (transfer.credit_id, transfer.debit_id)

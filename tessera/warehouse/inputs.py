@@ -14,6 +14,7 @@ from typing import Any
 from tessera import clock
 from tessera.feeds import FEEDS
 from tessera.home import Home
+from tessera.parquet import is_whole
 
 Files = dict[str, dict[int, str]]  # feed -> file_id -> size and time of its validated Parquet file
 
@@ -114,7 +115,7 @@ class Green:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         built = (home.built / f"{mart}.parquet" for mart in green.marts)
-        return green if all(path.exists() for path in built) else None
+        return green if all(map(is_whole, built)) else None
 
     def save(self, home: Home) -> None:
         replace_text(self.path(home), json.dumps(asdict(self), indent=1))

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
+from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.locks import alone_in
+from tessera.parquet import is_whole
 from tessera.quoting import literal
 
+ANEW = "run 'tessera run' of the last day again, which publishes the marts anew"
 LEARNED = ("recommendations", "weeks")  # what the night learns, once it did, beside the marts
 
 
@@ -36,13 +40,19 @@ class Snapshot:
 
 
 def current(home: Home) -> Snapshot:
-    """The snapshot in force; BadInput when nothing was published yet."""
+    """The snapshot in force; BadInput when nothing was published yet, or what says so is damaged."""
+    path = home.marts / "current.json"
     try:
-        found = json.loads((home.marts / "current.json").read_text(encoding="utf-8"))
+        return _snapshot(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise BadInput(
             f"No marts are published in {home.root}; land files and run 'tessera run' first."
         ) from None
+    except (ValueError, KeyError, TypeError):
+        raise BadInput(f"{path} is damaged; {ANEW}.") from None
+
+
+def _snapshot(found: Mapping[str, Any]) -> Snapshot:
     return Snapshot(
         name=found["name"],
         as_of=datetime.fromisoformat(found["as_of"]),
@@ -64,15 +74,10 @@ def connect(
     if threads:
         connection.execute(f"set threads = {threads}")
     for mart, files in snapshot.marts.items():
-        path = literal(str(home.marts / files))
-        partitions = ", hive_types = {'file_id': bigint}" if "/*/" in files else ""
-        connection.execute(
-            f"create view {mart} as select * from read_parquet({path}, "
-            f"hive_partitioning = {bool(partitions)}{partitions})"
-        )
+        _view(connection, mart, home.marts / files)
     for name in LEARNED:
         learned = home.know / f"{name}.parquet"
-        if learned.exists():
+        if is_whole(learned):
             rows = f"read_parquet({literal(str(learned))})"
             connection.execute(f"create view {name} as select * from {rows}")
     if "receipt_lines" in snapshot.marts:
@@ -80,6 +85,21 @@ def connect(
             resources.files("tessera.warehouse").joinpath("transactions.sql").read_text("utf-8")
         )
     return connection
+
+
+def _view(connection: duckdb.DuckDBPyConnection, mart: str, files: Path) -> None:
+    """The mart as a view; BadInput when its files are not there or were cut short."""
+    path = literal(str(files))
+    partitions = ", hive_types = {'file_id': bigint}" if "/*/" in str(files) else ""
+    try:
+        connection.execute(
+            f"create view {mart} as select * from read_parquet({path}, "
+            f"hive_partitioning = {bool(partitions)}{partitions})"
+        )
+    except (duckdb.IOException, duckdb.InvalidInputException):
+        raise BadInput(
+            f"The published mart '{mart}' is lost or damaged ({files}); {ANEW}."
+        ) from None
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from tessera import clock
 from tessera.errors import BadInput
 from tessera.feeds import FEEDS, SQL_TYPES
 from tessera.home import Home
+from tessera.parquet import is_whole
 from tessera.quoting import literal
 from tessera.warehouse.inputs import Green, replace_text
 from tessera.warehouse.marts import Snapshot, current
@@ -37,15 +38,16 @@ def publish(
 ) -> Snapshot:
     """Put the marts of a green build in force, with the receipt lines they stand on.
 
-    A build that is in force already is left alone, bytes and all. Readers of the snapshot that was
-    in force before can go on for `kept_days`.
+    A build that is in force already and whole is left alone, bytes and all. Readers of the snapshot that
+    was in force before can go on for `kept_days`.
     """
     before = _in_force(home)
-    if before is not None and before.name == green.name:
-        return before
     folder = home.marts / green.name
-    if not folder.exists():
+    if not _is_whole(folder, green):
+        shutil.rmtree(folder, ignore_errors=True)  # only of damage: it is renamed when it is whole
         _write(home, folder, green, before=before)
+    elif before is not None and before.name == green.name:
+        return before
     found = {mart: f"{green.name}/{mart}/*.parquet" for mart in green.marts}
     snapshot = {
         "name": green.name,
@@ -69,6 +71,15 @@ def _in_force(home: Home) -> Snapshot | None:
         return None
 
 
+def _is_whole(folder: Path, green: Green) -> bool:
+    """Whether the snapshot is there with all that readers will look for."""
+    lines = (
+        folder / LINES / f"file_id={n}" for n in green.inputs.files.get("transactions", {0: ""})
+    )
+    marts = (folder / mart for mart in green.marts)
+    return all(is_whole(part / "rows.parquet") for part in (*marts, *lines))
+
+
 def _write(
     home: Home,
     folder: Path,
@@ -81,17 +92,18 @@ def _write(
     shutil.rmtree(beside, ignore_errors=True)
     for mart in green.marts:
         (beside / mart).mkdir(parents=True)
-        if before is not None and before.made.get(mart) == green.made[mart]:
-            _link_folder(home.marts / before.name / mart, beside / mart)
-        else:
-            _link(home.built / f"{mart}.parquet", beside / mart / "rows.parquet")
+        _link(_source(home, green, mart, before), beside / mart / "rows.parquet")
     _link_lines(home, green.inputs.files.get("transactions", {}), beside / LINES)
     beside.rename(folder)
 
 
-def _link_folder(source: Path, target: Path) -> None:
-    for path in source.iterdir():
-        _link(path, target / path.name)
+def _source(home: Home, green: Green, mart: str, before: Snapshot | None) -> Path:
+    """The published file, with what was learned since, if the mart is as it was; else what dbt made."""
+    if before is not None and before.made.get(mart) == green.made[mart]:
+        known = home.marts / before.name / mart / "rows.parquet"
+        if is_whole(known):
+            return known
+    return home.built / f"{mart}.parquet"
 
 
 def _link_lines(home: Home, file_ids: Iterable[int], folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import yaml
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from flows import model
-from tessera.errors import RedBuild
+from tessera.errors import BadInput, RedBuild
 from tessera.feeds import FEEDS
 from tessera.settings import CHECKOUT
 from tessera.testing import workspace
@@ -406,6 +407,34 @@ def test_what_is_published_is_the_file_that_was_built(shop: Workspace) -> None:
     assert Green.load(shop.home) is not None
 
 
+@pytest.mark.parametrize(
+    ("damaged", "sentence"),
+    [
+        ("products/rows.parquet", "mart 'products' is lost or damaged"),
+        ("receipt_lines", "mart 'receipt_lines' is lost or damaged"),
+        ("../current.json", r"current\.json is damaged"),
+    ],
+)
+def test_a_damaged_snapshot_is_told_in_a_sentence_and_published_anew_by_the_same_day(
+    shop: Workspace, damaged: str, sentence: str
+) -> None:
+    """Also a mart that a later day would not have made again."""
+    before = {name: rows(db, f"from {name} order by all") for db in [marts.connect(shop.home)]
+              for name in ("products", "transactions", "customers")}  # fmt: skip
+    path = shop.home.marts / marts.current(shop.home).name / damaged
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        cut = path.read_bytes()[:-20]
+        path.unlink()  # which dbt's own file is another name of
+        path.write_bytes(cut)
+    with pytest.raises(BadInput, match=sentence):
+        marts.connect(shop.home)
+    assert not model.build(shop).built
+    with marts.connect(shop.home) as db:
+        assert {name: rows(db, f"from {name} order by all") for name in before} == before
+
+
 def test_dbt_lets_go_of_the_warehouse(shop: Workspace) -> None:
     code = f"import duckdb; duckdb.connect({str(shop.home.warehouse)!r})"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -480,6 +509,23 @@ def test_a_red_build_publishes_nothing_and_is_mended_by_the_next(
     mended = model.build(shop)
     assert mended.full_refresh
     assert (shop.home.marts / "current.json").read_bytes() == current
+
+
+def test_a_test_that_may_fail_is_told_and_the_marts_are_published(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(CHECKOUT / "dbt", project / "dbt")
+    (project / "dbt" / "tests" / "assert_nobody_buys.sql").write_text(
+        "{{ config(severity='warn') }}\nselect * from {{ ref('customers') }} where receipts > 0",
+        encoding="utf-8",
+    )
+    ws = workspace(tmp_path / "home", AS_OF, project=project)
+    validated(ws.home, "transactions", 1, [line("T1", "C1")])
+    for _ in range(2):  # as long as it is the last build
+        told = model.build(ws).warnings
+        assert told == [
+            "Test 'assert_nobody_buys' warns: Got 1 result, configured to warn if != 0."
+        ]
+    assert marts.current(ws.home).as_of == ws.as_of
 
 
 def test_a_build_that_is_stopped_by_hand_is_not_called_red(

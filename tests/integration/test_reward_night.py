@@ -352,6 +352,28 @@ def test_row_08_a_merge_moves_every_lot_with_its_own_end_and_what_is_owed(shop: 
 
 
 @BOTH_STORES
+def test_who_has_spent_all_and_is_another_brings_along_what_was_earned(shop: Workspace) -> None:
+    """There are no points to move, but a tier to reach, and a return takes from whom they are now."""
+    club(shop, tiers={"levels": LEVELS})
+    sales = [line("t", "ann", 2000), line("u", "bob", 1500)]
+    night(shop, "2026-03-02", *sales)
+    with shop.store.write() as store:
+        at = datetime(2026, 3, 2, 9, tzinfo=UTC)
+        Books(store, "club", at, at.date()).spend(key="s", customer_id="ann", points=20)
+        store.run(
+            "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+            "values ('ann', 'bob', 1, '2026-03-02T10:00:00+00:00')"
+        )
+    theirs = [{**one, "customer_id": "bob"} for one in sales]
+    night(shop, "2026-03-03", *theirs)
+    assert tier(shop, "bob") == [("silver", "reached"), ("gold", "reached")]
+    back = line("r", "bob", -500, original_transaction_id="t", sold_at="2026-03-03", file_id=2)
+    night(shop, "2026-03-04", *theirs, back)
+    assert (points(shop), points(shop, "bob")) == ((0, 0, 0), (10, 0, 0))
+    sound(shop)
+
+
+@BOTH_STORES
 def test_who_are_two_again_have_their_own_points_and_debts_back(shop: Workspace) -> None:
     club(shop, expiry={"kind": "rolling", "months": 12})
     sales = [
@@ -510,6 +532,26 @@ def test_levels_that_are_others_are_reached_by_who_has_the_points_already(
     club(shop, tiers={"levels": [{"tier": "other", "least": 900}]})
     assert night(shop, "2027-03-04", *sales).tiers_reviewed == 2
     assert tier(shop)[2:] == [("", "fell")]
+
+
+def test_a_tier_that_a_day_before_the_last_brings_is_in_force_at_once(shop: Workspace) -> None:
+    """What was late may be posted by an earlier day, and that day run again: the member's last move is
+    still the last."""
+    club(shop, tiers={"levels": LEVELS})
+    sales = [line("t", "ann", 1500, sold_at="2026-03-05")]
+    for day in (8, 12):
+        night(shop, f"2026-03-{day:02}", *sales)
+    sales += [line("u", "ann", 2000, sold_at="2026-03-06", file_id=2)]
+    for day in (8, 8, 13):
+        night(shop, f"2026-03-{day:02}", *sales)
+        assert tier(shop) == [("silver", "reached"), ("gold", "reached")]
+    club(shop, tiers={"levels": LEVELS[:1]})
+    night(shop, "2026-03-14", *sales)
+    club(shop, tiers={"levels": LEVELS})
+    night(shop, "2026-03-10", *sales)
+    with shop.store.read() as store:
+        moves = store.all("select * from tier_move order by business_date, position")
+    assert [row["previous_tier"] for row in moves] == ["", *(row["tier"] for row in moves[:-1])]
 
 
 def test_what_was_earned_this_morning_counts_at_noon(shop: Workspace) -> None:

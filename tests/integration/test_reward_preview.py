@@ -198,6 +198,19 @@ def test_a_quote_shows_what_the_night_posts(
     check(club, rules, baskets)
 
 
+def test_a_quote_tells_no_points_while_what_it_asks_the_models_is_damaged(club: Workspace) -> None:
+    publish(club, customers=MEMBERS, products=PRODUCTS)
+    programme = begin(club, [{"points": 1, "per": 100, "only": {"categories": ["tea"]}}])
+    baskets = [([("p0", 500, 1)], "S1", AT[0], "")] * len(MEMBERS)
+    assert set(shown(club, programme, baskets).values()) == {5}
+    mart = club.home.marts / "by-hand" / "products" / "rows.parquet"
+    for damage in (mart.read_bytes()[:-20], b"", None):
+        mart.unlink()
+        if damage is not None:
+            mart.write_bytes(damage)
+        assert set(shown(club, programme, baskets).values()) == {None}
+
+
 @pytest.mark.proof
 @settings(max_examples=300, deadline=None, suppress_health_check=[*HealthCheck])
 @given(rules=RULES, baskets=BASKETS)

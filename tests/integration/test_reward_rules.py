@@ -310,6 +310,20 @@ def test_a_return_takes_the_points_of_its_receipt_also_where_a_correction_brough
     assert ends(shop, "ann") == [("2027-01-01", 10)]
 
 
+def test_a_receipt_corrected_with_its_return_gives_what_was_kept_whatever_the_tiers_are(
+    shop: Workspace,
+) -> None:
+    """Levels without a multiplier of their own give alike."""
+    rules(
+        shop, tiers={"levels": [{"tier": "silver", "least": 300}, {"tier": "gold", "least": 900}]}
+    )
+    night(shop, "2026-03-02", line("t", "ann", 2000))
+    sale = line("t", "ann", 1900, file_id=2)
+    back = line("r", "ann", -500, original_transaction_id="t", sold_at="2026-03-02", file_id=2)
+    night(shop, "2026-03-03", sale, back)
+    assert points(shop) == (14, 0, 0)
+
+
 def test_of_rules_that_do_not_add_up_the_best_counts(shop: Workspace) -> None:
     best = [
         {**ONE, "rule": name, "points": n, "stacking": "best"}

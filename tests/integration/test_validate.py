@@ -17,6 +17,7 @@ import pytest
 from flows import validate
 from flows.validate import judge, raise_if_refused
 from tessera.errors import BadInput, Refused
+from tessera.home import Home
 from tessera.land import manifest, quarantine, verdict
 from tessera.land.verdict import Landed, Limits
 from tessera.testing import workspace
@@ -41,6 +42,9 @@ def habit(home: Path, *, rows: int = 100, days: int = 5) -> date:
     with on(home, "2026-03-01").store.write() as store:
         for n in range(days):
             day, next_day = str(first + timedelta(n)), f"{first + timedelta(n + 1)}T00:00:00+00:00"
+            good_rows = quarantine.good_rows(Home(home), "transactions", n + 1)
+            good_rows.parent.mkdir(parents=True, exist_ok=True)
+            good_rows.write_bytes(b"PAR1PAR1")
             store.run(
                 "insert into landed_file (source, feed, content_hash, name, rows, bytes, landed_at, "
                 "verdict, judged_at, good_rows, bad_rows, first_date, last_date) values ('shop', "
@@ -278,6 +282,37 @@ def test_judging_again_changes_nothing(ws: Workspace) -> None:
     before = list(everything(ws.home.root))
     assert judge(ws).files_judged == 0
     assert list(everything(ws.home.root)) == before
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+@pytest.mark.parametrize("damage", ["lost", "cut short"])
+def test_a_validated_file_that_went_away_is_made_again_from_what_was_landed(
+    ws: Workspace, bad: int, damage: str
+) -> None:
+    """Else the models would miss its rows without a word, and write to people by what is left."""
+    wrong = [good("transactions", kind="gift")] * bad
+    file_id = land(ws, "transactions", [*receipts("2026-03-29", 30), *wrong])
+    judge(ws)
+    before = stored(ws.home.validated, "transactions")
+    path = quarantine.good_rows(ws.home, "transactions", file_id)
+    cut = path.read_bytes()[:-20]
+    path.unlink()
+    if damage == "cut short":
+        path.write_bytes(cut)
+    judge(ws)
+    assert stored(ws.home.validated, "transactions") == before
+    assert len(before) == 30
+
+
+def test_a_validated_file_that_nothing_can_bring_back_ends_the_day(ws: Workspace) -> None:
+    """Of a file with quarantined rows these must be known too."""
+    wrong = good("transactions", kind="gift")
+    file_id = land(ws, "transactions", [*receipts("2026-03-29", 30), wrong], name="march.csv")
+    judge(ws)
+    quarantine.good_rows(ws.home, "transactions", file_id).unlink()
+    quarantine.bad_rows(ws.home, "transactions", file_id).unlink()
+    with pytest.raises(BadInput, match=r"'march\.csv'.*backup"):
+        judge(ws)
 
 
 def test_a_judge_killed_before_its_verdict_is_done_over(

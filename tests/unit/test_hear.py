@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -558,6 +559,45 @@ def test_a_day_that_was_posted_to_again_is_exported_again_with_the_balances_sinc
     assert exported("point_balances", "2026-03-31", "balance") == [10]
     assert exported("point_balances", "2026-04-01", "balance") == [15]
     assert export(on(ws, "2026-04-02")).files == 0
+
+
+@SQLITE
+def test_what_days_before_the_last_post_is_exported_whatever_day_is_exported_first(
+    ws: Workspace,
+) -> None:
+    """A day that is run a second and a third time looks at its own transfers while it is not over."""
+    account(ws, "issuance", "issuance", "system")
+    account(ws, "c1", "available")
+    transfer(ws, "t1", "2026-03-31")
+    export(on(ws, "2026-04-02"))
+    transfer(ws, "t2", "2026-03-31")
+    for day in ("2026-03-31", "2026-03-30", "2026-04-02"):
+        export(on(ws, day))
+    table = pq.read_table(ws.home.engine / "point_transfers" / "2026-03-31.parquet")
+    assert table["idem_key"].to_pylist() == ["t1", "t2"]
+
+
+@SQLITE
+def test_a_tier_that_a_day_before_the_last_moved_is_exported_with_the_last_move(
+    ws: Workspace,
+) -> None:
+    account(ws, "issuance", "issuance", "system")
+    account(ws, "c1", "available")
+
+    def move(position: int, tier: str) -> None:
+        said = {"programme": "club", "customer_id": "c1", "business_date": "2026-04-01"}
+        said |= {"position": position, "tier": tier, "reason": "reached", "qualifying": 1}
+        with ws.store.write() as connection:
+            connection.insert("tier_move", pa.Table.from_pylist([said]))
+
+    transfer(ws, "t1", "2026-04-01")
+    move(0, "silver")
+    export(on(ws, "2026-04-02"))
+    transfer(ws, "t2", "2026-03-31")
+    move(1, "gold")
+    export(on(ws, "2026-04-02"))
+    table = pq.read_table(ws.home.engine / "tier_moves" / "2026-04-01.parquet")
+    assert table["tier"].to_pylist() == ["silver", "gold"]
 
 
 @SQLITE

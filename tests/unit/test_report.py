@@ -22,6 +22,7 @@ from tessera.report.alerts import Alert, alerts
 from tessera.report.figures import figures
 from tessera.report.page import ticks
 from tessera.report.reconciliation import Reconciliation, reconcile
+from tessera.report.summary import complete
 from tessera.testing import line, publish, workspace
 from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
@@ -145,6 +146,20 @@ def test_a_day_is_needless_once_it_ended_well_and_while_one_runs(
     assert runs.needless(ws) == f"The day {ws.business_date} is done."
     assert runs.needless(replace(ws, as_of=ws.as_of + timedelta(days=1))) is None
     ws.store.close()
+
+
+def test_what_the_models_miss_or_warn_of_is_among_the_alerts_of_the_day(ws: Workspace) -> None:
+    publish(ws, transactions=[line("1", "c", 100)])
+    with ws.store.write() as connection:
+        connection.run(FILE.format(rows=4, verdict="accepted", good=4, bad=0))
+    model = {"superseded_lines": 1, "models": 1, "warnings": ["Test 'a' warns."], "seconds": 1}
+    told = complete(ws, {"model": model, "report": {"alerts": [], "seconds": 0}})["alerts"]
+    assert told[0].startswith("2 receipt lines were landed and are not in the models")
+    assert told[1:] == ["Test 'a' warns."]
+    connected = {**model, "superseded_lines": 3, "warnings": []}
+    assert (
+        complete(ws, {"model": connected, "report": {"alerts": [], "seconds": 0}})["alerts"] == []
+    )
 
 
 def test_the_page_needs_no_network(ws: Workspace) -> None:
