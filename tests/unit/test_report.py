@@ -374,6 +374,7 @@ def test_a_campaign_is_shown_with_its_interval_and_one_without_control_with_no_n
     said = words(ws)
     assert "winback It probably brought more than it cost. +€1.50 +€0.20 to +€2.80" in said
     assert "+€1,350 +€180.00 to +€2,520 900 100" in said
+    assert "The difference allows for what both had spent before" in said
     assert "Nothing can be said of what these caused." in said
     assert "weekly offers: Selection: the exposed spent more" in said
     assert "those written to had spent €26.67, the others €12.68" in said
