@@ -215,8 +215,10 @@ group by who.customer_id, who.step, who.arm
 order by who.step, who.customer_id
 
 -- name: outcomes
+-- Fractions of minor units add up to another last digit in another order: four decimals are the same.
 coalesce(max(sold.has_bought::integer) filter (sold.day >= who.eligible_on), 0)::double as converted,
 coalesce(sum(sold.revenue) filter (sold.day >= who.eligible_on), 0) as revenue,
-coalesce(sum(sold.margin) filter (sold.day >= who.eligible_on), 0) as margin,
-coalesce(sum(coalesce(sold.margin, sold.revenue) - sold.cost) filter (sold.day >= who.eligible_on), 0) as net,
+round(coalesce(sum(sold.margin) filter (sold.day >= who.eligible_on), 0), 4) as margin,
+round(coalesce(sum(coalesce(sold.margin, sold.revenue) - sold.cost) filter (sold.day >= who.eligible_on), 0), 4)
+    as net,
 coalesce(sum(sold.revenue) filter (not sold.day >= who.eligible_on), 0) as before

@@ -212,6 +212,29 @@ def test_closed_days_are_read_once_and_give_the_same(world: Workspace, found: Re
     assert results(world, Fraction(1)) == found
 
 
+def test_the_same_day_gives_the_same_to_the_last_digit(tmp_path: Path) -> None:
+    """Whatever order the machine adds up fractions of minor units in."""
+    ws = workspace(tmp_path, "2026-03-16", threads=4)
+    rng = np.random.default_rng(8)
+    lines = [
+        line(
+            f"t{n}",
+            who(n % 200),
+            int(rng.integers(50, 4000)),
+            sold_at=str(ENTRY + timedelta(days=n // 200 % 13)),
+            product_id="pq"[rng.integers(0, 2)],
+        )
+        for n in range(16_000)
+    ]
+    product = {"product_id": "p", "price": 1000, "unit_margin": 401, "currency": "EUR"}
+    publish(ws, transactions=lines, products=[product])
+    decide(ws, ENTRY, "w", [{**winback(i), "variant": ""} for i in range(200)])
+    first = results(ws, Fraction(1, 3))
+    assert first.campaigns[0].basis == "control group"
+    for _ in range(6):
+        assert results(ws, Fraction(1, 3)) == first
+
+
 def test_a_voucher_costs_what_the_till_took_off_unless_the_receipt_has_it(tmp_path: Path) -> None:
     ws = workspace(tmp_path, "2026-03-16")
     people = [who(i) for i in range(80)]
