@@ -30,11 +30,12 @@ def load(duck: duckdb.DuckDBPyConnection, home: Home, today: date) -> bool:
     if any(files.get(path) != stamp for path, stamp in known.items()):
         known = {}
     new = [str(home.decisions / path) for path in files if path not in known]
-    parts = [f"from read_parquet({literal(str(_kept(home)))})"] if known else []
+    parts = [f"read_parquet({literal(str(_kept(home)))})"] if known else []
     if new:
         duck.execute(f"create temp table news as {SQL['decided']}", {"files": new})
-        parts.append("from news")
-    merged = SQL["merged"].format(parts=" union all by name ".join(parts))
+        parts.append("news")
+    rows = " union all by name ".join(f"select *, '' as old_number from {part}" for part in parts)
+    merged = SQL["merged"].format(parts=rows)
     duck.execute(f"create temp table entry as {merged}")
     if new and not _comes_late(home, today):
         _keep(duck, home, files)

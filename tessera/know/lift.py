@@ -112,7 +112,10 @@ def compare(
 
 
 def _adjusted(y: Floats, before: Floats, y0: Floats, before0: Floats) -> tuple[Floats, Floats]:
-    """The outcomes less what the spending before explains of them."""
+    """The outcomes less what the spending before explains of them; in an arm in which all came to the
+    same it explains nothing."""
+    if not (np.ptp(y) and np.ptp(y0)):
+        return y, y0
     mean = np.concatenate([before, before0]).mean()
     spread = ((before - before.mean()) ** 2).sum() + ((before0 - before0.mean()) ** 2).sum()
     if spread == 0:
@@ -124,8 +127,14 @@ def _adjusted(y: Floats, before: Floats, y0: Floats, before0: Floats) -> tuple[F
 
 def _difference(y: Floats, y0: Floats) -> tuple[float, float]:
     """Of the means, and its variance."""
-    variance = y.var(ddof=1) / len(y) + y0.var(ddof=1) / len(y0)
+    variance = _variance(y, y0) / len(y) + _variance(y0, y) / len(y0)
     return float(y.mean() - y0.mean()), float(variance)
+
+
+def _variance(y: Floats, other: Floats) -> float:
+    """Where all of an arm came to the same, such as nobody bought, that of both together: a few people
+    of whom none buys are no proof that nobody does."""
+    return float((y if np.ptp(y) else np.concatenate([y, other])).var(ddof=1))
 
 
 def _always(people: int, planned: int, alpha: float) -> float:
@@ -139,11 +148,11 @@ def _around(middle: float, width: float) -> Interval:
 
 
 def _two_sided(difference: float, error: float) -> float:
-    """Arms without any spread differ for certain, or not at all."""
+    """Where all people of both arms came to the same, nothing speaks for a difference."""
     from scipy.stats import norm
 
     if error == 0:
-        return 0.0 if difference else 1.0
+        return 1.0
     return float(2 * norm.sf(abs(difference / error)))
 
 

@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from tessera import clock
 from tessera.know import entries, lift, observed
 from tessera.know.fitting import Floats
 from tessera.store import queries
@@ -35,7 +36,7 @@ PROGRAMME = "*"
 ALL_CONTROL = "Everybody who could be written to is in the control group, and nobody is compared."
 
 Masks = dict[str, np.ndarray]
-MERGED = pa.schema({"customer_id": pa.string(), "into_customer_id": pa.string()})
+KNOWN_AS = pa.schema({"customer_id": pa.string(), "into_customer_id": pa.string()})
 VOUCHER = pa.schema(
     [
         ("customer_id", pa.string()),
@@ -151,7 +152,7 @@ def _judge(
     made_of = (ws.as_of.isoformat(), ws.business_date.isoformat(), marts.current(ws.home).name)
     if currency is None or not entries.load(duck, ws.home, ws.business_date):
         return Results(*made_of, currency, False, [], None, past)
-    _follow(ws, duck)
+    _follow(duck)
     duck.execute(SQL["entrant"])
     spending(ws, duck, "entrant", currency)
     _rewards(ws, duck, currency, point_worth if paid_in in ("any", currency) else None)
@@ -162,10 +163,11 @@ def _judge(
     return Results(*made_of, currency, bool(known), list(found.values()), programme, past)
 
 
-def _follow(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> None:
-    """Make who was merged one person in the table `entry`: the first of their entries counts."""
-    with ws.store.read() as connection:
-        duck.register("known_as", connection.arrow(STORE["known_as"], MERGED))
+def _follow(duck: duckdb.DuckDBPyConnection) -> None:
+    """Make who has another number by now one person in the table `entry`: the first of their entries
+    counts. The marts say who that is, for the receipts are theirs."""
+    if "known_as" not in _views(duck):
+        duck.register("known_as", KNOWN_AS.empty_table())
     one_each = SQL["merged"].format(parts=SQL["followed"].format(table="entry"))
     duck.execute(f"create or replace temp table entry as {one_each}")
 
@@ -189,12 +191,15 @@ def spending(ws: Workspace, duck: duckdb.DuckDBPyConnection, people: str, curren
     duck.execute(SQL["sold"].format(people=people), given)
 
 
+def _views(duck: duckdb.DuckDBPyConnection) -> set[str]:
+    return {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
+
+
 def _rewards(
     ws: Workspace, duck: duckdb.DuckDBPyConnection, currency: str, worth: Fraction | None
 ) -> None:
     """Add what points and vouchers cost to `sold`."""
-    views = {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
-    if worth is not None and "customer_points" in views:
+    if worth is not None and "customer_points" in _views(duck):
         asked = {"point_worth": float(worth), "today": ws.business_date}
         points = SQL["followed"].format(table="customer_points")
         duck.execute(SQL["rewarded"].format(people="entrant", points=points), asked)
@@ -227,8 +232,9 @@ class _Judge:
 
     @cached_property
     def _behind(self) -> int:
-        """Days that the marts know nothing of."""
-        return max(self.ws.as_of - marts.current(self.ws.home).as_of, timedelta(0)).days
+        """Days that the marts do not know to their end."""
+        made_on = clock.business_date(marts.current(self.ws.home).as_of, self.ws.settings.timezone)
+        return max(self.ws.business_date - made_on, timedelta(0)).days
 
     def result(self, campaign: str) -> Result:
         days = self.within.get(campaign, WITHIN)
@@ -237,7 +243,7 @@ class _Judge:
         if not arms:
             return Result(campaign, "nobody", "Nobody could be written to yet.", recipients)
         if "control" not in arms:
-            return self._without(campaign, recipients)
+            return self._without(campaign, recipients, days)
         first = self._span(campaign, days)
         variants = list(self._variants(campaign, days))
         if not first.measures:
@@ -246,10 +252,12 @@ class _Judge:
         to_date = self._span(campaign, None)
         return Result(campaign, "control group", _says(first), recipients, first, to_date, variants)
 
-    def _without(self, campaign: str, recipients: int) -> Result:
+    def _without(self, campaign: str, recipients: int, days: int) -> Result:
+        """Contents are compared all the same: between them there was a lot."""
         found = observed.own(self.duck, campaign, self.ws.business_date)
+        variants = list(self._variants(campaign, days))
         says = "There is no control group, so what it caused cannot be known."
-        return Result(campaign, "none", says, recipients, observed=found)
+        return Result(campaign, "none", says, recipients, variants=variants, observed=found)
 
     def _arms(self, campaign: str) -> set[str]:
         query = (

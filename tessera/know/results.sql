@@ -37,16 +37,18 @@ select
     any_value(purpose) as purpose,
     min(candidate_on) as candidate_on,
     min(eligible_on) as eligible_on,
-    arg_min(arm, eligible_on) as arm,
-    arg_min(variant, eligible_on) as variant,
+    arg_min(arm, (eligible_on, old_number)) filter (eligible_on is not null) as arm,
+    arg_min(variant, (eligible_on, old_number)) filter (eligible_on is not null) as variant,
     bool_or(is_written) as is_written
 from ({parts})
 group by campaign, step, customer_id
 
 -- name: followed
--- Whoever was merged since is known by another number: the marts have their receipts under it.
+-- Whoever is known by another number by now: the marts have their receipts under it. Of two who
+-- entered on one day the lot of the number that stays goes first, for it is drawn by from then on.
 select
-    {table}.* replace (coalesce(known_as.into_customer_id, {table}.customer_id) as customer_id)
+    {table}.* replace (coalesce(known_as.into_customer_id, {table}.customer_id) as customer_id),
+    if(known_as.into_customer_id is null, '', {table}.customer_id) as old_number
 from {table}
 left join known_as on {table}.customer_id = known_as.customer_id
 
@@ -59,7 +61,7 @@ select
     customer_id,
     min(candidate_on) as candidate_on,
     min(eligible_on) as eligible_on,
-    arg_min(arm, eligible_on) as arm,
+    arg_min(arm, (eligible_on, step)) filter (eligible_on is not null) as arm,
     bool_or(is_written) as is_written
 from entry
 group by campaign, customer_id
@@ -69,9 +71,10 @@ select
     customer_id,
     min(candidate_on),
     min(eligible_on),
-    case arg_min(arm, eligible_on)
-        when 'global' then 'control' when 'control' then 'treated' else arg_min(arm, eligible_on)
-    end,
+    arg_min(
+        case arm when 'global' then 'control' when 'control' then 'treated' else arm end,
+        (eligible_on, campaign, step)
+    ) filter (eligible_on is not null),
     bool_or(is_written)
 from entry
 where purpose = 'marketing'
@@ -90,17 +93,19 @@ order by
 limit 1
 
 -- name: sold
--- What was paid per person and day in one currency, returns taken off. Goods cost their shelf price
--- less the unit margin; where a product does not say, the shop's average stands in.
+-- What was paid per person and day in one currency, returns taken off; who paid in another has bought
+-- too. Goods cost their shelf price less the unit margin; where a product does not say, the shop's
+-- average stands in.
 create or replace temp table sold as
 with line as (
     select
         transactions.customer_id,
         cast(timezone($zone, timezone('UTC', transactions.sold_at)) as date) as day,
         transactions.kind = 'sale' as is_sale,
-        transactions.amount,
+        if(transactions.currency = $currency, transactions.amount, 0) as amount,
         if(
-            coalesce(products.currency, $currency) = $currency,
+            transactions.currency = $currency
+            and coalesce(products.currency, $currency) = $currency,
             transactions.amount - transactions.quantity * (products.price - products.unit_margin),
             null
         ) as margin
@@ -108,7 +113,6 @@ with line as (
     left join products on transactions.product_id = products.product_id
     where
         transactions.customer_id in (select customer_id from {people})
-        and transactions.currency = $currency
         and transactions.sold_at < $as_of
 ),
 
@@ -211,8 +215,10 @@ group by who.customer_id, who.step, who.arm
 order by who.step, who.customer_id
 
 -- name: outcomes
+-- Fractions of minor units add up to another last digit in another order: four decimals are the same.
 coalesce(max(sold.has_bought::integer) filter (sold.day >= who.eligible_on), 0)::double as converted,
 coalesce(sum(sold.revenue) filter (sold.day >= who.eligible_on), 0) as revenue,
-coalesce(sum(sold.margin) filter (sold.day >= who.eligible_on), 0) as margin,
-coalesce(sum(coalesce(sold.margin, sold.revenue) - sold.cost) filter (sold.day >= who.eligible_on), 0) as net,
+round(coalesce(sum(sold.margin) filter (sold.day >= who.eligible_on), 0), 4) as margin,
+round(coalesce(sum(coalesce(sold.margin, sold.revenue) - sold.cost) filter (sold.day >= who.eligible_on), 0), 4)
+    as net,
 coalesce(sum(sold.revenue) filter (not sold.day >= who.eligible_on), 0) as before

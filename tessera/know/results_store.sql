@@ -10,9 +10,6 @@ inner join redemption_member on redemption.redemption_id = redemption_member.red
 where redemption.state = 'used' and redemption.at < :until
 order by voucher_use.redemption_id, voucher_use.code
 
--- name: known_as
-select customer_id, into_customer_id from person_merge where is_in_force = 1
-
 -- name: versions
 -- The latest comes last.
 select campaign, body from campaign_version order by campaign, first_used_at, version

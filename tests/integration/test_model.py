@@ -247,6 +247,12 @@ def test_a_customer_is_known_from_any_feed(db: duckdb.DuckDBPyConnection) -> Non
     ]  # fmt: skip
 
 
+def test_who_became_a_customer_is_told_by_the_number_they_had_as_a_prospect(
+    db: duckdb.DuckDBPyConnection,
+) -> None:
+    assert rows(db, "select customer_id, into_customer_id from known_as") == [("prospect:L2", "K1")]
+
+
 def test_a_prospect_who_is_no_customer_yet_is_a_person_to_write_to(
     shop: Workspace, db: duckdb.DuckDBPyConnection
 ) -> None:

@@ -178,6 +178,23 @@ def test_the_better_content_wins(found: Results) -> None:
     assert variants.people == {"a": 300, "b": 300, "control": 300}
 
 
+def test_contents_are_compared_also_where_nobody_was_left_alone(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, "2026-03-16")
+    noise = np.random.default_rng(3).integers(0, 400, 200)
+    spent = [1000 + 900 * (i % 2) + int(noise[i]) for i in range(200)]
+    lines = [line(f"t{i}", who(i), spent[i], sold_at=f"{ENTRY} 12:00:00") for i in range(200)]
+    publish(ws, transactions=lines)
+    rows = [
+        {"customer_id": who(i), "reason": "planned", "variant": "ab"[i % 2]} for i in range(200)
+    ]
+    decide(ws, ENTRY, "w", rows)
+    (one,) = results(ws, None).campaigns
+    assert one.basis == "none"
+    (variants,) = one.variants
+    assert variants.winner == "b"
+    assert variants.people == {"a": 100, "b": 100}
+
+
 def test_results_are_of_a_day_and_its_marts(world: Workspace, found: Results) -> None:
     assert found.snapshot == "by-hand"
     results(world, Fraction(1))
@@ -193,6 +210,29 @@ def test_closed_days_are_read_once_and_give_the_same(world: Workspace, found: Re
     kept.unlink()
     (world.home.know / "entries.json").unlink()
     assert results(world, Fraction(1)) == found
+
+
+def test_the_same_day_gives_the_same_to_the_last_digit(tmp_path: Path) -> None:
+    """Whatever order the machine adds up fractions of minor units in."""
+    ws = workspace(tmp_path, "2026-03-16", threads=4)
+    rng = np.random.default_rng(8)
+    lines = [
+        line(
+            f"t{n}",
+            who(n % 200),
+            int(rng.integers(50, 4000)),
+            sold_at=str(ENTRY + timedelta(days=n // 200 % 13)),
+            product_id="pq"[rng.integers(0, 2)],
+        )
+        for n in range(16_000)
+    ]
+    product = {"product_id": "p", "price": 1000, "unit_margin": 401, "currency": "EUR"}
+    publish(ws, transactions=lines, products=[product])
+    decide(ws, ENTRY, "w", [{**winback(i), "variant": ""} for i in range(200)])
+    first = results(ws, Fraction(1, 3))
+    assert first.campaigns[0].basis == "control group"
+    for _ in range(6):
+        assert results(ws, Fraction(1, 3)) == first
 
 
 def test_a_voucher_costs_what_the_till_took_off_unless_the_receipt_has_it(tmp_path: Path) -> None:
@@ -254,8 +294,9 @@ def redeem(ws: Workspace, people: list[str]) -> None:
             connection.run(f"insert into voucher_use values ('r{i}', 'ABCD', 80)")
 
 
-def test_who_was_merged_since_counts_as_who_they_are(tmp_path: Path) -> None:
-    """Decisions, points and redemptions are of the number of the day, receipts of today's."""
+def test_who_has_another_number_by_now_counts_as_who_they_are(tmp_path: Path) -> None:
+    """Decisions, points and redemptions are of the number of the day, receipts of today's: people who
+    were merged since, and prospects who became customers."""
     apart, merged = (_judged(tmp_path / name, name) for name in ("apart", "merged"))
     assert merged.campaigns == apart.campaigns
     assert merged.programme == apart.programme
@@ -266,29 +307,107 @@ def _judged(folder: Path, name: str) -> Results:
     """Of people every fourth of whom had another number when they entered, where they were merged."""
     ws = workspace(folder, "2026-03-16")
     now = [who(i) for i in range(120)]
-    then = [f"o{i}" if name == "merged" and i % 4 == 3 else one for i, one in enumerate(now)]
+    then = [OTHERWISE[i % 8] + one if name == "merged" else one for i, one in enumerate(now)]
     at = f"{ENTRY} 12:00:00"
     lines = [line(f"t{i}", one, 1000 + 10 * i, sold_at=at) for i, one in enumerate(now)]
     points = [
         {"customer_id": one, "posted_on": ENTRY, "points": 40 + i} for i, one in enumerate(then)
     ]
-    publish(ws, transactions=lines, customer_points=points)
+    known_as = [
+        {"customer_id": old, "into_customer_id": new}
+        for old, new in zip(then, now, strict=True)
+        if old != new
+    ]
+    publish(ws, transactions=lines, customer_points=points, known_as=known_as)
     rows = [{**winback(i), "customer_id": one} for i, one in enumerate(then)]
     decide(ws, ENTRY, "winback", rows)
     again = [{**row, "customer_id": one} for row, one in zip(rows, now, strict=True)]
     decide(ws, ENTRY + timedelta(days=1), "winback", again)
     redeem(ws, then[:60])
-    with ws.store.write() as store:
-        for old, new in zip(then, now, strict=True):
-            if old != new:
-                store.run(MERGE, old=old, new=new)
     return results(ws, Fraction(1))
 
 
-MERGE = (
-    "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
-    "values (:old, :new, 1, '2026-03-10T00:00:00+00:00')"
+OTHERWISE = ("", "", "", "o", "", "", "", "prospect:")
+
+
+def test_a_merge_counts_once_the_marts_have_it(tmp_path: Path) -> None:
+    """Until the next build the receipts are those of two customers, and so are the people."""
+    ws = workspace(tmp_path, "2026-03-16")
+    people = [who(i) for i in range(80)]
+    lines = [line(f"t{i}", one, 1000, sold_at=f"{ENTRY} 12:00:00") for i, one in enumerate(people)]
+    publish(ws, transactions=lines)
+    decide(ws, ENTRY, "winback", [{**winback(i), "variant": ""} for i in range(80)])
+    before = results(ws, None)
+    with ws.store.write() as store:
+        store.run(
+            "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+            f"values ('{who(1)}', '{who(2)}', 1, '2026-03-16T00:00:00+00:00')"
+        )
+    assert results(ws, None) == before
+
+
+def test_of_two_numbers_that_entered_on_one_day_the_lot_of_the_one_that_stays_counts(
+    tmp_path: Path,
+) -> None:
+    ws = workspace(tmp_path, "2026-03-16")
+    stays = [(who(i), "control_group" if i % 2 else "planned") for i in range(80)]
+    gone = [(f"b{i:04}", "planned" if i % 2 else "control_group") for i in range(80)]
+    lines = [
+        line(f"t{i}", one, 1000 if why == "planned" else 400, sold_at=f"{ENTRY} 12:00:00")
+        for i, (one, why) in enumerate(stays)
+    ]
+    known_as = [
+        {"customer_id": old, "into_customer_id": new}
+        for (old, _), (new, _) in zip(gone, stays, strict=True)
+    ]
+    publish(ws, transactions=lines, known_as=known_as)
+    rows = [{"customer_id": one, "reason": why, "decided_by": "w"} for one, why in [*gone, *stays]]
+    decide(ws, ENTRY, "w", rows)
+    (one,) = results(ws, None).campaigns
+    assert one.first is not None
+    assert (one.first.people, one.first.control) == (40, 40)
+    assert one.first.measures[1].difference == 600
+
+
+def test_who_paid_in_another_currency_has_bought_too(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, "2026-03-16")
+    people = [who(i) for i in range(80)]
+    at = f"{ENTRY} 12:00:00"
+    lines = [
+        line(f"t{i}", one, 1000, sold_at=at, currency="SEK" if i == 0 else "EUR")
+        for i, one in enumerate(people)
+    ]
+    publish(ws, transactions=lines)
+    rows = [
+        {"customer_id": one, "reason": "control_group" if i % 2 else "planned", "decided_by": "w"}
+        for i, one in enumerate(people)
+    ]
+    decide(ws, ENTRY, "w", rows)
+    (one,) = results(ws, None).campaigns
+    assert one.first is not None
+    converted, revenue, _ = one.first.measures
+    assert (converted.treated, revenue.treated) == (1, 975)
+
+
+@pytest.mark.parametrize(
+    ("zone", "built", "today"),
+    [
+        ("Europe/Athens", "2026-03-29", "2026-03-30"),  # a day of 23 hours
+        ("America/New_York", "2026-03-30T20:00:00-04:00", "2026-03-31T06:00:00-04:00"),
+    ],
 )
+def test_a_day_that_the_marts_do_not_know_to_its_end_is_not_over(
+    tmp_path: Path, zone: str, built: str, today: str
+) -> None:
+    ws = workspace(tmp_path, built, timezone=zone)
+    people = [who(i) for i in range(80)]
+    publish(ws, transactions=[line(f"t{i}", one, 1000) for i, one in enumerate(people)])
+    later = workspace(tmp_path, today, timezone=zone)
+    entered = later.business_date - timedelta(days=14)
+    decide(later, entered, "w", [winback(i) | {"variant": ""} for i in range(80)])
+    (one,) = results(later, None).campaigns
+    assert one.first is not None
+    assert (one.first.people, one.first.control) == (0, 0)
 
 
 def test_the_programme_is_judged_by_those_whom_no_campaign_may_write_to(tmp_path: Path) -> None:

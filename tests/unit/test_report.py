@@ -405,9 +405,25 @@ def test_a_campaign_is_shown_with_its_interval_and_one_without_control_with_no_n
     said = words(ws)
     assert "winback It probably brought more than it cost. +€1.50 +€0.20 to +€2.80" in said
     assert "+€1,350 +€180.00 to +€2,520 900 100" in said
+    assert "The difference allows for what both had spent before" in said
     assert "Nothing can be said of what these caused." in said
     assert "weekly offers: Selection: the exposed spent more" in said
     assert "those written to had spent €26.67, the others €12.68" in said
+
+
+def test_what_cannot_be_told_yet_is_named_and_why_and_variants_wherever_they_were_compared(
+    ws: Workspace,
+) -> None:
+    """In the words of the command, which says the same of the same day."""
+    nothing = {"first": None, "to_date": None}
+    few = {"campaign": "news", "basis": "too few", "says": "Everybody is in the control group."}
+    nobody = {"campaign": "later", "basis": "nobody", "says": "Nobody could be written to yet."}
+    variants = {"step": "first_letter", "winner": "b", "why": "clearly better than every other arm"}
+    without = {"campaign": "offers", "basis": "none", "variants": [variants]}
+    judged(ws, campaigns=[campaign() | one | nothing for one in (few, nobody, without)])
+    said = words(ws)
+    assert "news: Everybody is in the control group. later: Nobody could be written to yet." in said
+    assert "offers, step first letter: b has won, clearly better than every other arm." in said
 
 
 def test_the_gap_between_exposed_and_others_is_called_selection(ws: Workspace) -> None:
