@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +28,9 @@ POOL = "tessera"
 RUNS_AT_ONCE = 2  # a day that takes its time must not hold up the mail
 OVERDUE = "Tessera was not up when this was due; the latest of its kind is made up for."
 DIED = "Tessera was stopped while this ran."
+AFTER_DAY = "The day is made up for first."
+DAY, CAMPAIGN = "day", "campaign"  # tags in prefect.yaml
+DAY_TAKES = timedelta(minutes=30)  # on old marts a campaign would be held, or judged by them
 AGAIN = "again"  # the tag of a run that takes the place of one that died; it dies for good
 Child = subprocess.Popen[bytes]
 
@@ -113,20 +117,22 @@ def _tidy(client: httpx.Client) -> None:
     """Settle what the last stop left: runs that fell due meanwhile, and runs that died. Of those that a
     schedule wanted one of each deployment is made up for."""
     died = _runs(client, "RUNNING", "PENDING", "CANCELLING")
-    now = clock.now().isoformat()
-    settled: set[str] = set()
-    for run in _runs(client, "SCHEDULED", expected_start_time={"before_": now}):
-        if _by_schedule(run) and run["deployment_id"] not in settled:
-            _make_up_for(client, run)
-            _set_state(client, run, "CANCELLED", OVERDUE)
-        elif run["deployment_id"] in settled:
-            _set_state(client, run, "CANCELLED", OVERDUE)
-        settled.add(run["deployment_id"])
-    settled |= {one["id"] for one in _deployments(client) if is_paused(one)}
+    overdue = _runs(client, "SCHEDULED", expected_start_time={"before_": clock.now().isoformat()})
+    latest = {run["deployment_id"]: run for run in reversed(overdue)}
+    owed = {key: run for key, run in latest.items() if _by_schedule(run)}
+    paused = {one["id"] for one in _deployments(client) if is_paused(one)}
     for run in died:
-        if _begins_again(run) and run["deployment_id"] not in settled:
-            _make_up_for(client, run, AGAIN)
-            settled.add(run["deployment_id"])
+        if _begins_again(run) and run["deployment_id"] not in latest.keys() | paused:
+            owed.setdefault(run["deployment_id"], {**run, "tags": [*run["tags"], AGAIN]})
+    has_day = any(DAY in run["tags"] for run in owed.values())
+    for run in owed.values():
+        made = _make_up_for(client, run)
+        if has_day and CAMPAIGN in run["tags"]:
+            _set_state(client, made, "SCHEDULED", AFTER_DAY, at=clock.now() + DAY_TAKES)
+    for run in overdue:
+        if run["deployment_id"] in owed or run is not latest[run["deployment_id"]]:
+            _set_state(client, run, "CANCELLED", OVERDUE)
+    for run in died:
         _set_state(client, run, "CRASHED", DIED)
 
 
@@ -139,19 +145,19 @@ def _begins_again(run: dict[str, Any]) -> bool:
     return _by_schedule(run) and AGAIN not in run["tags"] and run["state_type"] != "CANCELLING"
 
 
-def _make_up_for(client: httpx.Client, run: dict[str, Any], *tags: str) -> None:
+def _make_up_for(client: httpx.Client, run: dict[str, Any]) -> dict[str, Any]:
     """A run in the place of `run`, which could not begin again itself: Prefect takes away what its scheduler
     planned when its deployment is deployed anew."""
     body = {
         "parameters": run["parameters"],
-        "tags": [*run["tags"], MADE_UP_FOR, *tags],
+        "tags": [*run["tags"], MADE_UP_FOR],
         "state": {
             "type": "SCHEDULED",
             "state_details": {"scheduled_time": run["expected_start_time"]},
         },
     }
     made = client.post(f"/deployments/{run['deployment_id']}/create_flow_run", json=body)
-    made.raise_for_status()
+    return dict(made.raise_for_status().json())
 
 
 def _runs(client: httpx.Client, *states: str, **more: Any) -> list[dict[str, Any]]:
@@ -172,8 +178,16 @@ def _runs(client: httpx.Client, *states: str, **more: Any) -> list[dict[str, Any
             return found
 
 
-def _set_state(client: httpx.Client, run: dict[str, Any], state: str, message: str) -> None:
-    body = {"state": {"type": state, "message": message}, "force": True}
+def _set_state(
+    client: httpx.Client,
+    run: dict[str, Any],
+    state: str,
+    message: str,
+    *,
+    at: datetime | None = None,
+) -> None:
+    details = {"scheduled_time": at.isoformat()} if at else {}
+    body = {"state": {"type": state, "message": message, "state_details": details}, "force": True}
     client.post(f"/flow_runs/{run['id']}/set_state", json=body).raise_for_status()
 
 

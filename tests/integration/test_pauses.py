@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from tessera import clock
 from tessera.decide import decide as stage
 from tessera.decide.decisions import Question, find
 from tessera.send.lifeline import Lifeline
@@ -123,6 +124,9 @@ def test_what_the_schedule_wanted_while_tessera_was_not_up_is_made_up_for(
             database.execute("update flow_run set auto_scheduled = 1 where id = ?", [run["id"]])
         up._set_state(client, run, state, "") if state != "SCHEDULED" else None
 
+    deployed = [deployment("hello"), {**deployment("weekly"), "tags": ["day"]}]
+    file = shop.project / "deployments" / "prefect.yaml"
+    file.write_text(yaml.safe_dump({"name": "tessera", "deployments": deployed}))
     with server.serving(shop, say=print) as api, up._client(api) as client:
         up._make_pool(client, ours=True)
         up._deploy(shop, api, client)
@@ -134,6 +138,9 @@ def test_what_the_schedule_wanted_while_tessera_was_not_up_is_made_up_for(
         up._deploy(shop, api, client)
         assert runs("SCHEDULED") == [("hello", "2025-04-03", False), ("weekly", "2025-04-02", True)]
         assert len(runs("CRASHED")) == 2
+        hello, day = up._runs(client, "SCHEDULED")
+        assert day["next_scheduled_start_time"] < (now := clock.now().isoformat())
+        assert hello["next_scheduled_start_time"] > now, "campaigns wait for the day's new marts"
         weekly = up._runs(client, "SCHEDULED")[1]
         up._set_state(client, weekly, "RUNNING", "")
         up._tidy(client)  # killed before the one began, and while the other ran again
