@@ -9,7 +9,7 @@ one that was finished may be run again, and finds what came in since.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -80,7 +80,7 @@ class Night:
 
 def run(night: Night, steps: dict[str, Step]) -> Counts:
     """All `steps` that tonight has not done; what each of them counted."""
-    found = _done(night)
+    found = _done(night, steps)
     if set(found) >= set(steps):
         with night.ws.store.write() as store:
             store.run(SQL["start_over"], programme=night.name, business_date=night.on)
@@ -92,10 +92,10 @@ def run(night: Night, steps: dict[str, Step]) -> Counts:
     return {key: count for counts in found.values() for key, count in counts.items()}
 
 
-def _done(night: Night) -> dict[str, Counts]:
+def _done(night: Night, steps: Mapping[str, Step]) -> dict[str, Counts]:
     with night.ws.store.read() as store:
         rows = store.all(SQL["done"], programme=night.name, business_date=night.on)
-    return {row["step"]: json.loads(row["counts"]) for row in rows}
+    return {row["step"]: json.loads(row["counts"]) for row in rows if row["step"] in steps}
 
 
 def mark(night: Night, step: str, counts: Counts) -> None:
@@ -249,12 +249,23 @@ def _review(night: Night, *, is_ending: bool) -> int:
         ledger.lock(store)
         cursor = ledger.cursor(store, night.name)
         after = cursor.asserted_id if cursor else 0
+        on, at = _last_night(night, store)
         return tiers.review(
             store,
             night.name,
             night.programme.tiers,
-            on=night.ws.business_date,
-            at=night.at,
+            on=on,
+            at=at,
             zone=night.zone,
             after=None if is_ending else after,
         )
+
+
+def _last_night(night: Night, store: Connection) -> tuple[date, str]:
+    """Tonight and its instant, or the last night there was and its end where tonight is a day before: who
+    earned by then has all of it."""
+    last = store.scalar(SQL["last_night"], programme=night.name) or night.on
+    if last <= night.on:
+        return night.ws.business_date, night.at
+    on = date.fromisoformat(last)
+    return on, day_after(on, night.zone)

@@ -221,6 +221,9 @@ where programme = :programme and owner_type = 'system' and bucket = 'breakage'
 -- name: done
 select step, counts from reward_night where programme = :programme and business_date = :business_date
 
+-- name: last_night
+select max(business_date) from reward_night where programme = :programme
+
 -- name: mark
 insert into reward_night (programme, business_date, step, done_at, counts)
 values (:programme, :business_date, :step, :at, :counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -64,18 +65,21 @@ def review(
     zone: str,
     after: int | None,
 ) -> int:
-    """Move members up who earned since transfer `after`, or all who may where the levels are others than
-    last time; or, without it, review the tiers that ended before `on`. All by what was earned before
-    `at`; how many moved or stay for another term."""
+    """Move members up who earned since this was last done (or transfer `after`, where no night noted it), or
+    all who may where the levels are others than last time; or, without it, review the tiers that ended before
+    `on`. All by what was earned before `at`; how many moved or stay for another term."""
     values = {"programme": programme}
     store.run(SQL["current"], **values)
     if after is None:
         store.run(SQL["ending"], business_date=on.isoformat())
-    elif (levels := _levels(tiers)) != store.scalar(SQL["known_levels"], **values):
-        store.run(SQL["everybody"], **values)
-        store.run(SQL["know_levels"], **values, business_date=on.isoformat(), step=levels, at=at)
     else:
-        store.run(SQL["risen"], **values, after=after, today=day_starts(on, zone))
+        levels, known = _levels(tiers), store.one(SQL["known_levels"], **values)
+        if known is None or known["step"] != levels:
+            store.run(SQL["everybody"], **values)
+        else:
+            after = json.loads(known["counts"]).get("through", after)
+            store.run(SQL["risen"], **values, after=after, today=day_starts(on, zone))
+        store.run(SQL["know_levels"], **values, business_date=on.isoformat(), step=levels, at=at)
     since = day_starts(add_months(on, -tiers.months), zone)
     found = store.all(WORTH, **values, since=since, until=at)
     moves = [move for row in found if (move := _move(tiers, row, on, is_ending=after is None))]

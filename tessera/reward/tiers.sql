@@ -40,15 +40,21 @@ select distinct owner_id as customer_id from account
 where programme = :programme and owner_type = 'member' and bucket in ('available', 'pending')
 
 -- name: known_levels
--- By which levels the last night reviewed, as the name of a step.
-select step from reward_night
+-- By which levels the last night reviewed, as the name of a step, and up to which transfer.
+select step, counts from reward_night
 where programme = :programme and substr(step, 1, 7) = 'tiers: '
 order by business_date desc, done_at desc limit 1
 
 -- name: know_levels
+-- A night beside another, or one that was killed before it came here, leaves none of its own to nobody.
 insert into reward_night (programme, business_date, step, done_at, counts)
-values (:programme, :business_date, :step, :at, '{}')
-on conflict (programme, business_date, step) do update set done_at = excluded.done_at
+select
+    :programme, :business_date, :step, :at,
+    '{"through": ' || coalesce(max(transfer.transfer_id), 0) || '}'
+from transfer
+where true
+on conflict (programme, business_date, step) do update
+set done_at = excluded.done_at, counts = excluded.counts
 
 -- name: worth
 -- What each earned within the window, less what was taken back; favours do not count. What somebody

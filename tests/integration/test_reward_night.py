@@ -554,6 +554,41 @@ def test_a_tier_that_a_day_before_the_last_brings_is_in_force_at_once(shop: Work
     assert [row["previous_tier"] for row in moves] == ["", *(row["tier"] for row in moves[:-1])]
 
 
+def test_a_day_before_the_last_counts_all_that_was_earned_by_the_last(shop: Workspace) -> None:
+    """What came late makes a level together with what came after it."""
+    club(shop, tiers={"levels": LEVELS})
+    sales = [line("t", "ann", 2500, sold_at="2026-03-11")]
+    night(shop, "2026-03-12", *sales)
+    night(shop, "2026-03-08", *sales, line("u", "ann", 700, sold_at="2026-03-06", file_id=2))
+    assert tier(shop) == [("silver", "reached"), ("gold", "reached")]
+
+
+@BOTH_STORES
+def test_who_earned_in_a_night_that_was_killed_rises_whatever_night_comes_between(
+    shop: Workspace,
+) -> None:
+    """Nights of two machines on one store, too, may come between one another's steps."""
+    club(shop, tiers={"levels": LEVELS})
+    sales = [
+        line("t", "ann", 1500, sold_at="2026-03-06"),
+        line("o", "bob", 100, sold_at="2026-03-06"),
+    ]
+    night(shop, "2026-03-08", *sales)
+    sales.append(line("u", "ann", 2000, sold_at="2026-03-11", file_id=2))
+    later = replace(shop, as_of=clock.parse_as_of("2026-03-12", "UTC"))
+    object.__setattr__(later, "store", shop.store)
+    publish(later, transactions=sales)
+    tonight = night_module.Night(later, load(shop.project))
+    assert STEPS["earn"](tonight)["points_earned"] == 20
+    another = night_module.Night(
+        replace(later, as_of=clock.parse_as_of("2026-03-10", "UTC")), load(shop.project)
+    )
+    object.__setattr__(another.ws, "store", shop.store)
+    STEPS["tie out"](another)
+    assert STEPS["tiers rising"](tonight)["tiers_reached"] == 1
+    assert tier(shop) == [("silver", "reached"), ("gold", "reached")]
+
+
 def test_what_was_earned_this_morning_counts_at_noon(shop: Workspace) -> None:
     club(shop, tiers={"levels": LEVELS})
     night(shop, "2026-03-02T12:00", line("t", "ann", 1000, sold_at="2026-03-02T09:00"))
