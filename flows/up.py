@@ -70,6 +70,11 @@ def up(ws: Workspace, *, port: int | None, say: Callable[[str], None]) -> None:
                 _watch([*children, worker, pages], ws)
     except Stopped:
         say("stopped")
+    except httpx.HTTPError as error:
+        raise server.ServerFailed(
+            f"Prefect's server went away, or did not answer in time, while it was told what to run; "
+            f"{ws.home.prefect / 'server.log'} may say why. Start again, nothing is done twice."
+        ) from error
 
 
 def _listen() -> None:

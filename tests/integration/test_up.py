@@ -21,7 +21,7 @@ import pytest
 
 from flows import server, up
 from tessera import clock
-from tessera.errors import BadInput, OutOfSpace
+from tessera.errors import BadInput, OutOfSpace, TesseraError
 from tessera.settings import CHECKOUT
 from tessera.testing import workspace
 from tessera.workspace import Workspace
@@ -122,6 +122,25 @@ def test_up_deploys_everything_and_kill_minus_nine_takes_it_all_along(home: Path
                 assert len(of_home(home)) >= 4  # server, worker, pages, flow run
                 end(process, signal.SIGKILL, home=home)
     assert server.kept_server(workspace(home)) is None
+
+
+def test_a_server_that_dies_while_up_starts_is_one_sentence(home: Path) -> None:
+    with subprocess.Popen(
+        [TESSERA, "up", "--home", str(home)], stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_until(lambda: server.kept_server(workspace(home)))
+        pid = next(one for one in of_home(home) if "uvicorn" in command_of(one))
+        os.kill(pid, signal.SIGKILL)
+        assert process.stderr
+        said = process.stderr.read()
+    assert process.returncode == TesseraError.exit_code
+    assert said.startswith("error: ")
+    assert len(said.splitlines()) == 1
+    assert of_home(home) == []
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
 
 
 def test_a_second_up_is_refused_and_the_first_ends_by_sigterm(home: Path) -> None:
