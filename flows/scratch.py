@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from tessera.decide import campaigns, policy
+from tessera.decide import policy
 from tessera.home import Home
 from tessera.land.land import ENGINE
 from tessera.person.merge import send_round
 from tessera.quoting import literal
 from tessera.store import Connection, Store, queries
 from tessera.warehouse import marts
-from tessera.workspace import Workspace
+from tessera.workspace import CAMPAIGNS, Workspace
 
 SQL = queries("flows", "scratch.sql")
 Row = Mapping[str, Any]
@@ -75,7 +75,7 @@ def _project(own: Path, folder: Path, rules: Rules) -> Path:
         (deployments / "sources" / path.name).symlink_to(path.resolve())
     (deployments / "programme.yml").symlink_to((own / "deployments" / "programme.yml").resolve())
     (folder / policy.FILE).symlink_to((rules.policy or own / policy.FILE).resolve())
-    (folder / campaigns.FOLDER).symlink_to((rules.campaigns or own / campaigns.FOLDER).resolve())
+    (folder / CAMPAIGNS).symlink_to((rules.campaigns or own / CAMPAIGNS).resolve())
     return folder
 
 
