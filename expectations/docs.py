@@ -34,7 +34,8 @@ def label(answer: Answer, *, source: str, files: Mapping[int, str], at: datetime
     first, last = min(files), max(files)
     answer.batch_id = f"file {first}" if first == last else f"files {first}-{last}"
     answer.meta["run_id"] = RunIdentifier(run_name=_safe(source), run_time=at)
-    answer.meta["batch_spec"] = {"files": ", ".join(f"{n} ({i})" for i, n in files.items())}
+    named = ", ".join(f"{name} ({number})" for number, name in files.items())
+    answer.meta["batch_spec"] = {"files": named}  # type: ignore[arg-type]  # shown as it is
 
 
 def is_unfinished(folder: Path) -> bool:

@@ -94,7 +94,10 @@ def between(
     ends = [f"at least {low:,}" if isinstance(low, int) else f"from {low} on"] * (low is not None)
     ends += [f"at most {high:,}"] if high is not None else []
     return gxe.ExpectColumnValuesToBeBetween(
-        column=column, min_value=low, max_value=high, **_as(rule, column, f"is {', '.join(ends)}")
+        column=column,
+        min_value=low,  # type: ignore[arg-type]  # a date as text is taken too
+        max_value=high,
+        **_as(rule, column, f"is {', '.join(ends)}"),
     )
 
 

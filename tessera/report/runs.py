@@ -27,13 +27,11 @@ class Run:
     progress: Callable[[str], None]
     summary: dict[str, Any] = field(default_factory=dict)
 
-    def stage(
-        self, name: str, work: Callable[..., dict[str, Any]], **params: object
-    ) -> dict[str, Any]:
+    def stage(self, name: str, work: Callable[..., Any], **params: object) -> dict[str, Any]:
         """Do `work`, and keep its counts and seconds as the stage `name`."""
         begun = time.perf_counter()
         self.progress(f"{name:<10}")
-        counts = work(**params)
+        counts: dict[str, Any] = work(**params)
         seconds = round(time.perf_counter() - begun, 2)
         self.progress(f"{seconds:7.1f} s\n")
         self.summary[name] = {**counts, "seconds": seconds}
