@@ -33,7 +33,7 @@ def deliver(as_of: str | None, home: str | None) -> dict[str, Any]:
 def send(as_of: str | None = None, home: str | None = None) -> dict[str, Any] | State[Any]:
     """Send every message due before the end of the business date; the counts. Ends as `Skipped` when it is
     for now and somebody is sending: a throttled sender takes hours, and a second one would hold up the rest."""
-    if as_of is None and at_work(open_workspace(home=home).home.root / "senders"):
+    if as_of is None and at_work(open_workspace(home=home).home.senders):
         return Completed(
             name="Skipped", message="Another run is sending; what is due goes with it or the next."
         )

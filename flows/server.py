@@ -126,13 +126,13 @@ def serving(
     found = users_own(ws) or _lock_or_find(ws, say)
     if isinstance(found, str):
         settings.overrule(variables(ws, found))
-        with _explained(found, ws.home.prefect):
+        with explained(found, ws.home.prefect):
             yield found
         return
     with (
         found,
         _started(ws, ui=False, meanwhile=meanwhile) as server,
-        _explained(server.api, ws.home.prefect),
+        explained(server.api, ws.home.prefect),
     ):
         yield server.api
 
@@ -146,17 +146,17 @@ def users_own(ws: Workspace) -> str | None:
 
 
 @contextmanager
-def _explained(api: str, folder: Path) -> Iterator[None]:
-    """A flow whose server goes away, or has no room in its `folder`, fails in one of Prefect's many ways;
-    here it is one sentence."""
+def explained(api: str, folder: Path) -> Iterator[None]:
+    """Work whose server goes away, does not answer, or has no room in its `folder`, fails in one of Prefect's
+    many ways; here it is one sentence."""
     try:
         yield
     except TesseraError:
         raise
     except Exception as error:
-        if _is_servers(error) and shutil.disk_usage(folder).free < ROOM:
+        if _is_servers(error, api) and shutil.disk_usage(folder).free < ROOM:
             raise OutOfSpace from error
-        if is_full(error) or (is_healthy(api) and not _is_servers(error)):
+        if is_full(error) or (is_healthy(api) and not _is_servers(error, api)):
             raise
         what = "cannot do its work" if is_healthy(api) else "went away"
         raise ServerFailed(
@@ -164,8 +164,10 @@ def _explained(api: str, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_servers(error: Exception) -> bool:
-    """Whether a Prefect server said that the fault is its own."""
+def _is_servers(error: Exception, api: str) -> bool:
+    """Whether a Prefect server said that the fault is its own, or the one at `api` did not answer in time."""
+    if isinstance(error, httpx.TimeoutException):
+        return str(error.request.url).startswith(api)
     return isinstance(error, httpx.HTTPStatusError) and error.response.is_server_error
 
 

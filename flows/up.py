@@ -70,11 +70,6 @@ def up(ws: Workspace, *, port: int | None, say: Callable[[str], None]) -> None:
                 _watch([*children, worker, pages], ws)
     except Stopped:
         say("stopped")
-    except httpx.HTTPError as error:
-        raise server.ServerFailed(
-            f"Prefect's server went away, or did not answer in time, while it was told what to run; "
-            f"{ws.home.prefect / 'server.log'} may say why. Start again, nothing is done twice."
-        ) from error
 
 
 def _listen() -> None:
@@ -110,9 +105,10 @@ def _server(ws: Workspace, port: int | None) -> Iterator[tuple[str, list[Child]]
     """The API URL of the user's own server, or of one kept here, with its process."""
     if api := server.users_own(ws):
         settings.overrule(server.variables(ws, api))
-        yield api, []
+        with server.explained(api, ws.home.prefect):
+            yield api, []
         return
-    with server.keeping(ws, port=port) as kept:
+    with server.keeping(ws, port=port) as kept, server.explained(kept.api, ws.home.prefect):
         with _client(kept.api) as client:
             _tidy(client)
         yield kept.api, [kept.process]

@@ -86,6 +86,11 @@ class Home:
         return self.root / "mail"
 
     @property
+    def senders(self) -> Path:
+        """A locked file for each sender that is alive."""
+        return self.root / "senders"
+
+    @property
     def engine(self) -> Path:
         """The store's rows exported for landing: engine/<feed>/YYYY-MM-DD.parquet."""
         return self.root / "engine"

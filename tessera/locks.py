@@ -1,8 +1,9 @@
-"""Locks between processes: a file in the folder that only one may work in."""
+"""Locks between processes, by the kernel: it lets go of them when their holder dies."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,21 @@ from pathlib import Path
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """One process at a time in `folder`, which is made; the others wait. The kernel lets go of the lock when
-    its holder dies."""
+    """One process at a time in `folder`, which is made; the others wait."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process keeps the lock of the file to itself; FileNotFoundError where there is none."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)

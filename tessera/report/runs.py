@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tessera import audit, clock
+from tessera.locks import is_held
 from tessera.outage import told
 from tessera.store import queries
 from tessera.workspace import Workspace
@@ -112,15 +113,10 @@ def needless(ws: Workspace) -> str | None:
 
 
 def _is_under_way(ws: Workspace) -> bool:
-    lock = ws.home.root / "run.lock"
-    if not lock.exists():
+    try:
+        return is_held(ws.home.root / "run.lock")
+    except FileNotFoundError:
         return False
-    with lock.open("rb") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from tessera.locks import is_held
+
 
 class Lifeline:
     """This sender's lock, held between `with` and the end of the block."""
@@ -54,14 +56,6 @@ def at_work(folder: Path) -> bool:
 
 def _is_free(path: Path) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        return not is_held(path)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    else:
-        return True
-    finally:
-        os.close(descriptor)

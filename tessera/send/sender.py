@@ -83,7 +83,7 @@ def send(
     runs = [messenger] if messenger else [open_messenger(ws, one) for one in channels(ws)]
     report = SendReport(0, 0, 0, 0, 0, 0, {}, (), (), 0.0)
     try:
-        with Lifeline(ws.home.root / "senders") as lifeline, _collecting_seldom():
+        with Lifeline(ws.home.senders) as lifeline, _collecting_seldom():
             for one in runs:
                 report = report.with_run(_run(ws, lifeline, one, progress or _silent, sleep))
     finally:

@@ -252,10 +252,10 @@ def test_a_server_that_goes_away_is_one_sentence_and_a_users_mistake_stays_what_
     gone = ("http://127.0.0.1:1/api", tmp_path)
     with (
         pytest.raises(server.ServerFailed, match="nothing is done twice"),
-        server._explained(*gone),
+        server.explained(*gone),
     ):
         raise httpx.ConnectError("All connection attempts failed")
-    with pytest.raises(BadInput, match="a sentence"), server._explained(*gone):
+    with pytest.raises(BadInput, match="a sentence"), server.explained(*gone):
         raise BadInput("a sentence")
 
 

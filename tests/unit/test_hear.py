@@ -536,6 +536,11 @@ def test_whatever_is_exported_has_a_way_back_in() -> None:
         assert set(FEEDS[feed].required) <= columns <= set(FEEDS[feed].columns), feed
 
 
+def exported(ws: Workspace, feed: str, day: str, column: str) -> list[object]:
+    table = pq.read_table(ws.home.engine / feed / f"{day}.parquet")
+    return list(table[column].to_pylist())
+
+
 @BOTH_STORES
 def test_a_day_that_was_posted_to_again_is_exported_again_with_the_balances_since(
     ws: Workspace,
@@ -549,15 +554,10 @@ def test_a_day_that_was_posted_to_again_is_exported_again_with_the_balances_sinc
         connection.run("update account set balance = 15 where owner_id = 'c1'")
     transfer(ws, "t3", "2026-03-31")
     assert export(on(ws, "2026-04-02")).files == 3
-
-    def exported(feed: str, day: str, column: str) -> list[object]:
-        table = pq.read_table(ws.home.engine / feed / f"{day}.parquet")
-        return list(table[column].to_pylist())
-
-    assert exported("point_transfers", "2026-03-31", "idem_key") == ["t1", "t3"]
-    assert exported("point_transfers", "2026-04-01", "idem_key") == ["t2"]
-    assert exported("point_balances", "2026-03-31", "balance") == [10]
-    assert exported("point_balances", "2026-04-01", "balance") == [15]
+    assert exported(ws, "point_transfers", "2026-03-31", "idem_key") == ["t1", "t3"]
+    assert exported(ws, "point_transfers", "2026-04-01", "idem_key") == ["t2"]
+    assert exported(ws, "point_balances", "2026-03-31", "balance") == [10]
+    assert exported(ws, "point_balances", "2026-04-01", "balance") == [15]
     assert export(on(ws, "2026-04-02")).files == 0
 
 
@@ -573,8 +573,7 @@ def test_what_days_before_the_last_post_is_exported_whatever_day_is_exported_fir
     transfer(ws, "t2", "2026-03-31")
     for day in ("2026-03-31", "2026-03-30", "2026-04-02"):
         export(on(ws, day))
-    table = pq.read_table(ws.home.engine / "point_transfers" / "2026-03-31.parquet")
-    assert table["idem_key"].to_pylist() == ["t1", "t2"]
+    assert exported(ws, "point_transfers", "2026-03-31", "idem_key") == ["t1", "t2"]
 
 
 @SQLITE

@@ -114,6 +114,15 @@ def measure(found: Results, name: str) -> Any:
     return next(one for one in first.measures if one.measure == name)
 
 
+def halve(ws: Workspace, people: list[str]) -> None:
+    """Every other one of them is written to by campaign `w`, the rest are its control group."""
+    rows = [
+        {"customer_id": one, "reason": "control_group" if i % 2 else "planned", "decided_by": "w"}
+        for i, one in enumerate(people)
+    ]
+    decide(ws, ENTRY, "w", rows)
+
+
 def test_the_planted_effect_lies_in_a_narrow_interval(found: Results) -> None:
     revenue = measure(found, "revenue")
     assert revenue.interval[0] < EFFECT < revenue.interval[1]
@@ -244,11 +253,7 @@ def test_a_voucher_costs_what_the_till_took_off_unless_the_receipt_has_it(tmp_pa
         for i, one in enumerate(people)
     ]
     publish(ws, transactions=lines)
-    rows = [
-        {"customer_id": one, "reason": "control_group" if i % 2 else "planned", "decided_by": "w"}
-        for i, one in enumerate(people)
-    ]
-    decide(ws, ENTRY, "w", rows)
+    halve(ws, people)
     redeem(ws, people[:2])
     (one,) = results(ws, None).campaigns
     assert one.first is not None
@@ -262,11 +267,7 @@ def test_what_was_paid_in_another_currency_costs_nothing_in_the_shops(tmp_path: 
     lines = [line(f"t{i}", one, 1000, sold_at=f"{ENTRY} 12:00:00") for i, one in enumerate(people)]
     points = [{"customer_id": people[0], "posted_on": ENTRY, "points": 40}]
     publish(ws, transactions=lines, customer_points=points)
-    rows = [
-        {"customer_id": one, "reason": "control_group" if i % 2 else "planned", "decided_by": "w"}
-        for i, one in enumerate(people)
-    ]
-    decide(ws, ENTRY, "w", rows)
+    halve(ws, people)
     with ws.store.write() as connection:
         for i, currency in ((0, "EUR"), (2, "JPY")):
             connection.run(
@@ -378,11 +379,7 @@ def test_who_paid_in_another_currency_has_bought_too(tmp_path: Path) -> None:
         for i, one in enumerate(people)
     ]
     publish(ws, transactions=lines)
-    rows = [
-        {"customer_id": one, "reason": "control_group" if i % 2 else "planned", "decided_by": "w"}
-        for i, one in enumerate(people)
-    ]
-    decide(ws, ENTRY, "w", rows)
+    halve(ws, people)
     (one,) = results(ws, None).campaigns
     assert one.first is not None
     converted, revenue, _ = one.first.measures
