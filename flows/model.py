@@ -142,7 +142,7 @@ def _selection(inputs: Inputs, known: Green | None) -> list[str]:
     if known is None:
         return ["--full-refresh", *MODELS_AND_TESTS]
     new = list(inputs.new_files(known.inputs))
-    kinds = ["table", "incremental", "published"]
+    kinds = ["table", "replaced", "incremental", "published"]
     if any(feed not in known.inputs.files for feed in new):
         kinds.append("view")
     roots = ["tag:daily+", *(f"source:*.{feed}+" for feed in new)]

@@ -9,24 +9,27 @@
     {{ run_hooks(pre_hooks) }}
     {{ get_assert_columns_equivalent(sql) }}
     {% if before is not none and not before.is_view -%} {%- do adapter.drop_relation(before) -%} {%- endif %}
-    {% call statement("main") -%}
+    {% call statement("main", auto_begin=False) -%}
         copy ({{ get_select_subquery(sql) }}) to {{ path }} (format parquet, use_tmp_file true)
     {%- endcall %}
     {%- do refuse_nulls(path) -%}
-    {% call statement("view") -%}
+    {% call statement("view", auto_begin=False) -%}
         create or replace view {{ target }} as select * from read_parquet({{ path }})
     {%- endcall %}
     {{ run_hooks(post_hooks) }}
-    {%- do adapter.commit() -%}
     {{ return({"relations": [target]}) }}
 {% endmaterialization %}
 
 {# What the contract says is never null; the file's own statistics tell. #}
 {% macro refuse_nulls(path) %}
+    {%- set looks = [] -%}
     {%- for column in model.columns.values() if "not_null" in column.constraints | map(attribute="type") | list -%}
-        {%- set nulls = run_query("select count(*) from read_parquet(" ~ path ~ ") where " ~ column.name ~ " is null") -%}
-        {%- if nulls.rows[0][0] -%}
-            {%- do exceptions.raise_compiler_error("NOT NULL constraint failed: " ~ this.identifier ~ "." ~ column.name) -%}
-        {%- endif -%}
+        {%- do looks.append(
+            "select '" ~ column.name ~ "' where exists (from read_parquet(" ~ path ~ ") where " ~ column.name ~ " is null)"
+        ) -%}
     {%- endfor -%}
+    {%- set nulls = run_query(looks | join(" union all ")) if looks else none -%}
+    {%- if nulls and nulls.rows -%}
+        {%- do exceptions.raise_compiler_error("NOT NULL constraint failed: " ~ this.identifier ~ "." ~ nulls.rows[0][0]) -%}
+    {%- endif -%}
 {% endmacro %}
