@@ -30,8 +30,7 @@ def decide(
     is_shown = FlowRunContext.get() is not None
     resting = pauses.resting(ws, names, is_one=bool(campaign)) if is_shown else {}
     awake = [name for name in names if name not in resting]
-    report = asdict(stage.decide(ws, awake, dry_run=dry_run))
-    report["held"] |= resting
+    report = asdict(stage.decide(ws, awake, dry_run=dry_run).with_resting(resting))
     if is_shown:
         publish_decisions(report, campaign)
     if names and len(report["held"]) == len(names):

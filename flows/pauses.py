@@ -6,10 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flows import server
 from tessera.decide.holds import due
 from tessera.workspace import Workspace
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.responses import DeploymentResponse
 
 WHY = "paused in Prefect"
 MADE_UP_FOR = "made up for"  # the tag of a run that takes the place of one the schedule wanted
@@ -37,14 +41,29 @@ def _scheduled_for() -> datetime | None:
     return run.expected_start_time if run and by_schedule else None
 
 
+def known(ws: Workspace) -> dict[str, str]:
+    """Why each campaign rests that is paused at this home's server, for who decides by hand; nothing where
+    no server is up, for nobody can be asked."""
+    api = server.users_own(ws) or server.kept_server(ws)
+    if api is None:
+        return {}
+    server.keep_to(ws)
+    from flows.runtime import connected
+
+    with server.explained(api, ws.home.prefect), connected(api):
+        return dict.fromkeys(sorted(paused()), WHY)
+
+
 def paused() -> set[str]:
     """The campaigns whose deployment is paused, or has its schedule switched off."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 
     tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=["campaign"]))
+    found: list[DeploymentResponse] = []
     with get_client(sync_client=True) as client:
-        found = client.read_deployments(deployment_filter=tagged)
+        while page := client.read_deployments(deployment_filter=tagged, offset=len(found)):
+            found += page
     return {str(one.parameters["campaign"]) for one in found if is_paused(one.model_dump())}
 
 

@@ -163,20 +163,18 @@ def _make_up_for(client: httpx.Client, run: dict[str, Any]) -> dict[str, Any]:
 
 def _runs(client: httpx.Client, *states: str, **more: Any) -> list[dict[str, Any]]:
     """Flow runs in these states, the latest first."""
+    asked = {"flow_runs": {"state": {"type": {"any_": states}}, **more}}
+    return _found(client, "flow_runs", {**asked, "sort": "EXPECTED_START_TIME_DESC"})
+
+
+def _found(client: httpx.Client, what: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """All pages of an answer."""
     found: list[dict[str, Any]] = []
     while True:
-        page = client.post(
-            "/flow_runs/filter",
-            json={
-                "flow_runs": {"state": {"type": {"any_": states}}, **more},
-                "sort": "EXPECTED_START_TIME_DESC",
-                "limit": 200,
-                "offset": len(found),
-            },
-        )
-        found += page.raise_for_status().json()
-        if len(page.json()) < 200:  # noqa: PLR2004 -- the page's size, as above
+        page = client.post(f"/{what}/filter", json={**asked, "offset": len(found)})
+        if not (rows := page.raise_for_status().json()):
             return found
+        found += rows
 
 
 def _set_state(
@@ -249,9 +247,7 @@ def _remove_others(client: httpx.Client, wanted: set[str]) -> None:
 
 def _deployments(client: httpx.Client) -> list[dict[str, Any]]:
     """The deployments of our pool."""
-    in_pool = {"work_pools": {"name": {"any_": [POOL]}}}
-    page = client.post("/deployments/filter", json=in_pool).raise_for_status()
-    return list(page.json())
+    return _found(client, "deployments", {"work_pools": {"name": {"any_": [POOL]}}})
 
 
 def _prefect(ws: Workspace, api: str, log: Path, *words: str) -> Child:

@@ -13,10 +13,14 @@ from tessera.cli.options import AsOfOption, HomeOption, JsonOption, print_json, 
 if TYPE_CHECKING:
     from tessera.decide import DecideReport
     from tessera.decide.plan import Plan, PlanDiff
+    from tessera.workspace import Workspace
 
 CampaignsOption = Annotated[
     list[str] | None,
-    typer.Option("--campaign", help="Only this campaign, scheduled today or not; may be repeated."),
+    typer.Option(
+        "--campaign",
+        help="Only this campaign, scheduled today or not, paused in Prefect or not; may be repeated.",
+    ),
 ]
 CampaignOption = Annotated[str | None, typer.Option("--campaign", help="Only this campaign.")]
 SHOWN = 100
@@ -59,12 +63,13 @@ def plan(
     from tessera.workspace import open_workspace
 
     ws, otherwise = open_workspace(as_of, home=home), planning.Otherwise(policy, campaigns)
+    names, resting = (campaign or None, {}) if campaign or campaigns else _awake(ws)
     if not diff:
-        found = planning.plan(ws, campaign or None, otherwise)
+        found = planning.plan(ws, names, otherwise).with_resting(resting)
         print_json(found) if as_json else _show_plan(found)
         return
     limit = None if as_json else SHOWN if customers else 0
-    difference = planning.diff(ws, otherwise, campaign or None, limit=limit)
+    difference = planning.diff(ws, otherwise, names, limit=limit)
     print_json(difference) if as_json else _show_diff(difference)
 
 
@@ -83,9 +88,20 @@ def decide(
     from tessera.workspace import open_workspace
 
     ws = open_workspace(as_of, home=home)
-    report = judge(ws, campaign or None)
+    names, resting = (campaign, {}) if campaign else _awake(ws)
+    report = judge(ws, names).with_resting(resting)
     audit.note(ws, "decide", f"day {ws.business_date}", planned=report.planned, new=report.new)
     _show(report, as_json=as_json)
+
+
+def _awake(ws: Workspace) -> tuple[list[str] | None, dict[str, str]]:
+    """The campaigns of the day that are not paused in Prefect (None: all of them), and why the others rest."""
+    from flows import pauses
+    from tessera.decide.holds import due
+
+    names, known = due(ws), pauses.known(ws)
+    resting = {name: known[name] for name in names if name in known}
+    return ([name for name in names if name not in resting] if resting else None), resting
 
 
 def decisions(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,13 @@ class Plan:
     campaigns: list[CampaignPlan]
     not_scheduled: list[str]
     seconds: float
+
+    def with_resting(self, resting: Mapping[str, str]) -> Plan:
+        """With the campaigns of the day that were left out, and why: without a candidate."""
+        none = CampaignPlan("", 0, 0, {}, None, None, {}, None, None)
+        added = [replace(none, campaign=name, held=why) for name, why in resting.items()]
+        others = [name for name in self.not_scheduled if name not in resting]
+        return replace(self, campaigns=[*self.campaigns, *added], not_scheduled=others)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from tessera.decide.campaign import Campaign
@@ -36,6 +36,11 @@ class DecideReport:
     not_scheduled: list[str] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)  # why nothing of a campaign goes out
     seconds: float = 0.0
+
+    def with_resting(self, resting: Mapping[str, str]) -> DecideReport:
+        """With the campaigns of the day that were left out, and why."""
+        others = [name for name in self.not_scheduled if name not in resting]
+        return replace(self, held={**self.held, **resting}, not_scheduled=others)
 
     @classmethod
     def of(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -85,6 +88,7 @@ def test_paused_campaigns_rest_and_held_ones_say_why(shop: Workspace) -> None:
         assert found["held"] == {"weekly": "paused in Prefect"}
         assert {row["campaign"] for row in find(shop.home, Question())} == {"hello"}
         assert decide(campaign="weekly", dry_run=True, **day)["planned"] == 1  # by hand it runs
+        typed_by_hand_it_is_the_same(shop, api)
 
         people(shop, "ann", "bob")  # of whom ann was written to
         shop.home.dbt.mkdir(parents=True)
@@ -99,6 +103,28 @@ def test_paused_campaigns_rest_and_held_ones_say_why(shop: Workspace) -> None:
     assert rows["decide"][1] == {"campaign": "weekly", "held": "paused in Prefect"}
     (row,) = rows["decide-hello"]
     assert (row["held"], row["stale_data"]) == ("stale data: red build: test unique_customers", 1)
+
+
+def typed_by_hand_it_is_the_same(shop: Workspace, api: str) -> None:
+    words = ["--as-of", "2026-03-31", "--home", str(shop.home.root), "--json"]
+    for command in ("plan", "decide"):
+        told = ask(api, command, *words)
+        held = {one["campaign"]: one["held"] for one in told["campaigns"] if one.get("held")}
+        assert told.get("held", held) == {"weekly": "paused in Prefect"}
+        assert "weekly" not in told["not_scheduled"]
+    assert ask(api, "decide", "--campaign", "weekly", *words)["planned"] == 1
+    assert {row["campaign"] for row in find(shop.home, Question())} == {"hello", "weekly"}
+
+
+def ask(api: str, *words: str) -> Any:
+    """What the command says in a process of its own, whose Prefect is at `api`."""
+    environment = {**os.environ, "TESSERA_PREFECT_API_URL": api}
+    command = [str(Path(sys.executable).with_name("tessera")), *words]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_what_the_schedule_wanted_while_tessera_was_not_up_is_made_up_for(
