@@ -106,6 +106,8 @@ def _server(ws: Workspace, port: int | None) -> Iterator[tuple[str, list[Child]]
     if api := server.users_own(ws):
         settings.overrule(server.variables(ws, api))
         with server.explained(api, ws.home.prefect):
+            with _client(api) as client:
+                _tidy(client, ours=False)
             yield api, []
         return
     with server.keeping(ws, port=port) as kept, server.explained(kept.api, ws.home.prefect):
@@ -114,11 +116,14 @@ def _server(ws: Workspace, port: int | None) -> Iterator[tuple[str, list[Child]]
         yield kept.api, [kept.process]
 
 
-def _tidy(client: httpx.Client) -> None:
+def _tidy(client: httpx.Client, *, ours: bool = True) -> None:
     """Settle what the last stop left: runs that fell due meanwhile, and runs that died. Of those that a
-    schedule wanted one of each deployment is made up for."""
-    died = _runs(client, "RUNNING", "PENDING", "CANCELLING")
-    overdue = _runs(client, "SCHEDULED", expected_start_time={"before_": clock.now().isoformat()})
+    schedule wanted one of each deployment is made up for. On a server that is not ours, what runs may run elsewhere.
+    """
+    died = _runs(client, "RUNNING", "PENDING", "CANCELLING") if ours else []
+    by_now = {"before_": clock.now().isoformat()}
+    waiting = _runs(client, "SCHEDULED", expected_start_time=by_now)
+    overdue = [run for run in waiting if ours or run["work_pool_name"] == POOL]
     latest = {run["deployment_id"]: run for run in reversed(overdue)}
     owed = {key: run for key, run in latest.items() if _by_schedule(run)}
     paused = {one["id"] for one in _deployments(client) if is_paused(one)}

@@ -178,6 +178,11 @@ def test_what_the_schedule_wanted_while_tessera_was_not_up_is_made_up_for(
         up._tidy(client)
         assert runs("SCHEDULED") == [("hello", "2025-04-03", False)], "who is paused rests"
 
+        plan("hello", "06")
+        plan("hello", "06", "RUNNING")
+        up._tidy(client, ours=False)
+        assert [row[1] for row in runs("SCHEDULED", "RUNNING")] == ["2025-04-06", "2025-04-06"]
+
 
 def test_one_sender_at_a_time_is_enough_for_the_schedule(shop: Workspace) -> None:
     """Two that wait for the throttle held up everything else that `tessera up` runs, two at a time."""
