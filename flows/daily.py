@@ -19,7 +19,7 @@ from flows.land import land
 from flows.model import model
 from flows.report import report
 from flows.reward import reward
-from flows.runtime import note, progress, without_heartbeats
+from flows.runtime import in_words, note, progress, without_heartbeats
 from flows.send import send
 from flows.validate import validate
 from tessera.home import Home
@@ -30,6 +30,7 @@ from tessera.workspace import Workspace, open_workspace
 
 
 @flow(name="daily")
+@in_words
 def daily(
     as_of: str | None = None, home: str | None = None, unless_done: bool = False
 ) -> dict[str, Any] | State[Any]:

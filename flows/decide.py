@@ -11,12 +11,14 @@ from prefect.states import Completed
 
 from flows import pauses
 from flows.artifacts import publish_decisions
+from flows.runtime import in_words
 from tessera import decide as stage
 from tessera.decide.holds import due
 from tessera.workspace import open_workspace
 
 
 @flow(name="decide")
+@in_words
 def decide(
     campaign: str | None = None,
     as_of: str | None = None,

@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.runtime import in_words
 from tessera.errors import BadInput
 from tessera.hear import export
 from tessera.hear import hear as take_in
@@ -15,6 +16,7 @@ from tessera.workspace import open_workspace
 
 
 @flow(name="hear")
+@in_words
 def hear(
     paths: list[str] | None = None, as_of: str | None = None, home: str | None = None
 ) -> dict[str, Any]:

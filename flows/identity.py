@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.runtime import in_words
 from flows.validate import judge
 from tessera.errors import BadInput
 from tessera.land import land_engine
@@ -15,6 +16,7 @@ from tessera.workspace import open_workspace
 
 
 @flow(name="identity")
+@in_words
 def identity(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     """Merge whoever is one person beyond doubt, by the front door, so that the day's models know of
     it; the rest is for somebody to look at. A day goes on without, and `skipped` says why."""

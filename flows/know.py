@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.runtime import note
+from flows.runtime import in_words, note
 from tessera.errors import BadInput
 from tessera.know.scores import ScoreReport, score
 from tessera.outage import is_full
@@ -17,6 +17,7 @@ NOTHING = ScoreReport("none", 0, 0, 0.0, 0)
 
 
 @flow(name="know")
+@in_words
 def know(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     """Score everybody anew. A day goes on without: yesterday's scores stay, and `skipped` says why. On a
     full disk it ends: with room again, it decides by today's."""

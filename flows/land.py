@@ -8,6 +8,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.runtime import in_words
 from tessera import land as stage
 from tessera.land import LandReport
 from tessera.land.files import Unreachable
@@ -31,6 +32,7 @@ def _land(source: str, path: str, as_of: str | None, home: str | None) -> LandRe
 
 
 @flow(name="land")
+@in_words
 def land(
     source: str, path: str, as_of: str | None = None, home: str | None = None
 ) -> dict[str, Any]:
@@ -41,6 +43,7 @@ def land(
 
 
 @flow(name="land engine")
+@in_words
 def land_engine(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     """Land what the engine exported about itself on earlier days."""
     report = stage.land_engine(open_workspace(as_of, home=home))

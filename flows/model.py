@@ -18,7 +18,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from prefect import flow
 
-from flows.runtime import no_word_of_the_log
+from flows.runtime import in_words, no_word_of_the_log
 from tessera.errors import OutOfSpace, RedBuild, TesseraError
 from tessera.home import Home
 from tessera.outage import is_full, says_full
@@ -56,6 +56,7 @@ class ModelReport:
 
 
 @flow(name="model")
+@in_words
 def model(
     as_of: str | None = None, home: str | None = None, full_refresh: bool = False
 ) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from prefect import flow
 
 from flows.artifacts import publish_page
-from flows.runtime import note
+from flows.runtime import in_words, note
 from tessera.errors import BadInput
 from tessera.outage import is_full
 from tessera.report import told
@@ -19,6 +19,7 @@ from tessera.workspace import Workspace, open_workspace
 
 
 @flow(name="report")
+@in_words
 def report(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     """Write `report/index.html`, and show it on Prefect's pages too; the counts on it."""
     from tessera.report import report as write

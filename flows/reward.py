@@ -7,11 +7,13 @@ from typing import Any
 
 from prefect import flow
 
+from flows.runtime import in_words
 from tessera.reward import cards, once, post, referrals
 from tessera.workspace import open_workspace
 
 
 @flow(name="reward")
+@in_words
 def reward(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     """One posting; running it again posts nothing."""
     ws = open_workspace(as_of, home=home)

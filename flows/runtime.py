@@ -6,13 +6,33 @@ import contextlib
 import gc
 import logging
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from flows import server
+from tessera.outage import told
 from tessera.workspace import Workspace
 
 DRAIN_SECONDS_MAX = 10
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_words(work: Callable[P, R]) -> Callable[P, R]:
+    """Where what a flow stands on gives way, its store or its disk, Prefect's pages say the sentence that the
+    command line says."""
+
+    @wraps(work)
+    def spoken(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return work(*args, **kwargs)
+        except Exception as error:
+            if (said := told(error)) is None or said is error:
+                raise
+            raise said from error
+
+    return spoken
 
 
 def run_day(ws: Workspace) -> dict[str, Any]:

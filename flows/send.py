@@ -8,6 +8,7 @@ from typing import Any
 from prefect import State, flow, task
 from prefect.states import Completed
 
+from flows.runtime import in_words
 from tessera.send import send as send_due
 from tessera.send.lifeline import at_work
 from tessera.send.messengers.base import Unusable
@@ -30,6 +31,7 @@ def deliver(as_of: str | None, home: str | None) -> dict[str, Any]:
 
 
 @flow(name="send")
+@in_words
 def send(as_of: str | None = None, home: str | None = None) -> dict[str, Any] | State[Any]:
     """Send every message due before the end of the business date; the counts. Ends as `Skipped` when it is
     for now and somebody is sending: a throttled sender takes hours, and a second one would hold up the rest."""

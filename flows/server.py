@@ -142,6 +142,8 @@ def users_own(ws: Workspace) -> str | None:
     api = ws.settings.prefect_api_url
     if api and not is_healthy(api.rstrip("/")):
         raise ServerFailed(f"No Prefect server answers at {api}; check TESSERA_PREFECT_API_URL.")
+    if api:
+        _make_folder(ws)
     return api
 
 
@@ -212,16 +214,22 @@ def _record(ws: Workspace) -> Path:
     return ws.home.prefect / "server.json"
 
 
-def _lock(ws: Workspace) -> IO[bytes] | None:
-    """The lock on this home's server, or None while another process holds it."""
+def _make_folder(ws: Workspace) -> None:
+    """Prefect's folder in the home; BadInput where it cannot be written."""
     try:
         ws.home.prefect.mkdir(parents=True, exist_ok=True)
-        lock = (ws.home.prefect / "server.lock").open("ab")
+        (ws.home.prefect / "server.lock").touch()
     except (PermissionError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
         raise BadInput(
             f"The home {ws.home.root} cannot be written ({error.strerror}); choose another with "
             "--home or TESSERA_HOME."
         ) from None
+
+
+def _lock(ws: Workspace) -> IO[bytes] | None:
+    """The lock on this home's server, or None while another process holds it."""
+    _make_folder(ws)
+    lock = (ws.home.prefect / "server.lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -14,6 +14,7 @@ from prefect import flow
 from expectations import suite_of
 from expectations.docs import is_unfinished
 from expectations.guard import Guard
+from flows.runtime import in_words
 from tessera.errors import Refused
 from tessera.land import quarantine, readmission, restoration, verdict
 from tessera.land.quarantine import Choice
@@ -39,6 +40,7 @@ class ValidateReport:
 
 
 @flow(name="validate")
+@in_words
 def validate(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     """Judge what was landed; raises Refused when a whole file was."""
     report = judge(open_workspace(as_of, home=home))

@@ -10,18 +10,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from prefect import Flow
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
+from flows.runtime import in_words
 from tessera.cli import app as cli
 from tessera.cli.app import app
 from tessera.cli.options import only_the_answer, print_json
-from tessera.errors import OutOfSpace
+from tessera.errors import BadInput, OutOfSpace
+from tessera.settings import CHECKOUT
 from tessera.store import Store
 from tests.conftest import BOTH_STORES
 
@@ -241,6 +245,30 @@ def test_a_store_that_goes_away_under_the_work_is_one_sentence(
     assert said.startswith("error: The store cannot be used any more: ")
     assert OF_LOSS[store.engine.dialect.name] in said
     assert len(said.splitlines()) == 1
+
+
+@BOTH_STORES
+def test_a_flow_under_which_the_store_goes_away_says_the_same(store: Store) -> None:
+    """On Prefect's pages, where nobody looks for a driver's words."""
+
+    @in_words
+    def work() -> None:
+        with store.write() as connection:
+            connection.run(LOSE[connection.dialect])
+            connection.run("delete from audit")
+
+    with pytest.raises(BadInput, match=r"^The store cannot be used any more: .*Run the same"):
+        work()
+
+
+def test_every_flow_says_what_gave_way_in_words() -> None:
+    names = [
+        path.stem for path in (CHECKOUT / "flows").glob("*.py") if "@flow(" in path.read_text()
+    ]
+    modules = [import_module(f"flows.{name}") for name in names]
+    flows = {one for module in modules for one in vars(module).values() if isinstance(one, Flow)}
+    assert len(flows) >= len(names) > 1
+    assert [one.name for one in flows if not hasattr(one.fn, "__wrapped__")] == []
 
 
 @pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)

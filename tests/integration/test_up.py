@@ -234,10 +234,11 @@ def test_a_server_of_the_users_own_is_taken_as_it_is(
     served: tuple[Workspace, str], tmp_path: Path
 ) -> None:
     _, api = served
-    ws = workspace(tmp_path, prefect_api_url=api)
+    ws = workspace(tmp_path / "new" / "home", prefect_api_url=api)
     with server.serving(ws, say=pytest.fail) as found:
         assert found == api
-    assert of_home(tmp_path) == []
+        assert ws.home.prefect.is_dir()  # where what is deployed is written
+    assert of_home(ws.home.root) == []
 
 
 def test_a_server_of_the_users_own_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
