@@ -95,8 +95,10 @@ def _build(
     ws: Workspace, inputs: Inputs, green: Green | None, *, afresh: bool, tested: bool
 ) -> Green:
     """Build, from where `green` left off if that can be trusted; the record of the new build."""
-    known = green if green is not None and not afresh and inputs.continues(green.inputs) else None
+    known = None if green is None or afresh or not _continues(ws, inputs, green) else green
     name = made_from.build_name(inputs, ws.business_date, again=afresh)
+    if known is None:
+        made_from.forget_warehouse(ws.home)
     Green.forget(ws.home)  # from here to the end the warehouse is nobody's
     ws.home.built.mkdir(exist_ok=True)
     with _dbt_let_go(), no_word_of_the_log():
@@ -122,6 +124,20 @@ def _build(
     new.save(ws.home)
     red.forget(ws.home)
     return new
+
+
+def _continues(ws: Workspace, inputs: Inputs, green: Green) -> bool:
+    """Whether the build can go on from where `green` left off. A warehouse that is damaged, or that
+    somebody has open, is left to whoever wants it: a new one is made."""
+    if not inputs.continues(green.inputs):
+        return False
+    try:
+        duckdb.connect(str(ws.home.warehouse)).close()
+    except duckdb.Error as error:
+        if is_full(error):
+            raise OutOfSpace from None
+        return False
+    return True
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from tessera.person.identity import Identity
 from tessera.person.sweep import Sweep
 from tessera.quoting import literal
 from tessera.report import runs
-from tessera.warehouse.inputs import replace_text
+from tessera.warehouse.inputs import forget_warehouse, replace_text
 from tessera.workspace import Workspace
 
 KEPT = {"store suppression"}
@@ -216,7 +216,7 @@ def _forget_files(ws: Workspace, journal: Journal) -> None:
                     connection.run(records.SQL["engine_file"], **values)
     with ws.store.write() as connection:
         files.recount(ws.home, connection)
-    files.forget_warehouse(ws.home)
+    forget_warehouse(ws.home)
     for name in ("preview", "exports", "tmp", "dbt/spill", "know"):
         shutil.rmtree(ws.home.root / name, ignore_errors=True)
 

@@ -23,7 +23,6 @@ from tessera.person import held, records
 from tessera.person import identity as who
 from tessera.quoting import literal
 from tessera.store import Connection
-from tessera.warehouse.inputs import Green
 from tessera.warehouse.publish import LINES, prune
 
 EXPORTED = "(select *, null::map(varchar, varchar) as _cast_errors from {})"  # as if it were landed
@@ -141,14 +140,6 @@ def content_hash(path: Path) -> str:
     """As a landing has it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def forget_warehouse(home: Home) -> None:
-    """dbt's files go whole: what DuckDB deletes stays in its own. The next build makes them anew."""
-    Green.forget(home)
-    shutil.rmtree(home.built, ignore_errors=True)
-    for path in (home.warehouse, home.warehouse.with_name(f"{home.warehouse.name}.wal")):
-        path.unlink(missing_ok=True)
 
 
 def recount(home: Home, connection: Connection) -> None:

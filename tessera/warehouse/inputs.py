@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -23,7 +24,7 @@ Files = dict[str, dict[int, str]]  # feed -> file_id -> size and time of its val
 class Inputs:
     """Two builds from equal inputs give the same marts."""
 
-    project: str  # digest of the dbt project and of the settings it reads
+    project: str  # digest of the dbt project, of the settings it reads and of where the home lies
     as_of: str  # ISO 8601, UTC
     files: Files
 
@@ -52,7 +53,7 @@ def gather(home: Home, project: Path, *, as_of: datetime, settings: Mapping[str,
     """The inputs of a build as of `as_of`; `settings` are those that the dbt project reads."""
     files = {feed: _files(home.validated / feed) for feed in FEEDS}
     return Inputs(
-        project=_digest(project, settings),
+        project=_digest(project, {**settings, "home": str(home.root)}),  # views name its files
         as_of=as_of.isoformat(),
         files={feed: found for feed, found in files.items() if found},
     )
@@ -123,6 +124,15 @@ class Green:
     @classmethod
     def forget(cls, home: Home) -> None:
         cls.path(home).unlink(missing_ok=True)
+
+
+def forget_warehouse(home: Home) -> None:
+    """dbt's files go whole, also those that it could not open; what DuckDB deletes stays in its own.
+    The next build makes them anew."""
+    Green.forget(home)
+    shutil.rmtree(home.built, ignore_errors=True)
+    for path in (home.warehouse, home.warehouse.with_name(f"{home.warehouse.name}.wal")):
+        path.unlink(missing_ok=True)
 
 
 def build_name(inputs: Inputs, business_date: date, *, again: bool) -> str:

@@ -52,6 +52,11 @@ def current(home: Home) -> Snapshot:
         raise BadInput(f"{path} is damaged; {ANEW}.") from None
 
 
+def is_published(home: Home) -> bool:
+    """Whether there ever were marts, whole or not."""
+    return (home.marts / "current.json").exists()
+
+
 def _snapshot(found: Mapping[str, Any]) -> Snapshot:
     return Snapshot(
         name=found["name"],

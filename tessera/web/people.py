@@ -22,32 +22,38 @@ LOG = logging.getLogger("tessera.web")
 
 def address_of(ws: Workspace, customer_id: str) -> str | None:
     """The customer's e-mail address."""
-    found = _ask(ws, SQL["address_of"], customer_id=customer_id)
+    found = _ask(ws, SQL["address_of"], customer_id=customer_id) or []
     return found[0][0] if found else None
 
 
 def customers_with(ws: Workspace, email: str) -> list[str]:
     """The customers who have this e-mail address."""
     address = email.strip().lower()
-    return [row[0] for row in _ask(ws, SQL["customers_with"], address=address)]
+    return [row[0] for row in _ask(ws, SQL["customers_with"], address=address) or []]
 
 
-def words(ws: Workspace, customer_id: str) -> Words:
-    """When this customer last spoke on marketing in the shop's own books, and what, by channel."""
+def words(ws: Workspace, customer_id: str) -> Words | None:
+    """When this customer last spoke on marketing in the shop's own books, and what, by channel; None
+    when the books cannot be read."""
     rows = _ask(ws, CONSENT["mart_words"], customer_id=customer_id)
-    return {
-        channel: (at, bool(granted))
-        for channel, purpose, granted, at in rows
-        if purpose == MARKETING
-    }
+    return (
+        None
+        if rows is None
+        else {
+            channel: (at, bool(granted))
+            for channel, purpose, granted, at in rows
+            if purpose == MARKETING
+        }
+    )
 
 
-def _ask(ws: Workspace, query: str, **params: str) -> list[tuple[Any, ...]]:
+def _ask(ws: Workspace, query: str, **params: str) -> list[tuple[Any, ...]] | None:
+    """The rows, none before anything was published; None when what was cannot be read."""
+    if not marts.is_published(ws.home):
+        return []
     try:
         with closing(marts.connect(ws.home, memory="256MB", threads=1)) as duck:
             return duck.execute(query, params).fetchall()
-    except BadInput:
-        return []  # nothing was published yet
-    except duckdb.Error as error:
+    except (BadInput, duckdb.Error) as error:
         LOG.warning("The marts could not be read: %s", type(error).__name__)
-        return []
+        return None

@@ -34,11 +34,13 @@ ORIGIN = "preference centre"
 
 @dataclass(frozen=True)
 class Person:
-    """What this customer said of each channel, in the shop's books and in ours."""
+    """What this customer said of each channel, in the shop's books and in ours; not to be shown where
+    the shop's cannot be read."""
 
     customer_id: str
     email: str | None
     said: Mapping[str, bool]
+    is_known: bool
 
     @classmethod
     def of(cls, visit: Visit) -> Person:
@@ -47,10 +49,11 @@ class Person:
         with visit.site.store.read() as connection:
             ours = words(connection, customer_id)
             suppressed = scopes(connection, address_hash(email)) if email else set()
-        said = latest(ours, people.words(ws, customer_id))
+        books = people.words(ws, customer_id)
+        said = latest(ours, books or {})
         if suppressed & {MARKETING}:
             said[EMAIL] = False
-        return cls(customer_id, email, said)
+        return cls(customer_id, email, said, books is not None)
 
 
 def preferences(visit: Visit) -> Response:
@@ -76,6 +79,7 @@ def _shown(visit: Visit) -> dict[str, Any]:
                 "granted": person.said.get(channel, False),
             }
             for channel, wording in site.wordings.by_channel.items()
+            if person.is_known
         ],
         "topics": [
             {
@@ -104,9 +108,10 @@ def _save(visit: Visit) -> Response:
 
 
 def _say(visit: Visit, connection: Connection, person: Person, channel: str) -> None:
-    """A yes or a no, if it is another than before."""
+    """A yes or a no, if it is another than the page had shown, and than the last word."""
     granted, now = f"channel_{channel}" in visit.form, visit.site.now()
-    if granted == person.said.get(channel, False):
+    shown = {"yes": True, "no": False}.get(visit.form.get(f"shown_{channel}", ""), granted)
+    if granted in (shown, person.said.get(channel)):
         return
     if not granted:
         record(connection, Word(person.customer_id, channel, False, ORIGIN), now)

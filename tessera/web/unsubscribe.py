@@ -47,5 +47,5 @@ def _is_done(visit: Visit) -> bool:
     customer_id = visit.message["customer_id"]
     with visit.site.store.read() as connection:
         ours = words(connection, customer_id)
-    said = latest(ours, people.words(visit.site.ws, customer_id))
+    said = latest(ours, people.words(visit.site.ws, customer_id) or {})
     return not said.get(visit.message["channel"], True)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -255,3 +261,68 @@ def test_adding_what_is_new_gives_what_adding_up_everything_does(tmp_path: Path)
     by_nights = state(ws)
     model.build(ws, full_refresh=True)
     assert by_nights == state(ws)
+
+
+def cut_short(warehouse: Path) -> None:
+    os.truncate(warehouse, warehouse.stat().st_size // 2)
+
+
+def newer(warehouse: Path) -> None:
+    """As a later DuckDB writes it."""
+    found = bytearray(warehouse.read_bytes())
+    found[found.index(b"DUCK") + 4] = 200
+    warehouse.write_bytes(found)
+
+
+@pytest.mark.parametrize("damage", [cut_short, newer, None])
+def test_a_warehouse_that_cannot_be_opened_is_made_anew(
+    tmp_path: Path, damage: Callable[[Path], None] | None
+) -> None:
+    """Cut short, of another version, or open at somebody's desk: the day goes on."""
+    home, days = Home(tmp_path / "home"), list(nights().items())[:2]
+    for number, (as_of, feeds) in enumerate(days):
+        for place, (feed, rows) in enumerate(feeds.items()):
+            validated(home, feed, 10 * number + place, rows)
+        ws = workspace(home.root, as_of)
+        if number == 0:
+            model.build(ws)
+    with ExitStack() as desk:
+        if damage:
+            damage(home.warehouse)
+        else:
+            desk.enter_context(open_elsewhere(home.warehouse))
+        report = model.build(ws)
+    assert report.full_refresh
+    found = state(ws)
+    model.build(ws, full_refresh=True)
+    assert state(ws) == found
+
+
+@contextmanager
+def open_elsewhere(warehouse: Path) -> Iterator[None]:
+    code = f"import duckdb; c = duckdb.connect({str(warehouse)!r}, read_only=True); print(flush=True); input()"
+    reader = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert reader.stdout
+    reader.stdout.readline()
+    yield
+    reader.communicate(b"\n")
+    assert reader.returncode == 0
+
+
+def test_a_home_that_was_copied_reads_its_own_files(tmp_path: Path) -> None:
+    """What the warehouse says of files it says by their whole path, and the first home is still there."""
+    first, second = (list(feeds.items()) for feeds in list(nights().values())[:2])
+    for number, (feed, rows) in enumerate(first):
+        validated(Home(tmp_path / "home"), feed, number, rows)
+    model.build(workspace(tmp_path / "home", "2026-02-01"))
+    shutil.copytree(tmp_path / "home", tmp_path / "copy")
+    (transactions,) = [rows for feed, rows in second if feed == "transactions"]
+    validated(Home(tmp_path / "copy"), "transactions", 10, transactions)
+    ws = workspace(tmp_path / "copy", "2026-02-05")
+    report = model.build(ws)
+    found = state(ws)
+    assert report.lines == len(found["transactions"])
+    model.build(ws, full_refresh=True)
+    assert state(ws) == found

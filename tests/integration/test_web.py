@@ -315,6 +315,35 @@ def test_the_shops_own_books_count_until_the_person_speaks(ws: Workspace) -> Non
 
 
 @SQLITE
+def test_a_choice_is_one_against_what_the_page_had_shown(ws: Workspace) -> None:
+    """Not against the books, which may not be readable just now, nor against what was said elsewhere since."""
+    yes = {"customer_id": "c1", "channel": "email", "purpose": "marketing", "granted": True,
+           "recorded_at": "2026-01-01"}  # fmt: skip
+    publish(ws, customers=[customer(1)], consents=[yes])
+    path, current = link(ws, PREFERENCES, sent_to(ws)), ws.home.marts / "current.json"
+    sound = current.read_bytes()
+    with served(ws) as client:
+        form = filled(client.get(path))
+        current.write_bytes(b"{")
+        damaged = client.get(path)
+        assert "channel_email" not in damaged.text
+        client.post(path, data=filled(damaged))
+        client.post(path, data=form | {"channel_email": "yes"})
+        assert rows(ws, "select * from consent") == []
+        client.post(path, data=form)
+        assert rows(ws, "select granted from consent") == [{"granted": 0}]
+        current.write_bytes(sound)
+        client.post(path, data=form | {"channel_email": "yes"})  # a page opened before the no
+        assert len(rows(ws, "select * from consent")) == 1
+
+
+def filled(page: httpx.Response) -> dict[str, str]:
+    """The hidden fields of the page's first form."""
+    form = page.text[: page.text.index("</form>")]
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+
+
+@SQLITE
 def test_a_yes_at_the_counter_after_a_no_can_be_taken_back_again(ws: Workspace) -> None:
     path = link(ws, UNSUBSCRIBE, sent_to(ws))
     with served(ws) as client:
