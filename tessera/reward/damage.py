@@ -45,6 +45,8 @@ OF_TRANSFERS = {
     "astray": "lot of {idem_key}: given to {owner_id}, lies with {keeper}",
     "directions": "{idem_key}: {kind} goes from {debit} to {credit}",
     "unpaid": "{idem_key}: {amount:,} points, but lots paid {paid:,} and got {given:,}",
+    "misnamed": "{idem_key}: its row says source {source_id} and rule {rule}",
+    "mistimed": "{idem_key}: its row says {effective_at}, its lot was earned at {earned_at}",
 }
 
 

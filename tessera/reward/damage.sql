@@ -31,14 +31,22 @@ order by what, number
 -- up is most of the work. `nowhere`: an account is gone. `astray`: the lot lies with another member than the
 -- one it was given to. `directions`: it goes from or to where its kind never goes. `unpaid`: it is not what
 -- the lots say. What leaves a member's points is paid by lots, what comes in makes a lot or goes back to
--- some; activation moves the lot itself.
+-- some; activation moves the lot itself. `misnamed`: its key names another receipt or rule. `mistimed`: its
+-- lot was earned at another time; only those that came from another member are older than their transfer.
 select * from (
     select transfer.transfer_id, transfer.idem_key, transfer.kind, transfer.amount,
+        transfer.source_id, transfer.rule, transfer.effective_at, lot.earned_at,
         debit.bucket as debit, credit.bucket as credit, credit.owner_id, keeper.owner_id as keeper,
         coalesce(moved.paid, 0) as paid,
         coalesce(moved.returned, 0) + coalesce(lot.amount, 0) as given,
         debit.account_id is null or credit.account_id is null as nowhere,
         keeper.owner_id <> credit.owner_id as astray,
+        transfer.kind in ('earn', 'clawback') and transfer.idem_key not in (
+            'earn:' || transfer.source_id || ':-:' || transfer.rule,
+            'clawback:' || transfer.source_id || ':' || transfer.source_line || ':' || transfer.rule,
+            'clawback:' || transfer.source_id || ':' || transfer.source_line || ':' || transfer.rule || ':+'
+        ) as misnamed,
+        transfer.kind not in ('merge', 'pool') and lot.earned_at <> transfer.effective_at as mistimed,
         (transfer.kind || ' ' || debit.bucket || ' ' || credit.bucket) not in ({ways}) as directions,
         debit.account_id is not null and credit.account_id is not null and (
             coalesce(moved.paid, 0) <> case
@@ -66,7 +74,7 @@ select * from (
     ) as moved on transfer.transfer_id = moved.transfer_id
     where transfer.programme = :programme
 ) as looked_at
-where nowhere or astray or directions or unpaid
+where nowhere or astray or directions or unpaid or misnamed or mistimed
 order by transfer_id
 
 -- name: unheld

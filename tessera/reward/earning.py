@@ -139,7 +139,7 @@ def find_events(duck: DuckDBPyConnection, known: dict[str, pa.Table]) -> None:
         duck.register(name, known.get(name, schema.empty_table()))
     for step in (*JUDGED, "event"):
         duck.execute(SQL[step])
-    for step in ("corrected", "within_caps", "worth", "first_earn", "adjust_earn"):
+    for step in ("corrected", "fresh", "within_caps", "worth", "first_earn", "adjust_earn"):
         duck.execute(SQL[step])
     for step in ("earned", "owed_back", "taken_back", "clawback", "adjust_clawback"):
         duck.execute(SQL[step])

@@ -329,6 +329,15 @@ where receipt.transaction_id in (
         <> local_day(any_value(shown.sold_at))
 )
 
+-- name: fresh
+-- Receipts that came in and that the ledger knows nothing of. What gave nothing when it came gives nothing
+-- because something of it comes back, whatever the rules, the member's tier or the room of a cap are by then.
+create temp table fresh as
+select transaction_id
+from touched anti join (
+    select source_id as transaction_id from posted where source_type = 'receipt'
+) as known using (transaction_id)
+
 -- name: within_caps
 -- What receipts that are new to the ledger, or corrected, may earn by rules with caps. What the ledger
 -- gave for others counts against them. Rules without caps need no walk through what came before.
@@ -337,13 +346,12 @@ with capped as (
     select rule from rule where coalesce(cap_day, cap_member, cap_budget) is not null
 ),
 
-fresh as (
+claim as (
     select due.* exclude (stacking, position)
     from due semi join capped using (rule)
     where
-        points > 0 and (
-            transaction_id in (select transaction_id from corrected)
-            or transaction_id not in (select source_id from posted where source_type = 'receipt')
+        points > 0 and transaction_id in (
+            select transaction_id from corrected union all select transaction_id from fresh
         )
 ),
 
@@ -353,12 +361,12 @@ others as (
 
 by_day as (
     select
-        fresh.* exclude (points),
-        least(fresh.points, greatest(
+        claim.* exclude (points),
+        least(claim.points, greatest(
             coalesce(rule.cap_day, 1e15::bigint) - coalesce(before.points, 0)
-            - (sum(fresh.points) over so_far - fresh.points), 0
+            - (sum(claim.points) over so_far - claim.points), 0
         ))::bigint as points
-    from fresh
+    from claim
     inner join rule using (rule)
     left join (
         select customer_id, rule, local_day(effective_at[:19]::timestamp) as earned_on,
@@ -367,11 +375,11 @@ by_day as (
         group by customer_id, rule, earned_on
     ) as before
         on
-            fresh.customer_id = before.customer_id and fresh.rule = before.rule
-            and fresh.sold_on = before.earned_on
+            claim.customer_id = before.customer_id and claim.rule = before.rule
+            and claim.sold_on = before.earned_on
     window so_far as (
-        partition by fresh.customer_id, fresh.rule, fresh.sold_on
-        order by fresh.sold_at, fresh.transaction_id
+        partition by claim.customer_id, claim.rule, claim.sold_on
+        order by claim.sold_at, claim.transaction_id
     )
 ),
 
@@ -443,9 +451,7 @@ select
     sold_at,
     transaction_id,
     sold_on
-from worth anti join (
-    select source_id as transaction_id from posted where source_type = 'receipt'
-) as known using (transaction_id)
+from worth semi join fresh using (transaction_id)
 where points > 0
 
 -- name: adjust_earn

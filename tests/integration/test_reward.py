@@ -360,9 +360,19 @@ DAMAGE = {
         "earn:t:-:purchase: 10 points from or to an account that is not there"
     ),
     "update transfer set kind = 'void' where kind = 'hold'": "bob held: balance 7, open holds 0",
+    "update transfer set rule = 'welcome' where idem_key = 'earn:t:-:purchase'": (
+        "earn:t:-:purchase: its row says source t and rule welcome"
+    ),
+    "update transfer set source_id = 'u' where idem_key like 'clawback:%'": (
+        "clawback:r:1:purchase: its row says source u and rule purchase"
+    ),
+    "update transfer set effective_at = '2025-12-31T00:00:00+00:00' where idem_key like 'earn:t:%'": (
+        "earn:t:-:purchase: its row says 2025-12-31T00:00:00+00:00, its lot was earned at "
+        "2026-03-01T00:00:00+00:00"
+    ),
     TWICE: "s: posted 2 times",
     "update reward_cursor set asserted = 8": (
-        "the nights wrote down 8 points up to transfer 2, which transfers make 17"
+        "the nights wrote down 8 points up to transfer 4, which transfers make 17"
     ),
 }
 
@@ -371,7 +381,11 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_the_audit_tells_what_was_changed_by_hand(shop: Workspace, damage: str) -> None:
     """Also where every balance is still what its transfers and its lots make."""
-    publish(shop, transactions=[line("t", "ann", 1000), line("u", "bob", 700)])
+    back = line("r", "cy", -100, original_transaction_id="v")
+    publish(
+        shop,
+        transactions=[line("t", "ann", 1000), line("u", "bob", 700), line("v", "cy", 100), back],
+    )
     post(shop)
     with shop.store.write() as store:
         books = Books(store, "club", shop.as_of, shop.business_date)

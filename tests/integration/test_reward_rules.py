@@ -295,6 +295,24 @@ def test_a_rule_that_counts_otherwise_by_now_does_not_judge_old_receipts_again(
     assert points(shop) != (14, 0, 0)
 
 
+@pytest.mark.parametrize("returns", ["debt", "only_pending"])
+def test_what_gave_nothing_when_it_came_gives_nothing_when_part_of_it_comes_back(
+    shop: Workspace, returns: str
+) -> None:
+    """Though by then the rules, the member's tier or the room of a cap are others."""
+    few = {"rule": "few", "points": 1, "per": 1, "basis": "order", "cap": {"member": 1}}
+    rare = {"rule": "rare", "points": 1, "per": 100, "only": {"tiers": ["silver"]}}
+    levels = {"levels": [{"tier": "silver", "least": 1}]}
+    club(shop, earn_rules=[rare, few], tiers=levels, returns=returns)
+    sales = [line(f"t{n}", "ann", 900, sold_at=f"2026-03-01T1{n}:00") for n in range(3)]
+    night(shop, "2026-03-02", *sales)
+    assert points(shop) == (1, 0, 0)
+    club(shop, earn_rules=[rare, {**few, "cap": {}}, ONE], tiers=levels, returns=returns)
+    back = line("r", "ann", -100, original_transaction_id="t2", sold_at="2026-03-02", file_id=2)
+    assert night(shop, "2026-03-03", *sales, back).transfers == 0
+    assert points(shop) == (1, 0, 0)
+
+
 def test_a_return_takes_the_points_of_its_receipt_also_where_a_correction_brought_them(
     shop: Workspace,
 ) -> None:

@@ -278,7 +278,10 @@ def test_points_are_told_of_while_there_is_time_to_spend_them(opened: Opened) ->
     shop.event(rich, "points_expiring", occurrence="2026-04-14")
     shop.event(poor, "points_expiring", occurrence="2026-04-14")
     shop.event(late, "points_expiring", DAY - timedelta(days=11), "2026-04-03")
+    shop.customers[rich]["language"] = "ru"
+    shop.customers[rich]["points_expire_on"] = date(2026, 4, 14)
     assert shop.at(0) == {rich: "reminder"}
+    assert "\u202fг.\n" in letters(shop)[rich].text  # the date ends the sentence itself
     assert shop.at(1) == {rich: "re_entry"}
 
 
