@@ -273,10 +273,15 @@ def _red(ws: Workspace, exception: BaseException | None, results: Iterable[Any])
     )
 
 
+GIST = 300  # letters
+
+
 def _gist(message: str | None) -> str:
-    """dbt's message on one line, without the file paths below it."""
+    """dbt's message on one line, without the file paths below it; of a long one its beginning and its end,
+    where dbt says what is wrong with what it quotes."""
     lines = [line.strip() for line in (message or "no message").splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith("compiled code"))[:300]
+    said = " ".join(line for line in lines if line and not line.startswith("compiled code"))
+    return said if len(said) <= GIST else f"{said[: GIST // 2]} … {said[-GIST // 2 :]}"
 
 
 def _marts(manifest: Manifest, reported: bool) -> list[str]:

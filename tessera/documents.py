@@ -290,16 +290,18 @@ def _reason(error: ErrorDetails) -> str:
     if kind == "string_pattern_mismatch":
         return PATTERNS.get(said["pattern"], f"it must match {said['pattern']}")
     if kind == "float_type" and (share := SHARE.fullmatch(str(given))):
-        return f"write it as {_share(*share.groups())}"
+        return _share(*share.groups())
     plain = PLAIN.get(kind) or PLAIN.get(kind.split("_")[0])
     found = plain.format(**said) if plain else error["msg"]
     return found.removeprefix("Value error, ").rstrip(".")
 
 
 def _share(whole: str, rest: str | None, percent: str) -> str:
-    """'10%' as 0.1, '0,25' as 0.25."""
+    """To write '10%' as 0.1, '0,25' as 0.25; there is no share of '101%'."""
     number = float(f"{whole}.{rest or 0}")
-    return f"{number / 100 if percent else number:g}"
+    if percent and number > 100:  # noqa: PLR2004
+        return "100 % is the most, which is written as 1"
+    return f"write it as {number / 100 if percent else number:g}"
 
 
 def _written(root: yaml.Node | None, loc: Loc) -> Loc:

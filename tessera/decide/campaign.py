@@ -33,6 +33,12 @@ def _days(text: str) -> int:
     return int(text[:-1])
 
 
+def _some_days(text: str) -> str:
+    if not days(text):
+        raise ValueError("write 1d at least")
+    return text
+
+
 def _several(value: object) -> object:
     """A list may be written as the one thing it holds."""
     return [value] if isinstance(value, (str, dict)) else value
@@ -180,7 +186,7 @@ class Goal(Document):
     """What the campaign is for, counted by the report."""
 
     event: Literal["purchased"]
-    within: Days
+    within: Annotated[Days, AfterValidator(_some_days)]
 
     @property
     def within_days(self) -> int:

@@ -711,9 +711,9 @@ from today
 inner join person on today.customer_id = person.customer_id
 
 -- name: variant_score
--- How the variants of each step did: messages, and those opened, clicked, followed by a purchase.
+-- How the variants of each step did, by day: messages, and those opened, clicked, followed by a purchase.
 select
-    past.campaign, past.step, past.variant,
+    past.campaign, past.step, past.variant, past.business_date,
     count(*) as messages,
     count(read_step.opened_at) as opened,
     count(read_step.clicked_at) as clicked,
@@ -727,5 +727,5 @@ left join read_step
         and past.occurrence = read_step.occurrence
         and past.step = read_step.step
 where past.is_live and past.variant <> '' and past.business_date < getvariable('today')
-group by past.campaign, past.step, past.variant
+group by past.campaign, past.step, past.variant, past.business_date
 order by all

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from math import sqrt
 from statistics import NormalDist
 
@@ -11,7 +12,8 @@ import pyarrow as pa
 from tessera.decide.campaign import Choice, Step
 from tessera.decide.tables import CONTENT, Course
 
-Score = tuple[str, str, str, int, int, int, int]  # campaign, step, variant, messages, and outcomes
+# campaign, step, variant, day, messages, and outcomes
+Score = tuple[str, str, str, date, int, int, int, int]
 OUTCOMES = ("opened", "clicked", "purchased")
 
 
@@ -29,21 +31,35 @@ def promote(content: pa.Table, courses: Sequence[Course], scores: Sequence[Score
 
 
 def _of(campaign: str, step: Step, scores: Sequence[Score]) -> dict[str, tuple[int, int]]:
-    """Messages and successes by variant."""
+    """Messages and successes by variant, of the days up to the last on which each was still sent. Since
+    one goes alone only it has messages that nobody had time to read, and beside the others', which are
+    all old, it would look worse every day."""
     if step.choose is None:
         return {}
     place = OUTCOMES.index(step.choose.winner_by)
-    return {
-        variant: (messages, outcomes[place])
-        for name, its, variant, messages, *outcomes in scores
-        if (name, its) == (campaign, step.name)
-    }
+    its = [
+        (variant, day, messages, outcomes[place])
+        for name, of, variant, day, messages, *outcomes in scores
+        if (name, of) == (campaign, step.name)
+    ]
+    last = {variant: day for variant, day, *_ in sorted(its, key=lambda one: one[1])}
+    until = min((last.get(name, date.min) for name in _drawn(step)), default=date.min)
+    found: dict[str, tuple[int, int]] = {}
+    for variant, day, messages, successes in its:
+        if day <= until:
+            before = found.get(variant, (0, 0))
+            found[variant] = before[0] + messages, before[1] + successes
+    return found
+
+
+def _drawn(step: Step) -> list[str]:
+    return [one.name for one in step.variants if one.weight]
 
 
 def winner(step: Step, scores: dict[str, tuple[int, int]]) -> str | None:
     """The variant that did better than each of the others, once all have enough messages."""
     rule = step.choose
-    names = [one.name for one in step.variants if one.weight]
+    names = _drawn(step)
     if rule is None or any(scores.get(n, (0, 0))[0] < rule.after_messages for n in names):
         return None
     best, *others = sorted(names, key=lambda n: scores[n][1] / scores[n][0], reverse=True)

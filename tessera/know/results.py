@@ -8,7 +8,8 @@ what the campaign did to them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from fractions import Fraction
@@ -22,6 +23,7 @@ from tessera import clock
 from tessera.know import entries, lift, observed
 from tessera.know.fitting import Floats
 from tessera.store import queries
+from tessera.store.store import Row
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
@@ -157,7 +159,7 @@ def _judge(
     spending(ws, duck, "entrant", currency)
     _rewards(ws, duck, currency, point_worth if paid_in in ("any", currency) else None)
     (known,) = duck.execute("select count(margin) from sold where revenue <> 0").fetchone() or [0]
-    judge = _Judge(ws, duck, bool(known), *_facts(ws))
+    judge = _Judge(ws, duck, bool(known), *_facts(ws, duck))
     found = {name: judge.result(name) for (name,) in duck.execute(NAMES).fetchall()}
     programme = found.pop(PROGRAMME, None)
     return Results(*made_of, currency, bool(known), list(found.values()), programme, past)
@@ -178,6 +180,7 @@ def currency_of(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> str | None:
     return (duck.execute(SQL["currency"], given).fetchone() or [None])[0]
 
 
+KNOWN_NOW = "select customer_id, into_customer_id from known_as"
 NAMES = "select distinct campaign from entrant order by campaign"
 
 
@@ -211,15 +214,31 @@ def _rewards(
     duck.execute(SQL["vouchers"].format(people="entrant", uses=uses), given)
 
 
-def _facts(ws: Workspace) -> tuple[dict[str, int], dict[str, int]]:
+def _facts(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[str, int]]:
     """By campaign: the goal's days as last decided by, and how many people were sent something."""
+    now_known_as = dict(duck.execute(KNOWN_NOW).fetchall())
+    numbers = json.dumps(sorted({*now_known_as, *now_known_as.values()}))
+    today = ws.business_date.isoformat()
     with ws.store.read() as connection:
         bodies = connection.all(STORE["versions"])
-        sent = connection.all(STORE["recipients"], today=ws.business_date.isoformat())
+        sent = connection.all(STORE["recipients"], today=today)
+        renumbered = STORE["renumbered"].format(numbers=connection.listed("numbers"))
+        theirs = connection.all(renumbered, numbers=numbers, today=today)
     goals = {row["campaign"]: json.loads(row["body"]).get("goal") for row in bodies}
     days = {name: int(goal["within"].rstrip("d")) for name, goal in goals.items() if goal}
-    recipients = {row["campaign"]: int(row["people"]) for row in sent}
+    twice = _counted_twice(theirs, now_known_as)
+    recipients = {row["campaign"]: int(row["people"]) - twice[row["campaign"]] for row in sent}
     return days, recipients
+
+
+def _counted_twice(sent: Sequence[Row], now_known_as: Mapping[str, str]) -> Counter[str]:
+    """By campaign: how many more numbers were written to than people."""
+    numbers = {(row["campaign"], row["customer_id"]) for row in sent}
+    numbers |= {(PROGRAMME, row["customer_id"]) for row in sent if row["purpose"] == "marketing"}
+    people = {(campaign, now_known_as.get(one, one)) for campaign, one in numbers}
+    twice = Counter(campaign for campaign, _ in numbers)
+    twice.subtract(campaign for campaign, _ in people)
+    return twice
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ order by voucher_use.redemption_id, voucher_use.code
 select campaign, body from campaign_version order by campaign, first_used_at, version
 
 -- name: recipients
+-- By campaign and of marketing as a whole ('*'): of people with several numbers each once too often.
 select campaign, count(distinct customer_id) as people
 from outbox
 where state in ('accepted', 'ambiguous', 'reconciled') and business_date < :today
@@ -26,3 +27,11 @@ where
     state in ('accepted', 'ambiguous', 'reconciled') and business_date < :today
     and purpose = 'marketing'
 order by campaign
+
+-- name: renumbered
+-- What was sent to those numbers.
+select distinct campaign, purpose, customer_id
+from outbox
+where
+    customer_id in (select value from {numbers} as numbers)
+    and state in ('accepted', 'ambiguous', 'reconciled') and business_date < :today

@@ -576,6 +576,27 @@ def test_t40_a_winner_takes_over_in_one_pass_and_the_campaign_goes_on(shop: Work
     assert late == ["b"] * 50
 
 
+def test_a_winner_stays_while_what_only_it_was_sent_had_no_time_to_be_read(shop: Workspace) -> None:
+    """The loser's messages are all old: beside them the winner's of yesterday would always look bad."""
+    variants = [{"name": "a", "template": "v/a"}, {"name": "b", "template": "v/b"}]
+    choose = {"winner_by": "clicked", "after_messages": 20, "confidence": 0.95}
+    write(shop.project, None, campaign("c", {"variants": variants, "choose": choose}))
+    names = [f"p{i}" for i in range(100)]
+    people(shop, *names)
+    decide(shop)
+    at = "2026-03-31T20:00:00+00:00"
+    for number, m in enumerate(outbox(shop)):
+        if number % 5 == 0 or m["variant"] == "b":
+            insert(shop, "provider_event", event_key=m["send_key"], send_key=m["send_key"],
+                   event="click", occurred_at=at, received_at=at)  # fmt: skip
+    for day, new in (("2026-04-01", 900), ("2026-04-02", 50)):
+        names += [f"{day}-{i}" for i in range(new)]
+        today = on(shop, day)
+        people(today, *names)
+        decide(today)
+        assert {m["variant"] for m in outbox(shop) if m["business_date"] == day} == {"b"}
+
+
 def _decide_one(home: str, project: str, url: str, name: str, gate: Any) -> None:
     ws = workspace(Path(home), project=Path(project), store_url=url)
     gate.wait()

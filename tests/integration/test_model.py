@@ -517,6 +517,24 @@ def test_a_red_build_publishes_nothing_and_is_mended_by_the_next(
     assert (shop.home.marts / "current.json").read_bytes() == current
 
 
+def test_a_model_described_in_the_wrong_place_is_told_with_what_is_wrong(tmp_path: Path) -> None:
+    """dbt quotes all of it before it says so."""
+    project = tmp_path / "project"
+    shutil.copytree(CHECKOUT / "dbt", project / "dbt")
+    described = project / "dbt/models/marts/audiences/_audiences__models.yml"
+    assert "\nunit_tests:\n" in described.read_text(encoding="utf-8")
+    with described.open("a", encoding="utf-8") as file:
+        file.write(
+            "\n  - name: audience_cheese\n    description: Who likes cheese.\n    columns:\n"
+        )
+        file.writelines(f"      - {{name: column_{n}, data_type: varchar}}\n" for n in range(9))
+    ws = workspace(tmp_path / "home", AS_OF, project=project)
+    with pytest.raises(RedBuild) as red:
+        model.build(ws)
+    assert "_audiences__models.yml" in str(red.value)
+    assert "'columns' was unexpected" in str(red.value)
+
+
 def test_a_test_that_may_fail_is_told_and_the_marts_are_published(tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(CHECKOUT / "dbt", project / "dbt")

@@ -115,6 +115,8 @@ def test_prefect_starts_a_campaign_when_its_own_file_says(
         ("0.10", "1.10", "9: 'control_group_share' cannot be 1.1: 1 is the most."),
         ("steps:", "exit_on: [bought, purchasd]\nsteps:", "11: 'exit_on 2' cannot be 'purchasd'. Did you mean 'purchased'?"),
         ("within: 14d", "within: 2 weeks", "13: 'within' cannot be '2 weeks': write whole days as 7d."),
+        ("within: 14d", "within: 0d", "13: 'within' cannot be '0d': write 1d at least."),
+        ("receipts, gte: 2", "birth_date, gte: 2026-02-31", "5: 'gte' cannot be '2026-02-31': there is no such day or time; write a date as 2026-12-31."),
         ("gte: 2", "gte: two", "5: 'gte' cannot be 'two'"),
         ("priority: 40", "not_after: 2026-02-31", "6: 'not_after' cannot be '2026-02-31': "),
         ("priority: 40", "not_after: 9999-12-31", "6: 'not_after' cannot be '9999-12-31': leave it out where there is no end."),

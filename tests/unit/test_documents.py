@@ -78,6 +78,7 @@ def test_on_is_a_word_and_true_is_true(tmp_path: Path) -> None:
         ("name: a\npages: '2'", "page.yml:2: 'pages' cannot be '2': write a whole number."),
         ("name: a\nexact: 12.5%", "page.yml:2: 'exact' cannot be '12.5%': write it as 0.125."),
         ("name: a\nexact: 0,10", "page.yml:2: 'exact' cannot be '0,10': write it as 0.1."),
+        ("name: a\nexact: 101%", "page.yml:2: 'exact' cannot be '101%': 100 % is the most, which"),
         ("name: a\nexact: some", "page.yml:2: 'exact' cannot be 'some': write a number."),
         ("name: a\nday: 24.12.2026", "page.yml:2: 'day' cannot be '24.12.2026': write a date as"),
         ("name: a\nday: 2026-02-31", "page.yml:2: 'day' cannot be '2026-02-31': write a date as"),

@@ -22,6 +22,7 @@ from tessera.know import past
 from tessera.know.results import Result, Results, are_current, results
 from tessera.testing import line, publish, workspace
 from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
 
 PEOPLE = 900
 ENTRY = date(2026, 3, 2)
@@ -345,6 +346,34 @@ def test_a_merge_counts_once_the_marts_have_it(tmp_path: Path) -> None:
             f"values ('{who(1)}', '{who(2)}', 1, '2026-03-16T00:00:00+00:00')"
         )
     assert results(ws, None) == before
+
+
+@BOTH_STORES
+def test_who_was_written_to_under_two_numbers_is_one_recipient(
+    tmp_path: Path, store_url: str
+) -> None:
+    ws = workspace(tmp_path / "home", "2026-03-16", store_url=store_url)
+    names = [who(i) for i in range(80)]
+    known_as = [{"customer_id": f"old-{one}", "into_customer_id": one} for one in names[:10]]
+    lines = [line(f"t{one}", one, 1000, sold_at=f"{ENTRY} 12:00:00") for one in names]
+    publish(ws, transactions=lines, known_as=known_as)
+    halve(ws, names)
+    with ws.store.write() as store:
+        for one in [*names[::2], "old-c0000", "old-c0002", "old-c0001"]:
+            store.run(WRITTEN_TO, key=f"w-{one}", who=one)
+    found = results(ws, None)
+    ws.store.close()
+    assert of(found, "w").recipients == 41  # the one of the control group was written to before
+    assert found.programme is not None
+    assert found.programme.recipients == 41
+
+
+WRITTEN_TO = (
+    "insert into outbox (send_key, customer_id, campaign, campaign_version, step, occurrence, channel, "
+    "purpose, template, language, timezone, business_date, decided_at, send_at, not_after, state, state_at) "
+    f"values (:key, :who, 'w', '1', 's', 'first', 'email', 'marketing', 'w/s', 'en', 'UTC', '{ENTRY}', "
+    "'', '', '', 'accepted', '')"
+)
 
 
 def test_of_two_numbers_that_entered_on_one_day_the_lot_of_the_one_that_stays_counts(
