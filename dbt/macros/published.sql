@@ -13,9 +13,12 @@
         copy ({{ get_select_subquery(sql) }}) to {{ path }} (format parquet, use_tmp_file true)
     {%- endcall %}
     {%- do refuse_nulls(path) -%}
-    {% call statement("view", auto_begin=False) -%}
-        create or replace view {{ target }} as select * from read_parquet({{ path }})
-    {%- endcall %}
+    {# With a contract its columns are the last build's, unless this one is from scratch. #}
+    {% if before is none or not before.is_view or should_full_refresh() or not config.get("contract").enforced -%}
+        {% call statement("view", auto_begin=False) -%}
+            create or replace view {{ target }} as select * from read_parquet({{ path }})
+        {%- endcall %}
+    {%- endif %}
     {{ run_hooks(post_hooks) }}
     {{ return({"relations": [target]}) }}
 {% endmaterialization %}

@@ -24,19 +24,24 @@ Files = dict[str, dict[int, str]]  # feed -> file_id -> size and time of its val
 class Inputs:
     """Two builds from equal inputs give the same marts."""
 
-    project: str  # digest of the dbt project, of the settings it reads and of where the home lies
+    project: str  # digest of the dbt project and of the settings it reads
     as_of: str  # ISO 8601, UTC
     files: Files
+    place: str  # the home's folder: the warehouse's views name files by their whole path
 
     @property
     def digest(self) -> str:
-        text = json.dumps(asdict(self), sort_keys=True)
+        """Says of two builds whether they give the same marts, wherever they are made."""
+        told = asdict(self)
+        del told["place"]
+        text = json.dumps(told, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def continues(self, earlier: Inputs) -> bool:
         """Whether everything `earlier` was made from is still here as it was, so that a build
         only has to add what is new."""
-        return self.project == earlier.project and all(
+        is_known = (self.project, self.place) == (earlier.project, earlier.place)
+        return is_known and all(
             self.files.get(feed, {}).get(file_id) == stamp
             for feed, stamps in earlier.files.items()
             for file_id, stamp in stamps.items()
@@ -53,9 +58,10 @@ def gather(home: Home, project: Path, *, as_of: datetime, settings: Mapping[str,
     """The inputs of a build as of `as_of`; `settings` are those that the dbt project reads."""
     files = {feed: _files(home.validated / feed) for feed in FEEDS}
     return Inputs(
-        project=_digest(project, {**settings, "home": str(home.root)}),  # views name its files
+        project=_digest(project, settings),
         as_of=as_of.isoformat(),
         files={feed: found for feed, found in files.items() if found},
+        place=str(home.root),
     )
 
 
