@@ -137,17 +137,20 @@ def _land_file(bench: Bench, file: SourceFile) -> Outcome:
     outcome = Outcome(file)
     try:
         spooled = fetch(file, bench.folder)
-        there = manifest.settled(bench.ws, bench.mapping.source, spooled.content_hash)
+        source = bench.mapping.source
+        there = manifest.known(bench.ws, source, file.name, spooled.content_hash)
     except Unreachable:
         raise  # trying the whole path again is safe, and will not help one file only
     except BadInput as error:
         outcome.refused.append(str(error))
         return outcome
     for feed, entry in bench.mapping.entries(file.name):
-        if feed.name in there:
+        again = there.get(feed.name) if entry.whole else None
+        if feed.name in there and not again:
             continue
+        content = replace(spooled, content_hash=again) if again else spooled
         try:
-            _land_feed(bench, outcome, spooled, feed, entry)
+            _land_feed(bench, outcome, content, feed, entry)
         except BadInput as error:
             outcome.refused.append(str(error))
     return outcome

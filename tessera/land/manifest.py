@@ -1,9 +1,11 @@
-"""The manifest: one row per content, source and feed, and the landed file it stands for."""
+"""The manifest: one row per content, source and feed, and the landed file it stands for;
+a content that came back has one for each time."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,11 +38,22 @@ def locked(home: Home) -> Iterator[None]:
         yield
 
 
-def settled(ws: Workspace, source: str, content_hash: str) -> set[str]:
-    """The feeds that this content landed in already and was not refused from."""
+def known(ws: Workspace, source: str, name: str, content_hash: str) -> dict[str, str | None]:
+    """By the feeds that took this content already: None, or, where the last file of this name, or of the
+    feed if the name is new, was another one, the key under which it counts once more."""
+    times, last, named = Counter[str](), dict[str, bool](), dict[str, bool]()
     with ws.store.read() as store:
-        rows = store.all(SQL["known"], source=source, content_hash=content_hash)
-    return {row["feed"] for row in rows if row["verdict"] != "refused"}
+        rows = store.all(SQL["known"], source=source, name=name, content_hash=content_hash)
+    for row in rows:
+        last[row["feed"]] = row["content_hash"].startswith(content_hash)
+        times[row["feed"]] += last[row["feed"]]
+        if row["name"] == name:
+            named[row["feed"]] = last[row["feed"]]
+    return {
+        feed: None if (last | named)[feed] else f"{content_hash}-{number}"
+        for feed, number in times.items()
+        if number
+    }
 
 
 def commit(ws: Workspace, landing: Landing, parquet: Path) -> int | None:

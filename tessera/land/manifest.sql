@@ -1,5 +1,18 @@
 -- name: known
-select feed, verdict from landed_file where source = :source and content_hash = :content_hash
+-- What was taken of this content, under whatever name, and of this name, whatever its content; and of
+-- each feed the last of all.
+select feed, name, content_hash from landed_file
+where
+    source = :source and coalesce(verdict, '') <> 'refused'
+    and (
+        name = :name or content_hash like :content_hash || '%'
+        or file_id in (
+            select max(file_id) from landed_file
+            where source = :source and coalesce(verdict, '') <> 'refused'
+            group by feed
+        )
+    )
+order by file_id
 
 -- name: all
 select feed, file_id from landed_file

@@ -75,6 +75,9 @@ class Entry(Document):
     money: Literal["major", "minor"] = "major"
     distinct: bool = False
     may_be_empty: bool = False
+    whole: bool = (
+        False  # each file says all there is: what comes back as it was before counts again
+    )
     columns: dict[str, Expression]
     optional: tuple[str, ...] = ()
 

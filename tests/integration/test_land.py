@@ -365,6 +365,29 @@ def test_landing_the_same_content_again_does_nothing(tmp_path: Path, store_url: 
     assert leftovers(ws) == []
 
 
+@BOTH_STORES
+@pytest.mark.parametrize("names", [["day.csv"] * 3, ["day_1.csv", "day_2.csv", "day_3.csv"]])
+def test_a_whole_export_that_is_as_it_was_before_the_last_one_counts_again(
+    tmp_path: Path, store_url: str, names: list[str]
+) -> None:
+    """After an offer the price is the old one."""
+    ws = till(tmp_path, store_url=store_url)
+    project(tmp_path / "project", transactions={**RECEIPTS, "whole": True})
+    files = tmp_path / "in"
+    files.mkdir()
+    for name, total in zip(names, ("3", "2", "3"), strict=True):
+        (files / name).write_text(csv_text(receipt(1, total=total)), encoding="utf-8")
+        assert land(ws, "till", files).landed == 1
+    assert [row["amount"] for row in landed(ws)] == [300, 200, 300]
+    assert land(ws, "till", files).landed == 0
+    (files / names[-1]).rename(files / "day_4.csv")  # what was said last, under another name
+    assert land(ws, "till", files).landed == 0
+    with ws.store.write() as store:
+        store.run("update landed_file set verdict = 'refused' where file_id = 3")
+    assert land(ws, "till", files).landed == 1  # judged anew, under its number
+    assert [row["file_id"] for row in manifest(ws)] == [1, 2, 3]
+
+
 def test_the_manifest_says_what_landed(tmp_path: Path) -> None:
     ws = till(tmp_path)
     content = csv_text(receipt(1), receipt(2))
