@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 from tessera import audit, clock
+from tessera.documents import nearest
 from tessera.errors import BadInput
 from tessera.store import Connection, queries
 from tessera.warehouse.inputs import replace_text
@@ -61,9 +62,10 @@ def approve(ws: Workspace, campaign: str) -> list[Row]:
             audit.record(ws, connection, "approve", f"campaign {campaign}", **{**key, **row})
         records = connection.all(SQL["approved"], **key)
     if not records:
+        known = ws.campaigns()
         raise BadInput(
             f"Nothing of campaign '{campaign}' waits for approval on {key['business_date']}; "
-            "'tessera send' says what does."
+            f"'tessera send' says what does.{'' if campaign in known else nearest(campaign, known)}"
         )
     return [_file(ws, record) for record in records]
 

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     home: Path = Field(Path("var"), description="where all state lives; delete it to start afresh")
     project: Path = Field(
         default_factory=_project_dir,
-        description="the folder with dbt/, templates/, expectations/ and deployments/",
+        description="the folder with dbt/, templates/, expectations/, flows/ and deployments/",
     )
     timezone: str = Field("UTC", description="the shop's IANA zone: business days begin here")
     language: str = Field("en", description="the language of customers who have none")

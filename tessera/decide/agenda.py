@@ -12,6 +12,7 @@ import duckdb
 from tessera import clock
 from tessera.decide import index, schedule, tables
 from tessera.decide.campaign import Campaign
+from tessera.decide.holds import stale
 from tessera.decide.planner import dry_pass
 from tessera.decide.rules import Rules
 from tessera.errors import BadInput
@@ -41,6 +42,7 @@ class Expectation:
 
     runs: Mapping[date, int]
     plan: int | None
+    unknown: str | None  # why there is no plan
 
     def on(self, day: date) -> tuple[int | None, str]:
         """Messages expected, and from what: the median forgives a day that was unlike others."""
@@ -50,7 +52,7 @@ class Expectation:
         if self.runs:
             last = f"last {len(self.runs)} runs" if len(self.runs) > 1 else "last run"
             return round(median(self.runs.values())), last
-        return self.plan, "no marts yet" if self.plan is None else "a plan for today"
+        return self.plan, self.unknown or "a plan for today"
 
 
 def agenda(ws: Workspace, first: date, last: date) -> list[Entry]:
@@ -84,8 +86,17 @@ def _entry(day: date, one: Campaign, rules: Rules, expected: Expectation) -> Ent
 def _expectations(ws: Workspace, rules: Rules, names: set[str]) -> dict[str, Expectation]:
     runs = _runs(ws)
     unknown = sorted(names - set(runs))
-    plans = _plans(ws, rules, unknown) if unknown else {}
-    return {name: Expectation(runs.get(name, {}), plans.get(name)) for name in names}
+    why = _unknown(ws, rules) if unknown else None
+    plans = _plans(ws, rules, unknown) if unknown and why is None else {}
+    return {name: Expectation(runs.get(name, {}), plans.get(name), why) for name in names}
+
+
+def _unknown(ws: Workspace, rules: Rules) -> str | None:
+    """Why nothing can be planned today: a pass that is held would plan none, which says nothing of later days."""
+    if not (ws.home.marts / "current.json").exists():
+        return "no marts yet"
+    why = stale(ws, rules.policy)
+    return why and f"no plan for today: {why}"
 
 
 def _runs(ws: Workspace) -> dict[str, dict[date, int]]:
@@ -108,9 +119,7 @@ def _files(ws: Workspace) -> Iterator[str]:
 
 
 def _plans(ws: Workspace, rules: Rules, names: list[str]) -> dict[str, int]:
-    """What each would plan if it ran today; nothing when no marts are published."""
-    if not (ws.home.marts / "current.json").exists():
-        return {}
+    """What each would plan if it ran today."""
     with dry_pass(ws, rules, names) as (duck, _):
         found = dict(duck.execute(SQL["today"]).fetchall())
     return dict.fromkeys(names, 0) | found

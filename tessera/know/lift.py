@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import erfc, sqrt
 from pathlib import Path
 
 import duckdb
@@ -149,11 +150,7 @@ def _around(middle: float, width: float) -> Interval:
 
 def _two_sided(difference: float, error: float) -> float:
     """Where all people of both arms came to the same, nothing speaks for a difference."""
-    from scipy.stats import norm
-
-    if error == 0:
-        return 1.0
-    return float(2 * norm.sf(abs(difference / error)))
+    return erfc(abs(difference / error) / sqrt(2)) if error else 1.0
 
 
 def _winner(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from fractions import Fraction
@@ -159,7 +159,7 @@ def _judge(
     spending(ws, duck, "entrant", currency)
     _rewards(ws, duck, currency, point_worth if paid_in in ("any", currency) else None)
     (known,) = duck.execute("select count(margin) from sold where revenue <> 0").fetchone() or [0]
-    judge = _Judge(ws, duck, bool(known), *_facts(ws, duck))
+    judge = _Judge(ws, duck, bool(known), _facts(ws, duck))
     found = {name: judge.result(name) for (name,) in duck.execute(NAMES).fetchall()}
     programme = found.pop(PROGRAMME, None)
     return Results(*made_of, currency, bool(known), list(found.values()), programme, past)
@@ -214,8 +214,16 @@ def _rewards(
     duck.execute(SQL["vouchers"].format(people="entrant", uses=uses), given)
 
 
-def _facts(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[str, int]]:
-    """By campaign: the goal's days as last decided by, and how many people were sent something."""
+@dataclass(frozen=True)
+class Facts:
+    """What the store tells of campaigns."""
+
+    days: Mapping[str, int]  # of the goal, as last decided by
+    with_control: Set[str]  # campaigns that leave a share alone, whoever has fallen into it
+    recipients: Mapping[str, int]  # people who were sent something
+
+
+def _facts(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Facts:
     now_known_as = dict(duck.execute(KNOWN_NOW).fetchall())
     numbers = json.dumps(sorted({*now_known_as, *now_known_as.values()}))
     today = ws.business_date.isoformat()
@@ -224,11 +232,13 @@ def _facts(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> tuple[dict[str, in
         sent = connection.all(STORE["recipients"], today=today)
         renumbered = STORE["renumbered"].format(numbers=connection.listed("numbers"))
         theirs = connection.all(renumbered, numbers=numbers, today=today)
-    goals = {row["campaign"]: json.loads(row["body"]).get("goal") for row in bodies}
-    days = {name: int(goal["within"].rstrip("d")) for name, goal in goals.items() if goal}
+    latest = {row["campaign"]: json.loads(row["body"]) for row in bodies}
+    goals = {name: body["goal"] for name, body in latest.items() if body.get("goal")}
+    days = {name: int(goal["within"].rstrip("d")) for name, goal in goals.items()}
+    with_control = {name for name, body in latest.items() if body.get("control_group_share")}
     twice = _counted_twice(theirs, now_known_as)
     recipients = {row["campaign"]: int(row["people"]) - twice[row["campaign"]] for row in sent}
-    return days, recipients
+    return Facts(days, with_control, recipients)
 
 
 def _counted_twice(sent: Sequence[Row], now_known_as: Mapping[str, str]) -> Counter[str]:
@@ -246,8 +256,7 @@ class _Judge:
     ws: Workspace
     duck: duckdb.DuckDBPyConnection
     has_margin: bool
-    within: Mapping[str, int]
-    recipients: Mapping[str, int]
+    facts: Facts
 
     @cached_property
     def _behind(self) -> int:
@@ -256,12 +265,12 @@ class _Judge:
         return max(self.ws.business_date - made_on, timedelta(0)).days
 
     def result(self, campaign: str) -> Result:
-        days = self.within.get(campaign, WITHIN)
-        recipients = self.recipients.get(campaign, 0)
+        days = self.facts.days.get(campaign, WITHIN)
+        recipients = self.facts.recipients.get(campaign, 0)
         arms = self._arms(campaign)
         if not arms:
             return Result(campaign, "nobody", "Nobody could be written to yet.", recipients)
-        if "control" not in arms:
+        if "control" not in arms and campaign not in self.facts.with_control:
             return self._without(campaign, recipients, days)
         first = self._span(campaign, days)
         variants = list(self._variants(campaign, days))

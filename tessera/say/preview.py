@@ -67,6 +67,9 @@ def shop(ws: Workspace) -> dict[str, str]:
     }
 
 
+DARK = "(prefers-color-scheme: dark)"
+
+
 def _write(ws: Workspace, template: str, rendered: Rendered, whom: str) -> Path:
     source = resources.files("tessera.say").joinpath("preview.html").read_text(encoding="utf-8")
     page = (
@@ -77,8 +80,10 @@ def _write(ws: Workspace, template: str, rendered: Rendered, whom: str) -> Path:
             rendered=rendered,
             whom=whom,
             size=f"{len(rendered.html.encode()):,}",
-            # A page cannot put a frame into the dark, so its dark rules are made the only ones.
-            dark=rendered.html.replace("(prefers-color-scheme: dark)", "all"),
+            # A page cannot tell a frame how light it is, so its dark rules are made the only ones, or
+            # none: whoever looks at it in the dark would see no other.
+            light=rendered.html.replace(DARK, "not all").replace("light dark", "light"),
+            dark=rendered.html.replace(DARK, "all"),
         )
     )
     path = ws.home.root / "preview" / f"{template.replace('/', '-')}.{rendered.language}.html"

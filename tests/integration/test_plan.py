@@ -395,5 +395,9 @@ def test_the_calendar_shows_blackouts_and_plans_for_campaigns_that_never_ran(
         ("2026-04-02", "hello", 10, None),
     ]
     assert {r["basis"] for r in rows} == {"a plan for today", "held"}
+    late = agenda(on(shop, "2026-04-09"), date(2026, 4, 9), date(2026, 4, 16))
+    assert {(one.expected, one.basis) for one in late} == {
+        (None, "no plan for today: marts of 2026-03-31")
+    }
     with pytest.raises(BadInput, match="from a day to a later one"):
         agenda(shop, date(2026, 4, 1), date(2026, 3, 1))

@@ -74,6 +74,22 @@ def test_nothing_of_a_message_is_cut_off_in_any_view(
     tab.close()
 
 
+def test_who_looks_in_the_dark_or_on_a_phone_sees_each_view_as_it_is_called(
+    browser: Any, tmp_path: Path
+) -> None:
+    page = say.preview(workspace(tmp_path / "home"), "winback/reminder", language="fa")
+    tab = browser.new_page(viewport={"width": 380, "height": 800}, color_scheme="dark")
+    tab.goto(page.as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") == 380
+    for view in ("Desktop", "Phone", "Dark"):
+        frame = tab.frame_locator(f"iframe[title={view}]").locator("html")
+        seen = frame.evaluate(
+            "e => [getComputedStyle(e).colorScheme, getComputedStyle(e.querySelector('.card')).backgroundColor]"
+        )
+        assert (seen == ["light", "rgb(255, 255, 255)"]) == (view != "Dark"), (view, seen)
+    tab.close()
+
+
 def test_the_answers_from_0_to_10_stand_on_one_line_of_a_desktop(
     browser: Any, tmp_path: Path
 ) -> None:

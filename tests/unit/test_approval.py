@@ -106,6 +106,8 @@ def test_what_was_cancelled_is_not_approved(ws: Workspace) -> None:
     holds.cancel(ws, "winback")
     with pytest.raises(BadInput, match="Nothing of campaign 'winback' waits"):
         approval.approve(ws, "winback")
+    with pytest.raises(BadInput, match="Did you mean 'winback'"):
+        approval.approve(ws, "winbck")
     for number in range(5, 8):
         enqueue(ws, outbox_row(f"c{number}"))
         ask(ws, over=2)

@@ -157,6 +157,21 @@ def test_a_campaign_without_a_control_group_says_so_and_gives_no_number(found: R
     assert one.first is one.to_date is None
 
 
+def test_a_control_group_that_nobody_has_fallen_into_yet_is_one(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, "2026-03-16")
+    names = [who(i) for i in range(80)]
+    publish(ws, transactions=[line(f"t{one}", one, 900, sold_at=str(ENTRY)) for one in names])
+    decide(ws, ENTRY, "w", [{"customer_id": one, "reason": "planned"} for one in names])
+    with ws.store.write() as store:
+        store.run(
+            "insert into campaign_version (campaign, version, body, first_used_at) values "
+            """('w', '1', '{"control_group_share": 0.1}', '2026-03-02T06:00:00+00:00')"""
+        )
+    one = of(results(ws, None), "w")
+    assert one.basis == "too few"
+    assert "80 people and 0 of the control group" in one.says
+
+
 def test_a_difference_that_was_there_before_is_called_selection(
     world: Workspace,
 ) -> None:
