@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
@@ -119,7 +120,12 @@ def _build(
         **_totals(ws),
     }
     new = Green(
-        name, inputs, (known.made if known else {}) | made, _marts(manifest, tested), report
+        name,
+        inputs,
+        (known.made if known else {}) | made,
+        _marts(manifest, tested),
+        made_from.stamp(ws.home.warehouse),
+        report,
     )
     new.save(ws.home)
     red.forget(ws.home)
@@ -127,9 +133,10 @@ def _build(
 
 
 def _continues(ws: Workspace, inputs: Inputs, green: Green) -> bool:
-    """Whether the build can go on from where `green` left off. A warehouse that is damaged, or that
-    somebody has open, is left to whoever wants it: a new one is made."""
-    if not inputs.continues(green.inputs):
+    """Whether the build can go on from where `green` left off. A warehouse that somebody wrote to, or has
+    open, is left to them: a new one is made."""
+    untouched = green.warehouse == made_from.stamp(ws.home.warehouse)
+    if not untouched or not inputs.continues(green.inputs):
         return False
     try:
         duckdb.connect(str(ws.home.warehouse)).close()
@@ -297,23 +304,10 @@ def _marts(manifest: Manifest, reported: bool) -> list[str]:
 
 
 def _totals(ws: Workspace) -> dict[str, Any]:
-    with _warehouse(ws) as connection:
-        columns = ", ".join(TOTALS)
-        row = connection.execute(f"select {columns} from model_totals").fetchone()
-    return dict(zip(TOTALS, row or (), strict=True))
+    """Not by the warehouse, which whoever waited for it may have open by now."""
+    (row,) = pq.read_table(ws.home.built / "model_totals.parquet", columns=list(TOTALS)).to_pylist()
+    return dict(row)
 
 
 def _publish(ws: Workspace, green: Green) -> str:
     return publish(ws.home, green, kept_days=ws.settings.snapshots_kept_days).name
-
-
-def _warehouse(ws: Workspace) -> duckdb.DuckDBPyConnection:
-    """The warehouse, read-only, once dbt has let go of it."""
-    connection = duckdb.connect(
-        str(ws.home.warehouse),
-        read_only=True,
-        config={"memory_limit": ws.settings.duckdb_memory, "preserve_insertion_order": False},
-    )
-    connection.execute(f"set threads = {ws.settings.threads}")
-    connection.execute("set TimeZone = 'UTC'")
-    return connection

@@ -95,8 +95,12 @@ def _typed(column: Column, plan: Plan) -> str:
 
 def _text(column: Column) -> str:
     """The value as text; only what was text needs to be trimmed and normalised."""
-    is_text = column.type == "VARCHAR"
-    return f"as_text({column.value})" if is_text else f"cast({column.value} as varchar)"
+    as_text = {
+        "VARCHAR": "as_text({})",
+        "DOUBLE": "floating_text({})",
+        "FLOAT": "floating_text({})",
+    }
+    return as_text.get(column.type, "cast({} as varchar)").format(column.value)
 
 
 def _time(column: Column, plan: Plan) -> str:

@@ -17,6 +17,14 @@ create or replace macro as_text(v) as
         else v
     end;
 
+-- Whole numbers with gaps among them are floating point in many an export, and a card's number must not
+-- be another text for that. Beyond 2^53 they are not exact, and stay as they are.
+create or replace macro floating_text(v) as
+    case
+        when v = trunc(v) and abs(v) < 9007199254740992 then cast(cast(v as bigint) as varchar)
+        else cast(v as varchar)
+    end;
+
 -- DuckDB also reads 1_000; an export that says so is mistaken. Eighteen decimals are enough for
 -- anybody, and leave room for a BIGINT before the point.
 create or replace macro as_decimal(t) as

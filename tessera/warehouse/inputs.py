@@ -25,23 +25,19 @@ class Inputs:
     """Two builds from equal inputs give the same marts."""
 
     project: str  # digest of the dbt project and of the settings it reads
+    home: str  # where it lies: views name its files by their whole path
     as_of: str  # ISO 8601, UTC
     files: Files
-    place: str  # the home's folder: the warehouse's views name files by their whole path
 
     @property
     def digest(self) -> str:
-        """Says of two builds whether they give the same marts, wherever they are made."""
-        told = asdict(self)
-        del told["place"]
-        text = json.dumps(told, sort_keys=True)
+        text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def continues(self, earlier: Inputs) -> bool:
         """Whether everything `earlier` was made from is still here as it was, so that a build
         only has to add what is new."""
-        is_known = (self.project, self.place) == (earlier.project, earlier.place)
-        return is_known and all(
+        return (self.project, self.home) == (earlier.project, earlier.home) and all(
             self.files.get(feed, {}).get(file_id) == stamp
             for feed, stamps in earlier.files.items()
             for file_id, stamp in stamps.items()
@@ -59,9 +55,9 @@ def gather(home: Home, project: Path, *, as_of: datetime, settings: Mapping[str,
     files = {feed: _files(home.validated / feed) for feed in FEEDS}
     return Inputs(
         project=_digest(project, settings),
+        home=str(home.root),
         as_of=as_of.isoformat(),
         files={feed: found for feed, found in files.items() if found},
-        place=str(home.root),
     )
 
 
@@ -73,10 +69,15 @@ def _files(folder: Path) -> dict[int, str]:
         for entry in entries:
             rows = Path(entry.path) / "rows.parquet"
             if entry.name.startswith("file_id=") and rows.exists():
-                state = rows.stat()
                 file_id = int(entry.name.removeprefix("file_id="))
-                found[file_id] = f"{state.st_size}-{state.st_mtime_ns}"
+                found[file_id] = stamp(rows)
     return dict(sorted(found.items()))
+
+
+def stamp(path: Path) -> str:
+    """Size and time of a file: another after whoever writes to it."""
+    state = path.stat()
+    return f"{state.st_size}-{state.st_mtime_ns}"
 
 
 def _digest(project: Path, settings: Mapping[str, object]) -> str:
@@ -101,6 +102,7 @@ class Green:
     inputs: Inputs
     made: dict[str, str]  # model -> the build that last made it
     marts: list[str]  # the models that are published
+    warehouse: str  # its stamp as the build left it
     report: dict[str, Any]
 
     @staticmethod
@@ -137,8 +139,10 @@ def forget_warehouse(home: Home) -> None:
     The next build makes them anew."""
     Green.forget(home)
     shutil.rmtree(home.built, ignore_errors=True)
-    for path in (home.warehouse, home.warehouse.with_name(f"{home.warehouse.name}.wal")):
-        path.unlink(missing_ok=True)
+    for file in (home.warehouse.resolve(), home.warehouse):  # it may lie on another disk
+        for path in (file, file.with_name(f"{file.name}.wal")):
+            if not path.is_symlink():
+                path.unlink(missing_ok=True)
 
 
 def build_name(inputs: Inputs, business_date: date, *, again: bool) -> str:

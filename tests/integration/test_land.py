@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import math
 import os
 import random
 import sys
@@ -189,11 +190,27 @@ def test_columns_the_parquet_file_types_are_taken_by_their_types(tmp_path: Path)
     )
     land(ws, "till", tmp_path / "day.parquet")
     first, second = landed(ws)
-    assert (first["line_id"], first["card_id"], first["product_id"]) == ("1", "7.0", None)
+    assert (first["line_id"], first["card_id"], first["product_id"]) == ("1", "7", None)
     assert (first["sold_at"], first["quantity"]) == (at("2026-03-01 08:00:00"), Decimal("0.500"))
     assert (first["amount"], first["_cast_errors"]) == (29, None)
     assert (second["sold_at"], second["product_id"], second["amount"]) == (None, "P2", -100)
     assert second["_cast_errors"] == {"quantity": "nan"}
+
+
+def test_numbers_of_cards_are_the_same_texts_whether_or_not_some_are_missing(
+    tmp_path: Path,
+) -> None:
+    """Whole numbers with gaps among them are written as floating point by many an export."""
+    ws = till(tmp_path)
+    numbers = [2900000040503, 7, -3]
+    for day, card in enumerate((numbers, [*map(float, numbers[:2]), None], [0.5, math.inf, 1e300])):
+        as_parquet(
+            tmp_path / f"day_{day}.parquet", receipt=[f"{day}{n}" for n in range(3)], line=["1"] * 3,
+            card=card, sold=["2026-03-01 10:00:00"] * 3, sku=["P1"] * 3, qty=[1] * 3, total=[1] * 3,
+        )  # fmt: skip
+    land(ws, "till", tmp_path)
+    found = [row["card_id"] for row in landed(ws)]
+    assert found == ["2900000040503", "7", "-3", "2900000040503", "7", None, "0.5", "inf", "1e+300"]
 
 
 def test_files_of_one_size_are_not_taken_for_each_other(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from flows import model
 from tessera.home import Home
 from tessera.testing import workspace
 from tessera.warehouse import marts
+from tessera.warehouse.inputs import Green, forget_warehouse
 from tessera.workspace import Workspace
 from tests.integration.model_home import line, validated
 
@@ -311,6 +312,20 @@ def open_elsewhere(warehouse: Path) -> Iterator[None]:
     assert reader.returncode == 0
 
 
+def test_a_warehouse_that_lies_on_another_disk_goes_from_there_and_comes_back_there(
+    tmp_path: Path,
+) -> None:
+    home, elsewhere = Home(tmp_path / "home"), tmp_path / "disk" / "large.duckdb"
+    for folder in (home.root, elsewhere.parent):
+        folder.mkdir()
+    home.warehouse.symlink_to(elsewhere)
+    duckdb.connect(str(home.warehouse)).close()
+    forget_warehouse(home)
+    assert not elsewhere.exists()
+    duckdb.connect(str(home.warehouse)).close()
+    assert elsewhere.exists()
+
+
 def test_a_home_that_was_copied_reads_its_own_files(tmp_path: Path) -> None:
     """What the warehouse says of files it says by their whole path, and the first home is still there."""
     first, second = (list(feeds.items()) for feeds in list(nights().values())[:2])
@@ -324,5 +339,22 @@ def test_a_home_that_was_copied_reads_its_own_files(tmp_path: Path) -> None:
     report = model.build(ws)
     found = state(ws)
     assert report.lines == len(found["transactions"])
+    model.build(ws, full_refresh=True)
+    assert state(ws) == found
+
+
+def test_a_warehouse_that_is_not_as_it_was_left_is_not_gone_on_with(tmp_path: Path) -> None:
+    """A copy of the home that was taken while a build ran has the record of one build and the
+    warehouse of the next, in which the new receipts count already."""
+    home, days = Home(tmp_path / "home"), list(nights().items())[:2]
+    for number, (as_of, feeds) in enumerate(days):
+        for place, (feed, rows) in enumerate(feeds.items()):
+            validated(home, feed, 10 * number + place, rows)
+        record = Green.path(home).read_bytes() if number else b""
+        ws = workspace(home.root, as_of)
+        model.build(ws)
+    Green.path(home).write_bytes(record)
+    assert model.build(ws).full_refresh
+    found = state(ws)
     model.build(ws, full_refresh=True)
     assert state(ws) == found

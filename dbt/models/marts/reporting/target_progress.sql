@@ -86,12 +86,13 @@ happened as (
 ),
 
 summed as (
+    -- Rounded: floating point sums differ with their order, and a target met to the cent is met.
     select
         targets.metric,
         targets.scope,
         targets.scope_id,
         targets.period_start,
-        sum(
+        round(sum(
             case
                 when
                     happened.happened_on >= targets.period_start
@@ -99,8 +100,8 @@ summed as (
                     then happened.amount
                 else 0
             end
-        ) as actual,
-        sum(
+        ), 4) as actual,
+        round(sum(
             case
                 when
                     happened.happened_on >= {{ days_after(business_date(), -28) }}
@@ -108,7 +109,7 @@ summed as (
                     then happened.amount
                 else 0
             end
-        ) / 28 as per_day
+        ), 4) / 28 as per_day
     from targets
     inner join happened
         on
