@@ -537,8 +537,8 @@ group by source_id, rule
 -- name: owed_back
 -- What the returns of a group should have taken back, in all, after each of its lines: points of
 -- the whole less points of what was kept, so that rounding cannot drift and no receipt gives back
--- more than it earned. Lines the ledger has come first, for what is posted stays posted. Where the
--- rule was changed since, the share that was kept counts. What falls below the least that a rule
+-- more than it earned. Lines that were judged before come first, for what is posted stays posted, and what
+-- was forgiven forgiven. Where the rule was changed since, the share that was kept counts. What falls below the least that a rule
 -- asks for keeps nothing. A return that names nothing takes what a receipt of it would have given, at most.
 create temp table owed_back as
 with best_of_unnamed as (
@@ -597,14 +597,14 @@ line_rule as (
         )
 ),
 
-running as (
+known as (
     select
         line_rule.*,
-        posted_line.source_id is not null as is_posted,
         posted_line.basis as posted_basis,
-        sum(line_rule.amount) over so_far as returned,
-        floor(sum(line_rule.counted) over so_far)::bigint as rule_returned,
-        row_number() over so_far as position
+        posted_line.source_id is not null or (
+            line_rule.transaction_id not in (select transaction_id from touched)
+            and line_rule.group_id not in (select transaction_id from fresh)
+        ) as is_judged
     from line_rule
     left join (
         select source_id, source_line, arg_max(basis, transfer_id) as basis
@@ -615,13 +615,18 @@ running as (
         on
             line_rule.transaction_id = posted_line.source_id
             and line_rule.line_id = posted_line.source_line
+),
+
+running as (
+    select
+        *,
+        sum(amount) over so_far as returned,
+        floor(sum(counted) over so_far)::bigint as rule_returned,
+        row_number() over so_far as position
+    from known
     window so_far as (
-        partition by line_rule.group_id, line_rule.is_named, line_rule.rule
-        order by
-            posted_line.source_id is null,
-            line_rule.sold_at,
-            line_rule.transaction_id,
-            line_rule.line_id
+        partition by group_id, is_named, rule
+        order by not is_judged, sold_at, transaction_id, line_id
         rows unbounded preceding
     )
 )
@@ -642,7 +647,8 @@ select
         else earned - least(
             earned, points(greatest(rule_whole - rule_returned, 0), numerator, denominator, rounding)
         )
-    end::bigint as owed
+    end::bigint as owed,
+    not is_named or returned >= whole or rate.version is not null as is_exact
 from running
 left join (select distinct * exclude (tier) from rate) as rate  -- tiers may give alike
     on running.rule = rate.rule and running.version = rate.version
@@ -668,15 +674,21 @@ insert into event
 with due as (
     select
         owed_back.*,
-        greatest(owed_back.owed, coalesce(before.points, 0)) as total,
-        coalesce(before.points, 0) as taken
+        greatest(owed_back.owed, before.points, judged.owed) as total,
+        coalesce(greatest(before.points, judged.owed), 0) as taken
     from owed_back
     left join (
         select group_id, is_named, rule, sum(points)::bigint as points
         from taken_back
         group by group_id, is_named, rule
     ) as before using (group_id, is_named, rule)
-    where not owed_back.is_posted
+    left join (
+        select group_id, is_named, rule, max(owed) as owed
+        from owed_back
+        where is_judged and is_exact
+        group by group_id, is_named, rule
+    ) as judged using (group_id, is_named, rule)
+    where not owed_back.is_judged
 )
 
 select

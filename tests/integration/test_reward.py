@@ -224,6 +224,42 @@ def test_row_07_settling_a_debt_awards_nothing(shop: Workspace) -> None:
     assert differences(shop) == []
 
 
+@pytest.mark.parametrize("spent", [8, 10])
+def test_what_was_forgiven_stays_forgiven_when_more_of_the_receipt_comes_back(
+    shop: Workspace, spent: int
+) -> None:
+    programme(shop.project, returns="within_balance")
+    sale = line("t", "ann", 1000)
+    back = [
+        line(
+            f"r{n}",
+            "ann",
+            -200,
+            original_transaction_id="t",
+            sold_at=f"2026-04-0{n}T10:00",
+            file_id=n,
+        )
+        for n in (1, 3)
+    ]
+    back[0]["amount"] = -500
+    publish(shop, transactions=[sale])
+    post(shop)
+    with shop.store.write() as store:
+        Books(store, "club", shop.as_of, shop.business_date).spend(
+            key="s", customer_id="ann", points=spent
+        )
+    publish(shop, transactions=[sale, back[0]])
+    post(on(shop, "2026-04-02"))
+    assert balance(shop, "ann") == (0, 0)
+    more = line("u", "ann", 9000, sold_at="2026-04-02T10:00", file_id=2)
+    publish(shop, transactions=[sale, back[0], more])
+    post(on(shop, "2026-04-03"))
+    publish(shop, transactions=[sale, more, *back])
+    post(on(shop, "2026-04-04"))
+    assert balance(shop, "ann") == (90 - 2, 0)  # 3 of 10 are kept, where 5 were before
+    assert differences(shop) == []
+
+
 @BOTH_STORES
 def test_row_21_a_corrected_receipt_posts_the_difference(shop: Workspace) -> None:
     for number, (amount, points) in enumerate([(1000, 10), (1250, 12), (300, 3), (1250, 12)], 1):
