@@ -142,6 +142,10 @@ PATTERNS = {
     r"^[a-z][a-z0-9_-]*$": "write small letters, digits, - and _, a letter first",
     r"^[a-z][a-z0-9_-]*(/[a-z][a-z0-9_-]*)*$": "name a folder of templates/, such as winback/reminder",
     r"^[A-Z]{3}$": "write a currency as EUR",
+    r"^([A-Z]{3}|any)$": "write a currency as EUR, or any",
+    r"^[1-9]\d{0,3}(/[1-9]\d{0,3})?$": "write a whole number, or a fraction as 3/2",
+    r"^[1-9]\d{0,5}(/[1-9]\d{0,5})?$": "write a whole number, or a fraction as 3/2",
+    r"^\d\d-\d\d$": "write a day of the year as 12-31",
     r"^[0-9]{1,3}d$": "write whole days as 7d",
 }
 NO_KEYS = "this must be keys with values"

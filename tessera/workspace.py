@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tessera import clock, settings
+from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.settings import Settings
 
@@ -55,4 +56,8 @@ def open_workspace(as_of: str | None = None, **overrides: object) -> Workspace:
     """The workspace of the settings in force; `as_of` as typed on the command line."""
     loaded = settings.load(**overrides)
     clock.zone(loaded.timezone)
+    if not loaded.project.is_dir():
+        raise BadInput(
+            f"TESSERA_PROJECT: there is no folder {loaded.project}; name the one of your checkout."
+        )
     return Workspace(loaded, clock.parse_as_of(as_of, loaded.timezone))

@@ -81,6 +81,7 @@ def check(project: Path) -> list[Problem]:
             problems += _against_policy(campaign, source, rules)
             problems += deployed.other_schedule(campaign, source, crons)
         tags = None if campaign is None or tags is None else tags.union(campaign.tags)
+    problems += _unknown_costs(project, rules, written)
     return [*problems, *([] if tags is None else _unknown_tags(rules, written, tags))]
 
 
@@ -213,6 +214,15 @@ def rewards(project: Path) -> dict[str, Mapping[str, Any]]:
     listed = found.get("rewards") if isinstance(found, dict) else None
     named = listed if isinstance(listed, list) else []
     return {str(one["reward"]): one for one in named if isinstance(one, dict) and "reward" in one}
+
+
+def _unknown_costs(project: Path, rules: ContactPolicy | None, source: Source) -> Iterator[Problem]:
+    """The cost of a reward that nobody gives; the one that was meant would be free."""
+    known = rewards(project)
+    for name in rules.costs.rewards if rules and rules.costs else ():
+        if name not in known:
+            said = f"{PROGRAMME} has no reward '{name}'.{nearest(name, known)}"
+            yield source.problem(("costs", "rewards", name), said)
 
 
 def _unknown_tags(

@@ -135,6 +135,13 @@ def test_campaign_check_tells_every_problem_and_fails(home: Path, tmp_path: Path
     assert wrong in text
 
 
+def test_a_project_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It had no campaigns, and nothing else was said."""
+    monkeypatch.setenv("TESSERA_PROJECT", "/nowhere/at/all")
+    with pytest.raises(BadInput, match="TESSERA_PROJECT: there is no folder /nowhere/at/all"):
+        run("campaign", "list")
+
+
 def test_preview_writes_a_page_of_the_shipped_campaign(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

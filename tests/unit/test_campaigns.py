@@ -228,6 +228,17 @@ def test_a_cap_on_a_tag_that_no_campaign_has_is_a_mistake(project: Path) -> None
     ]
 
 
+def test_the_cost_of_a_reward_that_there_is_not_is_a_mistake(project: Path) -> None:
+    costs = (
+        "caps: null\ncosts:\n  currency: EUR\n  rewards:\n    voucher-5: 500\n    vouchr-5: 500\n"
+    )
+    (project / "deployments" / "contact_policy.yml").write_text(costs)
+    said = "6: deployments/programme.yml has no reward 'vouchr-5'. Did you mean 'voucher-5'?"
+    assert [str(one) for one in check(write(project, PATH))] == [
+        f"deployments/contact_policy.yml:{said}"
+    ]
+
+
 @pytest.mark.parametrize("document", ["campaign", "policy"])
 def test_an_editor_judges_the_shipped_files_as_the_check_does(document: Any) -> None:
     """By the exported JSON Schema; dates are text to JSON."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -10,7 +12,12 @@ import pytest
 from pydantic import Field
 
 from tessera import documents
+from tessera.consent.wordings import Choices, Wording
+from tessera.decide.campaign import Campaign
+from tessera.decide.policy import ContactPolicy
 from tessera.documents import Document
+from tessera.know.offering import Offering
+from tessera.reward.programme import Programme
 
 
 class Window(Document):
@@ -129,3 +136,17 @@ def test_text_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "page.yml").write_bytes(b"name: \xff")
     _, problems, _ = documents.read(tmp_path / "page.yml", Page, project=tmp_path)
     assert [problem.message for problem in problems] == ["this is not UTF-8 text."]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Campaign, ContactPolicy, Programme, Choices, Wording, Offering],
+    ids=lambda m: m.__name__,
+)
+def test_what_a_text_must_be_is_said_in_words(model: type[Document]) -> None:
+    """Nobody who writes a programme reads regular expressions."""
+    schema = json.dumps(model.model_json_schema())
+    asked = {json.loads(found) for found in re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', schema)}
+    assert asked
+    said_by_itself = {pattern for pattern in asked if pattern.endswith("24:00)$")}  # a time of day
+    assert asked - said_by_itself - documents.PATTERNS.keys() == set()
