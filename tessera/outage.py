@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import re
+from pathlib import Path
 
 from tessera.errors import BadInput, OutOfSpace, TesseraError
 from tessera.store import lost
@@ -18,7 +20,7 @@ def told(error: BaseException) -> TesseraError | None:
         return error
     if is_full(error):
         return OutOfSpace(" of the PostgreSQL server" if _is_servers(error) else "")
-    said = _misplaced(error) or lost(error)
+    said = _misplaced(error) or lost(error) or _damaged(error)
     return BadInput(said) if said else None
 
 
@@ -48,3 +50,20 @@ def _misplaced(error: BaseException) -> str | None:
     if not isinstance(error, OSError) or not error.filename or error.errno not in NO_PLACE:
         return None
     return f"{error.filename} cannot be used: {error.strerror}. Choose another place or fix it."
+
+
+DAMAGED = re.compile(r'(?:read file|Parquet file) "([^"]+\.parquet)": *(.*)')
+ANEW = {  # by the folder of the home, what to delete of it
+    "validated": "Delete it, and 'tessera run' makes it anew from landing/",
+    "marts": "Delete the home's folder dbt/, and 'tessera run' makes it anew",
+}
+
+
+def _damaged(error: BaseException) -> str | None:
+    """What is said of a Parquet file that DuckDB found damaged inside; its ends are looked at before."""
+    found = DAMAGED.search(str(error)) if type(error).__module__.endswith("duckdb") else None
+    if found is None:
+        return None
+    path, why = Path(found[1]), found[2].strip().rstrip(".")
+    advice = next((ANEW[part] for part in path.parts if part in ANEW), "Put it back from a copy")
+    return f"{path} is damaged{f' ({why})' if why else ''}. {advice}."

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import typer
 from prefect import Flow
@@ -311,6 +312,35 @@ def test_a_full_disk_of_the_server_is_not_told_as_our_own(
         "error: The disk of the PostgreSQL server is full; free some space and run the same command "
         "again.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("folder", "advice"),
+    [
+        ("marts", "Delete the home's folder dbt/, and 'tessera run' makes it anew."),
+        ("validated", "Delete it, and 'tessera run' makes it anew from landing/."),
+        ("decisions", "Put it back from a copy."),
+    ],
+)
+def test_a_file_that_is_damaged_inside_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    folder: str, advice: str,
+) -> None:  # fmt: skip
+    path = tmp_path / folder / "rows.parquet"
+    path.parent.mkdir()
+    duckdb.sql(f"copy (select 'name ' || hash(i) as name from range(9999) made (i)) to '{path}'")
+    content = path.read_bytes()
+    path.write_bytes(content[:999] + b"\xff" * 99 + content[1098:])
+    monkeypatch.setattr(
+        cli, "app", lambda: duckdb.sql(f"select max(name) from '{path}'").fetchall()
+    )
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == BadInput.exit_code
+    assert said.startswith(f"error: {path} is damaged (")
+    assert said.endswith(f"). {advice}\n")
+    assert len(said.splitlines()) == 1
 
 
 def test_a_store_whose_file_is_damaged_is_one_sentence(tmp_path: Path) -> None:
