@@ -108,9 +108,11 @@ def _save(visit: Visit) -> Response:
 
 
 def _say(visit: Visit, connection: Connection, person: Person, channel: str) -> None:
-    """A yes or a no, if it is another than the page had shown, and than the last word."""
+    """A yes or a no, if it is another than the page had shown, and than the last word. A form that does
+    not tell what was shown is judged by what is known."""
     granted, now = f"channel_{channel}" in visit.form, visit.site.now()
-    shown = {"yes": True, "no": False}.get(visit.form.get(f"shown_{channel}", ""), granted)
+    known = person.said.get(channel, False)
+    shown = {"yes": True, "no": False}.get(visit.form.get(f"shown_{channel}", ""), known)
     if granted in (shown, person.said.get(channel)):
         return
     if not granted:

@@ -7,8 +7,8 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -264,44 +264,24 @@ def test_adding_what_is_new_gives_what_adding_up_everything_does(tmp_path: Path)
     assert by_nights == state(ws)
 
 
-def cut_short(warehouse: Path) -> None:
-    os.truncate(warehouse, warehouse.stat().st_size // 2)
-
-
-def newer(warehouse: Path) -> None:
-    """As a later DuckDB writes it."""
-    found = bytearray(warehouse.read_bytes())
-    found[found.index(b"DUCK") + 4] = 200
-    warehouse.write_bytes(found)
-
-
-@pytest.mark.parametrize("damage", [cut_short, newer, None])
-def test_a_warehouse_that_cannot_be_opened_is_made_anew(
-    tmp_path: Path, damage: Callable[[Path], None] | None
-) -> None:
-    """Cut short, of another version, or open at somebody's desk: the day goes on."""
-    home, days = Home(tmp_path / "home"), list(nights().items())[:2]
-    for number, (as_of, feeds) in enumerate(days):
-        for place, (feed, rows) in enumerate(feeds.items()):
-            validated(home, feed, 10 * number + place, rows)
-        ws = workspace(home.root, as_of)
-        if number == 0:
-            model.build(ws)
-    with ExitStack() as desk:
-        if damage:
-            damage(home.warehouse)
-        else:
-            desk.enter_context(open_elsewhere(home.warehouse))
-        report = model.build(ws)
-    assert report.full_refresh
-    found = state(ws)
-    model.build(ws, full_refresh=True)
-    assert state(ws) == found
+@contextmanager
+def cut_short(home: Home) -> Iterator[None]:
+    os.truncate(home.warehouse, home.warehouse.stat().st_size // 2)
+    yield
 
 
 @contextmanager
-def open_elsewhere(warehouse: Path) -> Iterator[None]:
-    code = f"import duckdb; c = duckdb.connect({str(warehouse)!r}, read_only=True); print(flush=True); input()"
+def newer(home: Home) -> Iterator[None]:
+    """As a later DuckDB writes it."""
+    found = bytearray(home.warehouse.read_bytes())
+    found[found.index(b"DUCK") + 4] = 200
+    home.warehouse.write_bytes(found)
+    yield
+
+
+@contextmanager
+def open_elsewhere(home: Home) -> Iterator[None]:
+    code = f"import duckdb; c = duckdb.connect({str(home.warehouse)!r}, read_only=True); print(flush=True); input()"
     reader = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -310,6 +290,31 @@ def open_elsewhere(warehouse: Path) -> Iterator[None]:
     yield
     reader.communicate(b"\n")
     assert reader.returncode == 0
+
+
+def test_a_warehouse_that_is_not_as_it_was_left_is_made_anew(tmp_path: Path) -> None:
+    """Cut short, of another version, of a later build than the record says, or open at somebody's desk: the
+    day goes on."""
+    home, records = Home(tmp_path / "home"), []
+
+    @contextmanager
+    def later(home: Home) -> Iterator[None]:
+        """As in a copy that was taken while a build ran: the new receipts count already."""
+        Green.path(home).write_bytes(records[-2])
+        yield
+
+    days = [*nights().items(), ("2026-05-01", {})]
+    found = [nullcontext, cut_short, newer, later, open_elsewhere]
+    for number, ((as_of, feeds), as_found) in enumerate(zip(days, found, strict=True)):
+        for place, (feed, rows) in enumerate(feeds.items()):
+            validated(home, feed, 10 * number + place, rows)
+        ws = workspace(home.root, as_of)
+        with as_found(home):
+            assert model.build(ws).full_refresh, as_found
+        records.append(Green.path(home).read_bytes())
+    made_anew = state(ws)
+    model.build(ws, full_refresh=True)
+    assert state(ws) == made_anew
 
 
 def test_a_warehouse_that_lies_on_another_disk_goes_from_there_and_comes_back_there(
@@ -339,22 +344,5 @@ def test_a_home_that_was_copied_reads_its_own_files(tmp_path: Path) -> None:
     report = model.build(ws)
     found = state(ws)
     assert report.lines == len(found["transactions"])
-    model.build(ws, full_refresh=True)
-    assert state(ws) == found
-
-
-def test_a_warehouse_that_is_not_as_it_was_left_is_not_gone_on_with(tmp_path: Path) -> None:
-    """A copy of the home that was taken while a build ran has the record of one build and the
-    warehouse of the next, in which the new receipts count already."""
-    home, days = Home(tmp_path / "home"), list(nights().items())[:2]
-    for number, (as_of, feeds) in enumerate(days):
-        for place, (feed, rows) in enumerate(feeds.items()):
-            validated(home, feed, 10 * number + place, rows)
-        record = Green.path(home).read_bytes() if number else b""
-        ws = workspace(home.root, as_of)
-        model.build(ws)
-    Green.path(home).write_bytes(record)
-    assert model.build(ws).full_refresh
-    found = state(ws)
     model.build(ws, full_refresh=True)
     assert state(ws) == found

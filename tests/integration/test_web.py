@@ -335,6 +335,8 @@ def test_a_choice_is_one_against_what_the_page_had_shown(ws: Workspace) -> None:
         current.write_bytes(sound)
         client.post(path, data=form | {"channel_email": "yes"})  # a page opened before the no
         assert len(rows(ws, "select * from consent")) == 1
+        client.post(path, data={"form": form["form"], "channel_email": "yes"})  # does not tell
+        assert rows(ws, "select granted from consent where granted = 1") == [{"granted": 1}]
 
 
 def filled(page: httpx.Response) -> dict[str, str]:
