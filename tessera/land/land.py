@@ -137,23 +137,23 @@ def _land_file(bench: Bench, file: SourceFile) -> Outcome:
     outcome = Outcome(file)
     try:
         spooled = fetch(file, bench.folder)
-        source = bench.mapping.source
-        there = manifest.known(bench.ws, source, file.name, spooled.content_hash)
     except Unreachable:
         raise  # trying the whole path again is safe, and will not help one file only
     except BadInput as error:
         outcome.refused.append(str(error))
         return outcome
     for feed, entry in bench.mapping.entries(file.name):
-        again = there.get(feed.name) if entry.whole else None
-        if feed.name in there and not again:
-            continue
-        content = replace(spooled, content_hash=again) if again else spooled
         try:
-            _land_feed(bench, outcome, content, feed, entry)
+            if key := _key(bench, file, spooled, feed, entry):
+                _land_feed(bench, outcome, replace(spooled, content_hash=key), feed, entry)
         except BadInput as error:
             outcome.refused.append(str(error))
     return outcome
+
+
+def _key(bench: Bench, file: SourceFile, spooled: Spooled, feed: Feed, entry: Entry) -> str | None:
+    source, content = bench.mapping.source, spooled.content_hash
+    return manifest.key(bench.ws, source, feed.name, file.name, content, whole=entry.whole)
 
 
 def _land_feed(bench: Bench, outcome: Outcome, spooled: Spooled, feed: Feed, entry: Entry) -> None:

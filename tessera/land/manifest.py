@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,22 +37,21 @@ def locked(home: Home) -> Iterator[None]:
         yield
 
 
-def known(ws: Workspace, source: str, name: str, content_hash: str) -> dict[str, str | None]:
-    """By the feeds that took this content already: None, or, where the last file of this name, or of the
-    feed if the name is new, was another one, the key under which it counts once more."""
-    times, last, named = Counter[str](), dict[str, bool](), dict[str, bool]()
+def key(
+    ws: Workspace, source: str, feed: str, name: str, content_hash: str, *, whole: bool
+) -> str | None:
+    """The key under which this content is to be taken; None where the feed took it already. Of a `whole`
+    file, which says all there is, it counts once more when the last of this name, or of the feed if the name
+    is new, was another."""
+    of_feed = {"source": source, "feed": feed}
     with ws.store.read() as store:
-        rows = store.all(SQL["known"], source=source, name=name, content_hash=content_hash)
-    for row in rows:
-        last[row["feed"]] = row["content_hash"].startswith(content_hash)
-        times[row["feed"]] += last[row["feed"]]
-        if row["name"] == name:
-            named[row["feed"]] = last[row["feed"]]
-    return {
-        feed: None if (last | named)[feed] else f"{content_hash}-{number}"
-        for feed, number in times.items()
-        if number
-    }
+        if not store.one(SQL["taken"], **of_feed, content_hash=content_hash):
+            return content_hash
+        last = store.scalar(SQL["last"], **of_feed, name=name) if whole else content_hash
+        if str(last).startswith(content_hash):
+            return None
+        times = store.scalar(SQL["times"], **of_feed, content_hash=content_hash)
+    return f"{content_hash}-{times}"
 
 
 def commit(ws: Workspace, landing: Landing, parquet: Path) -> int | None:

@@ -1,18 +1,22 @@
--- name: known
--- What was taken of this content, under whatever name, and of this name, whatever its content; and of
--- each feed the last of all.
-select feed, name, content_hash from landed_file
+-- name: taken
+-- By the unique key, for every file of a folder is looked up each time the folder is landed.
+select content_hash from landed_file
 where
-    source = :source and coalesce(verdict, '') <> 'refused'
-    and (
-        name = :name or content_hash like :content_hash || '%'
-        or file_id in (
-            select max(file_id) from landed_file
-            where source = :source and coalesce(verdict, '') <> 'refused'
-            group by feed
-        )
-    )
-order by file_id
+    source = :source and feed = :feed and content_hash = :content_hash
+    and coalesce(verdict, '') <> 'refused'
+
+-- name: last
+-- What was taken last under this name, or, if the name is new, of the feed.
+select content_hash from landed_file
+where source = :source and feed = :feed and coalesce(verdict, '') <> 'refused'
+order by case when name = :name then 0 else 1 end, file_id desc
+limit 1
+
+-- name: times
+select count(*) from landed_file
+where
+    source = :source and feed = :feed and content_hash like :content_hash || '%'
+    and coalesce(verdict, '') <> 'refused'
 
 -- name: all
 select feed, file_id from landed_file
