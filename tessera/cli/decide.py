@@ -99,7 +99,9 @@ def _awake(ws: Workspace) -> tuple[list[str] | None, dict[str, str]]:
     from flows import pauses
     from tessera.decide.holds import due
 
-    names, known = due(ws), pauses.known(ws)
+    if not (known := pauses.known(ws)):
+        return None, {}
+    names = due(ws)
     resting = {name: known[name] for name in names if name in known}
     return ([name for name in names if name not in resting] if resting else None), resting
 

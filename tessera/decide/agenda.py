@@ -17,6 +17,7 @@ from tessera.decide.planner import dry_pass
 from tessera.decide.rules import Rules
 from tessera.errors import BadInput
 from tessera.store import queries
+from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.decide", "agenda.sql")
@@ -93,7 +94,7 @@ def _expectations(ws: Workspace, rules: Rules, names: set[str]) -> dict[str, Exp
 
 def _unknown(ws: Workspace, rules: Rules) -> str | None:
     """Why nothing can be planned today: a pass that is held would plan none, which says nothing of later days."""
-    if not (ws.home.marts / "current.json").exists():
+    if not marts.is_published(ws.home):
         return "no marts yet"
     why = stale(ws, rules.policy)
     return why and f"no plan for today: {why}"

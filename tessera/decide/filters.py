@@ -25,19 +25,14 @@ Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | datetime | date
 
 def _ordered(value: object) -> object:
     """A text of digits would be taken for seconds since 1970."""
-    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d", value):
-        raise ValueError("write a number without quotes, or a date as 2026-12-31")
-    if isinstance(value, str) and not _is_date(value):
-        raise ValueError("there is no such day or time; write a date as 2026-12-31")
+    if isinstance(value, str):
+        if not re.match(r"\d{4}-\d\d-\d\d", value):
+            raise ValueError("write a number without quotes, or a date as 2026-12-31")
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("there is no such day or time; write a date as 2026-12-31") from None
     return value
-
-
-def _is_date(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 Ordered = Annotated[

@@ -62,8 +62,10 @@ class Plan:
 
     def with_resting(self, resting: Mapping[str, str]) -> Plan:
         """With the campaigns of the day that were left out, and why: without a candidate."""
-        none = CampaignPlan("", 0, 0, {}, None, None, {}, None, None)
-        added = [replace(none, campaign=name, held=why) for name, why in resting.items()]
+        added = [
+            CampaignPlan(name, 0, 0, {}, None, None, {}, None, held=why)
+            for name, why in resting.items()
+        ]
         others = [name for name in self.not_scheduled if name not in resting]
         return replace(self, campaigns=[*self.campaigns, *added], not_scheduled=others)
 

@@ -67,7 +67,7 @@ class Figures:
 def figures(ws: Workspace) -> Figures:
     """The figures as of `ws.as_of`; an empty home has empty ones."""
     with _connect(ws) as duck:
-        published = (ws.home.marts / "current.json").exists()
+        published = marts.is_published(ws.home)
         sales = _sales(ws, duck) if published else None
         return Figures(
             business_date=ws.business_date,
@@ -92,7 +92,7 @@ def _modelled_on(ws: Workspace) -> date:
 
 
 def _connect(ws: Workspace) -> duckdb.DuckDBPyConnection:
-    if not (ws.home.marts / "current.json").exists():
+    if not marts.is_published(ws.home):
         return duckdb.connect()
     return marts.connect(ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads)
 

@@ -36,15 +36,13 @@ def words(ws: Workspace, customer_id: str) -> Words | None:
     """When this customer last spoke on marketing in the shop's own books, and what, by channel; None
     when the books cannot be read."""
     rows = _ask(ws, CONSENT["mart_words"], customer_id=customer_id)
-    return (
-        None
-        if rows is None
-        else {
-            channel: (at, bool(granted))
-            for channel, purpose, granted, at in rows
-            if purpose == MARKETING
-        }
-    )
+    if rows is None:
+        return None
+    return {
+        channel: (at, bool(granted))
+        for channel, purpose, granted, at in rows
+        if purpose == MARKETING
+    }
 
 
 def _ask(ws: Workspace, query: str, **params: str) -> list[tuple[Any, ...]] | None:
