@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from math import sqrt
-from statistics import NormalDist
 
 import pyarrow as pa
 
-from tessera.decide.campaign import Choice, Step
+from tessera import looks
+from tessera.decide.campaign import Step
 from tessera.decide.tables import CONTENT, Course
 
 # campaign, step, variant, day, messages, and outcomes
@@ -63,12 +63,15 @@ def winner(step: Step, scores: dict[str, tuple[int, int]]) -> str | None:
     if rule is None or any(scores.get(n, (0, 0))[0] < rule.after_messages for n in names):
         return None
     best, *others = sorted(names, key=lambda n: scores[n][1] / scores[n][0], reverse=True)
-    return best if all(_is_better(scores[best], scores[n], rule) for n in others) else None
+    alpha = 2 * (1 - rule.confidence) / len(names)  # any of them could be the best by chance
+    sure = [_is_better(scores[best], scores[n], alpha, 2 * rule.after_messages) for n in others]
+    return best if all(sure) else None
 
 
-def _is_better(one: tuple[int, int], other: tuple[int, int], rule: Choice) -> bool:
-    """A one-sided z-test of two proportions with pooled variance."""
+def _is_better(one: tuple[int, int], other: tuple[int, int], alpha: float, planned: int) -> bool:
+    """Whether two proportions, with pooled variance, are so far apart that chance brings them there in
+    `alpha` of trials, however often one looks: it is asked every day."""
     (n, a), (m, b) = one, other
     pooled = (a + b) / (n + m)
     error = sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-    return error > 0 and (a / n - b / m) / error > NormalDist().inv_cdf(rule.confidence)
+    return error > 0 and (a / n - b / m) / error > looks.width(n + m, planned, alpha)

@@ -16,13 +16,12 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from tessera import quoting
+from tessera import looks, quoting
 from tessera.errors import BadInput
 from tessera.know import table
 from tessera.know.fitting import Floats, Z
 
 ALPHA = 0.05
-TUNED = 8.0  # where a 95 % confidence sequence is narrowest, at the planned number of people
 FEWEST = 30  # people per arm
 PLANNED = 10_000
 MOST = 1e15  # of an outcome: beyond it a double knows no cents, and squares of it soon overflow
@@ -96,7 +95,7 @@ def compare(
     plain, plain_variance = _difference(y, y0)
     adjusted, variance = _difference(*_adjusted(y, before, y0, before0))
     error = float(np.sqrt(variance))
-    width = error * _always(len(y) + len(y0), planned, ALPHA / comparisons)
+    width = error * looks.width(len(y) + len(y0), planned, ALPHA / comparisons)
     return Difference(
         arm,
         against,
@@ -136,12 +135,6 @@ def _variance(y: Floats, other: Floats) -> float:
     """Where all of an arm came to the same, such as nobody bought, that of both together: a few people
     of whom none buys are no proof that nobody does."""
     return float((y if np.ptp(y) else np.concatenate([y, other])).var(ddof=1))
-
-
-def _always(people: int, planned: int, alpha: float) -> float:
-    """How many standard errors wide a confidence sequence is after so many people."""
-    scale = TUNED * people / planned
-    return float(np.sqrt((1 + 1 / scale) * (2 * np.log(1 / alpha) + np.log1p(scale))))
 
 
 def _around(middle: float, width: float) -> Interval:
