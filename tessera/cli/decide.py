@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,7 +70,7 @@ def plan(
         print_json(found) if as_json else _show_plan(found)
         return
     limit = None if as_json else SHOWN if customers else 0
-    difference = planning.diff(ws, otherwise, names, limit=limit)
+    difference = replace(planning.diff(ws, otherwise, names, limit=limit), held=resting)
     print_json(difference) if as_json else _show_diff(difference)
 
 
@@ -184,10 +185,14 @@ def _show(report: DecideReport, *, as_json: bool) -> None:
     ]
     typer.echo(f"{report.business_date}: {report.planned:,} of {report.candidates:,} planned")
     print_table(rows)
-    for name, why in report.held.items():
-        typer.echo(f"Held: {name} ({why})")
+    _show_held(report.held)
     if report.not_scheduled:
         typer.echo(f"Not today: {', '.join(report.not_scheduled)}")
+
+
+def _show_held(held: Mapping[str, str]) -> None:
+    for name, why in held.items():
+        typer.echo(f"Held: {name} ({why})")
 
 
 def _show_plan(found: Plan) -> None:
@@ -207,8 +212,7 @@ def _show_plan(found: Plan) -> None:
     ]
     typer.echo(f"{found.business_date}: {found.planned:,} of {found.candidates:,} planned")
     print_table(rows)
-    for one in (one for one in found.campaigns if one.held):
-        typer.echo(f"Held: {one.campaign} ({one.held})")
+    _show_held({one.campaign: one.held for one in found.campaigns if one.held})
     if found.not_scheduled:
         typer.echo(f"Not today: {', '.join(found.not_scheduled)}")
     if found.currency:
@@ -242,6 +246,7 @@ def _show_diff(found: PlanDiff) -> None:
         for reason, counts in one.reasons.items()
         if counts.before != counts.after
     )
+    _show_held(found.held)
     if found.customers:
         typer.echo()
         print_table(map(_changed, found.customers))

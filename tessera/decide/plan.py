@@ -6,7 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -99,6 +99,9 @@ class PlanDiff:
     campaigns: list[CampaignDiff]
     customers: list[dict[str, Any]]
     seconds: float
+    held: dict[str, str] = field(
+        default_factory=dict
+    )  # campaigns of the day that are not compared, and why
 
 
 @dataclass(frozen=True)

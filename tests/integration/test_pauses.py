@@ -112,6 +112,7 @@ def typed_by_hand_it_is_the_same(shop: Workspace, api: str) -> None:
         held = {one["campaign"]: one["held"] for one in told["campaigns"] if one.get("held")}
         assert told.get("held", held) == {"weekly": "paused in Prefect"}
         assert "weekly" not in told["not_scheduled"]
+    assert ask(api, "plan", "--diff", *words)["held"] == {"weekly": "paused in Prefect"}
     assert ask(api, "decide", "--campaign", "weekly", *words)["planned"] == 1
     assert {row["campaign"] for row in find(shop.home, Question())} == {"hello", "weekly"}
 
