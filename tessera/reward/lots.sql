@@ -5,14 +5,19 @@
 
 -- name: end_key
 -- Of a lot that ends and what gave it: the key of its end, by night and at tills. A till whose clock is behind
--- the night's gives points back to a lot that has ended already: it ends once more, under a number.
-'expire:' || given.idem_key || ':' || lot.expires_on || coalesce(':' || nullif((
-    select count(*)
-    from lot_move inner join transfer as earlier on lot_move.transfer_id = earlier.transfer_id
-    where
-        lot_move.lot_id = lot.lot_id and earlier.kind = 'expire'
-        and earlier.effective_at = lot.expires_at
-), 0), '')
+-- the night's gives points back to a lot that has ended already: it ends once more, under a number. A lot from
+-- which nothing is gone has not ended, and of the others the moves are looked up before what made them:
+-- PostgreSQL would walk all that ever moved for each lot, where it believes that to be little.
+'expire:' || given.idem_key || ':' || lot.expires_on || case when lot.remaining < lot.amount then coalesce(':' || nullif((
+    select count((
+        select earlier.transfer_id from transfer as earlier
+        where
+            earlier.transfer_id = lot_move.transfer_id and earlier.kind = 'expire'
+            and earlier.effective_at = lot.expires_at
+    ))
+    from lot_move
+    where lot_move.lot_id = lot.lot_id
+), 0), '') else '' end
 
 -- name: give
 -- Every credit of a member's points makes a lot, but for those that give points back to theirs. For a

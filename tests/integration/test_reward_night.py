@@ -3,6 +3,7 @@ anywhere ends as one that was not."""
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -17,7 +18,7 @@ import pytest
 import yaml
 
 from tessera import clock
-from tessera.reward import ledger, merging, post
+from tessera.reward import ledger, lots, merging, post
 from tessera.reward import night as night_module
 from tessera.reward.points import Books, Posted, balance
 from tessera.reward.posting import STEPS
@@ -192,6 +193,31 @@ def test_what_a_slow_clock_gives_back_to_a_lot_that_has_ended_ends_with_it_again
     assert night(shop, "2026-03-04", *sales).points_expired == 2
     assert points(shop) == (0, 0, 0)
     sound(shop)
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_of_a_lot_from_which_nothing_is_gone_no_earlier_end_is_looked_for(shop: Workspace) -> None:
+    """For each of them PostgreSQL walked through all that the night had ended before it."""
+    club(shop, expiry={"kind": "rolling", "days": 1})
+    night(shop, "2026-03-02", line("t-ann", "ann", 500, sold_at="2026-03-01T10:00"))
+    whole = explained(shop, "2026-03-05T00:00:00+00:00")
+    at = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    with shop.store.write() as store:
+        Books(store, "club", at, at.date()).spend(key="till", customer_id="ann", points=3)
+    begun = explained(shop, "2026-03-05T00:00:00+00:00")
+    assert ["never executed" in text for text in (whole, begun)] == [True, False]
+
+
+def explained(ws: Workspace, cutoff: str) -> str:
+    """What PostgreSQL did to find out what ends."""
+    with ws.store.write() as store:
+        query = night_module.SQL["expiring"].format(
+            lots=store.listed("lots"), end_key=lots.SQL["end_key"]
+        )
+        asked = query.replace("create temporary table moving as", "explain (analyze)", 1)
+        ids = json.dumps([row["lot_id"] for row in store.all("select lot_id from lot")])
+        plan = store.all(asked, lots=ids, cutoff=cutoff, breakage=1)
+    return "\n".join(str(*row.values()) for row in plan)
 
 
 @BOTH_STORES
