@@ -11,8 +11,11 @@ from tessera.store.store import CACHE_KB, Connection
 
 SQL = queries("tessera.store", "bulk.sql")
 LEAST = 100_000  # rows for which it is worth it
-ROOM = {  # to sort in
-    "postgresql": f"set local maintenance_work_mem = '{CACHE_KB}kB'",
+# PostgreSQL believes a page elsewhere to cost four of those in line, as on a turning disk, and would rather
+# read a table of millions whole for each chunk than look up a chunk's rows in it.
+ROOM = {
+    "postgresql": f"select set_config('maintenance_work_mem', '{CACHE_KB}kB', true), "
+    "set_config('work_mem', '65536kB', true), set_config('random_page_cost', '1.1', true)",
     "sqlite": f"pragma cache_size = -{CACHE_KB}",
 }
 
