@@ -10,7 +10,9 @@ where
 
 -- name: near
 -- What may count under a cap beside a lease's messages: of the same people and households, what has
--- left or is in somebody's hands. Who was late counts from when the provider took the message.
+-- left or is in somebody's hands. Who was late counts from when the provider took the message. The
+-- state is hidden from PostgreSQL: where it last counted when all were ready, it takes those of a lease for
+-- one or two, and compares each with all the lease's messages.
 select
     message_id,
     customer_id,
@@ -22,7 +24,7 @@ select
 from outbox
 where
     purpose = 'marketing'
-    and state in ('leased', 'calling', 'accepted', 'ambiguous', 'reconciled')
+    and state || '' in ('leased', 'calling', 'accepted', 'ambiguous', 'reconciled')
     and send_at > :since and (send_at > :within or state_at > :within)
     and message_id in (
         select message_id from outbox where customer_id in (select value from {people})
