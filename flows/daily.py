@@ -17,6 +17,7 @@ from flows.identity import identity
 from flows.know import know
 from flows.land import land
 from flows.model import model
+from flows.pauses import scheduled_for
 from flows.report import report
 from flows.reward import reward
 from flows.runtime import in_words, note, progress, without_heartbeats
@@ -40,7 +41,7 @@ def daily(
     `unless_done` it ends as `Skipped` where the day is done already, or is being done.
     """
     ws = open_workspace(as_of, home=home)
-    if unless_done and (why := runs.needless(ws)):
+    if unless_done and (why := runs.needless(ws, scheduled_for())):
         return Completed(name="Skipped", message=why)
     day = {"as_of": ws.as_of.isoformat(), "home": str(ws.home.root)}
     with runs.recorded(ws, say=note, progress=progress) as run, within(ws):

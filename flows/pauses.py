@@ -21,17 +21,24 @@ MADE_UP_FOR = "made up for"  # the tag of a run that takes the place of one the 
 
 def resting(ws: Workspace, names: Sequence[str], *, is_one: bool) -> dict[str, str]:
     """Why those campaigns of a flow run's pass rest that do. One by itself rests when Prefect's schedule
-    started it for a day that its own file does not name: the file was changed since it was deployed."""
+    started it for a day that its own file does not name: the file was changed since it was deployed. So it does
+    when made up for after that day, where today's own pass judges it anyway, on marts that are not built yet."""
     if not is_one:
         return dict.fromkeys(sorted(paused() & set(names)), WHY)
-    moment = _scheduled_for()
-    if moment is None or set(names) <= set(due(then := replace(ws, as_of=moment))):
+    moment = scheduled_for()
+    if moment is None:
         return {}
-    why = f"its own file does not name {then.business_date}"
+    then = replace(ws, as_of=moment)
+    if not set(names) <= set(due(then)):
+        why = f"its own file does not name {then.business_date}"
+    elif then.business_date != ws.business_date and set(names) <= set(due(ws)):
+        why = f"the day of {ws.business_date} judges it"
+    else:
+        return {}
     return {name: why if name in ws.campaigns() else "its own file is gone" for name in names}
 
 
-def _scheduled_for() -> datetime | None:
+def scheduled_for() -> datetime | None:
     """When Prefect's schedule wanted this flow run; None when somebody started it."""
     from prefect.context import FlowRunContext
 

@@ -194,12 +194,13 @@ def keeping(ws: Workspace, *, port: int | None) -> Iterator[Server]:
 
 
 def kept_server(ws: Workspace) -> str | None:
-    """The API URL of the server `tessera up` keeps for this home, if it answers."""
+    """The API URL of the server `tessera up` keeps for this home, if it answers. What a kill left noted may
+    be another home's by now."""
     try:
         api = str(json.loads(_record(ws).read_text(encoding="utf-8"))["api"])
     except (OSError, ValueError, KeyError):
         return None
-    return api if is_healthy(api) else None
+    return api if _is_of(ws.home.prefect, api) else None
 
 
 def is_healthy(api: str) -> bool:
@@ -301,18 +302,19 @@ def free_port(wanted: int) -> int:
     raise ServerFailed("No TCP port is free on this machine.")
 
 
-def _is_ours(server: Server) -> bool:
-    """Whether it is not another home's that took the port while ours was still starting."""
+def _is_of(folder: Path, api: str) -> bool:
+    """Whether the server at `api` keeps its things in `folder`: another home's may have taken the port, while
+    ours was still starting or after it was killed."""
     try:
-        told = httpx.get(f"{server.api}/admin/settings", timeout=5, trust_env=False).json()
-        return Path(told["home"]) == server.log.parent
+        told = httpx.get(f"{api}/admin/settings", timeout=5, trust_env=False).json()
+        return Path(told["home"]) == folder
     except (httpx.HTTPError, ValueError, KeyError):
         return False
 
 
 def _wait_until_healthy(server: Server) -> None:
     deadline = time.monotonic() + START_SECONDS_MAX
-    while not (is_healthy(server.api) and _is_ours(server)):
+    while not (is_healthy(server.api) and _is_of(server.log.parent, server.api)):
         if server.process.poll() is not None or time.monotonic() > deadline:
             if shutil.disk_usage(server.log.parent).free < ROOM:
                 raise OutOfSpace

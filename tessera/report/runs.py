@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from tessera import audit, clock
@@ -102,13 +103,14 @@ def _begin(ws: Workspace) -> int:
     return int(run_id)
 
 
-def needless(ws: Workspace) -> str | None:
+def needless(ws: Workspace, asked_at: datetime | None = None) -> str | None:
     """Why a run of the business date, asked for in case there was none, has nothing to do: one ended
-    well, or one is under way; None where there is something."""
+    well, or one is under way, or one of the day on which it was asked for did; None where there is something."""
+    asked_on = clock.business_date(asked_at or ws.as_of, ws.settings.timezone)
     with ws.store.read() as connection:
-        is_done = connection.scalar(SQL["is_done"], business_date=ws.business_date.isoformat())
-    if is_done:
-        return f"The day {ws.business_date} is done."
+        for day in (asked_on, ws.business_date):
+            if connection.scalar(SQL["is_done"], business_date=day.isoformat()):
+                return f"The day {day} is done."
     return "Another run is under way." if _is_under_way(ws) else None
 
 

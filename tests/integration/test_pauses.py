@@ -220,6 +220,8 @@ def test_prefects_schedule_of_a_campaign_whose_own_file_has_moved_sends_nothing(
 
     why = {"weekly": "its own file does not name 2026-03-26"}
     assert rests("0 9 * * THU") == {}, "made up for on the day the shop is at, a Tuesday"
+    too = {"weekly": "the day of 2026-03-31 judges it"}
+    assert rests("0 9 * * *") == too, "made up for in the night, it wrote to who had just been in"
     assert rests("0 9 * * FRI") == why
     assert rests("0 9 * * TUE") == why
     assert rests("0 9 * * FRI", by_hand=True) == {}

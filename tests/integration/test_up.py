@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows import server, up
+from flows import pauses, server, up
 from tessera import clock
 from tessera.errors import BadInput, OutOfSpace, TesseraError
 from tessera.settings import CHECKOUT
@@ -392,6 +392,20 @@ def test_another_homes_server_is_not_taken_for_ours(
     with pytest.raises(server.ServerFailed, match=f"did not start on port {port}"):
         server.keeping(workspace(tmp_path), port=port).__enter__()
     assert of_home(tmp_path) == []
+
+
+def test_what_a_killed_up_noted_is_not_believed_once_another_home_has_its_port(
+    served: tuple[Workspace, str], tmp_path: Path
+) -> None:
+    """After a power cut the other came up first: a run went to its server, and its paused campaigns rested here."""
+    ws, _ = served
+    later = workspace(tmp_path)
+    later.home.prefect.mkdir(parents=True)
+    for noted in (server._record(ws), later.home.prefect / "server.json"):
+        noted.write_text(f'{{"api": "{served[1]}"}}', encoding="utf-8")
+    assert server.kept_server(ws) == served[1]
+    assert server.kept_server(later) is None
+    assert pauses.known(later) == {}
 
 
 def test_what_a_kill_left_behind_is_settled(served: tuple[Workspace, str]) -> None:

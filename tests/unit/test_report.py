@@ -144,7 +144,10 @@ def test_a_day_is_needless_once_it_ended_well_and_while_one_runs(
     with runs.recorded(ws, say=pytest.fail):
         assert runs.needless(ws) == "Another run is under way."
     assert runs.needless(ws) == f"The day {ws.business_date} is done."
-    assert runs.needless(replace(ws, as_of=ws.as_of + timedelta(days=1))) is None
+    later = replace(ws, as_of=ws.as_of + timedelta(days=1))
+    assert runs.needless(later) is None
+    said = f"The day {ws.business_date} is done."
+    assert runs.needless(later, ws.as_of) == said, "asked for then, and made up for in the night"
     ws.store.close()
 
 
