@@ -43,6 +43,22 @@ where referral_code.customer_id is null
 -- name: has_owners
 select 1 from duckdb_views() where view_name = 'card_owners'
 
+-- name: has_known_as
+select 1 from duckdb_views() where view_name = 'known_as'
+
+-- name: nobody_else
+create temp view known_as as
+select null::varchar as customer_id, null::varchar as into_customer_id where false
+
+-- name: became
+-- Prospects who are customers by now. Who was merged may be parted again: what was theirs stays so.
+select customer_id, into_customer_id from known_as where customer_id like 'prospect:%'
+
+-- name: rename_prospects
+update voucher set customer_id = person.value
+from {people} as person
+where voucher.customer_id = person.key
+
 -- name: models
 create or replace temp view model_card as
 select card_id, customer_id from card_owners

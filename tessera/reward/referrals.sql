@@ -69,16 +69,16 @@ where customer_id = :claimed_as and verdict is null
 -- may have been found to be another. Who brings things back need not show a card.
 with recursive person as (
     select
-        customer_id, household_id, prospect_id, card_id, lower(trim(email)) as email,
+        customer_id, household_id, card_id, lower(trim(email)) as email,
         regexp_replace(coalesce(phone, ''), '[^0-9]', '', 'g') as phone,
         timezone($zone, timezone('UTC', joined_at))::date as joined_on
     from customers
 ),
 
-known_as as (
+called as (
     select customer_id as name, customer_id from person
     union
-    select 'prospect:' || prospect_id, customer_id from person where prospect_id is not null
+    select customer_id, into_customer_id from known_as
     union
     select card_id, customer_id from model_card
     union
@@ -97,8 +97,8 @@ pair as (
         claims.device,
         cast(claims.at as timestamptz) at time zone 'UTC' as at
     from claims
-    left join known_as as friend on claims.customer_id = friend.name
-    left join known_as as referrer on claims.referred_by = referrer.name
+    left join called as friend on claims.customer_id = friend.name
+    left join called as referrer on claims.referred_by = referrer.name
 ),
 
 -- Whom somebody brought, and those brought, and so on: a ring leads back to where it began.
@@ -121,8 +121,8 @@ said as (
         coalesce(own.customer_id, told.customer_id) as customer_id,
         coalesce(referrer.customer_id, told.referred_by) as referred_by
     from referral_devices as told
-    left join known_as as own on told.customer_id = own.name
-    left join known_as as referrer on told.referred_by = referrer.name
+    left join called as own on told.customer_id = own.name
+    left join called as referrer on told.referred_by = referrer.name
 ),
 
 receipt as (
@@ -157,7 +157,7 @@ select
     friend.joined_on as friend_joined_on,
     referrer.joined_on as referrer_joined_on,
     first_kept.receipt_id,
-    (select list(name) from known_as where known_as.customer_id = pair.referred_by) as referrer_names,
+    (select list(name) from called where called.customer_id = pair.referred_by) as referrer_names,
     case
         when pair.customer_id = pair.referred_by then 'self'
         when

@@ -291,9 +291,13 @@ def test_who_signed_up_through_a_friend_is_rewarded_as_the_customer_they_became(
         )
         submit(client, path[0])
     (row,) = rows(ws, "select customer_id from signup")
-    prospect = row["customer_id"].removeprefix("prospect:")
-    became = friend("K77", customer_id="c77", prospect_id=prospect)
-    report = settle(ws, line("r1", "c77", 1000, sold_at=BOUGHT), customers=[became])
+    became = friend(
+        "K77", customer_id="c77"
+    )  # the models tell who that is apart from the customers
+    known = [{"customer_id": row["customer_id"], "into_customer_id": "c77"}]
+    sale = line("r1", "c77", 1000, sold_at=BOUGHT)
+    publish(ws, customers=[*map(member, range(4)), became], transactions=[sale], known_as=known)
+    report = referrals.settle(later(ws, KEPT))
     assert (report.claimed, report.rewarded) == (1, 1)
     assert balance(ws, "c77")["available"] == 200
 
