@@ -18,7 +18,9 @@ insert into member (customer_id) values (:customer_id) on conflict do nothing
 
 -- name: replace
 update card set replaced_by_card_id = :new_card, changed_at = :at, origin = 'till'
-where card_id = :card_id and (replaced_by_card_id is null or changed_at < :at)
+where
+    card_id = :card_id
+    and (replaced_by_card_id is null or (changed_at, replaced_by_card_id) < (:at, :new_card))
 
 -- name: change_card
 update card set customer_id = :customer_id, changed_at = :changed_at

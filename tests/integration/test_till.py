@@ -955,6 +955,26 @@ def _same_code(ws: Workspace, code: str) -> None:
 
 
 @SQLITE
+def test_of_two_cards_of_one_second_the_same_one_counts_whoever_posts_first(
+    ws: Workspace, till: Counter
+) -> None:
+    for card, order in (("K0", "AB"), ("K1", "BA")):
+        for new in order:
+            told = till.batch(
+                {
+                    "kind": "replace",
+                    "key": f"{card}{new}",
+                    "at": "2026-03-30T10:00:00Z",
+                    "card": card,
+                    "new_card": card + new,
+                }
+            )
+            assert told[0]["status"] == "done"
+    query = "select replaced_by_card_id as new from card where replaced_by_card_id is not null"
+    assert [row["new"] for row in rows(ws, f"{query} order by card_id")] == ["K0B", "K1B"]
+
+
+@SQLITE
 def test_each_offline_operation_stands_alone(ws: Workspace, till: Counter) -> None:
     told = till.batch(
         spent("a", "2026-03-30T10:00:00Z", vouchers=[codes.make(1)[0]]),

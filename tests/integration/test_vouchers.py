@@ -398,6 +398,12 @@ def test_somebody_elses_codes_are_imported_once(
     assert "names 1 codes twice" in str(run(shop, monkeypatch, *ours).exception)
     file.write_text("AB12\n;;\n")
     assert "code 2 is ';;'" in str(run(shop, monkeypatch, *ours).exception)
+    for nobodys in (
+        "ÄB12",
+        codes.spoken(codes.TEST_CODE),
+    ):  # no till can be told, or takes, such a code
+        file.write_text(f"AB14\n{nobodys}\n")
+        assert "code 2 is" in str(run(shop, monkeypatch, *ours).exception)
     assert run(shop, monkeypatch, "import", "cake", "nowhere.csv", "--batch", "x").exit_code != 0
 
 
