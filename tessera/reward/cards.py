@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -15,6 +16,9 @@ from tessera.store import Connection, queries
 from tessera.vouchers import codes
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 SQL = queries("tessera.reward", "cards.sql")
 KNOWN_CARD = pa.schema([(name, pa.string()) for name in ("card_id", "customer_id", "origin")])
@@ -90,19 +94,35 @@ def refresh(ws: Workspace) -> int:
         with ws.store.read() as store:
             duck.register("known_card", store.arrow(SQL["known_cards"], KNOWN_CARD))
             duck.register("known_member", store.arrow(SQL["known_members"], KNOWN_MEMBER))
-        has_owners = duck.execute(SQL["has_owners"]).fetchone()
-        duck.execute(SQL["models" if has_owners else "live_cards"])
+        of_models(duck)
+        known_as(duck)
         cards = duck.execute(SQL["new_cards"]).to_arrow_table()
         members = duck.execute(SQL["new_members"]).to_arrow_table()
         registered = duck.execute(SQL["registered"]).to_arrow_table().to_pylist()
+        became = dict(duck.execute(SQL["became"]).fetchall())
     at = pa.repeat(_text(ws.as_of), cards.num_rows)
     with ws.store.write() as store:
         _bring(store, "card", cards.append_column("changed_at", at))
         _bring(store, "member", members)
         for query in RENAMES:
             store.run_many(SQL[query], registered)
+        if became:
+            query = SQL["rename_prospects"].format(people=store.paired("people"))
+            store.run(query, people=json.dumps(became))
         _referral_codes(store)
     return int(cards.num_rows + members.num_rows)
+
+
+def of_models(duck: DuckDBPyConnection) -> None:
+    """Every card that the models know an owner of, as the view `model_card`."""
+    has_owners = duck.execute(SQL["has_owners"]).fetchone()
+    duck.execute(SQL["models" if has_owners else "live_cards"])
+
+
+def known_as(duck: DuckDBPyConnection) -> None:
+    """Who has another number by now, as the view `known_as`, also where the models publish none."""
+    if not duck.execute(SQL["has_known_as"]).fetchone():
+        duck.execute(SQL["nobody_else"])
 
 
 def _bring(store: Connection, table: str, rows: pa.Table) -> None:

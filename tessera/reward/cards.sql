@@ -18,7 +18,9 @@ insert into member (customer_id) values (:customer_id) on conflict do nothing
 
 -- name: replace
 update card set replaced_by_card_id = :new_card, changed_at = :at, origin = 'till'
-where card_id = :card_id and (replaced_by_card_id is null or changed_at < :at)
+where
+    card_id = :card_id
+    and (replaced_by_card_id is null or (changed_at, replaced_by_card_id) < (:at, :new_card))
 
 -- name: change_card
 update card set customer_id = :customer_id, changed_at = :changed_at
@@ -42,6 +44,22 @@ where referral_code.customer_id is null
 
 -- name: has_owners
 select 1 from duckdb_views() where view_name = 'card_owners'
+
+-- name: has_known_as
+select 1 from duckdb_views() where view_name = 'known_as'
+
+-- name: nobody_else
+create temp view known_as as
+select null::varchar as customer_id, null::varchar as into_customer_id where false
+
+-- name: became
+-- Prospects who are customers by now. Who was merged may be parted again: what was theirs stays so.
+select customer_id, into_customer_id from known_as where customer_id like 'prospect:%'
+
+-- name: rename_prospects
+update voucher set customer_id = person.value
+from {people} as person
+where voucher.customer_id = person.key
 
 -- name: models
 create or replace temp view model_card as

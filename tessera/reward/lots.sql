@@ -150,10 +150,16 @@ select :first, lot_id, case when upto < :points then -remaining else upto - rema
 from (
     select
         lot_id, remaining,
-        sum(remaining) over (order by (expires_at is null), expires_at, earned_at, lot_id) as upto
+        sum(remaining) over (
+            order by {before} (expires_at is null), expires_at, earned_at, lot_id
+        ) as upto
     from lot where account_id = :account_id and remaining > 0
 ) as supply
 where upto - remaining < :points
+
+-- name: borrowed
+-- What a redemption borrowed and gave back pays the debt it made before any points of the member's own.
+(select transfer.kind from transfer where transfer.transfer_id = lot.lot_id) <> 'owe',
 
 -- name: restore
 -- Points that were spent and come back go to the lots that paid, the one that ends last first: as

@@ -24,14 +24,16 @@ from tessera.store.store import Row, Soon
 SQL = queries("tessera.reward", "points.sql")
 DUE = SQL["due"].format(end_key=lots.SQL["end_key"])
 LOCK = 7355609
+TAKE = lots.SQL["take_one"].format(before="")
+TAKE_BORROWED = lots.SQL["take_one"].format(before=lots.SQL["borrowed"])
 # What a transfer of each kind does to lots; those that resolve a hold find them dealt with, and those
 # that give back are followed by `restore`.
 LOTS = {
     "grant": (lots.GIVE_ONE,),
     "owe": (lots.GIVE_ONE,),
-    "hold": (lots.SQL["take_one"], lots.SQL["apply_one"]),
-    "redeem": (lots.SQL["take_one"], lots.SQL["apply_one"]),
-    "repay": (lots.SQL["take_one"], lots.SQL["apply_one"]),
+    "hold": (TAKE, lots.SQL["apply_one"]),
+    "redeem": (TAKE, lots.SQL["apply_one"]),
+    "repay": (TAKE_BORROWED, lots.SQL["apply_one"]),
     "expire": (lots.SQL["apply_one"],),
 }
 Reason = Literal["no_points", "unknown", "timed_out", "resolved", "nothing_left", "not_reversible"]

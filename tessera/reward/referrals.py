@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tessera.reward import cards
 from tessera.reward.gifts import lasting
 from tessera.reward.night import Night
 from tessera.reward.points import Books, Posted
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SQL = queries("tessera.reward", "referrals.sql")
+CLAIM = SQL["claim"].format(is_first=SQL["is_first"])
 TEXT = pa.string()
 MERGED = pa.schema([(name, TEXT) for name in ("customer_id", "into_customer_id")])
 OPEN = pa.schema([(name, TEXT) for name in ("customer_id", "referred_by", "device", "at")])
@@ -62,7 +64,7 @@ def claim(
     if referrer is None and device is None:
         return False
     stamp = at.isoformat(timespec="seconds")
-    store.run(SQL["claim"], customer_id=customer_id, referred_by=referrer, device=device, at=stamp)
+    store.run(CLAIM, customer_id=customer_id, referred_by=referrer, device=device, at=stamp)
     return referrer is not None
 
 
@@ -73,7 +75,7 @@ def device_hash(secret: bytes, said: str | None) -> str | None:
 
 def settle(ws: Workspace) -> ReferralReport:
     """Judge the friends whose first purchase was kept long enough, and reward both sides: a transfer
-    each, under keys that follow from the friend. Running it again rewards nobody twice."""
+    each, under keys that follow from the friend and name nobody. Running it again rewards nobody twice."""
     programme = load(ws.project)
     rules = programme.referral
     with ws.store.write() as store:
@@ -97,6 +99,8 @@ def _judged(ws: Workspace, programme: Programme) -> list[Row]:
             for name in ("open", "settled", "devices"):
                 duck.register(f"referral_{name}", store.arrow(SQL[name], OPEN))
             duck.register("referral_merged", store.arrow(SQL["merged"], MERGED))
+        cards.of_models(duck)
+        cards.known_as(duck)
         return _ask(duck, ws, programme)
 
 
@@ -131,10 +135,15 @@ def _close(tonight: Night, row: Row) -> str:
             ("referrer", referrer, rules.points),
         ):
             if points:
-                key = f"referral:{row['claimed_as']}:{side}"
+                key = f"referral:{_nobody(row['claimed_as'])}:{side}"
                 its = lasting(tonight, row[f"{side}_joined_on"])
                 _give(tonight.books(store), key, customer_id, points, its)
     return "rewarded"
+
+
+def _nobody(customer_id: str) -> str:
+    """The friend in a key, which stays when they are erased."""
+    return hashlib.sha256(customer_id.encode()).hexdigest()[:16]
 
 
 def _give(books: Books, key: str, customer_id: str, points: int, its: Terms) -> None:

@@ -5,22 +5,39 @@ select code from referral_code where customer_id = :customer_id
 select customer_id from referral_code where code = :code
 
 -- name: claim
--- One row per friend. Tills without a line post late: the earlier claim counts while it is open.
+-- One row per friend: the earliest who named a code brought them, in whatever order tills without a line
+-- tell it; who told the device only brought nobody.
 insert into referral (customer_id, referred_by, device, at)
 values (:customer_id, :referred_by, :device, :at)
 on conflict (customer_id) do update
-set referred_by = excluded.referred_by, device = excluded.device, at = excluded.at
-where
-    referral.verdict is null
-    and (excluded.at < referral.at or referral.referred_by is null)
+set
+    referred_by = case when {is_first} then excluded.referred_by else referral.referred_by end,
+    at = case when {is_first} then excluded.at else referral.at end,
+    device = case
+        when referral.device is null or excluded.device < referral.device then excluded.device
+        else referral.device
+    end
+where referral.verdict is null
+
+-- name: is_first
+excluded.referred_by is not null
+and (
+    referral.referred_by is null
+    or (excluded.at, excluded.referred_by) < (referral.at, referral.referred_by)
+)
 
 -- name: claim_signups
--- Who signed up through a friend's link and confirmed the address.
+-- Who signed up through a friend's link and confirmed the address; of several links the first.
 insert into referral (customer_id, referred_by, at)
-select customer_id, min(referred_by), min(confirmed_at)
-from signup
-where referred_by is not null and confirmed_at is not null and customer_id is not null
-group by customer_id
+select customer_id, referred_by, confirmed_at
+from (
+    select
+        customer_id, referred_by, confirmed_at,
+        row_number() over (partition by customer_id order by confirmed_at, referred_by) as place
+    from signup
+    where referred_by is not null and confirmed_at is not null and customer_id is not null
+) as told
+where place = 1
 on conflict do nothing
 
 -- name: open
@@ -52,18 +69,18 @@ where customer_id = :claimed_as and verdict is null
 -- may have been found to be another. Who brings things back need not show a card.
 with recursive person as (
     select
-        customer_id, household_id, prospect_id, card_id, lower(trim(email)) as email,
+        customer_id, household_id, card_id, lower(trim(email)) as email,
         regexp_replace(coalesce(phone, ''), '[^0-9]', '', 'g') as phone,
         timezone($zone, timezone('UTC', joined_at))::date as joined_on
     from customers
 ),
 
-known_as as (
+called as (
     select customer_id as name, customer_id from person
     union
-    select 'prospect:' || prospect_id, customer_id from person where prospect_id is not null
+    select customer_id, into_customer_id from known_as
     union
-    select card_id, customer_id from person where card_id is not null
+    select card_id, customer_id from model_card
     union
     select customer_id, into_customer_id from referral_merged
 ),
@@ -80,8 +97,8 @@ pair as (
         claims.device,
         cast(claims.at as timestamptz) at time zone 'UTC' as at
     from claims
-    left join known_as as friend on claims.customer_id = friend.name
-    left join known_as as referrer on claims.referred_by = referrer.name
+    left join called as friend on claims.customer_id = friend.name
+    left join called as referrer on claims.referred_by = referrer.name
 ),
 
 -- Whom somebody brought, and those brought, and so on: a ring leads back to where it began.
@@ -96,6 +113,16 @@ chain as (
 
 ring as (
     select distinct claimed_as from chain where upward = start
+),
+
+said as (
+    select
+        told.device,
+        coalesce(own.customer_id, told.customer_id) as customer_id,
+        coalesce(referrer.customer_id, told.referred_by) as referred_by
+    from referral_devices as told
+    left join called as own on told.customer_id = own.name
+    left join called as referrer on told.referred_by = referrer.name
 ),
 
 receipt as (
@@ -130,10 +157,9 @@ select
     friend.joined_on as friend_joined_on,
     referrer.joined_on as referrer_joined_on,
     first_kept.receipt_id,
-    (select list(name) from known_as where known_as.customer_id = pair.referred_by) as referrer_names,
+    (select list(name) from called where called.customer_id = pair.referred_by) as referrer_names,
     case
         when pair.customer_id = pair.referred_by then 'self'
-        when referrer.customer_id is null then 'unknown_referrer'
         when
             first_kept.first_at < pair.at - interval 1 day
             or exists (
@@ -146,18 +172,15 @@ select
         when friend.household_id = referrer.household_id then 'same_household'
         when friend.email = referrer.email or nullif(friend.phone, '') = referrer.phone
             then 'same_address'
-        when pair.device is not null and exists (
-            select 1 from referral_devices as other
-            left join known_as on other.customer_id = known_as.name
+        when exists (
+            select 1 from said
             where
-                other.device = pair.device and other.customer_id <> pair.claimed_as
-                and (
-                    coalesce(known_as.customer_id, other.customer_id) = pair.referred_by
-                    or other.referred_by = pair.referred_by
-                )
+                said.device = pair.device and said.customer_id <> pair.customer_id
+                and pair.referred_by in (said.customer_id, said.referred_by)
         ) then 'same_device'
         when ring.claimed_as is not null then 'ring'
         when first_kept.receipt_id is null then 'waiting'
+        when referrer.customer_id is null then 'unknown_referrer'
     end as why
 from referral_open
 inner join pair on referral_open.customer_id = pair.claimed_as

@@ -200,14 +200,15 @@ class Till:
             raise Refusal("more-than-bought")
         discount = spending.kept_discount(self.store, redemption_id, kept)
         paid = min(row["paid"], kept.total - discount)
-        back = row["points"] - self._points_for(row, paid, kept) - row["points_back"]
+        rate = self._rate(row, bought)
+        back = row["points"] - _points_for(row, paid, kept, rate) - row["points_back"]
         if back > 0:
             self._give_back(row, back)
             self._move(redemption_id, "used", points_back=row["points_back"] + back)
         elif (
             back < 0
         ):  # less was kept before than now: what came back in points is not paid with them
-            paid = min(paid, self._paid(row["points"] - row["points_back"], paid))
+            paid = min(paid, rate.money(row["points"] - row["points_back"]) if rate else 0)
         money = bought.total - row["discount"] - row["paid"] - (kept.total - discount - paid)
         return {
             **self.find(redemption_id), "discount_kept": discount, "paid_kept": paid,
@@ -275,12 +276,15 @@ class Till:
     def _paid(self, points: int, left: int) -> int:
         return min(left, self.programme.worth.money(points)) if self.programme.worth else 0
 
-    def _points_for(self, row: Row, paid: int, kept: Basket) -> int:
-        """The points that what is kept costs; those of a gift are kept until all of it is back."""
-        worth, spent = self.programme.worth, int(row["points"])
-        if worth and row["paid"]:
-            return spent if paid == row["paid"] else min(spent, worth.needed(paid))
-        return spent if kept.total else 0
+    def _rate(self, row: Row, bought: Basket) -> Worth | None:
+        """What points paid for this redemption, whatever they are worth by now; None where they paid no
+        money."""
+        spent, paid = int(row["points"]), int(row["paid"])
+        if not paid:
+            return None
+        if self.programme.worth and self._paid(spent, bought.total - row["discount"]) == paid:
+            return self.programme.worth
+        return Worth.model_construct(points=spent, pays=paid)
 
     def _give_back(self, row: Row, points: int) -> None:
         hold = f"till:{row['redemption_id']}"
@@ -339,6 +343,14 @@ class Till:
             SQL["move"], redemption_id=redemption_id, state=state, receipt_id=receipt,
             points_back=points_back,
         )  # fmt: skip
+
+
+def _points_for(row: Row, paid: int, kept: Basket, rate: Worth | None) -> int:
+    """The points that what is kept costs; those of a gift are kept until all of it is back."""
+    spent = int(row["points"])
+    if rate is None:
+        return spent if kept.total else 0
+    return spent if paid == row["paid"] else min(spent, rate.needed(paid))
 
 
 def _must(done: Posted | Refused | object) -> None:

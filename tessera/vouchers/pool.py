@@ -102,9 +102,12 @@ def read_codes(path: Path) -> list[str]:
     if read[:1] == [codes.tidy("code")]:
         read = read[1:]
     for number, code in enumerate(read, 1):
-        if not code or len(code) > CODE_MAX or not code.isalnum():
+        if code == codes.TEST_CODE or not (
+            code.isascii() and code.isalnum() and len(code) <= CODE_MAX
+        ):
             raise BadInput(
-                f"{path}: code {number} is '{code[:CODE_MAX]}'; write letters and digits."
+                f"{path}: code {number} is '{code[:CODE_MAX]}'; write letters and digits, not those of "
+                "previews."
             )
     if len(set(read)) < len(read):
         raise BadInput(f"{path} names {len(read) - len(set(read)):,} codes twice; take them out.")

@@ -199,6 +199,17 @@ def test_row_24_points_pay_to_exact_zero_and_what_a_till_spent_unasked_is_owed(t
     assert till.balance() == Balance(available=10)
 
 
+@BOTH_STORES
+def test_what_was_borrowed_for_a_redemption_goes_back_with_it(till: Till) -> None:
+    """It left points that never end, in the place of those that would have ended."""
+    till.give("ann", 5, "2026-12-31")
+    till.spend(key="late", customer_id="ann", points=8, short="owe")
+    till.reverse("late", key="part", points=1)
+    assert (till.lots(), till.balance()) == ({"g:ann": 0, "owe:late": 0}, Balance(debt=2))
+    till.reverse("late")
+    assert (till.lots(), till.balance()) == ({"g:ann": 5, "owe:late": 0}, Balance(available=5))
+
+
 # Eight processes at once
 
 

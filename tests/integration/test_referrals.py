@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tessera.testing import line, publish
 from tessera.tokens import REFERRAL, sign
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
+from tests.deciding import insert
 from tests.integration.test_web import mails, submit
 from tests.sending import enqueue, outbox_row
 from tests.serving import served
@@ -73,8 +75,12 @@ def test_both_sides_are_rewarded_once_when_the_first_purchase_was_kept(ws: Works
     assert settle(ws, sale, customers=[friend()]).rewarded == 1
     assert settle(ws, sale, customers=[friend()]).rewarded == 0
     assert (balance(ws, "c0")["available"], balance(ws, "KF")["available"]) == (500, 200)
-    keys = {row["idem_key"] for row in rows(ws, "select idem_key from transfer")}
-    assert keys == {"referral:KF:friend", "referral:KF:referrer"}
+    keys = [row["idem_key"] for row in rows(ws, "select idem_key from transfer order by idem_key")]
+    assert [key.split(":")[::2] for key in keys] == [
+        ["referral", "friend"],
+        ["referral", "referrer"],
+    ]
+    assert not any("KF" in key for key in keys), "which outlives the friend, who may be erased"
 
 
 @SQLITE
@@ -285,9 +291,13 @@ def test_who_signed_up_through_a_friend_is_rewarded_as_the_customer_they_became(
         )
         submit(client, path[0])
     (row,) = rows(ws, "select customer_id from signup")
-    prospect = row["customer_id"].removeprefix("prospect:")
-    became = friend("K77", customer_id="c77", prospect_id=prospect)
-    report = settle(ws, line("r1", "c77", 1000, sold_at=BOUGHT), customers=[became])
+    became = friend(
+        "K77", customer_id="c77"
+    )  # the models tell who that is apart from the customers
+    known = [{"customer_id": row["customer_id"], "into_customer_id": "c77"}]
+    sale = line("r1", "c77", 1000, sold_at=BOUGHT)
+    publish(ws, customers=[*map(member, range(4)), became], transactions=[sale], known_as=known)
+    report = referrals.settle(later(ws, KEPT))
     assert (report.claimed, report.rewarded) == (1, 1)
     assert balance(ws, "c77")["available"] == 200
 
@@ -311,3 +321,103 @@ def test_points_for_a_friend_end_on_the_day_of_joining_where_all_do(ws: Workspac
     settle(ws, line("r1", "KF", 1000, sold_at=BOUGHT), customers=[joined])
     lots = rows(ws, "select expires_on from lot order by expires_on")
     assert [row["expires_on"] for row in lots] == ["2027-04-15", "2027-12-01"]
+
+
+@BOTH_STORES
+def test_tills_without_a_line_claim_a_friend_in_any_order_to_the_same_end(ws: Workspace) -> None:
+    """The earliest who named a friend's code counts; who only told the device has claimed nobody."""
+    day, own = "2026-03-30T1", [code(ws, f"c{n}") for n in range(2)]
+    said = [
+        {"at": f"{day}2:00:00Z", "referral": own[0]},
+        {"at": f"{day}1:00:00Z", "device": "phone-1"},
+        {"at": f"{day}3:00:00Z", "referral": own[1], "device": "phone-1"},
+        {"at": f"{day}2:00:00Z", "referral": own[1]},
+    ]
+    with served(ws) as client:
+        till = Counter(ws, client)
+        for number, order in enumerate(itertools.permutations(range(4))):
+            card = {"kind": "enrol", "card": f"KF{number}"}
+            for which in order:
+                told = till.batch({**card, "key": f"{number}-{which}", **said[which]})
+                assert told[0]["status"] == "done"
+    found = rows(ws, "select referred_by, device, at from referral")
+    assert len(found) == 24
+    assert len({tuple(row.values()) for row in found}) == 1
+    assert (found[0]["referred_by"], found[0]["at"]) == ("c0", "2026-03-30T12:00:00+00:00")
+    assert found[0]["device"]
+
+
+@SQLITE
+def test_of_two_friends_links_the_one_that_was_followed_first_counts(ws: Workspace) -> None:
+    """It was the one whose number comes first in the alphabet."""
+    signup = {
+        "email": "f@mail.example",
+        "address_hash": "f",
+        "language": "en",
+        "wording_version": "1",
+    }
+    for number, by in ((1, "c3"), (2, "c1")):
+        at = f"2026-03-31T0{number}:00:00+00:00"
+        told = {"signup_id": f"s{number}", "referred_by": by, "asked_at": at, "confirmed_at": at}
+        insert(ws, "signup", customer_id="prospect:web-s1", **signup, **told)
+    settle(ws)
+    (row,) = rows(ws, "select referred_by, at from referral")
+    assert (row["referred_by"], row["at"]) == ("c3", "2026-03-31T01:00:00+00:00")
+
+
+@SQLITE
+def test_who_has_not_bought_yet_may_bring_a_friend(ws: Workspace) -> None:
+    """They had a code but were no customer to the models, and neither side ever got anything."""
+    enrol(ws, "KREF")
+    cards.refresh(ws)
+    enrol(ws, "KF", by="KREF")
+    sale = line("r1", "KF", 1000, sold_at=BOUGHT)
+    early = "2026-04-01T00:00:00+00:00"
+    assert settle(ws, sale, at=early, customers=[friend()]).waiting == 1
+    assert settle(ws, sale, customers=[friend(), friend("KREF")]).rewarded == 1
+    assert (balance(ws, "KREF")["available"], balance(ws, "KF")["available"]) == (500, 200)
+
+
+@SQLITE
+def test_a_friend_is_known_by_every_card_they_have(ws: Workspace) -> None:
+    """Also by one that is not the last: such a friend waited for ever, such a referrer was unknown."""
+    enrol(ws, "KF", by="c0")
+    enrol(ws, "KREF")
+    cards.refresh(ws)
+    enrol(ws, "KG", by="KREF")
+    owners = [("KF", "c0"), ("KREF", "c1"), ("KG", "KG"), *((f"K{n}", f"c{n}") for n in range(4))]
+    known = [*map(member, range(4)), friend("KG")]
+    sales = [line("r1", "c0", 1000, sold_at=BOUGHT), line("r2", "KG", 1000, sold_at=BOUGHT)]
+    cards_ = [{"card_id": card, "customer_id": whose} for card, whose in owners]
+    publish(ws, customers=known, transactions=sales, card_owners=cards_)
+    referrals.settle(later(ws, KEPT))
+    told = {row["customer_id"]: row for row in rows(ws, "select * from referral")}
+    assert (told["KF"]["verdict"], told["KG"]["verdict"]) == ("self", "rewarded")
+    assert balance(ws, "c1")["available"] == 500
+
+
+@SQLITE
+def test_a_device_is_told_again_whoever_the_member_is_by_now(ws: Workspace) -> None:
+    """And one friend with two cards is not two friends with one telephone."""
+    enrol(ws, "KF", by="c0", device="phone-1")
+    enrol(ws, "KG", by="c1", device="phone-1")
+    enrol(ws, "KH", by="c2", device="phone-2")
+    enrol(ws, "KI", by="c2", device="phone-2")
+    with ws.store.write() as store:
+        for was, now in (("c0", "c1"), ("KI", "KH")):
+            store.run(
+                "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+                "values (:was, :now, 1, '2026-04-02T09:00:00+00:00')",
+                was=was,
+                now=now,
+            )
+    people = [*map(member, (1, 2, 3)), *map(friend, ("KF", "KG", "KH"))]
+    sales = [line(f"r{k}", k, 1000, sold_at=BOUGHT) for k in ("KF", "KG", "KH")]
+    publish(ws, customers=people, transactions=sales)
+    referrals.settle(later(ws, KEPT))
+    assert verdicts(ws) == {
+        "KF": "same_device",
+        "KG": "same_device",
+        "KH": "rewarded",
+        "KI": "customer_already",
+    }

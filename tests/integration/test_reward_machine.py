@@ -80,9 +80,13 @@ class Model:
     ) -> None:
         self.lots.append(Lot(key, owner, len(self.lots), points, at, starts, ends))
 
-    def take(self, owner: str, points: int) -> list[tuple[Lot, int]]:
-        paid = []
-        for one in self.open(owner):
+    def take(
+        self, owner: str, points: int, *, borrowed_first: bool = False
+    ) -> list[tuple[Lot, int]]:
+        paid, found = [], self.open(owner)
+        if borrowed_first:
+            found.sort(key=lambda one: not one.key.startswith("owe:"))
+        for one in found:
             part = min(one.remaining, points)
             if part:
                 one.remaining -= part
@@ -93,7 +97,7 @@ class Model:
 
     def repay(self, owner: str) -> None:
         points = min(self.available(owner), self.debt[owner])
-        self.take(owner, points)
+        self.take(owner, points, borrowed_first=True)
         self.debt[owner] -= points
 
     def end(self, owner: str | None, on: date) -> None:

@@ -393,6 +393,29 @@ def test_a_return_of_an_order_paid_with_points_gives_points_back_once(
 
 
 @SQLITE
+@pytest.mark.parametrize("worth", ["worth: {points: 100, pays: 25}", ""])
+def test_what_points_paid_comes_back_whatever_points_are_worth_by_now(
+    ws: Workspace, worth: str
+) -> None:
+    """Half of the goods came back, and neither a point nor a cent did."""
+    give(ws, "c0", 200)
+    with served(ws) as client:
+        till = Counter(ws, client)
+        made = till.take(card="K0", points=200, basket=basket(60, 40)).json()["redemption"]
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text().replace("worth: {points: 100, pays: 50}", worth))
+    with served(ws) as client:
+        till = Counter(ws, client)
+        part = till.settle(made, "return", kept=basket(60)).json()
+        whole = till.settle(made, "return", kept=basket()).json()
+        late = till.settle(made, "return", kept=basket(60)).json()  # told in the wrong order
+    assert (part["paid_kept"], part["points_returned"], part["refund"]) == (60, 80, 0)
+    assert (whole["points_back"], whole["refund"]) == (200, 0)
+    assert (late["points_returned"], late["paid_kept"]) == (0, 0)
+    assert balance(ws, "c0")["available"] == 200
+
+
+@SQLITE
 def test_a_return_below_the_vouchers_minimum_takes_its_discount_back(
     ws: Workspace, till: Counter
 ) -> None:
@@ -952,6 +975,26 @@ def _same_code(ws: Workspace, code: str) -> None:
     made = voucher(ws)
     with ws.store.write() as store:
         store.run("update voucher set code = :code where code = :made", code=code, made=made)
+
+
+@SQLITE
+def test_of_two_cards_of_one_second_the_same_one_counts_whoever_posts_first(
+    ws: Workspace, till: Counter
+) -> None:
+    for card, order in (("K0", "AB"), ("K1", "BA")):
+        for new in order:
+            told = till.batch(
+                {
+                    "kind": "replace",
+                    "key": f"{card}{new}",
+                    "at": "2026-03-30T10:00:00Z",
+                    "card": card,
+                    "new_card": card + new,
+                }
+            )
+            assert told[0]["status"] == "done"
+    query = "select replaced_by_card_id as new from card where replaced_by_card_id is not null"
+    assert [row["new"] for row in rows(ws, f"{query} order by card_id")] == ["K0B", "K1B"]
 
 
 @SQLITE

@@ -208,6 +208,30 @@ def test_a_code_for_its_customer_alone_is_nobody_elses(shop: Workspace) -> None:
     assert try_at_till(shop, code, card="K-anna") == "ok"
 
 
+@BOTH_STORES
+def test_a_code_of_a_prospects_own_is_theirs_when_they_are_a_customer(shop: Workspace) -> None:
+    """They have no card before; the till knew nothing of it afterwards."""
+    rewards(
+        shop.project, "voucher: {amount: 500, currency: EUR, per_customer: true, valid_days: 9}"
+    )
+    people(shop, "prospect:p1", customers=[{**person("prospect:p1"), "email": "p1@shop.example"}])
+    decide(shop)
+    send(shop)
+    known = [person("anna", card_id="K-anna"), person("ben", card_id="K-ben")]
+    became = [
+        {"customer_id": "prospect:p1", "into_customer_id": "anna"},
+        {
+            "customer_id": "ben",
+            "into_customer_id": "anna",
+        },  # whom a merge joins, and may part again
+    ]
+    people(shop, customers=known, known_as=became, consents=[], audience_all=[])
+    (code,) = [row["code"] for row in rows(shop, "select code from voucher")]
+    cards.refresh(shop)
+    assert try_at_till(shop, code, card="K-ben") == "unknown-voucher"
+    assert try_at_till(shop, code, card="K-anna") == "ok"
+
+
 @SQLITE
 def test_a_code_keeps_the_terms_it_was_given_under(shop: Workspace) -> None:
     people(shop, "anna")
@@ -374,6 +398,12 @@ def test_somebody_elses_codes_are_imported_once(
     assert "names 1 codes twice" in str(run(shop, monkeypatch, *ours).exception)
     file.write_text("AB12\n;;\n")
     assert "code 2 is ';;'" in str(run(shop, monkeypatch, *ours).exception)
+    for nobodys in (
+        "ÄB12",
+        codes.spoken(codes.TEST_CODE),
+    ):  # no till can be told, or takes, such a code
+        file.write_text(f"AB14\n{nobodys}\n")
+        assert "code 2 is" in str(run(shop, monkeypatch, *ours).exception)
     assert run(shop, monkeypatch, "import", "cake", "nowhere.csv", "--batch", "x").exit_code != 0
 
 
