@@ -6,6 +6,7 @@ import re
 
 from pydantic_core import ErrorDetails
 
+MEMORY = r"(?i)^[0-9]+(\.[0-9]+)? ?([kmgt]i?b?|b)$"  # as DuckDB takes it
 # What pydantic says in the words of Python, by its type or the beginning of it.
 PLAIN = {
     "tuple": "write a list",
@@ -28,7 +29,7 @@ PLAIN = {
     "string_too_short": "it has too few characters; {min_length} are the least",
     "string_too_long": "it has too many characters; {max_length} are the most",
 }
-# What the models ask of texts.
+# What models and settings ask of texts.
 PATTERNS = {
     r"^[a-z][a-z0-9_-]*$": "write small letters, digits, - and _, a letter first",
     r"^[a-z][a-z0-9_-]*(/[a-z][a-z0-9_-]*)*$": "name a folder of templates/, such as winback/reminder",
@@ -38,6 +39,7 @@ PATTERNS = {
     r"^[1-9]\d{0,5}(/[1-9]\d{0,5})?$": "write a whole number, or a fraction as 3/2",
     r"^\d\d-\d\d$": "write a day of the year as 12-31",
     r"^[0-9]{1,3}d$": "write whole days as 7d",
+    MEMORY: "write an amount of memory as 4GB",
 }
 SHARE = re.compile(r"([0-9]+)(?:[.,]([0-9]+))? ?(%?)")
 
