@@ -6,12 +6,13 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from great_expectations import ExpectationSuite
 from great_expectations.core import ExpectationSuiteValidationResult, RunIdentifier
 from great_expectations.core.expectation_validation_result import (
     expectationSuiteValidationResultSchema,
@@ -20,8 +21,6 @@ from great_expectations.data_context.types.resource_identifiers import (
     ExpectationSuiteIdentifier,
     ValidationResultIdentifier,
 )
-
-from expectations import suite_of
 
 Answer = ExpectationSuiteValidationResult
 SITE, INDEX = "tessera", "index.html"
@@ -46,7 +45,7 @@ def is_unfinished(folder: Path) -> bool:
     )
 
 
-def write(context: Any, folder: Path) -> None:
+def write(context: Any, folder: Path, suite_of: Callable[[str], ExpectationSuite]) -> None:
     """Write the pages that are missing below `folder` of the answers kept there; OSError without room.
 
     The pages of other sources and feeds stay. No page holds a value out of a row.

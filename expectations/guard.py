@@ -12,6 +12,7 @@ from uuid import uuid4
 import duckdb
 import duckdb_engine
 import great_expectations as gx
+from great_expectations import ExpectationSuite
 from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 from great_expectations.data_context.types.base import (
     DataContextConfig,
@@ -20,9 +21,12 @@ from great_expectations.data_context.types.base import (
 )
 from sqlalchemy.types import NullType
 
-from expectations import docs, suite_of
+from expectations import docs
 from expectations.bad_rows import table_of
 from expectations.rules import ROW
+from expectations.suites import suite_of
+from tessera.errors import BadInput, OutOfSpace
+from tessera.outage import says_full
 
 # Great Expectations reads a result after it has given its connection back, and the rollback that
 # comes with that takes the result away. We only read: every statement is its own transaction.
@@ -41,8 +45,15 @@ COUNTS_AND_QUERIES = {
 }
 
 
-class CannotJudge(RuntimeError):
+class CannotJudge(BadInput):
     """A rule that could not be evaluated: a mistake in the suite, which says nothing of the data."""
+
+    def __init__(self, feed: str, rule: str, column: str, why: str) -> None:
+        first = why.partition("\n")[0].rstrip(".")
+        super().__init__(
+            f"expectations/{feed}.py: the rule '{rule}' of {feed}.{column} cannot be evaluated: "
+            f"{first[first.startswith('(') and first.find(') ') + 2 :]}."
+        )
 
 
 @dataclass(frozen=True)
@@ -63,11 +74,13 @@ class Guard:
     context: Any
     engine: Any
     pages: Path  # where Data Docs lie
+    project: Path  # whose suites are asked
     answers: dict[tuple[str, str], list[docs.Answer]] = field(default_factory=dict)
     batches: Any = None  # Great Expectations' name for what `landed` shows
+    suites: dict[str, ExpectationSuite] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, *, pages: Path, memory: str, threads: int, spill: Path) -> Guard:
+    def open(cls, *, project: Path, pages: Path, memory: str, threads: int, spill: Path) -> Guard:
         """`memory`, `threads` and `spill` are DuckDB's."""
         stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
         context = gx.get_context(
@@ -83,7 +96,7 @@ class Guard:
         db.execute(f"set threads = {threads}")
         db.execute(f"set temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
         db.execute("set preserve_insertion_order = false")
-        return cls(db, context, engine, pages)
+        return cls(db, context, engine, pages, project)
 
     def __enter__(self) -> Guard:
         return self
@@ -91,6 +104,12 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         self.db.close()
         self.engine.dispose()
+
+    def suite(self, feed: str) -> ExpectationSuite:
+        """The project's suite of `feed`; BadInput says what is wrong with it."""
+        if feed not in self.suites:
+            self.suites[feed] = suite_of(feed, self.project)
+        return self.suites[feed]
 
     def ask(
         self,
@@ -107,7 +126,7 @@ class Guard:
             table = self.context.data_sources.get("landing").add_table_asset("landed", "landed")
             self.batches = table.add_batch_definition_whole_table("all")
         answer = self.batches.get_batch().validate(
-            suite_of(feed),
+            self.suite(feed),
             result_format=COUNTS_AND_QUERIES,
             expectation_parameters=dict(parameters),
         )
@@ -117,12 +136,23 @@ class Guard:
         its = self.answers.setdefault((source, feed), [])
         its.append(answer)
         docs.keep(self.pages, source, feed, its)
-        return [_finding(result) for result in answer.results if _found(result)]
+        return [self._finding(feed, result) for result in answer.results if _found(result)]
+
+    def _finding(self, feed: str, result: ExpectationValidationResult) -> Finding:
+        said, config = result.expectation_config.meta, result.expectation_config
+        query = result.result.get("unexpected_index_query")
+        if query is None:
+            query = f"select * from {table_of(config.kwargs['unexpected_rows_query'])}"
+            columns = [column[0] for column in self.db.execute(f"{query} limit 0").description]
+            if not set(ROW) <= set(columns):
+                why = f"its query must select {' and '.join(ROW)}"
+                raise CannotJudge(feed, said["rule"], said["column"], why)
+        return Finding(said["rule"], said["column"], _found(result), query.rstrip("; \n"))
 
     def write_docs(self) -> None:
         """Data Docs of what was asked, and of what was kept of a judge who was killed before its pages."""
         if docs.is_unfinished(self.pages):
-            docs.write(self.context, self.pages)
+            docs.write(self.context, self.pages, self.suite)
 
 
 def _raise_if_unevaluated(feed: str, result: ExpectationValidationResult) -> None:
@@ -131,22 +161,13 @@ def _raise_if_unevaluated(feed: str, result: ExpectationValidationResult) -> Non
     causes = [info] if "raised_exception" in info else list(info.values())
     for cause in causes:
         if cause.get("raised_exception"):
-            said = result.expectation_config.meta
-            raise CannotJudge(
-                f"The rule '{said['rule']}' of {feed}.{said['column']} cannot be evaluated: "
-                f"{cause.get('exception_message')}"
-            )
+            said, why = result.expectation_config.meta, str(cause.get("exception_message"))
+            if says_full(why):
+                raise OutOfSpace
+            raise CannotJudge(feed, said["rule"], said["column"], why)
 
 
 def _found(result: ExpectationValidationResult) -> int:
     """How many values break the rule."""
     found = result.result.get("unexpected_count", result.result.get("observed_value"))
     return int(found or 0)
-
-
-def _finding(result: ExpectationValidationResult) -> Finding:
-    said, config = result.expectation_config.meta, result.expectation_config
-    query = result.result.get("unexpected_index_query")
-    if query is None:
-        query = f"select * from {table_of(config.kwargs['unexpected_rows_query'])}"
-    return Finding(said["rule"], said["column"], _found(result), query.rstrip("; \n"))

@@ -7,6 +7,8 @@ a `BadRows`: a query that finds the rows that break it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, cast
 from zoneinfo import available_timezones
 
@@ -14,10 +16,16 @@ import great_expectations.expectations as gxe
 from babel.numbers import list_currencies
 from great_expectations import ExpectationSuite
 from great_expectations.expectations.expectation import Expectation
+from pydantic import ValidationError
 
 from expectations.bad_rows import BadRows
-from tessera.feeds import FEEDS
+from tessera.documents import nearest
+from tessera.errors import BadInput
+from tessera.feeds import FEEDS, Feed
+from tessera.land.verdict import Limits
+from tessera.plain import reason
 
+Bound = int | float | str  # a date is written as text
 BILLION = 10**9
 OLDEST = "1990-01-01"
 ROW = ("file_id", "_row_number")  # what identifies a row of a batch of files
@@ -88,15 +96,20 @@ def in_set(column: str, *values: str) -> Expectation:
 
 
 def between(
-    column: str, low: int | str | None = None, high: int | None = None, *, rule: str = "range"
+    column: str, low: Bound | None = None, high: Bound | None = None, *, rule: str = "range"
 ) -> Expectation:
     """Both ends included."""
-    ends = [f"at least {low:,}" if isinstance(low, int) else f"from {low} on"] * (low is not None)
-    ends += [f"at most {high:,}"] if high is not None else []
+    ends = (
+        [f"from {low} on" if isinstance(low, str) else f"at least {low:,}"]
+        if low is not None
+        else []
+    )
+    if high is not None:
+        ends.append(f"up to {high}" if isinstance(high, str) else f"at most {high:,}")
     return gxe.ExpectColumnValuesToBeBetween(
         column=column,
         min_value=low,  # type: ignore[arg-type]  # a date as text is taken too
-        max_value=high,
+        max_value=high,  # type: ignore[arg-type]
         **_as(rule, column, f"is {', '.join(ends)}"),
     )
 
@@ -179,13 +192,48 @@ def _listed(names: set[str]) -> str:
 
 def suite(feed: str, *rules: Expectation | list[Expectation], **limits: object) -> ExpectationSuite:
     """The suite of `feed`: types, required values and unique keys, which the feed itself says,
-    and `rules`. `limits` are the feed's own file rules (see `tessera.land.verdict.Limits`)."""
+    and `rules`. `limits` are the feed's own file rules (see `tessera.land.verdict.Limits`). BadInput
+    says what does not belong there."""
+    if feed not in FEEDS:
+        raise BadInput(f"there is no feed '{feed}'.{nearest(feed, FEEDS)}")
     its = FEEDS[feed]
     said = [types(), *(not_null(column) for column in its.required), unique(*its.key)]
     own = [rule for found in rules for rule in (found if isinstance(found, list) else [found])]
+    for rule in own:
+        _refuse_foreign(rule, its)
+    _refuse_unlimited(limits)
     return ExpectationSuite(
         feed,
         expectations=cast("list[Any]", said + own),
         meta={"limits": limits},
         notes=f"What a good row of {feed} is.",
     )
+
+
+def _refuse_foreign(rule: object, feed: Feed) -> None:
+    """BadInput unless it is a rule over a column that the feed has."""
+    if not isinstance(rule, Expectation):
+        raise BadInput(f"{rule!r} is no rule; write one of expectations/rules.py.")
+    said = rule.meta or {}
+    if not {"rule", "column"} <= said.keys():
+        what = type(rule).__name__
+        raise BadInput(
+            f"{what} has no meta that says its rule and column, as those of rules.py do."
+        )
+    for column in (said["column"], getattr(rule, "column", None) or said["column"]):
+        if column not in feed.columns:
+            near = nearest(column, feed.columns)
+            raise BadInput(f"'{column}' is not a column of {feed.name}.{near}")
+
+
+def _refuse_unlimited(limits: Mapping[str, object]) -> None:
+    """BadInput unless they are limits."""
+    known = {field.name for field in fields(Limits)}
+    for name in limits.keys() - known:
+        raise BadInput(f"'{name}' is no limit.{nearest(name, known)}")
+    try:
+        Limits(**cast("Any", limits))
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = f"{first['loc'][0]} cannot be {first['input']!r}: {reason(first)}."
+        raise BadInput(said) from None

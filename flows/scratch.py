@@ -69,7 +69,7 @@ def _project(own: Path, folder: Path, rules: Rules) -> Path:
     """The project's folders under another name, with other rules."""
     deployments = folder / "deployments"
     (deployments / "sources").mkdir(parents=True)
-    for name in ("dbt", "templates"):
+    for name in ("dbt", "expectations", "templates"):
         (folder / name).symlink_to((own / name).resolve())
     for path in (own / "deployments" / "sources").glob("*.y*ml"):
         (deployments / "sources" / path.name).symlink_to(path.resolve())

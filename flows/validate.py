@@ -11,7 +11,6 @@ from typing import Any
 
 from prefect import flow
 
-from expectations import suite_of
 from expectations.docs import is_unfinished
 from expectations.guard import Guard
 from flows.runtime import in_words
@@ -73,7 +72,9 @@ def judge(ws: Workspace, only: int | None = None) -> ValidateReport:
             return ValidateReport()
         memory, threads = ws.settings.duckdb_memory, ws.settings.threads
         spill = ws.home.root / "tmp" / "validate"
-        with Guard.open(pages=pages, memory=memory, threads=threads, spill=spill) as guard:
+        with Guard.open(
+            project=ws.project, pages=pages, memory=memory, threads=threads, spill=spill
+        ) as guard:
             verdicts, reasons = [], Counter[str]()
             for batch in verdict.batches(files):
                 verdicts += _judge_batch(ws, guard, batch)
@@ -93,7 +94,7 @@ def _judge_batch(ws: Workspace, guard: Guard, batch: Batch) -> list[Verdict]:
     if batch.source == READMITTED:
         readmission.check(ws, db, batch.files[0])
     verdict.settle_reasons(db)
-    limits = Limits(**suite_of(batch.feed).meta["limits"])
+    limits = Limits(**guard.suite(batch.feed).meta["limits"])
     verdicts = verdict.weigh(ws, db, batch, limits)
     for found in verdicts:
         quarantine.write(db, ws.home, found)

@@ -77,7 +77,6 @@ def problems(loaded: Settings) -> list[Problem]:
         "sendgrid_webhook_key": _webhook_key,
         "staff_email": _staff,
         "web_proxies": _proxies,
-        "duckdb_memory": _duckdb_memory,
         "prefect_api_url": _prefect,
     }
     found = [
@@ -274,15 +273,6 @@ def _proxies(loaded: Settings) -> Iterator[str]:
             ipaddress.ip_network(one) if "/" in one else ipaddress.ip_address(one)
         except ValueError:
             yield f"'{one}' is no address or network of a proxy; write 10.0.0.7 or 10.0.0.0/24."
-
-
-def _duckdb_memory(loaded: Settings) -> Iterator[str]:
-    import duckdb
-
-    try:
-        duckdb.connect(config={"memory_limit": loaded.duckdb_memory}).close()
-    except duckdb.Error:
-        yield f"'{loaded.duckdb_memory}' is not an amount of memory; write it as 4GB."
 
 
 def _prefect(loaded: Settings) -> Iterator[str]:

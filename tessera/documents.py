@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from tessera.errors import BadInput
+from tessera.plain import reason
 
 Loc = tuple[int | str, ...]
 M = TypeVar("M", bound="Document")
@@ -116,40 +117,7 @@ def _whole_number(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
-# What pydantic says in the words of Python, by its type or the beginning of it.
-PLAIN = {
-    "tuple": "write a list",
-    "list": "write a list",
-    "dict": "write keys with values",
-    "model": "write keys with values",
-    "int": "write a whole number",
-    "float": "write a number",
-    "finite_number": "write a number",
-    "bool": "write true or false",
-    "string_type": "write a text, in quotes if it looks like a number",
-    "date": "write a date as 2026-12-31",
-    "datetime": "write a date as 2026-12-31, or an instant as 2026-12-31T18:00",
-    "greater_than_equal": "{ge} is the least",
-    "greater_than": "it must be more than {gt}",
-    "less_than_equal": "{le} is the most",
-    "less_than": "it must be less than {lt}",
-    "too_short": "write {min_length} at least",
-    "string_too_short": "it has too few characters; {min_length} are the least",
-    "string_too_long": "it has too many characters; {max_length} are the most",
-}
-# What the models ask of texts.
-PATTERNS = {
-    r"^[a-z][a-z0-9_-]*$": "write small letters, digits, - and _, a letter first",
-    r"^[a-z][a-z0-9_-]*(/[a-z][a-z0-9_-]*)*$": "name a folder of templates/, such as winback/reminder",
-    r"^[A-Z]{3}$": "write a currency as EUR",
-    r"^([A-Z]{3}|any)$": "write a currency as EUR, or any",
-    r"^[1-9]\d{0,3}(/[1-9]\d{0,3})?$": "write a whole number, or a fraction as 3/2",
-    r"^[1-9]\d{0,5}(/[1-9]\d{0,5})?$": "write a whole number, or a fraction as 3/2",
-    r"^\d\d-\d\d$": "write a day of the year as 12-31",
-    r"^[0-9]{1,3}d$": "write whole days as 7d",
-}
 NO_KEYS = "this must be keys with values"
-SHARE = re.compile(r"([0-9]+)(?:[.,]([0-9]+))? ?(%?)")
 # What libyaml says, and what people have usually done. A tab is found by itself.
 YAML = {
     "mapping values are not allowed": "check the indentation, and put a text with ': ' in it in quotes",
@@ -271,9 +239,9 @@ def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Pro
         valid = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
         said = f"'{name}' cannot be '{error['input']}'.{nearest(error['input'], valid)}"
         return source.problem(loc, said)
-    said = f"'{name}'{_cannot_be(error['input'])}: {_reason(error)}."
+    said = f"'{name}'{_cannot_be(error['input'])}: {reason(error)}."
     if not loc:
-        said = f"{_reason(error) if error['type'] == 'value_error' else NO_KEYS}."
+        said = f"{reason(error) if error['type'] == 'value_error' else NO_KEYS}."
     if error["type"] == "invalid_key":
         loc, said = error["loc"], f"'{error['input']}' is not a key here."
     return source.problem(loc, said)
@@ -285,27 +253,6 @@ def _cannot_be(given: object) -> str:
     if isinstance(given, dict | list | tuple):
         return ""
     return f" cannot be {given.isoformat() if isinstance(given, date) else given!r}"
-
-
-def _reason(error: ErrorDetails) -> str:
-    """What pydantic found, in plain words."""
-    kind, given = error["type"], error["input"]
-    said = {k: f"{v:g}" if isinstance(v, float) else v for k, v in error.get("ctx", {}).items()}
-    if kind == "string_pattern_mismatch":
-        return PATTERNS.get(said["pattern"], f"it must match {said['pattern']}")
-    if kind == "float_type" and (share := SHARE.fullmatch(str(given))):
-        return _share(*share.groups())
-    plain = PLAIN.get(kind) or PLAIN.get(kind.split("_")[0])
-    found = plain.format(**said) if plain else error["msg"]
-    return found.removeprefix("Value error, ").rstrip(".")
-
-
-def _share(whole: str, rest: str | None, percent: str) -> str:
-    """To write '10%' as 0.1, '0,25' as 0.25; there is no share of '101%'."""
-    number = float(f"{whole}.{rest or 0}")
-    if percent and number > 100:  # noqa: PLR2004
-        return "100 % is the most, which is written as 1"
-    return f"write it as {number / 100 if percent else number:g}"
 
 
 def _written(root: yaml.Node | None, loc: Loc) -> Loc:

@@ -20,7 +20,7 @@ def told(error: BaseException) -> TesseraError | None:
         return error
     if is_full(error):
         return OutOfSpace(" of the PostgreSQL server" if _is_servers(error) else "")
-    said = _misplaced(error) or lost(error) or _damaged(error)
+    said = _misplaced(error) or lost(error) or _damaged(error) or _cramped(error)
     return BadInput(said) if said else None
 
 
@@ -67,3 +67,12 @@ def _damaged(error: BaseException) -> str | None:
     path, why = Path(found[1]), found[2].strip().rstrip(".")
     advice = next((ANEW[part] for part in path.parts if part in ANEW), "Put it back from a copy")
     return f"{path} is damaged{f' ({why})' if why else ''}. {advice}."
+
+
+def _cramped(error: BaseException) -> str | None:
+    """What is said where DuckDB may not take the memory that it needs."""
+    if type(error).__name__ != "OutOfMemoryException":
+        return None
+    return (
+        "DuckDB needs more memory than TESSERA_DUCKDB_MEMORY allows; allow more and run it again."
+    )

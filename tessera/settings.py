@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tessera.errors import BadInput
+from tessera.plain import MEMORY, reason
 
+LONGEST = 36_600  # days: a hundred years, which every calendar holds
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 # Nothing phones home, bars and colours stay out of logs, and Prefect keeps to our home.
@@ -101,7 +104,11 @@ class Settings(BaseSettings):
         None, description="SendGrid's public key for signed event webhooks"
     )
     webhook_tolerance_hours: float = Field(
-        26, gt=0, description="how old a signed batch may be: SendGrid tries again for a day"
+        26,
+        gt=0,
+        le=LONGEST * 24,
+        allow_inf_nan=False,
+        description="how old a signed batch may be: SendGrid tries again for a day",
     )
     web_port: int = Field(8800, ge=0, le=65535, description="where the pages listen")
     staff_email: str | None = Field(
@@ -112,10 +119,12 @@ class Settings(BaseSettings):
         "127.0.0.1", description="proxies whose X-Forwarded-For tells who asks, by commas"
     )
     till_requests_kept_days: int = Field(
-        400, ge=30, description="how long a till that asks again gets the same answer"
+        400, ge=30, le=LONGEST, description="how long a till that asks again gets the same answer"
     )
-    snapshots_kept_days: int = Field(7, ge=0, description="how long old marts snapshots stay")
-    duckdb_memory: str = Field("4GB", description="DuckDB's memory limit")
+    snapshots_kept_days: int = Field(
+        7, ge=0, le=LONGEST, description="how long old marts snapshots stay"
+    )
+    duckdb_memory: str = Field("4GB", pattern=MEMORY, description="DuckDB's memory limit")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="cores")
 
 
@@ -125,15 +134,18 @@ def load(**overrides: object) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise BadInput(" ".join(_sentence(problem) for problem in error.errors())) from None
+        found = [_sentence(problem, given) for problem in error.errors()]
+        raise BadInput(" ".join(found)) from None
     except UnicodeDecodeError:
         raise BadInput("The file .env is not UTF-8 text; save it as UTF-8.") from None
 
 
-def _sentence(problem: ErrorDetails) -> str:
-    name = str(problem["loc"][0]).upper()
-    value = "" if "key" in name.lower() else f" is '{problem['input']}', which"
-    return f"TESSERA_{name.removeprefix('TESSERA_')}{value} will not do: {problem['msg']}."
+def _sentence(problem: ErrorDetails, given: Mapping[str, object]) -> str:
+    """Which setting it is, where it stands unless that is plain, and what to write instead."""
+    name = str(problem["loc"][0]).lower().removeprefix("tessera_")
+    where = " in .env" if name not in given and source_of(name) == ".env" else ""
+    value = "" if "key" in name else f" is '{problem['input']}', which"
+    return f"TESSERA_{name.upper()}{where}{value} will not do: {reason(problem)}."
 
 
 def environment(*, without: tuple[str, ...] = ()) -> dict[str, str]:

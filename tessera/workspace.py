@@ -55,7 +55,10 @@ class Workspace:
 def open_workspace(as_of: str | None = None, **overrides: object) -> Workspace:
     """The workspace of the settings in force; `as_of` as typed on the command line."""
     loaded = settings.load(**overrides)
-    clock.zone(loaded.timezone)
+    try:
+        clock.zone(loaded.timezone)
+    except BadInput as error:
+        raise BadInput(f"TESSERA_TIMEZONE: {error}") from None
     if not loaded.project.is_dir():
         raise BadInput(
             f"TESSERA_PROJECT: there is no folder {loaded.project}; name the one of your checkout."

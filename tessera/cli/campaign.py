@@ -59,6 +59,7 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from tessera.decide import campaigns
     from tessera.errors import BadInput
     from tessera.know import offering
+    from tessera.say import gathered
     from tessera.workspace import open_workspace
 
     project = open_workspace(home=home).project
@@ -66,8 +67,8 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"ok": not problems, "problems": [asdict(problem) for problem in problems]})
     else:
-        for problem in problems:
-            typer.echo(str(problem), err=True)
+        for sentence in gathered(problems):
+            typer.echo(sentence, err=True)
         if not problems:
             typer.echo("All campaigns are sound.")
     if problems:

@@ -66,9 +66,13 @@ def schema(document: Literal["campaign", "policy"]) -> dict[str, Any]:
 
 
 def check(project: Path) -> list[Problem]:
-    """Everything wrong with the campaigns, their audiences, fields and templates, and the policy."""
+    """Everything wrong with the campaigns, their audiences, fields, templates and translations, and the policy."""
+    from tessera import say
+
     rules, problems, written = documents.read(project / policy.FILE, ContactPolicy, project=project)
     columns, crons = dbt_columns(project), deployed.crons(project)
+    told: set[str] = set()  # of templates that several steps send
+    templates: set[tuple[str, str]] = set()
     tags: set[str] | None = set()  # None: a campaign that cannot be read may have any
     for campaign, mistakes, source in _read(project):
         problems += mistakes
@@ -76,11 +80,13 @@ def check(project: Path) -> list[Problem]:
             problems += _unknown_audience(project, campaign, source)
             problems += _wrong_fields(campaign, source, columns)
             problems += _wrong_trigger(project, campaign, source, columns)
-            problems += _bad_templates(project, campaign, source)
+            problems += _bad_templates(project, campaign, source, told)
+            templates |= {(template, campaign.channel) for _, template in campaign.templates()}
             problems += _unknown_rewards(project, campaign, source)
             problems += _against_policy(campaign, source, rules)
             problems += deployed.other_schedule(campaign, source, crons)
         tags = None if campaign is None or tags is None else tags.union(campaign.tags)
+    problems += say.gaps(project, templates)
     problems += _unknown_costs(project, rules, written)
     return [*problems, *([] if tags is None else _unknown_tags(rules, written, tags))]
 
@@ -172,14 +178,18 @@ def _column(project: Path, model: str, name: str) -> Mapping[str, Any]:
     return next((one for one in _described(project, model) if one["name"] == name), {})
 
 
-def _bad_templates(project: Path, campaign: Campaign, source: Source) -> Iterator[Problem]:
+def _bad_templates(
+    project: Path, campaign: Campaign, source: Source, told: set[str]
+) -> Iterator[Problem]:
     from tessera import say
 
     known = rewards(project)
     for place, template in campaign.templates():
         shown = _voucher(known, campaign, campaign.steps[int(place[1])])
-        for said in say.check(project, template, campaign.channel, voucher=shown):
-            yield source.problem(place, said)
+        for said in say.faults(project, template, campaign.channel, voucher=shown):
+            if said not in told:
+                told.add(said)
+                yield source.problem(place, said)
 
 
 def _voucher(known: Mapping[str, Mapping[str, Any]], campaign: Campaign, step: Step) -> list[str]:

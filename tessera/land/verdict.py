@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import duckdb
+from pydantic import Field
+from pydantic.dataclasses import dataclass as checked
 
 from tessera import audit
 from tessera.errors import BadInput
@@ -32,19 +34,24 @@ ROWS_AT_ONCE = 20_000_000
 FILES_AT_ONCE = 500
 
 
-@dataclass(frozen=True)
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+@checked(frozen=True)
 class Limits:
     """When a whole file is refused. A count and a share go together: both must be passed."""
 
-    bad_share: float = 0.10
-    bad_rows: int = 20
-    repeated_share: float = 0.05
-    repeated_rows: int = 20
-    miscast_share: float = 0.50
-    miscast_rows: int = 10
-    usual_files: int = 5  # so many earlier files make a habit
-    usual_volume: float | None = 10  # times more or less than usual; None: any volume is usual
-    usual_days: int | None = 180  # before or after the dates seen so far; None: any date is usual
+    bad_share: Share = 0.10
+    bad_rows: Count = 20
+    repeated_share: Share = 0.05
+    repeated_rows: Count = 20
+    miscast_share: Share = 0.50
+    miscast_rows: Count = 10
+    usual_files: Annotated[int, Field(ge=1)] = 5  # so many earlier files make a habit
+    # Times more or less than usual; None: any volume is usual.
+    usual_volume: Annotated[float, Field(ge=1)] | None = 10
+    usual_days: Count | None = 180  # before or after the dates seen so far; None: any is usual
 
 
 @dataclass(frozen=True)

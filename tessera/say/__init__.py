@@ -6,12 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tessera.say.check import check
+from tessera.say.check import check, faults, gaps, gathered
 from tessera.say.languages import SOURCE
 from tessera.say.preview import preview
 from tessera.say.templates import Rendered, Templates, Unrenderable
 
-__all__ = ["Rendered", "Templates", "Unrenderable", "check", "preview", "render"]
+__all__ = [
+    "Rendered",
+    "Templates",
+    "Unrenderable",
+    "check",
+    "faults",
+    "gaps",
+    "gathered",
+    "preview",
+    "render",
+]
 
 
 def render(

@@ -4,7 +4,9 @@ language, and reads well for a customer of whom nothing is known."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import yaml
 from babel.messages.catalog import Catalog
 from jinja2 import meta, nodes
 
+from tessera.documents import Problem
 from tessera.errors import BadInput
 from tessera.say.environment import make_environment
 from tessera.say.fields import CUSTOMER, GROUPS, LANGUAGE, VOUCHER, sample
@@ -21,7 +24,23 @@ from tessera.say.templates import Rendered, Templates, Unrenderable
 
 POLICY = Path("deployments/contact_policy.yml")
 HTML = {"email": "body.html", "sms": "", "print": "letter.html"}
+PAGES = "web/*.html"
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+FEW = 3  # texts are named of the many that a catalogue lacks
+MISSING = "is not translated; add it with its msgstr"
+INCOMPLETE = "is not translated; complete its msgstr and remove 'fuzzy'"
+OF_MANY = {
+    MISSING: "are not translated; add each with its msgstr",
+    INCOMPLETE: "are not translated; complete each msgstr and remove 'fuzzy'",
+}
+
+
+@dataclass(frozen=True)
+class Gap(Problem):
+    """A text, the key, that a catalogue does not translate as it should."""
+
+    where: str  # it is written, by file and line
+    what: str  # is wrong
 
 
 def check(
@@ -33,6 +52,12 @@ def check(
 ) -> list[str]:
     """What is wrong with `template` on this channel, a sentence each with file and line; empty when all is well.
     `voucher`: which of a voucher's fields its messages have."""
+    lacking = gaps(project, {(template, channel)}, pages=False)
+    return [*map(str, lacking), *faults(project, template, channel, voucher=voucher)]
+
+
+def faults(project: Path, template: str, channel: str, *, voucher: Collection[str]) -> list[str]:
+    """As `check`, but for what catalogues lack."""
     folder = project / "templates"
     try:
         templates = Templates(folder)
@@ -42,7 +67,6 @@ def check(
         return [
             *(problem for file in files for problem in sources.unknown_names(file)),
             *(problem for file in files for problem in sources.too_much(file, _may_show(project))),
-            *untranslated(folder, {text: at for file in files for text, at in sources.texts(file)}),
             *trial(templates, template, channel, voucher),
         ]
     except BadInput as problem:
@@ -108,24 +132,71 @@ class Sources:
         )
 
 
-def untranslated(folder: Path, texts: dict[tuple[str, ...], str]) -> Iterator[str]:
+def gaps(project: Path, templates: Collection[tuple[str, str]], *, pages: bool = True) -> list[Gap]:
+    """What catalogues lack of these templates (each with its channel) and of the pages, each text once.
+    Of a template that does not compile, and of a catalogue that is none, nothing is said."""
+    folder = project / "templates"
+    found: list[Gap] = []
+    with suppress(BadInput):
+        sources = Sources(Templates(folder))
+        files = {str(path.relative_to(folder)): None for path in folder.glob(PAGES) if pages}
+        for template, channel in sorted(templates):
+            with suppress(BadInput):
+                its = sources.templates.files(sources.environment, template, channel)
+                files |= dict.fromkeys(its)
+        texts: dict[tuple[str, ...], str] = {}
+        for file in files:
+            with suppress(BadInput):
+                sources.templates.parse(sources.environment, file)
+                for text, at in sources.texts(file):
+                    texts.setdefault(text, at)
+        found.extend(untranslated(folder, texts))
+    return found
+
+
+def untranslated(folder: Path, texts: Mapping[tuple[str, ...], str]) -> Iterator[Gap]:
     """Texts a catalogue lacks, has only as a guess, or fills with other placeholders."""
     for path in sorted(folder.glob("locale/*.po")):
-        catalogue = read_catalogue(path)
-        for text, where in texts.items():
-            problem = _translation_problem(catalogue, text)
-            if problem:
-                yield f'{path}: "{text[0]}" ({where}) {problem}.'
+        catalogue, file = read_catalogue(path), str(path.relative_to(folder.parent))
+        for text, at in texts.items():
+            if what := _translation_problem(catalogue, text):
+                where = at.removeprefix(f"{folder.parent}/")
+                known = catalogue.get(text[0])
+                line = (known and known.lineno) or 1
+                yield Gap(file, line, text[0], f'"{text[0]}" ({where}) {what}.', where, what)
+
+
+def gathered(problems: Sequence[Problem]) -> list[str]:
+    """A sentence for each problem, and one for all that a catalogue lacks when that is much."""
+    alike: dict[tuple[str, str], list[Gap]] = {}
+    for one in problems:
+        if isinstance(one, Gap) and one.what in OF_MANY:
+            alike.setdefault((one.file, one.what), []).append(one)
+    many = {key: found for key, found in alike.items() if len(found) > FEW}
+    told = {id(gap) for found in many.values() for gap in found}
+    return [
+        *(str(one) for one in problems if id(one) not in told),
+        *(_sentence(found) for found in many.values()),
+    ]
+
+
+def _sentence(gaps: Sequence[Gap]) -> str:
+    first = gaps[0]
+    named = ", ".join(f'"{gap.key}" ({gap.where})' for gap in gaps[:FEW])
+    return (
+        f"{first.file}:{first.line}: {len(gaps)} texts {OF_MANY[first.what]}: {named} and "
+        f"{len(gaps) - FEW} more, which --json lists."
+    )
 
 
 def _translation_problem(catalogue: Catalog, text: tuple[str, ...]) -> str | None:
     message = catalogue.get(text[0])
     if message is None:
-        return "is not translated; add it with its msgstr"
+        return MISSING
     translated = message.string if isinstance(message.string, list | tuple) else (message.string,)
     strings = [string for string in translated if string]
     if len(strings) < len(translated) or message.fuzzy:
-        return "is not translated; complete its msgstr and remove 'fuzzy'"
+        return INCOMPLETE
     wanted = {name for part in text for name in PLACEHOLDER.findall(part)}
     if any(set(PLACEHOLDER.findall(string)) != wanted for string in strings):
         return f"must keep the placeholders {', '.join(f'%({n})s' for n in sorted(wanted))}"

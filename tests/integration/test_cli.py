@@ -396,7 +396,7 @@ def test_a_zone_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     done = tessera("report", home=tmp_path / "home", TESSERA_TIMEZONE="Mars/Olympus")
     assert done.returncode == 3
     assert done.stderr == (
-        "error: 'Mars/Olympus' is not a time zone; use an IANA name such as Europe/Athens.\n"
+        "error: TESSERA_TIMEZONE: 'Mars/Olympus' is not a time zone; use an IANA name such as Europe/Athens.\n"
     )
 
 

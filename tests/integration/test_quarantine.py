@@ -311,7 +311,7 @@ def test_rows_are_tried_again_when_a_suite_has_changed(
 ) -> None:
     assert retry(quarantined, Choice()).readmitted == 0
     suite = ExpectationSuite("transactions", expectations=[], meta={"limits": {}})
-    monkeypatch.setattr("expectations.guard.suite_of", lambda _feed: suite)
+    monkeypatch.setattr("expectations.guard.suite_of", lambda _feed, _project: suite)
     kinds = retry(quarantined, Choice(rule="in_set"))
     assert (kinds.rows, kinds.readmitted) == (1, 1)
     found = retry(quarantined, Choice())

@@ -11,9 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
 
+from tessera.cli.app import app
 from tessera.decide.campaigns import check, choose, load, schema
 from tessera.errors import BadInput
+from tessera.say import gathered
 from tessera.settings import CHECKOUT
 
 GOOD = """\
@@ -288,6 +291,42 @@ def test_a_template_that_does_not_compile_is_a_problem_of_its_step(project: Path
     (project / "templates" / "winback" / "reminder" / "body.html").write_text("{% if %}")
     found = [str(one) for one in check(project)]
     assert any("winback.yml:12: " in text and "body.html" in text for text in found), found
+
+
+def test_what_a_catalogue_lacks_is_told_once_and_gathered(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that several messages and campaigns have was told for each of them."""
+    body = project / "templates/winback/reminder/body.txt"
+    body.write_text(body.read_text() + "\n".join(f"{{{{ _('Text {n}') }}}}" for n in range(9)))
+    (project / "templates/web").mkdir()
+    (project / "templates/web/thanks.html").write_text("{{ _('On a page') }}{{ _('Text 1') }}")
+    other = GOOD.replace("campaign: winback", "campaign: comeback")
+    (project / "deployments/campaigns/comeback.yml").write_text(other)
+    (project / "templates/locale").mkdir()
+    known = '#, fuzzy\nmsgid "Text 8"\nmsgstr "Tekstas"\n'
+    (project / "templates/locale/lt.po").write_text(known, encoding="utf-8")
+    found = check(project)
+    assert {one.file for one in found} == {"templates/locale/lt.po"}
+    assert sorted(one.key for one in found) == ["On a page", *(f"Text {n}" for n in range(9))]
+    at = "templates/winback/reminder/body.txt"
+    assert gathered(found) == [
+        f"templates/locale/lt.po:2: \"Text 8\" ({at}:9) is not translated; complete its msgstr and remove 'fuzzy'.",
+        f'templates/locale/lt.po:1: 9 texts are not translated; add each with its msgstr: "On a page" '
+        f'(templates/web/thanks.html:1), "Text 1" (templates/web/thanks.html:1), "Text 0" ({at}:1) and 6 more, which --json lists.',
+    ]
+    monkeypatch.setenv("TESSERA_PROJECT", str(project))
+    said = CliRunner().invoke(app, ["campaign", "check"])
+    assert said.stderr.splitlines() == gathered(found)
+    rows = json.loads(CliRunner().invoke(app, ["campaign", "check", "--json"]).stdout)["problems"]
+    assert len(rows) == len(found)
+
+
+def test_what_is_wrong_with_a_template_is_told_once(project: Path) -> None:
+    other = GOOD.replace("campaign: winback", "campaign: comeback")
+    (project / "deployments/campaigns/comeback.yml").write_text(other)
+    (project / "templates/winback/reminder/body.html").write_text("{% if %}")
+    assert len(check(project)) == 1
 
 
 @pytest.mark.parametrize(

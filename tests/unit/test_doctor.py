@@ -6,14 +6,18 @@ import json
 import socket
 from pathlib import Path
 
+import duckdb
 import pytest
 from typer.testing import CliRunner, Result
 
 from tessera import clock
 from tessera.cli.app import app
+from tessera.errors import BadInput
 from tessera.hear.hearing import take_in
+from tessera.outage import told
 from tessera.settings import Settings, as_environment, load
 from tessera.testing import workspace
+from tessera.workspace import open_workspace
 from tests.sending import enqueue, outbox_row
 from tests.serving import PUBLIC_KEY
 
@@ -88,13 +92,24 @@ def test_secrets_are_masked_and_stay_out_of_the_sentences(monkeypatch: pytest.Mo
         ("STAFF_EMAIL", "a@shop.example, b@shop.example", "is not one e-mail address"),
         ("WEB_PROXIES", "127.0.0.1,proxy.local", "'proxy.local' is no address or network"),
         ("WEB_PROXIES", "10.0.0.7/8", "'10.0.0.7/8' is no address or network"),
-        ("DUCKDB_MEMORY", "plenty", "is not an amount of memory"),
+        ("DUCKDB_MEMORY", "plenty", "write an amount of memory as 4GB"),
+        ("DUCKDB_MEMORY", "4", "write an amount of memory as 4GB"),
+        ("DUCKDB_MEMORY", "-1GB", "write an amount of memory as 4GB"),
         ("STORE_URL", "postgresql://nobody@127.0.0.1:1/none", "cannot be opened"),
         ("STORE_URL", "oracle of delphi", "is not the URL of a store"),
         ("PREFECT_API_URL", "http://127.0.0.1:1/api", "No Prefect server answers"),
         ("PROJECT", "/", "has no dbt"),
         ("MESSENGER", "pigeon", "'pigeon', which will not do"),
-        ("THREADS", "many", "'many', which will not do"),
+        ("MESSENGER", "pigeon", "will not do: write 'file', 'smtp' or 'sendgrid'."),
+        ("THREADS", "many", "TESSERA_THREADS is 'many', which will not do: write a whole number."),
+        ("THREADS", "0", "TESSERA_THREADS is '0', which will not do: 1 is the least."),
+        ("WEB_PORT", "99999", "65535 is the most."),
+        ("SENDGRID_GZIP", "maybe", "write true or false."),
+        ("WEBHOOK_TOLERANCE_HOURS", "0", "it must be more than 0."),
+        ("WEBHOOK_TOLERANCE_HOURS", "inf", "write a number."),
+        ("WEBHOOK_TOLERANCE_HOURS", "1e9", "is the most."),
+        ("TILL_REQUESTS_KEPT_DAYS", "99999999999", "is the most."),
+        ("SNAPSHOTS_KEPT_DAYS", "99999999999", "is the most."),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_a_non_zero_exit(
@@ -105,6 +120,29 @@ def test_what_is_wrong_is_one_sentence_and_a_non_zero_exit(
     (sentence,) = problems().values()
     assert says in sentence
     assert "\n" not in sentence
+
+
+def test_a_mistake_in_the_file_is_told_as_such() -> None:
+    Path(".env").write_text("TESSERA_THREADS=0\nTESSERA_SMS_API_KEY=k\n", encoding="utf-8")
+    said = "TESSERA_THREADS in .env is '0', which will not do: 1 is the least."
+    assert list(problems().values()) == [said]
+    with pytest.raises(BadInput, match=r"^TESSERA_WEB_PORT is 'x', which"):
+        load(web_port="x", threads=1)
+
+
+def test_too_little_memory_names_its_setting() -> None:
+    with pytest.raises(duckdb.Error) as error:
+        duckdb.connect(config={"memory_limit": "1KB"}).execute("from range(9)").fetchall()
+    assert "TESSERA_DUCKDB_MEMORY" in str(told(error.value))
+
+
+@pytest.mark.parametrize("timezone", ["Mars/Olympus", "Europe"])
+def test_a_zone_that_is_none_names_its_setting(
+    monkeypatch: pytest.MonkeyPatch, timezone: str
+) -> None:
+    monkeypatch.setenv("TESSERA_TIMEZONE", timezone)
+    with pytest.raises(BadInput, match=f"^TESSERA_TIMEZONE: '{timezone}' is not a time zone"):
+        open_workspace()
 
 
 @pytest.mark.parametrize("url", ["smtp://[::1", "smtp://h:99999", "smtp://.example"])

@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from tessera import documents
+from tessera import documents, plain
 from tessera.consent.wordings import Choices, Wording
 from tessera.decide.campaign import Campaign
 from tessera.decide.policy import ContactPolicy
@@ -149,4 +149,4 @@ def test_what_a_text_must_be_is_said_in_words(model: type[Document]) -> None:
     asked = {json.loads(found) for found in re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', schema)}
     assert asked
     said_by_itself = {pattern for pattern in asked if pattern.endswith("24:00)$")}  # a time of day
-    assert asked - said_by_itself - documents.PATTERNS.keys() == set()
+    assert asked - said_by_itself - plain.PATTERNS.keys() == set()

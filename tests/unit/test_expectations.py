@@ -11,11 +11,13 @@ import great_expectations.expectations as gxe
 import pytest
 from great_expectations import ExpectationSuite
 
-import expectations
-from expectations import rules, suite_of
-from expectations.guard import CannotJudge, Finding, Guard
+from expectations import rules
+from expectations.guard import Finding, Guard
+from expectations.suites import suite_of
 from flows.validate import ValidateReport, judge
+from tessera.errors import BadInput
 from tessera.feeds import FEEDS
+from tessera.settings import CHECKOUT
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 from tests import landed
@@ -214,7 +216,7 @@ def test_every_rule_of_every_suite_is_tried() -> None:
     declared = {
         (feed, e.meta["column"], e.meta["rule"])
         for feed in FEEDS
-        for e in suite_of(feed).expectations
+        for e in suite_of(feed, CHECKOUT).expectations
     }
     tried = {(feed, *reason) for feed, _, reasons in DEFECTS for reason in reasons}
     required = {(feed, column, "not_null") for feed in FEEDS for column in FEEDS[feed].required}
@@ -236,7 +238,7 @@ def test_zones_that_the_suites_take_are_known_to_duckdb() -> None:
 
 def replace_suite(monkeypatch: pytest.MonkeyPatch, *own: gxe.Expectation) -> None:
     suite = ExpectationSuite("stores", expectations=list(own), meta={"limits": {}})
-    monkeypatch.setattr("expectations.guard.suite_of", lambda _feed: suite)
+    monkeypatch.setattr("expectations.guard.suite_of", lambda _feed, _project: suite)
 
 
 @pytest.mark.parametrize(
@@ -250,17 +252,31 @@ def replace_suite(monkeypatch: pytest.MonkeyPatch, *own: gxe.Expectation) -> Non
         gxe.ExpectColumnValuesToNotBeNull(
             column="no_such_column", meta={"rule": "not_null", "column": "no_such_column"}
         ),
+        rules.matches("country", "is nonsense", regex="[a-"),
+        rules.bad_rows("own", "name", "is nonsense", query="select name from $batch"),
+        rules.between("opened_on", "2030-01-01", "2000-01-01"),
     ],
-    ids=["unknown column", "cast that fails", "not supported here", "column not there"],
+    ids=[
+        "unknown column",
+        "cast that fails",
+        "not supported here",
+        "column not there",
+        "regex that is none",
+        "rows that are not named",
+        "ends in the wrong order",
+    ],
 )
-def test_a_rule_that_cannot_be_evaluated_is_a_bug_and_no_bad_row(
+def test_a_rule_that_cannot_be_evaluated_is_a_sentence_and_no_bad_row(
     broken: gxe.Expectation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ws = workspace(tmp_path / "home")
     land(ws, "stores", [good("stores")])
     replace_suite(monkeypatch, broken)
-    with pytest.raises(CannotJudge, match="cannot be evaluated"):
+    with pytest.raises(
+        BadInput, match=r"^expectations/stores\.py: the rule .* cannot be evaluated: "
+    ) as error:
         judge(ws)
+    assert "\n" not in str(error.value)
     monkeypatch.undo()
     assert judge(ws).rows_good == 1
 
@@ -281,6 +297,90 @@ def test_a_query_that_finds_other_rows_than_were_counted_is_a_bug(
         judge(ws)
 
 
+def own(folder: Path, text: str, feed: str = "stores", **others: str) -> Workspace:
+    """A workspace of a project whose own suites say `text`, with three stores landed."""
+    for name, content in {feed: text, **others}.items():
+        path = folder / "project" / "expectations" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    ws = workspace(folder / "home", project=folder / "project")
+    land(ws, "stores", [good("stores", n) for n in range(3)])
+    return ws
+
+
+def stores(rule: str, limits: str = "") -> str:
+    return f'from expectations import rules\nsuite = rules.suite(\n    "stores", {rule},\n    {limits}\n)\n'
+
+
+def test_the_suites_of_the_project_judge_and_not_those_that_ship(tmp_path: Path) -> None:
+    helper = (
+        "def far():\n    from expectations import rules\n    return rules.in_set('country', 'NZ')\n"
+    )
+    text = "from expectations import ours\n" + stores("ours.far(), rules.not_null('name')")
+    ws = own(tmp_path, text, ours=helper)
+    assert judge(ws).reasons == {"in_set": 3, "not_null": 3}
+    assert list(ws.home.data_docs.rglob("validations/stores/**/*.html"))
+    assert suite_of("stores", tmp_path) == suite_of("stores", CHECKOUT), "those that ship"
+
+
+def test_rules_that_a_project_has_changed_are_its_own(tmp_path: Path) -> None:
+    shipped = Path(rules.__file__).read_text(encoding="utf-8")
+    more = "\n\ndef named():\n    return not_null('name')\n"
+    ws = own(tmp_path, stores("rules.named()"), rules=shipped + more)
+    assert ("not_null", "name") in {
+        (e.meta["rule"], e.meta["column"]) for e in suite_of("stores", ws.project).expectations
+    }
+    other = own(tmp_path / "other", stores("rules.named()"))
+    with pytest.raises(BadInput, match="there is no rule 'named'"):
+        suite_of("stores", other.project)
+
+
+FILE = r"expectations/stores\.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (stores('rules.in_sett("country", "GR")'), rf"{FILE}:3: there is no rule 'in_sett'. Did you mean 'in_set'\?"),
+        (stores('rules.between("opend_on", 1)'), rf"{FILE}:2: 'opend_on' is not a column of stores. Did you mean 'opened_on'\?"),
+        (stores('rules.where("own", "contry", "is", bad="true")'), rf"{FILE}:2: 'contry' is not a column of stores"),
+        (stores('"country is GR"'), rf"{FILE}:2: 'country is GR' is no rule"),
+        (stores("gxe.ExpectTableRowCountToEqual(value=3)").replace("from", "import great_expectations.expectations as gxe\nfrom"),
+         rf"{FILE}:3: .*ExpectTableRowCountToEqual has no meta"),
+        (stores("rules.country()", "bad_shar=0.2"), rf"{FILE}:2: 'bad_shar' is no limit. Did you mean 'bad_share'\?"),
+        (stores("rules.country()", "bad_share='a lot'"), rf"{FILE}:2: bad_share cannot be 'a lot': write a number"),
+        (stores("rules.country()", "bad_share=-1"), rf"{FILE}:2: bad_share cannot be -1: 0 is the least"),
+        (stores("rules.country()", "repeated_share=20"), rf"{FILE}:2: repeated_share cannot be 20: 1 is the most"),
+        (stores("rules.country()", "usual_days='x'"), rf"{FILE}:2: usual_days cannot be 'x': write a whole number"),
+        (stores("rules.country()").replace('"stores"', '"storse"'), rf"{FILE}:2: there is no feed 'storse'. Did you mean 'stores'\?"),
+        (stores("[]").replace('"stores"', '"cards"'), rf"{FILE}: this is the suite of cards"),
+        (stores("rule.country()"), rf"{FILE}:3: name 'rule' is not defined"),
+        (stores("rules.country("), rf"{FILE}:2: this is not Python: '\(' was never closed"),
+        ("from expectations import ruls", rf"{FILE}:1: cannot import name 'ruls'"),
+        ("suit = 1", rf"{FILE}: there is no 'suite' in it"),
+        ("suite = 1", rf"{FILE}: there is no 'suite' in it"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_suite_is_one_sentence(text: str, says: str, tmp_path: Path) -> None:
+    ws = own(tmp_path, text)
+    with pytest.raises(BadInput, match=rf"^{says}") as error:
+        suite_of("stores", ws.project)
+    assert "\n" not in str(error.value)
+
+
+def test_what_a_wrong_suite_could_not_judge_waits_for_the_right_one(tmp_path: Path) -> None:
+    ws = own(tmp_path, stores('rules.in_sett("country", "GR")'))
+    with pytest.raises(BadInput, match=rf"^{FILE}:3: there is no rule"):
+        judge(ws)
+    own(tmp_path, stores("rules.country()"))
+    assert judge(ws).rows_good == 6
+
+
+def test_a_feed_without_a_suite_is_told(tmp_path: Path) -> None:
+    ws = own(tmp_path, stores("rules.country()"), feed="storse")
+    with pytest.raises(BadInput, match=rf"^{FILE} is missing"):
+        suite_of("stores", ws.project)
+
+
 def test_suites_are_found_for_every_feed() -> None:
-    assert {suite_of(feed).name for feed in FEEDS} == set(FEEDS)
-    assert expectations.__doc__
+    assert {suite_of(feed, CHECKOUT).name for feed in FEEDS} == set(FEEDS)

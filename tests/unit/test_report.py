@@ -23,11 +23,13 @@ from tessera.report.figures import figures
 from tessera.report.page import ticks
 from tessera.report.reconciliation import Reconciliation, reconcile
 from tessera.report.summary import complete
+from tessera.settings import CHECKOUT
 from tessera.testing import line, publish, workspace
 from tessera.warehouse import marts, red
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.integration.test_cli import LOSE
+from tests.unit.test_web_pages import colours, contrast
 
 DAY = "2026-03-31"
 
@@ -544,3 +546,24 @@ def test_few_of_many_targets_that_drift_are_told_one_by_one(ws: Workspace) -> No
     told = [str(alert) for alert in report(ws).alerts]
     assert told[0].startswith("Out of reach: revenue of store S0 until 2026-04-30: 2 of 90 so far")
     assert told[5:] == ["Out of reach: 2 more targets; see the report."]
+
+
+CSS = (CHECKOUT / "tessera" / "report" / "page.css").read_text(encoding="utf-8")
+
+
+def mixed(one: str, other: str, share: float) -> str:
+    parts = [(int(one[at : at + 2], 16), int(other[at : at + 2], 16)) for at in (1, 3, 5)]
+    return "#" + "".join(f"{round(a * share + b * (1 - share)):02x}" for a, b in parts)
+
+
+@pytest.mark.parametrize("scheme", CSS.split("@media (prefers-color-scheme: dark)")[:2])
+def test_words_numbers_and_bars_stand_out_from_their_ground(scheme: str) -> None:
+    """WCAG AA: 4.5 for text, a number on the hottest of cells too, 3 for bars."""
+    found = colours(scheme.partition("}")[0])  # not those of paper
+    text = {name: [contrast(found[name], found[on]) for on in ("card", "paper")] for name in ("ink", "soft", "tile", "alarm")}  # fmt: skip
+    assert {name: ratios for name, ratios in text.items() if min(ratios) < 4.5} == {}
+    assert {name for name in ("plain", "good", "bad") if contrast(found[name], found["card"]) < 3} == set()  # fmt: skip
+    (most,) = re.findall(r"var\(--tile\) calc\(var\(--heat\) \* (\.\d+)\), var\(--card\)", CSS)
+    hottest = mixed(found["tile"], found["card"], float(most))
+    assert contrast(found["ink"], hottest) >= 4.5
+    assert contrast(hottest, found["card"]) > 1.9, "or nobody sees it"
