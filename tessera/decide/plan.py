@@ -99,9 +99,8 @@ class PlanDiff:
     campaigns: list[CampaignDiff]
     customers: list[dict[str, Any]]
     seconds: float
-    held: dict[str, str] = field(
-        default_factory=dict
-    )  # campaigns of the day that are not compared, and why
+    # campaigns of the day that are not compared, and why
+    held: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
