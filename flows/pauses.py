@@ -22,9 +22,10 @@ MADE_UP_FOR = "made up for"  # the tag of a run that takes the place of one the 
 def resting(ws: Workspace, names: Sequence[str], *, is_one: bool) -> dict[str, str]:
     """Why those campaigns of a flow run's pass rest that do. One by itself rests when Prefect's schedule
     started it for a day that its own file does not name: the file was changed since it was deployed. So it does
-    when made up for after that day, where today's own pass judges it anyway, on marts that are not built yet."""
+    when made up for after that day, where today's own pass judges it anyway, on marts that are not built yet.
+    Whoever pauses a campaign whose run waits to be made up for means that too."""
     if not is_one:
-        return dict.fromkeys(sorted(paused() & set(names)), WHY)
+        return _paused_of(names)
     moment = scheduled_for()
     if moment is None:
         return {}
@@ -34,8 +35,12 @@ def resting(ws: Workspace, names: Sequence[str], *, is_one: bool) -> dict[str, s
     elif then.business_date != ws.business_date and set(names) <= set(due(ws)):
         why = f"the day of {ws.business_date} judges it"
     else:
-        return {}
+        return _paused_of(names)
     return {name: why if name in ws.campaigns() else "its own file is gone" for name in names}
+
+
+def _paused_of(names: Sequence[str]) -> dict[str, str]:
+    return dict.fromkeys(sorted(paused() & set(names)), WHY)
 
 
 def scheduled_for() -> datetime | None:

@@ -110,7 +110,7 @@ class Connection:
         """A table with a column `value`: the members of the JSON array `:name`, however many."""
         if self.dialect == "sqlite":
             return f"json_each(:{name})"
-        return f"(select json_array_elements_text(cast(:{name} as json)) as value)"
+        return f"json_array_elements_text(cast(:{name} as json))"
 
     def paired(self, name: str) -> str:
         """A table with the columns `key` and `value` of the JSON object `:name`."""

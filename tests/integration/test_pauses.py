@@ -98,6 +98,10 @@ def test_paused_campaigns_rest_and_held_ones_say_why(shop: Workspace) -> None:
             "Held",
             "hello: stale data: red build: test unique_customers",
         )
+        thursdays = {"schedule": "0 9 * * THU"}
+        write(shop.project, None, {**HELLO, **thursdays}, {**WEEKLY, **thursdays})
+        assert rests(shop, "hello") == {}, "made up for on the day the shop is at, a Tuesday"
+        assert rests(shop, "weekly") == {"weekly": "paused in Prefect"}, "since it was made up for"
         shown = client.post("/artifacts/filter", json={"sort": "KEY_ASC"}).json()
     rows = {one["key"]: yaml.safe_load(one["data"]) for one in shown}
     assert rows["decide"][1] == {"campaign": "weekly", "held": "paused in Prefect"}
@@ -198,33 +202,33 @@ def test_prefects_schedule_of_a_campaign_whose_own_file_has_moved_sends_nothing(
     shop: Workspace,
 ) -> None:
     """Until `tessera up` starts again, and longer where prefect.yaml was forgotten, the old days are Prefect's."""
+
+    from flows.pauses import MADE_UP_FOR
+
+    def given(schedule: str, named: str = "weekly", **run: Any) -> dict[str, str]:
+        write(shop.project, None, {**WEEKLY, "schedule": schedule})
+        return rests(shop, named, **run)
+
+    why = {"weekly": "its own file does not name 2026-03-26"}
+    too = {"weekly": "the day of 2026-03-31 judges it"}
+    assert given("0 9 * * *") == too, "made up for in the night, it wrote to who had just been in"
+    assert given("0 9 * * FRI") == why
+    assert given("0 9 * * TUE") == why
+    assert given("0 9 * * FRI", by_hand=True) == {}
+    assert given("0 9 * * FRI", by_hand=True, tags=[MADE_UP_FOR]) == why
+    assert given("0 9 * * FRI", named="gone") == {"gone": "its own file is gone"}
+
+
+def rests(
+    shop: Workspace, named: str, *, by_hand: bool = False, tags: Sequence[str] = ()
+) -> dict[str, str]:
+    """What `resting` says in a flow run that a schedule wanted on a Thursday."""
     from prefect.client.schemas.objects import FlowRun
     from prefect.context import FlowRunContext
 
-    from flows.pauses import MADE_UP_FOR, resting
+    from flows.pauses import resting
 
-    def rests(
-        schedule: str, *, named: str = "weekly", by_hand: bool = False, tags: Sequence[str] = ()
-    ) -> dict[str, str]:
-        write(shop.project, None, {**WEEKLY, "schedule": schedule})
-        run = FlowRun.model_validate(
-            {
-                "flow_id": uuid4(),
-                "auto_scheduled": not by_hand,
-                "expected_start_time": THURSDAY,
-                "tags": tags,
-            }
-        )
-        with FlowRunContext.model_construct(flow_run=run):
-            return resting(shop, [named], is_one=True)
-
-    why = {"weekly": "its own file does not name 2026-03-26"}
-    assert rests("0 9 * * THU") == {}, "made up for on the day the shop is at, a Tuesday"
-    too = {"weekly": "the day of 2026-03-31 judges it"}
-    assert rests("0 9 * * *") == too, "made up for in the night, it wrote to who had just been in"
-    assert rests("0 9 * * FRI") == why
-    assert rests("0 9 * * TUE") == why
-    assert rests("0 9 * * FRI", by_hand=True) == {}
-    assert rests("0 9 * * FRI", by_hand=True, tags=[MADE_UP_FOR]) == why
-    assert rests("0 9 * * FRI", named="gone") == {"gone": "its own file is gone"}
-    assert rests("0 9 * * FRI", named="gone") == {"gone": "its own file is gone"}
+    run = {"flow_id": uuid4(), "auto_scheduled": not by_hand, "tags": tags}
+    flow_run = FlowRun.model_validate({**run, "expected_start_time": THURSDAY})
+    with FlowRunContext.model_construct(flow_run=flow_run):
+        return resting(shop, [named], is_one=True)

@@ -39,6 +39,17 @@ def account(connection, owner: str) -> None:
 
 
 @BOTH_STORES
+def test_a_list_is_a_table_without_a_name_of_its_own(store: Store) -> None:
+    """A subquery wants one before PostgreSQL 16: on 15 nothing was sent."""
+    with store.read() as connection:
+        listed = connection.listed("names")
+        assert not listed.startswith("(")
+        for table in (listed, f"{listed} as name"):
+            rows = connection.all(f"select value from {table} order by value", names='["a", "b"]')
+            assert [row["value"] for row in rows] == ["a", "b"]
+
+
+@BOTH_STORES
 def test_bulk_insert_adds_only_what_is_new(store: Store) -> None:
     rows = pa.Table.from_pylist([ROW, {**ROW, "address_hash": "b"}])
     with store.write() as connection:
