@@ -1,7 +1,4 @@
--- What the pass reads of the store, and the lock it holds meanwhile.
-
--- name: lock
-select pg_advisory_xact_lock(7355610)
+-- What the pass reads of the store.
 
 -- name: consents
 -- Also what was said under the number of somebody who was merged: every no, and what was said since.

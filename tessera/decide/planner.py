@@ -27,6 +27,7 @@ from tessera.decide.rules import Rules
 from tessera.decide.tables import Course
 from tessera.quoting import constant
 from tessera.store import Connection, queries
+from tessera.vouchers import pool
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SQL = queries("tessera.decide", "pass.sql")
-STORE = queries("tessera.decide", "outbox.sql")
 
 
 def decide(
@@ -127,8 +127,8 @@ def _judge(
     # SQLite and DuckDB leave each other a core: the store is read and written beside the marts' work.
     with transaction as store, ThreadPoolExecutor(1) as beside:
         gathered = beside.submit(gather, duck, ws, current, rules)
-        if store.dialect == "postgresql" and not dry_run:
-            store.scalar(STORE["lock"])
+        if not dry_run:
+            pool.lock(store)
         stopped = complaint_guard(store, ws.as_of).stopped
         courses = [*current, *versions.begun_under(store, current)]
         live = _live(store, ws, courses, rules)

@@ -1,5 +1,10 @@
 -- name: merged
+-- Also cards that were their own customers until they were registered. What a merge joined that was undone is
+-- in the ledger until the night.
 select customer_id, into_customer_id from person_merge where is_in_force = 1
+union
+select customer_id, into_customer_id from points_merge
+where customer_id not in (select customer_id from person_merge)
 
 -- name: send_keys
 select send_key from outbox where customer_id = :customer_id

@@ -22,6 +22,13 @@ Row = Mapping[str, Any]
 CODE_MAX = 64  # of somebody else's
 
 
+def lock(store: Connection) -> None:
+    """One pass at a time gives codes, and none of those that it counted goes meanwhile; on SQLite the write
+    transaction is the lock."""
+    if store.dialect == "postgresql":
+        store.scalar(SQL["lock"])
+
+
 def keep_terms(store: Connection, reward: str, terms: Terms) -> str:
     """Write down what codes of `reward` promise from now on; the name of these terms."""
     version = terms.version(reward)
@@ -165,6 +172,7 @@ def _take(store: Connection, reward: str, terms: Terms, grants: pa.Table, day: d
 
 def withdraw(store: Connection, codes_: Sequence[str], at: datetime) -> int:
     """Codes that are worth nothing from now on; how many were worth something."""
+    lock(store)
     query = SQL["withdraw"].format(codes=store.listed("codes"))
     return store.run(query, codes=json.dumps(list(codes_)), at=at.isoformat(timespec="seconds"))
 

@@ -1,3 +1,6 @@
+-- name: lock
+select pg_advisory_xact_lock(7355610)
+
 -- name: keep_terms
 insert into voucher_terms (terms, reward, body) values (:terms, :reward, :body)
 on conflict do nothing

@@ -18,7 +18,7 @@ from tessera.addresses import address_hash
 from tessera.land import land
 from tessera.person import records
 from tessera.person.erasure import shrink
-from tessera.person.identity import Identity
+from tessera.person.identity import Identity, find
 from tessera.store import Store
 from tessera.testing import workspace
 from tessera.workspace import Workspace
@@ -120,6 +120,38 @@ def test_her_rows_are_held_and_nobody_else_s(store: Store) -> None:
         "provider_event": 1,
         "transfer": 2,
     }
+
+
+def test_what_she_earned_before_her_card_was_registered_is_hers(ws: Workspace) -> None:
+    """The account bore the card's number, and went on bearing it when she was forgotten."""
+    with ws.store.write() as connection:
+        for owner in ("her", "K17", "K18", "she"):
+            connection.run(
+                "insert into account (programme, owner_type, owner_id, bucket, balance) "
+                "values ('club', 'member', :owner, 'available', 0)",
+                owner=owner,
+            )
+        connection.run(
+            "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+            "values ('she', 'her', 0, :at)",
+            at=AT,
+        )
+        for card, whose in (("K17", "her"), ("K18", "him"), ("she", "her")):
+            connection.run(
+                "insert into points_merge (programme, customer_id, into_customer_id, merged_at) "
+                "values ('club', :card, :whose, :at)",
+                card=card,
+                whose=whose,
+                at=AT,
+            )
+    her = find(ws, "her")
+    assert her.customers == {"her", "K17"}
+    with ws.store.write() as connection:
+        records.forget(connection, her, {"her": "nobody-1", "K17": "nobody-2"})
+        left = connection.all("select distinct owner_id from account order by owner_id")
+    assert [row["owner_id"] for row in left] == [
+        "K18", "nobody-1", "nobody-2", "she",
+    ]  # fmt: skip
 
 
 def test_the_ledger_is_not_read_through_for_one_person(ws: Workspace) -> None:
