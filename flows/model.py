@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
+from dbt_common.clients import jinja
+from dbt_common.exceptions import CompilationError
 from prefect import flow
 
 from flows.runtime import in_words, no_word_of_the_log
@@ -33,6 +35,7 @@ from tessera.workspace import Workspace, open_workspace
 
 NAMED_AT_MOST = 5
 MODELS_AND_TESTS = ["--exclude-resource-type", "unit_test"]  # which `make test` runs
+MACROS = {"macro", "materialization", "test", "data_test"}  # what their files are made of
 FOR_THE_REPORT = "report"  # the tag of models that only people read
 UNTESTED = ["--exclude-resource-type", "test", "--exclude", f"tag:{FOR_THE_REPORT}"]
 TOTALS = ("lines", "superseded_lines", "baskets", "customers", "customers_with_purchases")
@@ -271,13 +274,25 @@ def _red(ws: Workspace, exception: BaseException | None, results: Iterable[Any])
         return OutOfSpace()
     named = [f"{r.node.resource_type} '{r.node.name}' ({_gist(r.message)})" for r in bad]
     if exception is not None:
-        named.append(_gist(str(exception)))
+        named.append(f"{_broken_macros(ws)}{_gist(str(exception))}")
     red.note(ws.home, ", ".join(f"{r.node.resource_type} {r.node.name}" for r in bad[:2]) or "dbt")
     more = f" and {len(named) - NAMED_AT_MOST} more" if len(named) > NAMED_AT_MOST else ""
     return RedBuild(
         f"The build is red, so nothing was published: {'; '.join(named[:NAMED_AT_MOST])}{more}. "
         f"The log is {_logs(ws.home) / 'dbt.log'}."
     )
+
+
+def _broken_macros(ws: Workspace) -> str:
+    """The file of the macros that dbt cannot read, which it does not name; nothing where it can read all."""
+    for path in sorted((ws.project / "dbt" / "macros").rglob("*.sql")):
+        try:
+            text = path.read_text(encoding="utf-8")
+            for block in jinja.extract_toplevel_blocks(text, MACROS, collect_raw_data=False):
+                jinja.parse(block.full_block)
+        except CompilationError:
+            return f"macros/{path.name}: "
+    return ""
 
 
 GIST = 300  # letters
@@ -287,7 +302,7 @@ def _gist(message: str | None) -> str:
     """dbt's message on one line, without the file paths below it; of a long one its beginning and its end,
     where dbt says what is wrong with what it quotes."""
     lines = [line.strip() for line in (message or "no message").splitlines()]
-    said = " ".join(line for line in lines if line and not line.startswith("compiled code"))
+    said = " ".join(line for line in lines if line and not line.startswith(("compiled code", "> ")))
     return said if len(said) <= GIST else f"{said[: GIST // 2]} … {said[-GIST // 2 :]}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -16,7 +17,9 @@ from pydantic import SecretStr
 
 from tessera import clock, settings
 from tessera.addresses import mailbox
+from tessera.documents import nearest
 from tessera.errors import TesseraError
+from tessera.feeds import FEEDS
 from tessera.home import Home
 from tessera.settings import Settings
 from tessera.workspace import Workspace
@@ -137,6 +140,10 @@ def _project(loaded: Settings) -> Iterator[str]:
     missing = [name for name in PROJECT_FOLDERS if not (loaded.project / name).is_dir()]
     if missing:
         yield f"{loaded.project} has no {', '.join(missing)}; name the folder of your checkout."
+    for path in sorted((loaded.project / "expectations").glob("*.py")):
+        if path.stem not in FEEDS and re.search(rb"(?m)^suite\b", path.read_bytes()):
+            near = nearest(path.stem, FEEDS)
+            yield f"expectations/{path.name} is the suite of no feed and judges nothing.{near}"
 
 
 def _timezone(loaded: Settings) -> Iterator[str]:

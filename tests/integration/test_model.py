@@ -517,6 +517,13 @@ def test_a_red_build_publishes_nothing_and_is_mended_by_the_next(
     assert (shop.home.marts / "current.json").read_bytes() == current
 
 
+def test_what_dbt_says_goes_before_where_it_was_called_from() -> None:
+    chain = "".join(f"\n> called by macro published_{n} (macros/published.sql)" for n in range(9))
+    said = "This model has an enforced contract, and its 'columns' specification is missing"
+    message = f"Compilation Error in model audience_vips (models/marts/audiences/audience_vips.sql)\n  {said}\n\n> in macro x (macros/y.sql){chain}"
+    assert model._gist(message).endswith(said)
+
+
 def test_a_model_described_in_the_wrong_place_is_told_with_what_is_wrong(tmp_path: Path) -> None:
     """dbt quotes all of it before it says so."""
     project = tmp_path / "project"
@@ -533,6 +540,15 @@ def test_a_model_described_in_the_wrong_place_is_told_with_what_is_wrong(tmp_pat
         model.build(ws)
     assert "_audiences__models.yml" in str(red.value)
     assert "'columns' was unexpected" in str(red.value)
+    shutil.copy(CHECKOUT / described.relative_to(project), described)
+    macro = project / "dbt/macros/ours.sql"
+    for text, says in (
+        ("{% macro ours( %}", "Reached EOF without finding a close tag"),
+        ("{% macro ours() %}{{ 1 + }}{% endmacro %}", "unexpected 'end of print statement'"),
+    ):
+        macro.write_text(text, encoding="utf-8")
+        with pytest.raises(RedBuild, match=rf"macros/ours\.sql: Compilation Error {says}"):
+            model.build(ws)
 
 
 def test_a_test_that_may_fail_is_told_and_the_marts_are_published(tmp_path: Path) -> None:

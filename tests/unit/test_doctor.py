@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from tessera import clock
 from tessera.cli.app import app
+from tessera.doctor import PROJECT_FOLDERS
 from tessera.errors import BadInput
 from tessera.hear.hearing import take_in
 from tessera.outage import told
@@ -162,6 +163,19 @@ def test_proxies_and_a_staff_address_as_they_should_be(monkeypatch: pytest.Monke
     result = doctor()
     assert result.exit_code == 0
     assert "advice: TESSERA_WEB_PROXIES: '*' believes anybody" in result.stdout
+
+
+def test_a_suite_of_no_feed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It would be passed over, and its rules hold nowhere."""
+    for folder in PROJECT_FOLDERS:
+        (tmp_path / folder).mkdir()
+    for name, text in {"storse": "suite = 1", "ours": "SUITE = 1", "stores": "suite = 1"}.items():
+        (tmp_path / "expectations" / f"{name}.py").write_text(f"import re\n{text}\n")
+    monkeypatch.setenv("TESSERA_PROJECT", str(tmp_path))
+    said = (
+        "expectations/storse.py is the suite of no feed and judges nothing. Did you mean 'stores'?"
+    )
+    assert problems() == {"TESSERA_PROJECT": said}
 
 
 def test_a_home_that_is_a_file_is_wrong() -> None:

@@ -25,12 +25,14 @@ with transfers as (
 ),
 
 moved as (
+    -- What was corrected to nothing has no points, as if it had been right from the start.
     select
         transaction_id,
         kind,
         sum(case when credit like 'member:%' then amount else -amount end) as points
     from transfers
     group by transaction_id, kind
+    having sum(case when credit like 'member:%' then amount else -amount end) <> 0
 ),
 
 receipts as (
