@@ -144,7 +144,11 @@ def _check(duck: DuckDBPyConnection, campaign: Campaign) -> None:
     if isinstance(campaign.trigger, OnDate) and campaign.trigger.date not in columns:
         mistakes.append(f"'{campaign.trigger.date}' is not a column of the customers mart.")
     if mistakes:
-        raise BadInput(f"Campaign '{campaign.campaign}': {' '.join(mistakes)}")
+        new = "" if set(columns) >= {one.field for one in campaign.where} else NOT_BUILT
+        raise BadInput(f"Campaign '{campaign.campaign}': {' '.join(mistakes)}{new}")
+
+
+NOT_BUILT = " A column that is new in the models is there after 'tessera run'."
 
 
 def _check_columns(duck: DuckDBPyConnection, campaign: Campaign, audience: str) -> None:

@@ -2,12 +2,13 @@
 -- expected_value, an occurrence of a customer once.
 
 -- name: member
--- One join with the people for all campaigns. Who is not among them has no number.
+-- One join with the people for all campaigns. Who is not among them has no number. An own audience may
+-- say no occurrence: that is one of its own, for ever.
 select
     cast(them.course_id as smallint) as course_id,
     cast(them.step_id as smallint) as step_id,
     person.cid,
-    cast(them.occurrence as varchar) as occurrence,
+    coalesce(cast(them.occurrence as varchar), '') as occurrence,
     cast(them.entered_on as date) as entered_on,
     cast(them.expected_value as bigint) as expected_value
 from ({members}) as them

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -304,7 +304,10 @@ def test_filters_narrow_an_audience(shop: Workspace) -> None:
 def test_a_field_or_audience_that_is_not_there_is_one_sentence(shop: Workspace) -> None:
     people(shop, "ann")
     write(shop.project, None, {**HELLO, "where": [{"field": "receits", "gte": 5}]})
-    with pytest.raises(BadInput, match=r"'receits' is not a column .* Did you mean 'receipts'"):
+    with pytest.raises(
+        BadInput,
+        match=r"'receits' is not a column .* Did you mean 'receipts'\?.* after 'tessera run'",
+    ):
         decide(shop)
     write(shop.project, None, {**HELLO, "where": [{"field": "receipts", "eq": "five"}]})
     with pytest.raises(BadInput, match="'receipts' is a number; 'eq: five' is not"):
@@ -338,6 +341,20 @@ def test_an_audience_without_the_columns_that_all_have_is_one_sentence(
     with pytest.raises(BadInput, match=f"is for audience_all, whose column {said}; correct"):
         decide(shop)
     assert outbox(shop) == []
+
+
+def test_an_audience_that_says_no_occurrence_has_one_for_ever(shop: Workspace) -> None:
+    """It ended the pass, and those of all other campaigns with it."""
+    write(shop.project, {"caps": None}, HELLO)
+    people(shop, "ann")
+    (file,) = shop.home.marts.glob("*/audience_all/*.parquet")
+    query = f"select * replace (null::varchar as occurrence) from read_parquet('{file}')"
+    duckdb.sql(f"copy ({query}) to '{file}.new' (format parquet)")
+    Path(f"{file}.new").replace(file)
+    assert decide(shop).planned == 1
+    tomorrow = replace(shop, as_of=shop.as_of + timedelta(days=1))
+    assert [one.reasons for one in decide(tomorrow).campaigns] == [{"re_entry": 1}]
+    assert len(outbox(shop)) == 1
 
 
 def test_a_campaign_runs_on_its_days_unless_it_is_named(shop: Workspace) -> None:
