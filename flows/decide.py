@@ -14,6 +14,7 @@ from flows.artifacts import publish_decisions
 from flows.runtime import in_words
 from tessera import decide as stage
 from tessera.decide.holds import due
+from tessera.send import end_all_late
 from tessera.workspace import open_workspace
 
 
@@ -32,6 +33,8 @@ def decide(
     is_shown = FlowRunContext.get() is not None
     resting = pauses.resting(ws, names, is_one=bool(campaign)) if is_shown else {}
     awake = [name for name in names if name not in resting]
+    if not dry_run:
+        end_all_late(ws)
     report = asdict(stage.decide(ws, awake, dry_run=dry_run).with_resting(resting))
     if is_shown:
         publish_decisions(report, campaign)

@@ -537,6 +537,24 @@ def test_a_journey_ends_at_once_when_its_aim_is_reached(shop: Workspace, how: st
     assert len(outbox(shop)) == 1
 
 
+def test_what_nobody_came_to_send_is_no_step_that_another_follows(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After hours down a day decided before it sent: the second letter went out without the first."""
+    from flows.decide import decide as flow
+
+    monkeypatch.setenv("TESSERA_PROJECT", str(shop.project))
+    monkeypatch.setenv("TESSERA_STORE_URL", shop.settings.store_url or "")
+    write(shop.project, None, campaign("c", {}, {"after": "2d"}))
+    people(shop, "ann")
+    decide(shop)
+    people(on(shop, "2026-04-02"), "ann")
+    flow.fn(as_of="2026-04-02", home=str(shop.home.root))
+    assert [(m["step"], m["state"], m["state_reason"]) for m in outbox(shop)] == [
+        ("s0", "cancelled", "too_late")
+    ]
+
+
 # -- variants and rewards
 
 
