@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from tessera import clock
-from tessera.send.outbox import NEVER, SQL, Outbox, channels, next_hours
+from tessera.send.lifeline import at_work_since
+from tessera.send.outbox import NEVER, SQL, Outbox, channels, next_hours, stamp
 from tessera.send.versions import can_wait_until
 from tessera.workspace import Workspace
 
@@ -14,12 +15,14 @@ def end_all_late(ws: Workspace) -> int:
     """As `end_late`, of every channel and before a pass: it would count under the caps what is not sent any
     more, and take it for the step that the next one of a journey follows."""
     outboxes = [Outbox(ws, owner="", messenger="", channel=one) for one in channels(ws)]
-    return sum(end_late(outbox, outbox.moment) for outbox in outboxes)
+    return sum(map(end_late, outboxes))
 
 
-def end_late(outbox: Outbox, since: str) -> int:
+def end_late(outbox: Outbox) -> int:
     """Move what was kept past its hours to its next ones, as far as its campaign lets it, and cancel
-    what else is late; how many. `since` this instant a run could not come to what was over."""
+    what else is late; how many. Kept is also what was over only since the sender began that has been at work
+    the longest: it could not come to it."""
+    since = stamp(at_work_since(outbox.ws.home.senders)) if outbox.is_live else outbox.moment
     values, zone = {"moment": outbox.moment, "channel": outbox.channel}, outbox.ws.settings.timezone
     with outbox.ws.store.read() as connection:
         found = connection.all(SQL["late_hours"], **values, since=since, never=NEVER)

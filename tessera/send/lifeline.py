@@ -10,9 +10,12 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from tessera import clock
 from tessera.locks import is_held
 
 
@@ -27,6 +30,7 @@ class Lifeline:
     def __enter__(self) -> Lifeline:
         self._descriptor = os.open(self.folder / self.owner, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        os.utime(self._descriptor, (clock.now().timestamp(),) * 2)
         return self
 
     def __exit__(
@@ -51,7 +55,20 @@ class Lifeline:
 
 def at_work(folder: Path) -> bool:
     """Whether a sender of this machine is alive in `folder`."""
-    return folder.is_dir() and not all(map(_is_free, folder.iterdir()))
+    return bool(_alive(folder))
+
+
+def at_work_since(folder: Path) -> datetime:
+    """When the sender of this machine that has been at work the longest began; now where none is."""
+    began = [clock.now()]
+    for path in _alive(folder):
+        with suppress(FileNotFoundError):  # it has just ended
+            began.append(datetime.fromtimestamp(path.stat().st_mtime, UTC))
+    return min(began)
+
+
+def _alive(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if not _is_free(path)] if folder.is_dir() else []
 
 
 def _is_free(path: Path) -> bool:

@@ -197,8 +197,7 @@ class Sender:
         self.claims = self.pace.at_most(max(CLAIM, CLAIM_REQUESTS * self.messenger.capacity))
 
     def run(self) -> None:
-        began = self.outbox.moment
-        self.counts["cancelled"] += end_late(self.outbox, began)
+        self.counts["cancelled"] += end_late(self.outbox)
         self.counts["settled"] += self.outbox.settle(self.policy.wait_for_events)
         waiting = self.outbox.due()
         if not waiting:
@@ -213,7 +212,7 @@ class Sender:
                 self._work(lease)
             finally:
                 self.outbox.release(lease)
-        self.counts["cancelled"] += end_late(self.outbox, began)  # whose time passed meanwhile
+        self.counts["cancelled"] += end_late(self.outbox)  # whose time passed meanwhile
 
     def _is_sound(self, row: Row) -> bool:
         """Whether people can be written to with this template in this language; if not, they wait."""

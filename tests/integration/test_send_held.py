@@ -23,7 +23,7 @@ from tessera import approval, clock
 from tessera.errors import BadInput
 from tessera.hear import hear
 from tessera.provider.events import Manner, batches, events
-from tessera.send import holds, send
+from tessera.send import end_all_late, holds, send
 from tessera.send import outbox as module
 from tessera.send.messengers.sendgrid import SendGridMessenger
 from tessera.send.outbox import DUE, SQL, Outbox
@@ -366,6 +366,24 @@ def test_what_a_throttled_run_does_not_reach_goes_the_next_day(
     moment[0] = datetime(2026, 4, 1, 9, tzinfo=UTC)
     assert by_sendgrid(replace(ws, as_of=moment[0]), api, sleep=nap).accepted == 12
     assert states(ws) == {"accepted": 18, "cancelled": 1}
+
+
+def test_a_day_that_begins_meanwhile_leaves_what_a_throttled_run_could_not_come_to(
+    tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took it for what nobody had come to send, and gave it up."""
+    ws = with_policy(tmp_path, throttle={"per_minute": 6})
+    moment = [datetime(2026, 3, 31, 16, 29, 30, tzinfo=UTC)]
+    monkeypatch.setattr(clock, "now", lambda: moment[0])
+
+    def nap(seconds: float) -> None:
+        moment[0] += timedelta(seconds=seconds)
+        end_all_late(replace(ws, as_of=moment[0]))
+
+    plan(ws, 18, not_after="2026-03-31T16:30:00+00:00")
+    enqueue(ws, outbox_row("c1", campaign="old", not_after="2026-03-31T16:29:00+00:00"))
+    assert by_sendgrid(replace(ws, as_of=moment[0]), api, sleep=nap).accepted == 6
+    assert states(ws) == {"accepted": 6, "ready": 12, "cancelled": 1}
 
 
 @BOTH_STORES
