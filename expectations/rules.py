@@ -99,11 +99,9 @@ def between(
     column: str, low: Bound | None = None, high: Bound | None = None, *, rule: str = "range"
 ) -> Expectation:
     """Both ends included."""
-    ends = (
-        [f"from {low} on" if isinstance(low, str) else f"at least {low:,}"]
-        if low is not None
-        else []
-    )
+    ends = []
+    if low is not None:
+        ends.append(f"from {low} on" if isinstance(low, str) else f"at least {low:,}")
     if high is not None:
         ends.append(f"up to {high}" if isinstance(high, str) else f"at most {high:,}")
     return gxe.ExpectColumnValuesToBeBetween(

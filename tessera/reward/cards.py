@@ -115,14 +115,17 @@ def refresh(ws: Workspace) -> int:
 
 def of_models(duck: DuckDBPyConnection) -> None:
     """Every card that the models know an owner of, as the view `model_card`."""
-    has_owners = duck.execute(SQL["has_owners"]).fetchone()
-    duck.execute(SQL["models" if has_owners else "live_cards"])
+    duck.execute(SQL["models" if _is_there(duck, "card_owners") else "live_cards"])
 
 
 def known_as(duck: DuckDBPyConnection) -> None:
     """Who has another number by now, as the view `known_as`, also where the models publish none."""
-    if not duck.execute(SQL["has_known_as"]).fetchone():
+    if not _is_there(duck, "known_as"):
         duck.execute(SQL["nobody_else"])
+
+
+def _is_there(duck: DuckDBPyConnection, view: str) -> bool:
+    return duck.execute(SQL["view"], {"name": view}).fetchone() is not None
 
 
 def _bring(store: Connection, table: str, rows: pa.Table) -> None:

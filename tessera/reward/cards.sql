@@ -42,11 +42,8 @@ from member
 left join referral_code on member.customer_id = referral_code.customer_id
 where referral_code.customer_id is null
 
--- name: has_owners
-select 1 from duckdb_views() where view_name = 'card_owners'
-
--- name: has_known_as
-select 1 from duckdb_views() where view_name = 'known_as'
+-- name: view
+select 1 from duckdb_views() where view_name = $name
 
 -- name: nobody_else
 create temp view known_as as

@@ -8,16 +8,19 @@
 -- the night's gives points back to a lot that has ended already: it ends once more, under a number. A lot from
 -- which nothing is gone has not ended, and of the others the moves are looked up before what made them:
 -- PostgreSQL would walk all that ever moved for each lot, where it believes that to be little.
-'expire:' || given.idem_key || ':' || lot.expires_on || case when lot.remaining < lot.amount then coalesce(':' || nullif((
-    select count((
-        select earlier.transfer_id from transfer as earlier
-        where
-            earlier.transfer_id = lot_move.transfer_id and earlier.kind = 'expire'
-            and earlier.effective_at = lot.expires_at
-    ))
-    from lot_move
-    where lot_move.lot_id = lot.lot_id
-), 0), '') else '' end
+'expire:' || given.idem_key || ':' || lot.expires_on || coalesce(
+    case when lot.remaining < lot.amount then ':' || nullif((
+        select count((
+            select earlier.transfer_id from transfer as earlier
+            where
+                earlier.transfer_id = lot_move.transfer_id and earlier.kind = 'expire'
+                and earlier.effective_at = lot.expires_at
+        ))
+        from lot_move
+        where lot_move.lot_id = lot.lot_id
+    ), 0) end,
+    ''
+)
 
 -- name: give
 -- Every credit of a member's points makes a lot, but for those that give points back to theirs. For a

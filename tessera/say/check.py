@@ -125,6 +125,16 @@ class Sources:
             text = tuple(parts[: 2 if function == "ngettext" else 1])
             yield text, f"{self.folder / file}:{line}"
 
+    def texts_of(self, files: Iterable[str]) -> dict[tuple[str, ...], str]:
+        """The texts of those that compile, each where it is first."""
+        found: dict[tuple[str, ...], str] = {}
+        for file in files:
+            with suppress(BadInput):
+                self.templates.parse(self.environment, file)
+                for text, at in self.texts(file):
+                    found.setdefault(text, at)
+        return found
+
     def _unknown(self, file: str, line: int, name: str, known: Iterable[str]) -> str:
         return (
             f"{self.folder / file}:{line}: '{name}' is not something a template may show; "
@@ -139,18 +149,12 @@ def gaps(project: Path, templates: Collection[tuple[str, str]], *, pages: bool =
     found: list[Gap] = []
     with suppress(BadInput):
         sources = Sources(Templates(folder))
-        files = {str(path.relative_to(folder)): None for path in folder.glob(PAGES) if pages}
+        files = dict.fromkeys(str(path.relative_to(folder)) for path in folder.glob(PAGES) if pages)
         for template, channel in sorted(templates):
             with suppress(BadInput):
                 its = sources.templates.files(sources.environment, template, channel)
                 files |= dict.fromkeys(its)
-        texts: dict[tuple[str, ...], str] = {}
-        for file in files:
-            with suppress(BadInput):
-                sources.templates.parse(sources.environment, file)
-                for text, at in sources.texts(file):
-                    texts.setdefault(text, at)
-        found.extend(untranslated(folder, texts))
+        found.extend(untranslated(folder, sources.texts_of(files)))
     return found
 
 

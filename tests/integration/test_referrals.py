@@ -58,6 +58,12 @@ def settle(ws: Workspace, *lines: dict[str, Any], at: str = KEPT, **people: Any)
     return referrals.settle(later(ws, at))
 
 
+def merge(ws: Workspace, was: str, now: str, at: str = "2026-04-02T09:00:00+00:00") -> None:
+    """Somebody is found to be another."""
+    whose = {"customer_id": was, "into_customer_id": now}
+    insert(ws, "person_merge", **whose, is_in_force=1, recorded_at=at)
+
+
 def verdicts(ws: Workspace) -> dict[str, str | None]:
     return {row["customer_id"]: row["verdict"] for row in rows(ws, "select * from referral")}
 
@@ -138,14 +144,8 @@ def test_who_was_merged_meanwhile_is_rewarded_as_who_they_are_and_once(ws: Works
     """Also a friend with two cards whom two brought: the first did."""
     enrol(ws, "KF", by="c0")
     enrol(ws, "KG", by="c2")
-    with ws.store.write() as store:
-        for was, now in (("c0", "c1"), ("KG", "KF")):
-            store.run(
-                "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
-                "values (:was, :now, 1, '2026-04-02T09:00:00+00:00')",
-                was=was,
-                now=now,
-            )
+    for was, now in (("c0", "c1"), ("KG", "KF")):
+        merge(ws, was, now)
     sale = line("r1", "KF", 1000, sold_at=BOUGHT)
     publish(ws, customers=[*map(member, (1, 2, 3)), friend()], transactions=[sale])
     report = referrals.settle(later(ws, KEPT))
@@ -210,11 +210,7 @@ def test_the_limit_counts_friends_that_were_brought_under_another_name(ws: Works
     known = [friend(card) for card in friends]
     assert settle(ws, *sales, customers=known[:2]).rewarded == 2
     enrol(ws, friends[2], by="c1")
-    with ws.store.write() as store:
-        store.run(
-            "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
-            "values ('c0', 'c1', 1, '2026-04-15T09:00:00+00:00')"
-        )
+    merge(ws, "c0", "c1", at="2026-04-15T09:00:00+00:00")
     publish(ws, customers=[*map(member, (1, 2, 3)), *known], transactions=sales)
     assert referrals.settle(later(ws, KEPT)).refused == 1
     assert verdicts(ws)["KF2"] == "limit"
@@ -403,14 +399,8 @@ def test_a_device_is_told_again_whoever_the_member_is_by_now(ws: Workspace) -> N
     enrol(ws, "KG", by="c1", device="phone-1")
     enrol(ws, "KH", by="c2", device="phone-2")
     enrol(ws, "KI", by="c2", device="phone-2")
-    with ws.store.write() as store:
-        for was, now in (("c0", "c1"), ("KI", "KH")):
-            store.run(
-                "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
-                "values (:was, :now, 1, '2026-04-02T09:00:00+00:00')",
-                was=was,
-                now=now,
-            )
+    for was, now in (("c0", "c1"), ("KI", "KH")):
+        merge(ws, was, now)
     people = [*map(member, (1, 2, 3)), *map(friend, ("KF", "KG", "KH"))]
     sales = [line(f"r{k}", k, 1000, sold_at=BOUGHT) for k in ("KF", "KG", "KH")]
     publish(ws, customers=people, transactions=sales)
