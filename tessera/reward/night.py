@@ -177,7 +177,7 @@ def _expire(night: Night, store: Connection, due: str) -> int:
     ended = store.run(SQL["end_lots"], **bounds)
     assert ended == bounds["last"] - bounds["first"] + 1  # noqa: S101 - nobody else posts meanwhile
     store.count_anew("lot_move", ended)
-    store.run(SQL["empty_lots"], **bounds)
+    store.run(SQL["empty_lots"])
     store.run(SQL["moved_on"])
     return int(store.scalar(SQL["moved"], **bounds))
 

@@ -20,7 +20,7 @@ from lot cross join account
 where
     lot.account_id = account.account_id
     and account.programme = :programme and lot.activates_at <= :cutoff and lot.remaining > 0
-order by +lot.account_id, lot.activates_at, lot.lot_id
+order by +lot.lot_id
 
 -- name: activating
 -- What of those listed may still be moved, in the order in which it will be posted: a table, so that what
@@ -173,7 +173,7 @@ from lot cross join account
 where
     lot.account_id = account.account_id and lot.expires_at <= :cutoff and lot.remaining > 0
     and account.programme = :programme and account.bucket = 'available'
-order by +lot.account_id, lot.expires_at, lot.lot_id
+order by +lot.lot_id
 
 -- name: expiring
 -- As above. Points that may be spent do not become pending again.
@@ -200,7 +200,8 @@ where transfer.transfer_id between :first and :last
 
 -- name: empty_lots
 update lot set remaining = 0
-where lot_id in (select lot_id from lot_move where transfer_id between :first and :last)
+from moving
+where lot.lot_id = moving.lot_id
 
 -- name: first_after
 select min(transfer_id) from transfer where transfer_id > :before
