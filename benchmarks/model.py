@@ -48,15 +48,15 @@ def shop(folder: Path) -> dict[str, Any]:
     return {"lines": made.rows["transactions"]}
 
 
-def withhold(folder: Path) -> dict[str, Any]:
-    """Put the last days' receipts aside."""
+def withhold(folder: Path, since: str = WITHHELD, exports: str = "second_day") -> dict[str, Any]:
+    """Put the receipts since then aside, into `folder`/`exports`."""
     last = max((folder / "shop").glob("receipts_*.parquet"))
-    (folder / "second_day").mkdir()
+    (folder / exports).mkdir()
     with _database() as db:
         db.execute(f"create view receipt as select * from '{last}'")
         for path, condition in (
-            (folder / "second_day" / last.name, f">= {WITHHELD}"),
-            (folder / "first.parquet", f"< {WITHHELD}"),
+            (folder / exports / last.name, f">= {since}"),
+            (folder / "first.parquet", f"< {since}"),
         ):
             db.execute(
                 f"copy (select * from receipt where till_time {condition}) "
