@@ -1,8 +1,8 @@
 -- A night's own postings, each from what is due to its transfers; the same text runs on SQLite and
 -- PostgreSQL. What is posted for a lot has the key of what gave the lot in its own key. CROSS JOIN
--- makes SQLite begin with the few lots that are due rather than walk the accounts. They are taken account
--- by account, as most of what must be kept up for them is sorted: what one transaction writes lies
--- together.
+-- makes SQLite begin with the few lots that are due rather than walk the accounts. One transaction
+-- takes lots that were given one after the other, as those of a night were, so that they and what gave
+-- them lie together; account by account.
 
 -- name: open_due
 -- Whoever has points to activate has an account for them.
