@@ -22,6 +22,7 @@ from tessera.workspace import Workspace
 
 CHUNK = 4 << 20
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+COMPRESSIONS |= {bytes([own]) + b"\x2a\x4d\x18": "zstd" for own in range(0x50, 0x60)}  # as of pzstd
 
 
 @dataclass(frozen=True)
