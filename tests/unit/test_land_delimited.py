@@ -36,7 +36,9 @@ def opened(duck: duckdb.DuckDBPyConnection, folder: Path, data: bytes, **entry: 
     evidence = Evidence()
     evidence.add(data)
     how = Entry.model_validate({"files": "*", "format": "csv", "columns": {}, **entry})
-    return open_table(duck, Spooled(path, "", evidence), how, file="x.csv", wanted=["a", "b", "c"])
+    return open_table(
+        duck, Spooled(path, "", evidence, 0), how, file="x.csv", wanted=["a", "b", "c"]
+    )
 
 
 def rows(duck: duckdb.DuckDBPyConnection, table: Table) -> list[tuple[object, ...]]:
