@@ -11,17 +11,17 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
-from tessera import clock, settings
+from tessera import clock, settings, urls
 from tessera.addresses import mailbox
 from tessera.documents import nearest
 from tessera.errors import TesseraError
 from tessera.feeds import FEEDS
 from tessera.home import Home
 from tessera.settings import Settings
+from tessera.urls import without_password
 from tessera.workspace import Workspace
 
 PROJECT_FOLDERS = ("dbt", "deployments", "expectations", "flows", "templates")
@@ -100,24 +100,7 @@ def _shown(name: str, value: object) -> str:
     if isinstance(value, SecretStr):
         return "********"
     text = str(value)
-    return _without_password(text) if name.endswith("_url") else text
-
-
-def _without_password(url: str) -> str:
-    parts = _parts(url)
-    if parts is None:  # nobody can tell where its password ends
-        return "********" if "@" in url else url
-    return url.replace(f":{parts.password}@", ":********@") if parts.password else url
-
-
-def _parts(url: str) -> SplitResult | None:
-    """The parts of a URL; None when it is none, its port included."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts
+    return without_password(text) if name.endswith("_url") else text
 
 
 def _home(loaded: Settings) -> Iterator[str]:
@@ -213,9 +196,9 @@ def _sms_url(loaded: Settings) -> Iterator[str]:
 
 
 def _web(url: str, example: str) -> Iterator[str]:
-    parts = _parts(url)
+    parts = urls.split(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        yield f"'{_without_password(url)}' is not a web address; write it as {example}."
+        yield f"'{without_password(url)}' is not a web address; write it as {example}."
 
 
 def _smtp(loaded: Settings) -> Iterator[str]:
@@ -224,7 +207,7 @@ def _smtp(loaded: Settings) -> Iterator[str]:
     if loaded.smtp_url is None:
         yield "The messenger is smtp, which needs a server; set smtp://user:password@host:port."
         return
-    parts = _parts(loaded.smtp_url.get_secret_value())
+    parts = urls.split(loaded.smtp_url.get_secret_value())
     if parts is None or parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         yield "This is not a mail server's address; write smtp://user:password@host:port."
         return
@@ -317,7 +300,7 @@ def _unknown() -> list[Problem]:
     """Variables that look like settings and are none: usually a slip of the pen."""
     known = [_variable(name) for name in Settings.model_fields]
     given = [*settings.environment(), *settings.in_dotenv()]
-    strangers = {name for name in given if name.upper().startswith("TESSERA_")}
+    strangers = {name for name in given if re.match(r"(?i)\W*TESSERA_", name)}
     return [
         Problem(name, f"There is no such setting.{_nearest(name, known)}", True)
         for name in sorted(strangers)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -13,6 +14,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tessera.errors import BadInput
 from tessera.plain import MEMORY, reason
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 LONGEST = 36_600  # days: a hundred years, which every calendar holds
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -40,6 +44,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="TESSERA_",
         env_file=".env",
+        env_file_encoding="utf-8-sig",
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -132,6 +137,7 @@ def load(**overrides: object) -> Settings:
     """The settings, with command-line values (None means not given) over everything else."""
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
+        _refuse_unreadable()
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         found = [_sentence(problem, given) for problem in error.errors()]
@@ -188,9 +194,27 @@ def source_of(name: str) -> str:
 
 def in_dotenv() -> list[str]:
     """The variables that `.env` sets, in capitals."""
-    dotenv = Path(".env")
-    if not dotenv.is_file():
+    return [line.key.upper() for line in _dotenv() if line.key and line.value is not None]
+
+
+def _refuse_unreadable() -> None:
+    """BadInput names the first line of `.env` about a setting that is none, so that nobody works with a
+    default and does not know. What it holds of others is not our business."""
+    logging.getLogger("dotenv").setLevel(logging.ERROR)  # it would warn of a line, and of no file
+    for line in _dotenv():
+        if line.error and "TESSERA_" in line.original.string.upper():
+            blank = len(line.original.string) - len(line.original.string.lstrip())
+            number = line.original.line + line.original.string[:blank].count("\n")
+            raise BadInput(
+                f"The file .env, line {number}, cannot be read; write NAME=value, and close each quote."
+            )
+
+
+def _dotenv() -> list[Binding]:
+    from dotenv.parser import parse_stream
+
+    path = Path(".env")
+    if not path.is_file():
         return []
-    lines = dotenv.read_text(encoding="utf-8", errors="replace").upper().splitlines()
-    said = [line.strip().removeprefix("EXPORT ").partition("=") for line in lines]
-    return [name.strip() for name, sign, _ in said if sign and not name.startswith("#")]
+    with path.open(encoding="utf-8-sig") as text:
+        return list(parse_stream(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -116,4 +117,4 @@ def _print(made: Made) -> None:
         f"\n{made.files} files, {made.bytes:,} bytes in {made.directory}; "
         f"{made.days} days from {made.start}; {made.defects:,} bad rows planted."
     )
-    typer.echo(f"Next: tessera land made_up_shop {made.directory}")
+    typer.echo(f"Next: tessera land made_up_shop {shlex.quote(str(made.directory))}")

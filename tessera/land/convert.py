@@ -18,6 +18,7 @@ from tessera.units import minor_exponent
 
 NEEDED = ";".join(queries("tessera.land", "convert.sql").values())  # by the conversion
 EXACT = re.compile(r"DECIMAL\(.*\)|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER")
+TIMES = ("TIMESTAMP", "DATE")
 FROM_NUMBER = {
     "integer": "whole({value})",
     "decimal": "try_cast({value} as decimal(18, 3))",
@@ -100,16 +101,19 @@ def _text(column: Column) -> str:
         "DOUBLE": "floating_text({})",
         "FLOAT": "floating_text({})",
     }
-    return as_text.get(column.type, "cast({} as varchar)").format(column.value)
+    usual = "time_text({})" if column.type.startswith(TIMES) else "cast({} as varchar)"
+    return as_text.get(column.type, usual).format(column.value)
 
 
 def _time(column: Column, plan: Plan) -> str:
     """A date, or a timestamp in UTC, from an instant, a wall clock time or a text."""
     value, text, to_date = column.value, f"cast({column.value} as varchar)", column.kind == "date"
     if column.type == "TIMESTAMP WITH TIME ZONE":
-        return _in_zone(f"timezone({{}}, {value})::date", plan) if to_date else f"in_utc({value})"
-    if column.type.startswith(("TIMESTAMP", "DATE")):
-        return f"{value}::date" if to_date else _in_zone(f"as_utc({value}::timestamp, {{}})", plan)
+        known = f"known_instant({value})"
+        return _in_zone(f"timezone({{}}, {known})::date", plan) if to_date else f"in_utc({known})"
+    if column.type.startswith(TIMES):
+        local = f"known_time({value})"
+        return f"{local}::date" if to_date else _in_zone(f"as_utc({local}, {{}})", plan)
     return f"as_date({text})" if to_date else _in_zone(f"as_moment({text}, {{}})", plan)
 
 

@@ -98,6 +98,20 @@ create or replace macro as_date(v) as
 -- later, one that they repeat in autumn the second time.
 create or replace macro in_utc(instant) as make_timestamp(epoch_us(instant));
 
+-- A column of times can hold some beyond the years of any calendar, and DuckDB stops at a few of them: no
+-- retailer's receipt is of one.
+create or replace macro known_time(v) as
+    case
+        when try_cast(v as timestamp) between timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999'
+            then try_cast(v as timestamp)
+    end;
+
+create or replace macro known_instant(v) as
+    case when v between timestamptz '0001-01-02 00:00:00Z' and timestamptz '9999-12-30 00:00:00Z' then v end;
+
+create or replace macro time_text(v) as
+    case when v is not null then coalesce(try(cast(v as varchar)), 'beyond all years') end;
+
 create or replace macro as_utc(local, zone) as in_utc(timezone(zone, local));
 
 -- A text that names its own offset is an instant whatever the zone; DuckDB's cast to TIMESTAMP

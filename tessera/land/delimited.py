@@ -24,6 +24,7 @@ CHUNK = 1 << 20  # bytes
 MAX_QUOTED = 1 << 20  # characters after which a quote is taken for one that nobody closes
 BATCH_ROWS, BATCH_LENGTH = 20_000, 32 << 20
 NO_LINE = -1, ""
+MARK = "\ufeff"  # a second one stands where files that each had theirs were put together
 RESERVED = ("_row_number", "_row", "_zone")
 
 ANNOUNCED = re.compile(r'"?sep=([\t!#-~])"?(?:\r\n?|\n)', re.IGNORECASE)
@@ -88,7 +89,7 @@ def dialect(
     )
     if not header:
         raise BadInput(f"{name} has no header line; export it with its column names.")
-    _refuse_repeated(header, needed, name)
+    refuse_repeated(header, needed, name)
     return Dialect(best, quote, distinct(header))
 
 
@@ -113,7 +114,8 @@ def without_header(
 NOTHING = "\x01"  # what no text holds
 
 
-def _refuse_repeated(header: list[str], needed: set[str], name: str) -> None:
+def refuse_repeated(header: list[str], needed: set[str], name: str) -> None:
+    """BadInput names a column of `needed` (case folded) that `header` has several of."""
     seen: set[str] = set()
     for column in header:
         folded = column.casefold()
@@ -133,7 +135,9 @@ def _first_lines(path: Path, name: str, delimiter: str | None, quote: str) -> di
 def _header(path: Path, name: str, delimiter: str, quote: str) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="") as text:
         first = _first(Lines(text, name), Dialect(delimiter, quote, ()))
-    return [unicodedata.normalize("NFC", column).strip() for column in first or []]
+    return [
+        unicodedata.normalize("NFC", column).replace(MARK, "").strip() for column in first or []
+    ]
 
 
 def _first(lines: Lines, dialect: Dialect) -> list[str] | None:
@@ -146,11 +150,13 @@ def _first(lines: Lines, dialect: Dialect) -> list[str] | None:
 
 def distinct(header: Sequence[str]) -> tuple[str, ...]:
     """Names of their own: a repeated one gets a number, as SQL could not tell the two apart."""
-    names: list[str] = []
+    names, taken = [], set(RESERVED)
     for i, column in enumerate(header, start=1):
         clean = column or f"column_{i}"
-        taken = {other.casefold() for other in (*names, *RESERVED)}
-        names.append(clean if clean.casefold() not in taken else f"{clean}_{i}")
+        while clean.casefold() in taken:
+            clean = f"{clean}_{i}"
+        taken.add(clean.casefold())
+        names.append(clean)
     return tuple(names)
 
 

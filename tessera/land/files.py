@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import re
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,8 +15,11 @@ from typing import Any
 import fsspec
 
 from tessera.errors import BadInput
+from tessera.urls import without_password
 
 UNREADABLE = (PermissionError, FileNotFoundError)
+# Of archives (zip://…::…): damaged, or locked and packed in an unknown way.
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError)
 
 
 class Unreachable(BadInput):
@@ -27,7 +33,7 @@ class SourceFile:
     fs: Any  # fsspec ships no types
     path: str
     name: str  # below the landed folder, with forward slashes
-    bytes: int
+    bytes: int | None  # None where the place does not say
 
 
 def find(path: str, home: Path) -> tuple[list[SourceFile], list[str]]:
@@ -36,17 +42,19 @@ def find(path: str, home: Path) -> tuple[list[SourceFile], list[str]]:
     `truth/` folders, hidden files and our own `home`, if it lies in there, are not looked at.
     BadInput when there is no such path.
     """
+    if not path.rpartition("://")[2].strip():  # as a shell's unset variable leaves it
+        raise BadInput(f"'{path}' names no file or folder; write '.' for the one you are in.")
     fs, root = _filesystem(path)
     try:
         if fs.isfile(root):
-            return [SourceFile(fs, root, PurePosixPath(root).name, fs.size(root) or 0)], []
+            return [SourceFile(fs, root, _own_name(fs, root), fs.size(root))], []
         if not fs.exists(root):
-            raise BadInput(f"There is nothing at {path}; check the path.")
+            raise BadInput(f"There is nothing at {without_password(path)}; check the path.")
         unreadable: list[OSError] = []
         walked = _walk(fs, root, "", unreadable)
         others = (file for file in walked if not _lies_between(home, root, file.path))
         found = sorted(others, key=lambda file: _natural(file.name))
-    except OSError as error:
+    except (OSError, *DAMAGED) as error:
         raise trouble(fs, path, error) from error
     return found, [str(trouble(fs, path, error)) for error in unreadable]
 
@@ -55,33 +63,42 @@ def _lies_between(home: Path, root: str, file: str) -> bool:
     return home in Path(file).parents and home not in (Path(root), *Path(root).parents)
 
 
-def trouble(fs: Any, path: str, error: OSError) -> BadInput:
-    """What kept us from reading `path`, as a sentence."""
-    where = error.filename or path
+def _own_name(fs: Any, root: str) -> str:
+    """What the one file at `root` is called; what a web address asks with may be a secret."""
+    return PurePosixPath(root.partition("?")[0] if "http" in fs.protocol else root).name
+
+
+def trouble(fs: Any, path: str, error: Exception) -> BadInput:
+    """What kept us from reading `path`, as a sentence. Places have libraries of their own, with errors
+    of their own."""
+    where = without_password(getattr(error, "filename", None) or path)
+    if isinstance(error, DAMAGED):
+        return BadInput(f"{where} cannot be read: {_reason(error)}; copy it again or unpack it.")
     if "local" not in fs.protocol and not isinstance(error, FileNotFoundError | PermissionError):
         return _unreachable(where, error)
     return BadInput(f"{where} cannot be read: {_reason(error)}.")
 
 
-def _unreachable(where: str, error: OSError) -> Unreachable:
+def _unreachable(where: str, error: Exception) -> Unreachable:
     return Unreachable(f"{where} cannot be reached: {_reason(error)}; try again later.")
 
 
-def _reason(error: OSError | ValueError) -> str:
+def _reason(error: Exception) -> str:
     """The error's first line, as the end of a sentence."""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(said).splitlines()[0].rstrip(".").lower()
 
 
 def _filesystem(path: str) -> tuple[Any, str]:
+    where = without_password(path)
     try:
         fs, root = fsspec.core.url_to_fs(path)
     except ImportError as error:
-        raise BadInput(f"{path} needs another Python package: {error}.") from error
+        raise BadInput(f"{where} needs another Python package: {error}.") from error
     except (ConnectionError, TimeoutError) as error:
-        raise _unreachable(path, error) from error
-    except (ValueError, OSError) as error:
-        raise BadInput(f"{path} cannot be opened: {_reason(error)}.") from error
+        raise _unreachable(where, error) from error
+    except Exception as error:  # whatever the place's own library raises
+        raise BadInput(f"{where} cannot be opened: {_reason(error)}.") from error
     fs.invalidate_cache()
     return fs, root
 
@@ -94,7 +111,7 @@ def _walk(fs: Any, folder: str, below: str, unreadable: list[OSError]) -> Iterat
         if info["name"].rstrip("/") == folder.rstrip("/"):
             continue
         if info["type"] == "file":
-            yield SourceFile(fs, info["name"], name, info["size"] or 0)
+            yield SourceFile(fs, info["name"], name, info["size"])
         elif info["type"] == "directory" and own != "truth":
             yield from _walk(fs, info["name"], f"{name}/", unreadable)
 

@@ -172,7 +172,7 @@ def _land_feed(bench: Bench, outcome: Outcome, spooled: Spooled, feed: Feed, ent
             return
     unreadable = _unreadable(bench.duck, target)
     landing = Landing(
-        bench.mapping.source, feed.name, spooled.content_hash, file.name, rows, file.bytes
+        bench.mapping.source, feed.name, spooled.content_hash, file.name, rows, spooled.bytes
     )
     if manifest.commit(bench.ws, landing, target) is not None:
         outcome.landed += 1
@@ -254,7 +254,7 @@ def _report(
         notes=tuple(said for o in outcomes for said in _notes(o)),
         rows=sum(feeds.values()),
         unreadable_rows=sum(o.unreadable for o in landed),
-        bytes=sum(o.file.bytes for o in landed),
+        bytes=sum(o.file.bytes or 0 for o in landed),
         feeds=dict(feeds),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -238,8 +237,9 @@ def _syntax(column: str, expression: str) -> list[str]:
 
 
 def _is_encoding(name: str) -> bool:
+    """Whether Python can read text in it, bad bytes and all: it also has codecs of other kinds."""
     try:
-        codecs.lookup(name)
-    except LookupError:
+        b"a".decode(name, "ignore")
+    except (LookupError, UnicodeError):
         return False
     return True

@@ -94,8 +94,10 @@ def _delimiter(path: Path) -> str:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read as a UTF-8 text: {error}.") from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 text; save it as 'CSV UTF-8'.") from error
     for delimiter in (",", ";", "\t"):
         if set(OF_THE_ROW) <= set(next(csv.reader([first], delimiter=delimiter), [])):
             return delimiter

@@ -22,6 +22,7 @@ from tessera.workspace import Workspace
 
 CHUNK = 4 << 20
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+COMPRESSIONS |= {bytes([own]) + b"\x2a\x4d\x18": "zstd" for own in range(0x50, 0x60)}  # as of pzstd
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Spooled:
     path: Path
     content_hash: str  # SHA-256 of the unpacked content: packing and name do not matter
     evidence: Evidence
+    bytes: int  # as the file lay there, if its place says
 
 
 @contextmanager
@@ -76,8 +78,6 @@ def fetch(file: SourceFile, folder: Path) -> Spooled:
 
     BadInput when it cannot be read, is damaged, is empty, or changes while it is read.
     """
-    if file.bytes == 0:
-        raise BadInput(f"{file.name} is empty (0 bytes); export it again.")
     path, digest, evidence = folder / "content", hashlib.sha256(), Evidence()
     before = _state(file)
     with path.open("wb") as copy:
@@ -85,11 +85,14 @@ def fetch(file: SourceFile, folder: Path) -> Spooled:
             digest.update(chunk)
             evidence.add(chunk)
             copy.write(chunk)
+    size = path.stat().st_size
+    if size == 0:
+        raise BadInput(f"{file.name} is empty (0 bytes); export it again.")
     if _state(file) != before:
         raise BadInput(
             f"{file.name} changed while it was being read; land it again when its export is finished."
         )
-    return Spooled(path, digest.hexdigest(), evidence)
+    return Spooled(path, digest.hexdigest(), evidence, size if file.bytes is None else file.bytes)
 
 
 def _state(file: SourceFile) -> str:
@@ -108,12 +111,18 @@ def _chunks(file: SourceFile) -> Iterator[bytes]:
             content = _unpacked(handle)
             while chunk := content.read(CHUNK):
                 yield chunk
-    except OSError as error:
-        if error.errno is None:  # Arrow's words for a stream that does not unpack
+    except Exception as error:  # whatever the library of the file's place raises
+        if _is_unpackable(error):
             raise BadInput(
                 f"{file.name} is cut short or damaged: it does not unpack; copy it again."
             ) from error
         raise trouble(file.fs, file.name, error) from error
+
+
+def _is_unpackable(error: Exception) -> bool:
+    """Whether Arrow says it of a packed stream."""
+    is_line = isinstance(error, ConnectionError | TimeoutError)
+    return isinstance(error, OSError) and error.errno is None and not is_line
 
 
 def _unpacked(handle: BinaryIO) -> Any:

@@ -16,6 +16,8 @@ from tessera.land.mapping import Entry, Format
 from tessera.land.spool import Spooled
 from tessera.quoting import literal, name
 
+MAX_DIGITS = 38  # of a decimal in DuckDB
+
 
 @dataclass(frozen=True)
 class Table:
@@ -40,7 +42,7 @@ def open_table(
     """The spooled copy of `file` as `entry` says to read it; BadInput when it is something else."""
     kind: Format = entry.format_of(file)
     if kind == "parquet":
-        return _parquet(duck, spooled.path, file)
+        return _parquet(duck, spooled.path, file, wanted)
     text = as_utf8(spooled.path, spooled.evidence, file, entry.encoding)
     delimited.refuse_long_lines(text.path, file)
     if kind == "jsonl":
@@ -61,10 +63,13 @@ def _dialect(
     )
 
 
-def _parquet(duck: duckdb.DuckDBPyConnection, path: Path, file: str) -> Table:
+def _parquet(
+    duck: duckdb.DuckDBPyConnection, path: Path, file: str, wanted: Collection[str]
+) -> Table:
     source = f"read_parquet({literal(str(path))}, file_row_number = true)"
     try:
         described = duck.execute(f"describe from {source}").fetchall()
+        _refuse_misread(duck, path, file, {column.casefold() for column in wanted})
     except duckdb.BinderException as error:
         raise BadInput(
             f"{file} has a column file_row_number, a name that DuckDB needs; call it something else."
@@ -78,11 +83,36 @@ def _parquet(duck: duckdb.DuckDBPyConnection, path: Path, file: str) -> Table:
         for column, kind, *_ in described
         if column not in (*RESERVED, "file_row_number")
     }
-    listed = "".join(f", {name(column)}" for column in columns)
+    listed = "".join(f", {_readable(column, kind)}" for column, kind in columns.items())
     return Table(
-        columns,
+        {column: "VARCHAR" if kind == "BLOB" else kind for column, kind in columns.items()},
         f"(select file_row_number + 1 as _row_number, null::varchar as _row{listed} from {source})",
     )
+
+
+def _refuse_misread(
+    duck: duckdb.DuckDBPyConnection, path: Path, file: str, needed: set[str]
+) -> None:
+    """BadInput names a column of `needed` (case folded) that DuckDB would read wrongly and say nothing."""
+    asked = f"select name, num_children, precision from parquet_schema({literal(str(path))})"
+    names, within = [], 0  # a column's own columns follow it
+    for column, children, precision in duck.execute(asked).fetchall()[1:]:
+        if not within and column.casefold() in needed and (precision or 0) > MAX_DIGITS:
+            raise BadInput(
+                f"{file} has more than {MAX_DIGITS} digits in column '{column}', which cannot be read; "
+                "export it with fewer, or as text."
+            )
+        names += [] if within else [column]
+        within += (children or 0) - bool(within)
+    delimited.refuse_repeated(names, needed, file)
+
+
+def _readable(column: str, kind: str) -> str:
+    """A column of the file; as text where it is bytes, which is how some write their texts."""
+    own = name(column)
+    if kind != "BLOB":
+        return own
+    return f"coalesce(try(decode({own})), cast({own} as varchar)) as {own}"
 
 
 def _delimited(text: Text, dialect: delimited.Dialect, file: str) -> Table:
@@ -144,7 +174,7 @@ def _json_lines(
     return Table(
         dict.fromkeys(names, "VARCHAR"),
         f"(select _row_number, case when found is null then line end as _row{values} from "
-        f"(select _row_number, line, {found} as found from {lines} where line is not null))",
+        f"(select _row_number, line, {found} as found from {lines} where trim(line) <> ''))",
         may_break=True,
         text=text,
     )
@@ -155,7 +185,8 @@ def _keys(duck: duckdb.DuckDBPyConnection, lines: str) -> list[str]:
     query = (
         f"select distinct unnest({_of_object('json_keys(line)')}) as key from {lines} order by 1"
     )
-    return [key for (key,) in duck.execute(query).fetchall() if key not in RESERVED]
+    found = (key for (key,) in duck.execute(query).fetchall())
+    return [key for key in found if key not in RESERVED and "\0" not in key]  # no name in SQL
 
 
 def _of_object(expression: str) -> str:

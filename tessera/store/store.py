@@ -26,6 +26,7 @@ from tessera.quoting import literal
 from tessera.store import migrate
 from tessera.store.aside import PARAMETER, Aside
 from tessera.store.together import Together
+from tessera.urls import without_password
 
 if TYPE_CHECKING:
     from tessera.store.trips import Asked, Trips
@@ -405,12 +406,12 @@ class Store:
                 raise OutOfSpace from error
             reason = str(error.orig).strip().splitlines()[0]
             raise BadInput(
-                f"The store {parsed.render_as_string()} cannot be opened: {reason}. "
+                f"The store {without_password(url)} cannot be opened: {reason}. "
                 "Check TESSERA_STORE_URL."
             ) from error
         except migrate.LaterVersion:
             raise BadInput(
-                f"The store {parsed.render_as_string()} was made by a later version of Tessera; "
+                f"The store {without_password(url)} was made by a later version of Tessera; "
                 "install that version."
             ) from None
         return cls(engine)

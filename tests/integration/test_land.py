@@ -9,6 +9,7 @@ import math
 import os
 import random
 import sys
+import zipfile
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
@@ -23,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from fsspec.implementations.memory import MemoryFileSystem
 
 from flows.land import land_engine as land_engine_flow
 from tessera.cli import main
@@ -46,10 +48,11 @@ from tests.landing import (
     till,
 )
 
+SKIPPABLE = bytes.fromhex("502a4d1804000000") + b"size"  # a frame as pzstd writes it
 PACKED: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": gzip.compress,
-    ".zst": zstandard.compress,
+    ".zst": lambda text: SKIPPABLE + zstandard.compress(text[:9]) + zstandard.compress(text[9:]),
 }
 NAMED = csv_text(receipt(1, card="Ελένη"), receipt(2, card="Müller"), delimiter=";")
 
@@ -195,6 +198,32 @@ def test_columns_the_parquet_file_types_are_taken_by_their_types(tmp_path: Path)
     assert (first["amount"], first["_cast_errors"]) == (29, None)
     assert (second["sold_at"], second["product_id"], second["amount"]) == (None, "P2", -100)
     assert second["_cast_errors"] == {"quantity": "nan"}
+
+
+def test_parquet_that_sql_would_misread_is_refused_or_made_good(tmp_path: Path) -> None:
+    """Wide decimals came out as other numbers, bytes as escapes, and a time past all years cost the file."""
+    ws, years = till(tmp_path), [2**63 - 2, -(2**63) + 2, 2**62, 1_772_359_200_000_000]
+    folder = put(tmp_path / "in")
+    rows = [receipt(number) for number in range(4)]
+    columns: dict[str, Any] = dict(zip(HEADER, map(list, zip(*rows, strict=True)), strict=True))
+    columns["sku"] = pa.array([b"\xc3\xa9", b"\xff", b"P", None], pa.binary())
+    kinds = {"naive": pa.timestamp("us"), "utc": pa.timestamp("us", tz="UTC"), "day": pa.date32()}
+    for name, kind in kinds.items():
+        days = [2**31 - 2, -(2**31) + 2, 2**29, 20513] if name == "day" else years
+        as_parquet(folder / f"{name}.parquet", **columns | {"sold": pa.array(days, kind)})
+    land(ws, "till", folder)
+    for taken in (landed(ws)[start : start + 4] for start in (0, 4, 8)):
+        assert [row["sold_at"] is None for row in taken] == [True, True, True, False]
+        assert ["sold_at" in (row["_cast_errors"] or {}) for row in taken] == [True] * 3 + [False]
+        assert [row["product_id"] for row in taken] == ["é", "\\xFF", "P", None]
+    wide = pa.array([Decimal("12.3456")] * 4, pa.decimal256(50, 10))
+    as_parquet(folder / "wide.parquet", **columns | {"total": wide})
+    said = "wide.parquet has more than 38 digits in column 'total', which cannot be read; "
+    assert land(ws, "till", folder).refused[0].startswith(said)
+    twice = pa.table(columns).append_column("Card", pa.array(columns["card"]))
+    pq.write_table(twice, folder / "wide.parquet")
+    said = "wide.parquet has several columns 'Card'; rename all but the one that is meant."
+    assert land(ws, "till", folder).refused == (said,)
 
 
 def test_numbers_of_cards_are_the_same_texts_whether_or_not_some_are_missing(
@@ -344,7 +373,8 @@ def test_json_lines_need_not_all_have_the_same_keys(tmp_path: Path) -> None:
 
 def test_json_keys_that_sql_cannot_tell_apart_take_nothing_from_the_others(tmp_path: Path) -> None:
     ws, row = till(tmp_path), dict(zip(HEADER, receipt(1), strict=True))
-    lines = [json.dumps({"Receipt": "X", "RECEIPT": "Y", "": "Z", **row}), json.dumps(row)]
+    odd = {"Receipt": "X", "RECEIPT": "Y", "": "Z", "a\0b": "no name"}
+    lines = [json.dumps({**odd, **row}), "  ", json.dumps(row)]
     land(ws, "till", put(tmp_path / "in", day__jsonl="\n".join(lines)))
     assert [row["transaction_id"] for row in landed(ws)] == ["R1", "R1"]
 
@@ -518,13 +548,66 @@ def test_any_fsspec_url_will_do(tmp_path: Path, as_folder: bool) -> None:
         ("{0}/nowhere", r"There is nothing at .*/nowhere; check the path"),
         ("nowhere://x/y", r"nowhere://x/y cannot be opened: protocol not known"),
         ("hdfs://x/y", r"hdfs://x/y (needs another|cannot be)"),
+        ("reference://x", r"reference://x cannot be opened: "),
+        ("hdfs://u:s3cret@x/y?token=s3cret", r"hdfs://u:\*{8}@x/y\?token=\*{8} (needs|cannot)"),
+        ("", r"'' names no file or folder; write '\.' for the one you are in"),
+        ("file://", r"'file://' names no file or folder"),
+        ("zip://::{0}/cut.zip", r"cut\.zip cannot be opened: file is not a zip file"),
+        ("tar://::{0}/cut.tar", r"cut\.tar cannot be opened: "),
         ("{0}/empty", r"No file at .*/empty is for the source 'till', which takes \*"),
     ],
 )
 def test_a_path_that_leads_nowhere_says_so(tmp_path: Path, path: str, said: str) -> None:
     (tmp_path / "empty").mkdir()
+    put(tmp_path, cut__zip=b"PK\x03\x04" + bytes(9), cut__tar=b"receipt" * 200)
     with pytest.raises(BadInput, match=said):
         land(till(tmp_path), "till", path.format(tmp_path))
+
+
+def test_a_member_of_an_archive_that_is_damaged_or_locked_keeps_no_other_from_landing(
+    tmp_path: Path,
+) -> None:
+    with zipfile.ZipFile(tmp_path / "day.zip", "w") as archive:
+        for number in range(3):
+            archive.writestr(f"{number}.csv", csv_text(receipt(number)))
+    data = bytearray((tmp_path / "day.zip").read_bytes())
+    data[40] ^= 1  # in the first one's content
+    data[data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 1) + 8] |= 1  # the second is locked
+    (tmp_path / "day.zip").write_bytes(data)
+    ws = till(tmp_path)
+    report = land(ws, "till", f"zip://::{tmp_path}/day.zip")
+    assert report.refused == (
+        "0.csv cannot be read: bad crc-32 for file '0.csv'; copy it again or unpack it.",
+        "1.csv cannot be read: file '1.csv' is encrypted, password required for extraction; "
+        "copy it again or unpack it.",
+    )
+    assert [row["transaction_id"] for row in landed(ws)] == ["R2"]
+
+
+class Chunked(MemoryFileSystem):
+    """As a web server that does not say how long its answers are."""
+
+    protocol = "http-chunked"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("http-chunked:/")))
+
+    def size(self, path: str) -> None:
+        return None
+
+
+def test_a_place_need_not_say_how_long_a_file_is_and_what_was_asked_with_is_no_name(
+    tmp_path: Path,
+) -> None:
+    fsspec.register_implementation("http-chunked", Chunked, clobber=True)
+    ws, content = till(tmp_path), csv_text(receipt()).encode()
+    for name, data in {"day.csv?token=s3cret": content, "none.csv": b""}.items():
+        Chunked().pipe(f"/{tmp_path.name}/{name}", data)
+        report = land(ws, "till", f"http-chunked://{tmp_path.name}/{name}")
+    assert report.refused == ("none.csv is empty (0 bytes); export it again.",)
+    (row,) = manifest(ws)
+    assert (row["name"], row["bytes"]) == ("day.csv", len(content))
 
 
 # --- what is wrong with it -------------------------------------------------------------------

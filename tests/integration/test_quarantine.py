@@ -295,14 +295,23 @@ def test_a_file_that_is_no_export_is_refused_with_a_sentence(
     assert standing(quarantined) == (30, 5, 0)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00binary", b"", b"a,b\n1,2\n", None])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("feed;kind\nMüller;x".encode("cp1252"), "is not UTF-8 text; save it as 'CSV UTF-8'"),
+        (b"\xff\xfe\x00binary", "is not UTF-8 text"),
+        (b"", "has no columns feed"),
+        (b"a,b\n1,2\n", "has no columns feed"),
+        (None, "cannot be read: No such file"),
+    ],
+)
 def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(
-    content: bytes | None, ws: Workspace, tmp_path: Path
+    content: bytes | None, said: str, ws: Workspace, tmp_path: Path
 ) -> None:
     path = tmp_path / "bad.csv"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(BadInput, match=r"bad\.csv"):
+    with pytest.raises(BadInput, match=rf"bad\.csv {said}"):
         readmit(ws, path)
 
 

@@ -26,7 +26,7 @@ SECRETS = {
     "TESSERA_SENDGRID_API_KEY": "SG.tell-nobody",
     "TESSERA_SMTP_URL": "smtp://club:tell-nobody@127.0.0.1:1",
     "TESSERA_LINK_SECRET": "tell-nobody",
-    "TESSERA_STORE_URL": "postgresql://tessera:tell-nobody@127.0.0.1:1/tessera",
+    "TESSERA_STORE_URL": "postgresql://tessera:tell-nobody@127.0.0.1:1/tessera?password=tell-nobody",
 }
 
 
@@ -129,6 +129,25 @@ def test_a_mistake_in_the_file_is_told_as_such() -> None:
     assert list(problems().values()) == [said]
     with pytest.raises(BadInput, match=r"^TESSERA_WEB_PORT is 'x', which"):
         load(web_port="x", threads=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        ("TESSERA_TIMEZONE: Europe/Riga", 3),
+        ("\nset TESSERA_TIMEZONE=Europe/Riga", 4),
+        ("TESSERA_SMTP_URL='smtp://u:tell-nobody@h", 3),
+        ('OTHER="x\nTESSERA_TIMEZONE=Europe/Riga\nLAST="y"', 3),
+    ],
+)
+def test_a_line_of_the_file_that_cannot_be_read_is_named(
+    caplog: pytest.LogCaptureFixture, line: str, number: int
+) -> None:
+    Path(".env").write_text(f"OTHER=1\nno setting\n{line}\n", encoding="utf-8")
+    said = f"The file .env, line {number}, cannot be read; write NAME=value, and close each quote."
+    assert problems() == {"settings": said}
+    Path(".env").write_text("no setting\nTESSERA_TIMEZONE=Europe/Riga\n", encoding="utf-8-sig")
+    assert (problems(), load().timezone, caplog.records) == ({}, "Europe/Riga", [])
 
 
 def test_too_little_memory_names_its_setting() -> None:
@@ -260,11 +279,14 @@ def test_a_slip_of_the_pen_in_the_env_file_is_advice_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = "# TESSERA_OLD=1\nexport TESSERA_THREDS=2\nOTHER=1\nTESSERA_THREADS=2\n"
+    text = (
+        '# TESSERA_OLD=1\nexport TESSERA_THREDS=2\nOTHER=1\nTESSERA_THREADS=2\n"TESSERA_HOME=x"\n'
+    )
     (tmp_path / ".env").write_text(text, encoding="utf-8")
     said = [line for line in doctor().stdout.splitlines() if line.startswith("advice: ")]
     assert said == [
-        "advice: TESSERA_THREDS: There is no such setting. Did you mean TESSERA_THREADS?"
+        'advice: "TESSERA_HOME: There is no such setting. Did you mean TESSERA_HOME?',
+        "advice: TESSERA_THREDS: There is no such setting. Did you mean TESSERA_THREADS?",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ def opened(duck: duckdb.DuckDBPyConnection, folder: Path, data: bytes, **entry: 
     evidence = Evidence()
     evidence.add(data)
     how = Entry.model_validate({"files": "*", "format": "csv", "columns": {}, **entry})
-    return open_table(duck, Spooled(path, "", evidence), how, file="x.csv", wanted=["a", "b", "c"])
+    return open_table(
+        duck, Spooled(path, "", evidence, 0), how, file="x.csv", wanted=["a", "b", "c"]
+    )
 
 
 def rows(duck: duckdb.DuckDBPyConnection, table: Table) -> list[tuple[object, ...]]:
@@ -89,6 +92,14 @@ def test_a_header_is_cleaned_and_a_repeated_name_gets_a_number(
     table = opened(duck, tmp_path, '\ufeff a ,"x",X,,_row\n1,2,3,4,5\n'.encode())
     assert list(table.columns) == ["a", "x", "X_3", "column_4", "_row_5"]
     assert rows(duck, table) == [(1, None, "1", "2", "3", "4", "5")]
+    twice = opened(duck, tmp_path, "\ufeff\ufeffa,x_4,x,x\n1,2,3,4\n".encode())
+    assert list(twice.columns) == ["a", "x_4", "x", "x_4_4"]
+
+
+def test_very_many_columns_are_named_in_time_that_grows_with_them() -> None:
+    began = time.process_time()
+    assert len(set(delimited.distinct(["x"] * 20_000))) == 20_000
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("delimiter", [None, ","])

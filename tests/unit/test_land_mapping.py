@@ -73,6 +73,8 @@ def test_an_unknown_source_names_the_nearest(tmp_path: Path) -> None:
             7,
             "'klingon' is not an encoding",
         ),
+        ("      columns:", "      encoding: hex\n      columns:", 7, "'hex' is not an encoding"),
+        ("      columns:", "      encoding: idna\n      columns:", 7, "'idna' is not an encoding"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(

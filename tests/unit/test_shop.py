@@ -373,10 +373,10 @@ def test_the_smallest_shop_can_be_made_in_an_empty_folder(tmp_path: Path) -> Non
 
 
 def test_the_command_prints_what_it_made(tmp_path: Path) -> None:
-    given = ["make-shop", str(tmp_path / "shop"), "--customers", "50", "--days", "20"]
+    given = ["make-shop", str(tmp_path / "my shop"), "--customers", "50", "--days", "20"]
     said = CliRunner().invoke(app, given)
     assert said.exit_code == 0
-    assert "tessera land made_up_shop" in said.output
+    assert f"tessera land made_up_shop '{tmp_path}/my shop'\n" in said.output
     refused = CliRunner().invoke(app, [*given, "--start", "tomorrow"])
     assert isinstance(refused.exception, BadInput)
 
