@@ -17,7 +17,7 @@ from tessera.caps import Channel, Tag
 from tessera.decide import schedule
 from tessera.decide.filters import Filter
 from tessera.decide.policy import Blackout, Window
-from tessera.documents import Document, Loc, Misplaced, nearest
+from tessera.documents import Document, Instant, Loc, Misplaced, nearest
 
 NAME = r"^[a-z][a-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME, max_length=60)]
@@ -58,7 +58,7 @@ def _no_never(end: datetime | date) -> datetime | date:
     return end
 
 
-End = Annotated[datetime | date, BeforeValidator(_no_number), AfterValidator(_no_never)]
+End = Annotated[Instant | date, BeforeValidator(_no_number), AfterValidator(_no_never)]
 Days = Annotated[
     str,
     BeforeValidator(lambda value: f"{value}" if isinstance(value, int) else value),

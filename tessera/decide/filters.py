@@ -17,10 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-from tessera.documents import Document, nearest
+from tessera.documents import Document, Instant, nearest
 from tessera.quoting import constant
 
-Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | datetime | date
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | Instant | date
 
 
 def _ordered(value: object) -> object:
@@ -36,7 +36,7 @@ def _ordered(value: object) -> object:
 
 
 Ordered = Annotated[
-    StrictInt | StrictFloat | datetime | date,
+    StrictInt | StrictFloat | Instant | date,
     BeforeValidator(_ordered),
 ]
 

@@ -12,8 +12,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from typer.testing import CliRunner
 
 from tessera import approval
+from tessera.cli.app import app
 from tessera.decide import decide
 from tessera.decide.decisions import Question, find
 from tessera.errors import BadInput
@@ -537,8 +539,9 @@ def test_a_journey_ends_at_once_when_its_aim_is_reached(shop: Workspace, how: st
     assert len(outbox(shop)) == 1
 
 
+@pytest.mark.parametrize("by", ["the day", "hand"])
 def test_what_nobody_came_to_send_is_no_step_that_another_follows(
-    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     """After hours down a day decided before it sent: the second letter went out without the first."""
     from flows.decide import decide as flow
@@ -549,7 +552,12 @@ def test_what_nobody_came_to_send_is_no_step_that_another_follows(
     people(shop, "ann")
     decide(shop)
     people(on(shop, "2026-04-02"), "ann")
-    flow.fn(as_of="2026-04-02", home=str(shop.home.root))
+    late = {"as_of": "2026-04-02", "home": str(shop.home.root)}
+    if by == "hand":
+        asked = ["decide", "--as-of", late["as_of"], "--home", late["home"]]
+        assert CliRunner().invoke(app, asked).exit_code == 0
+    else:
+        flow.fn(**late)
     assert [(m["step"], m["state"], m["state_reason"]) for m in outbox(shop)] == [
         ("s0", "cancelled", "too_late")
     ]
