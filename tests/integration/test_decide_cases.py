@@ -473,6 +473,26 @@ def test_t39_a_journey_keeps_the_campaign_it_began_under(shop: Workspace) -> Non
     assert len({m["campaign_version"] for m in outbox(shop)}) == 2
 
 
+def test_an_edit_after_the_days_pass_begins_no_journey_twice(shop: Workspace) -> None:
+    """A first step that was renamed, or put behind another, went to who had the old one coming that day."""
+    write(shop.project, None, campaign("c", {"name": "hello"}))
+    people(shop, "ann")
+    decide(shop)
+    after = {"name": "hello", "after": "1d"}
+    for steps in (
+        [{"name": "hi", "template": "new"}],
+        [{"name": "tour", "template": "new"}, after],
+    ):
+        write(shop.project, None, campaign("c", *steps))
+        people(shop, "ann", "bob")
+        assert decide(shop).planned == 2
+        assert reasons(shop) == {"ann": "planned", "bob": "planned"}
+    assert [(m["customer_id"], m["step"]) for m in outbox(shop)] == [
+        ("ann", "hello"),
+        ("bob", "hi"),
+    ]
+
+
 def test_a_campaign_that_is_taken_away_and_put_back_goes_on_where_it_was(shop: Workspace) -> None:
     """And its control group is who it was."""
     names = [f"p{i}" for i in range(60)]
