@@ -6,6 +6,7 @@ import difflib
 import re
 import types
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
@@ -24,6 +25,14 @@ M = TypeVar("M", bound="Document")
 # An editor's date-time would want seconds and a zone.
 _INSTANT = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"}
 Instant = Annotated[datetime, WithJsonSchema(_INSTANT)]
+
+
+def as_day(text: str) -> date | str:
+    """A day that is written as text, as in quotes or JSON, is a day and not its first instant."""
+    with suppress(ValueError):
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return date.fromisoformat(text)
+    return text
 
 
 class Document(BaseModel):

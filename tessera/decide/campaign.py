@@ -17,7 +17,7 @@ from tessera.caps import Channel, Tag
 from tessera.decide import schedule
 from tessera.decide.filters import Filter
 from tessera.decide.policy import Blackout, Window
-from tessera.documents import Document, Instant, Loc, Misplaced, nearest
+from tessera.documents import Document, Instant, Loc, Misplaced, as_day, nearest
 
 NAME = r"^[a-z][a-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME, max_length=60)]
@@ -48,7 +48,7 @@ def _no_number(value: object) -> object:
     """A number would be taken for seconds since 1970."""
     if isinstance(value, (int, float)):
         raise ValueError("write a date as 2026-12-31, or an instant as 2026-12-31T18:00")  # noqa: TRY004
-    return value
+    return as_day(value) if isinstance(value, str) else value
 
 
 def _no_never(end: datetime | date) -> datetime | date:

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from tessera.documents import Document, Instant, nearest
+from tessera.documents import Document, Instant, as_day, nearest
 from tessera.quoting import constant
 
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | Instant | date
@@ -32,6 +32,7 @@ def _ordered(value: object) -> object:
             datetime.fromisoformat(value)
         except ValueError:
             raise ValueError("there is no such day or time; write a date as 2026-12-31") from None
+        return as_day(value)
     return value
 
 

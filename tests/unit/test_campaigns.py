@@ -430,11 +430,19 @@ def test_not_after_a_date_holds_to_its_end_in_the_shops_zone(project: Path) -> N
     athens = ZoneInfo("Europe/Athens")
     for said, instant in [
         ("2026-03-31", datetime(2026, 3, 31, 21, tzinfo=UTC)),
+        ("'2026-03-31'", datetime(2026, 3, 31, 21, tzinfo=UTC)),
         ("2026-03-31T10:00:00", datetime(2026, 3, 31, 7, tzinfo=UTC)),
         ("2026-03-31T10:00:00Z", datetime(2026, 3, 31, 10, tzinfo=UTC)),
     ]:
         (campaign,) = load(write(project, f"{GOOD}not_after: {said}\n"))
         assert campaign.ends_at(athens) == instant
+        kept = json.loads(campaign.model_dump_json(exclude_defaults=True, by_alias=True))
+        assert Campaign.model_validate(kept) == campaign, "as a journey begun under it reads it"
+
+
+def test_a_day_in_quotes_is_a_day_to_a_filter_too(project: Path) -> None:
+    text = GOOD.replace("receipts, gte: 2", "birth_date, gte: '1990-12-31', lt: 2000-01-01")
+    assert check(write(project, text)) == []
 
 
 def test_an_unknown_campaign_names_the_nearest(project: Path) -> None:
