@@ -324,6 +324,16 @@ class Campaign(Document):
             for place, variant in enumerate(step.variants):
                 yield ("steps", number, "variants", place, "template"), variant.template
 
+    def outcomes(self) -> Iterator[tuple[Loc, str]]:
+        """Where it asks what became of a message, and for what."""
+        yield from ((("exit_on", place), word) for place, word in enumerate(self.exit_on))
+        for number, step in enumerate(self.steps):
+            if step.choose:
+                yield ("steps", number, "choose", "winner_by"), step.choose.winner_by
+            for place, one in enumerate(step.only_if):
+                if not isinstance(one.was, Scored):
+                    yield ("steps", number, "only_if", place, "was"), one.was
+
     def ends_at(self, shop: ZoneInfo) -> datetime | None:
         """The instant after which nothing of it is sent, UTC; a date holds to its end."""
         if self.not_after is None:
