@@ -6,14 +6,15 @@ import difflib
 import re
 import types
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from tessera.errors import BadInput
@@ -21,6 +22,17 @@ from tessera.plain import reason
 
 Loc = tuple[int | str, ...]
 M = TypeVar("M", bound="Document")
+# An editor's date-time would want seconds and a zone.
+_INSTANT = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"}
+Instant = Annotated[datetime, WithJsonSchema(_INSTANT)]
+
+
+def as_day(text: str) -> date | str:
+    """A day that is written as text, as in quotes or JSON, is a day and not its first instant."""
+    with suppress(ValueError):
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return date.fromisoformat(text)
+    return text
 
 
 class Document(BaseModel):

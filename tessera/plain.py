@@ -26,6 +26,7 @@ PLAIN = {
     "less_than": "it must be less than {lt}",
     "literal_error": "write {expected}",
     "too_short": "write {min_length} at least",
+    "too_long": "write {max_length} values at most",
     "string_too_short": "it has too few characters; {min_length} are the least",
     "string_too_long": "it has too many characters; {max_length} are the most",
 }

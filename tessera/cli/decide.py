@@ -86,10 +86,12 @@ def decide(
     """
     from tessera import audit
     from tessera.decide import decide as judge
+    from tessera.send import end_all_late
     from tessera.workspace import open_workspace
 
     ws = open_workspace(as_of, home=home)
     names, resting = (campaign, {}) if campaign else _awake(ws)
+    end_all_late(ws)
     report = judge(ws, names).with_resting(resting)
     audit.note(ws, "decide", f"day {ws.business_date}", planned=report.planned, new=report.new)
     _show(report, as_json=as_json)

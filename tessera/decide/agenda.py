@@ -101,22 +101,27 @@ def _unknown(ws: Workspace, rules: Rules) -> str | None:
 
 
 def _runs(ws: Workspace) -> dict[str, dict[date, int]]:
-    files = list(_files(ws))
+    files = dict(_files(ws))
     if not files:
         return {}
-    found: dict[str, dict[date, int]] = {}
     with duckdb.connect() as duck:
-        for name, day, planned in duck.execute(SQL["runs"], {"files": files}).fetchall():
+        rows = duck.execute(SQL["runs"], {"files": list(files.values())}).fetchall()
+    told = {(name, day): planned for name, day, planned in rows}
+    found: dict[str, dict[date, int]] = {}
+    for name, day in files:
+        planned = told.get((name, day), 0)  # nobody was a candidate
+        if planned is not None:
             found.setdefault(name, {})[day] = planned
     return found
 
 
-def _files(ws: Workspace) -> Iterator[str]:
+def _files(ws: Workspace) -> Iterator[tuple[tuple[str, date], str]]:
+    """The decisions of each campaign and day."""
     since = ws.business_date - timedelta(weeks=WEEKS)
     for week in index.weeks(ws.home):
         for day in week.days:
             if since <= day.date < ws.business_date:
-                yield from day.files.values()
+                yield from (((name, day.date), path) for name, path in day.files.items())
 
 
 def _plans(ws: Workspace, rules: Rules, names: list[str]) -> dict[str, int]:

@@ -17,7 +17,7 @@ from tessera.caps import Channel, Tag
 from tessera.decide import schedule
 from tessera.decide.filters import Filter
 from tessera.decide.policy import Blackout, Window
-from tessera.documents import Document, Loc, Misplaced, nearest
+from tessera.documents import Document, Instant, Loc, Misplaced, as_day, nearest
 
 NAME = r"^[a-z][a-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME, max_length=60)]
@@ -48,7 +48,7 @@ def _no_number(value: object) -> object:
     """A number would be taken for seconds since 1970."""
     if isinstance(value, (int, float)):
         raise ValueError("write a date as 2026-12-31, or an instant as 2026-12-31T18:00")  # noqa: TRY004
-    return value
+    return as_day(value) if isinstance(value, str) else value
 
 
 def _no_never(end: datetime | date) -> datetime | date:
@@ -58,7 +58,7 @@ def _no_never(end: datetime | date) -> datetime | date:
     return end
 
 
-End = Annotated[datetime | date, BeforeValidator(_no_number), AfterValidator(_no_never)]
+End = Annotated[Instant | date, BeforeValidator(_no_number), AfterValidator(_no_never)]
 Days = Annotated[
     str,
     BeforeValidator(lambda value: f"{value}" if isinstance(value, int) else value),
@@ -323,6 +323,16 @@ class Campaign(Document):
                 yield ("steps", number, "template"), step.template
             for place, variant in enumerate(step.variants):
                 yield ("steps", number, "variants", place, "template"), variant.template
+
+    def outcomes(self) -> Iterator[tuple[Loc, str]]:
+        """Where it asks what became of a message, and for what."""
+        yield from ((("exit_on", place), word) for place, word in enumerate(self.exit_on))
+        for number, step in enumerate(self.steps):
+            if step.choose:
+                yield ("steps", number, "choose", "winner_by"), step.choose.winner_by
+            for place, one in enumerate(step.only_if):
+                if not isinstance(one.was, Scored):
+                    yield ("steps", number, "only_if", place, "was"), one.was
 
     def ends_at(self, shop: ZoneInfo) -> datetime | None:
         """The instant after which nothing of it is sent, UTC; a date holds to its end."""

@@ -80,6 +80,7 @@ def check(project: Path) -> list[Problem]:
             problems += _unknown_audience(project, campaign, source)
             problems += _wrong_fields(campaign, source, columns)
             problems += _wrong_trigger(project, campaign, source, columns)
+            problems += _never_told(campaign, source)
             problems += _bad_templates(project, campaign, source, told)
             templates |= {(template, campaign.channel) for _, template in campaign.templates()}
             problems += _unknown_rewards(project, campaign, source)
@@ -176,6 +177,17 @@ def _events(project: Path) -> list[str]:
 
 def _column(project: Path, model: str, name: str) -> Mapping[str, Any]:
     return next((one for one in _described(project, model) if one["name"] == name), {})
+
+
+def _never_told(campaign: Campaign, source: Source) -> Iterator[Problem]:
+    """Openings and clicks on a channel of which none are heard: what asks for them would wait for ever."""
+    for place, outcome in campaign.outcomes():
+        word = outcome.removeprefix("not_")
+        if campaign.channel != "email" and word in ("opened", "clicked"):
+            said = (
+                f"nobody tells whether a text message or a letter was {word}; ask for 'purchased'."
+            )
+            yield source.problem(place, said)
 
 
 def _bad_templates(

@@ -17,10 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-from tessera.documents import Document, nearest
+from tessera.documents import Document, Instant, as_day, nearest
 from tessera.quoting import constant
 
-Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | datetime | date
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | Instant | date
 
 
 def _ordered(value: object) -> object:
@@ -32,11 +32,12 @@ def _ordered(value: object) -> object:
             datetime.fromisoformat(value)
         except ValueError:
             raise ValueError("there is no such day or time; write a date as 2026-12-31") from None
+        return as_day(value)
     return value
 
 
 Ordered = Annotated[
-    StrictInt | StrictFloat | datetime | date,
+    StrictInt | StrictFloat | Instant | date,
     BeforeValidator(_ordered),
 ]
 

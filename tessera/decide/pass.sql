@@ -421,6 +421,18 @@ anti join begun
         known.course_id = begun.course_id
         and known.cid = begun.cid
         and known.occurrence = begun.occurrence
+-- Who began today, by a step that was not called or not placed as the first is now, has begun.
+anti join (
+    select planned.cid, planned.occurrence, first.step_id
+    from planned
+    inner join course on planned.campaign = course.campaign
+    inner join step as first on course.course_id = first.course_id and first.position = 0
+    where planned.state not in ('cancelled', 'rejected') and planned.step <> first.step
+) as lately
+    on
+        known.step_id = lately.step_id
+        and known.cid = lately.cid
+        and known.occurrence = lately.occurrence
 union all
 -- Who left the audience in the middle goes on, but not for ever.
 select next.* from next

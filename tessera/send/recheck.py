@@ -95,20 +95,27 @@ class Recheck:
         leaving = [r for r in rows if ends.get((r["campaign"], r["campaign_version"]))]
         if not leaving:
             return set()
-        ids = sorted({row["customer_id"] for row in leaving})
-        latest = {
-            (event["customer_id"], event["event"]): event["occurred_on"]
-            for event in self.customers.query(SQL["mart_events"], ids)
-        }
-        for key in ids:  # a purchase is known to the second
-            if key in people:
-                latest[key, "purchased"] = people[key].fields["last_purchase_at"] or ""
+        latest = self._latest(sorted({row["customer_id"] for row in leaving}), people)
+        named = [r for r in leaving if "clicked" in ends[r["campaign"], r["campaign_version"]]]
+        keys = [row["send_key"] for row in named]
+        clicked = {row["send_key"] for row in self._rows("clicked", keys)}
         return {
             row["message_id"]
             for row in leaving
             for event in ends[row["campaign"], row["campaign_version"]]
             if _since(latest.get((row["customer_id"], event), ""), row["decided_at"])
-        }
+        } | {row["message_id"] for row in named if row["send_key"] in clicked}
+
+    def _latest(
+        self, ids: Sequence[str], people: Mapping[str, Customer]
+    ) -> dict[tuple[str, str], str]:
+        """When each customer last did what ends journeys, by customer and event."""
+        told = [*self.customers.query(SQL["complained"], ids), *self._rows("spent", ids)]
+        latest = {(event["customer_id"], event["event"]): event["occurred_on"] for event in told}
+        for key in ids:  # a purchase is known to the second
+            if key in people:
+                latest[key, "purchased"] = people[key].fields["last_purchase_at"] or ""
+        return latest
 
     def _suppressed(self, people: Iterable[Customer]) -> set[tuple[str, str]]:
         hashes = [address_hash(self._known_by(person)) for person in people]

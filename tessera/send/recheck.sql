@@ -32,11 +32,32 @@ where
     customer_id in (select value from {keys})
     and (name = 'paused_until' or (name like 'topic:%' and value = 'no'))
 
--- name: mart_events
-select customer_id, event, strftime(max(occurred_on), '%Y-%m-%d') as occurred_on
+-- name: complained
+select customer_id, 'complaint_opened' as event, strftime(max(occurred_on), '%Y-%m-%d') as occurred_on
 from customer_events
-where customer_id in (select unnest($ids))
-group by customer_id, event
+where event = 'complaint_opened' and customer_id in (select unnest($ids))
+group by customer_id
+
+-- name: spent
+select account.owner_id as customer_id, 'redeemed' as event, max(transfer.effective_at) as occurred_on
+from account
+inner join transfer on account.account_id = transfer.debit_id
+where
+    account.owner_type = 'member' and transfer.kind = 'redeem'
+    and account.owner_id in (select value from {keys})
+group by account.owner_id
+
+-- name: clicked
+-- Messages of journeys in which something was clicked.
+select mine.send_key
+from outbox as mine
+inner join outbox as other
+    on
+        mine.customer_id = other.customer_id
+        and mine.campaign = other.campaign
+        and mine.occurrence = other.occurrence
+inner join provider_event on other.send_key = provider_event.send_key
+where provider_event.event = 'click' and mine.send_key in (select value from {keys})
 
 -- name: worthless
 select reward_grant.send_key

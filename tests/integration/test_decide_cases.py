@@ -12,8 +12,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from typer.testing import CliRunner
 
 from tessera import approval
+from tessera.cli.app import app
 from tessera.decide import decide
 from tessera.decide.decisions import Question, find
 from tessera.errors import BadInput
@@ -471,6 +473,26 @@ def test_t39_a_journey_keeps_the_campaign_it_began_under(shop: Workspace) -> Non
     assert len({m["campaign_version"] for m in outbox(shop)}) == 2
 
 
+def test_an_edit_after_the_days_pass_begins_no_journey_twice(shop: Workspace) -> None:
+    """A first step that was renamed, or put behind another, went to who had the old one coming that day."""
+    write(shop.project, None, campaign("c", {"name": "hello"}))
+    people(shop, "ann")
+    decide(shop)
+    after = {"name": "hello", "after": "1d"}
+    for steps in (
+        [{"name": "hi", "template": "new"}],
+        [{"name": "tour", "template": "new"}, after],
+    ):
+        write(shop.project, None, campaign("c", *steps))
+        people(shop, "ann", "bob")
+        assert decide(shop).planned == 2
+        assert reasons(shop) == {"ann": "planned", "bob": "planned"}
+    assert [(m["customer_id"], m["step"]) for m in outbox(shop)] == [
+        ("ann", "hello"),
+        ("bob", "hi"),
+    ]
+
+
 def test_a_campaign_that_is_taken_away_and_put_back_goes_on_where_it_was(shop: Workspace) -> None:
     """And its control group is who it was."""
     names = [f"p{i}" for i in range(60)]
@@ -537,8 +559,9 @@ def test_a_journey_ends_at_once_when_its_aim_is_reached(shop: Workspace, how: st
     assert len(outbox(shop)) == 1
 
 
+@pytest.mark.parametrize("by", ["the day", "hand"])
 def test_what_nobody_came_to_send_is_no_step_that_another_follows(
-    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     """After hours down a day decided before it sent: the second letter went out without the first."""
     from flows.decide import decide as flow
@@ -549,7 +572,12 @@ def test_what_nobody_came_to_send_is_no_step_that_another_follows(
     people(shop, "ann")
     decide(shop)
     people(on(shop, "2026-04-02"), "ann")
-    flow.fn(as_of="2026-04-02", home=str(shop.home.root))
+    late = {"as_of": "2026-04-02", "home": str(shop.home.root)}
+    if by == "hand":
+        asked = ["decide", "--as-of", late["as_of"], "--home", late["home"]]
+        assert CliRunner().invoke(app, asked).exit_code == 0
+    else:
+        flow.fn(**late)
     assert [(m["step"], m["state"], m["state_reason"]) for m in outbox(shop)] == [
         ("s0", "cancelled", "too_late")
     ]

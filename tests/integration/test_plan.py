@@ -365,6 +365,11 @@ def test_the_calendar_expects_what_the_last_weeks_brought_on_that_weekday(shop: 
         ("2026-04-07", "weekly", 10, "last 1 Tuesday"),
         ("2026-04-08", "hello", 4, "last 1 Wednesday"),
     ]
+    nobody = on(shop, "2026-04-03")  # is a candidate: a run of no messages, not none
+    people(nobody)
+    decide(nobody)
+    (found,) = agenda(on(shop, "2026-04-10"), date(2026, 4, 10), date(2026, 4, 10))
+    assert (found.expected, found.basis) == (0, "last 1 Friday")
 
 
 def test_the_calendar_shows_blackouts_and_plans_for_campaigns_that_never_ran(

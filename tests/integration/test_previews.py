@@ -12,7 +12,7 @@ from tessera import say
 from tessera.cli.app import app
 from tessera.decide import campaigns
 from tessera.settings import CHECKOUT
-from tessera.testing import workspace
+from tessera.testing import publish, workspace
 
 LANGUAGES = ["en", *sorted(path.stem for path in (CHECKOUT / "templates/locale").glob("*.po"))]
 CAMPAIGNS = {one.campaign: one for one in campaigns.load(CHECKOUT)}
@@ -71,6 +71,25 @@ def test_nothing_of_a_message_is_cut_off_in_any_view(
         assert (seen[3] == "rgb(255, 255, 255)") == (view != "Dark")
     shot = tab.screenshot(full_page=True)
     assert shot.startswith(b"\x89PNG")
+    tab.close()
+
+
+@pytest.mark.parametrize(("language", "width"), [("de", 375), ("fa", 375), ("de", 660)])
+def test_a_name_that_is_one_long_word_does_not_push_a_message_out_of_its_view(
+    browser: Any, tmp_path: Path, language: str, width: int
+) -> None:
+    ws = workspace(tmp_path / "home")
+    word = "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenhersteller"
+    known = {"customer_id": "c1", "email": "c1@shop.example", "language": language}
+    publish(ws, customers=[{**known, "given_name": word, "favourite_category": word}])
+    page = say.preview(ws, "weekly_offers/picks", customer_id="c1")
+    tab = browser.new_page(viewport={"width": 1500, "height": 1000})
+    tab.goto(page.as_uri())
+    view = "Phone" if width < 480 else "Desktop"
+    seen = tab.frame_locator(f"iframe[title={view}]").locator("html")
+    assert seen.evaluate("e => e.scrollWidth") <= width
+    label = "e => getComputedStyle(e.querySelector('.label')).wordBreak"
+    assert seen.evaluate(label) == "normal"  # or it would stand letter below letter
     tab.close()
 
 

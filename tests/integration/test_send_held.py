@@ -33,7 +33,7 @@ from tessera.testing import publish, workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.deciding import insert, on
-from tests.sending import Api, customer, enqueue, outbox_row, plan, provider, reasons, states
+from tests.sending import AS_OF, Api, customer, enqueue, outbox_row, plan, provider, reasons, states
 
 NO_NAP: Callable[[float], None] = lambda _seconds: None  # noqa: E731
 
@@ -187,20 +187,56 @@ def test_who_bought_or_complained_meanwhile_gets_no_more_of_the_journey(
         customer(n, has_complaint_open=n in (3, 4), last_purchase_at=at)
         for n, at in enumerate(bought)
     ]
-    event = {"event": "left_audience", "occurrence": "1", "expected_value": 0}
-    left = [{"customer_id": "c2", "occurred_on": "2026-03-31", **event}]
-    publish(ws, customers=people, customer_events=left)
+    event = {"event": "complaint_opened", "occurrence": "1", "expected_value": 0}
+    opened = [{"customer_id": "c2", "occurred_on": "2026-03-31", **event}]
+    publish(ws, customers=people, customer_events=opened)
     purposes = ["marketing"] * 4 + ["service"] * 2
     enqueue(ws, *(outbox_row(f"c{n}", purpose=purpose) for n, purpose in enumerate(purposes)))
-    body = json.dumps({"exit_on": ["purchased", "left_audience"]})
-    version = {"campaign": "winback", "version": "1", "body": body, "first_used_at": "2026"}
-    with ws.store.write() as connection:
-        connection.run(
-            "insert into campaign_version values (:campaign, :version, :body, :first_used_at)",
-            **version,
-        )
+    version(ws, "winback", exit_on=["purchased", "complaint_opened"])
     assert by_sendgrid(ws, api).accepted == 3
     assert reasons(ws) == {"c1": "exited", "c2": "exited", "c3": "complaint_open"}
+
+
+@BOTH_STORES
+def test_who_clicked_or_spent_points_meanwhile_gets_no_more_of_the_journey(
+    store_url: str, tmp_path: Path, api: Api
+) -> None:
+    """The last look asked for events of these names, which no build makes: only the next pass knew."""
+    ws = workspace(tmp_path, store_url=store_url)
+    publish(ws, customers=[customer(n) for n in range(6)])
+    journeys = {"campaign": "ends", "campaign_version": "1"}
+    left = "2026-03-20T09:00:00+00:00"
+    said = {"state": "accepted", "send_at": left, "state_at": left, "business_date": left[:10]}
+    first = [
+        outbox_row("c0", step="hello", **journeys, **said),
+        outbox_row("c1", step="hello", occurrence="2025", **journeys, **said),  # of another journey
+        outbox_row("c2", step="hello", campaign="winback", **said),  # of another campaign
+    ]
+    clicked = enqueue(ws, *first)
+    enqueue(ws, *(outbox_row(f"c{n}", **journeys) for n in range(6)))
+    version(ws, "ends", exit_on=["clicked", "redeemed"])
+    at = "2026-03-30T20:00:00+00:00"
+    for key in clicked:
+        event = {"event_key": key, "send_key": key, "event": "click"}
+        insert(ws, "provider_event", occurred_at=at, received_at=at, **event)
+    for account, (name, moment) in enumerate([("c3", AS_OF), ("c4", "2026-03-31T08:00:00+00:00")]):
+        redeemed(ws, account + 1, name, moment)
+    assert by_sendgrid(ws, api).accepted == 4
+    assert reasons(ws) == {"c0": "exited", "c4": "exited"}
+
+
+def redeemed(ws: Workspace, account: int, owner: str, at: str) -> None:
+    for number, kind in ((account, "member"), (account + 100, "system")):
+        its = {
+            "account_id": number,
+            "owner_type": kind,
+            "owner_id": owner if kind == "member" else f"s{account}",
+        }
+        insert(ws, "account", programme="club", bucket="available", balance=0, **its)
+    how = {"kind": "redeem", "debit_id": account, "credit_id": account + 100, "amount": 5}
+    words = dict.fromkeys(("source_type", "source_id", "rule", "rule_version"), "")
+    when = {"effective_at": at, "posted_at": at, "business_date": at[:10]}
+    insert(ws, "transfer", programme="club", idem_key=owner, **how, **words, **when)
 
 
 # The pace

@@ -13,7 +13,9 @@ import yaml
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
+from tessera import documents
 from tessera.cli.app import app
+from tessera.decide.campaign import Campaign
 from tessera.decide.campaigns import check, choose, load, schema
 from tessera.errors import BadInput
 from tessera.say import gathered
@@ -202,10 +204,15 @@ steps:
         ("{step: thanks, was: opened}", "{step: reminder, was: opened}", "13: 'reminder' is no step before 'goes_with'."),
         ("{step: thanks, was: opened}", "{step: thanks, was: openned}", "13: 'was' cannot be 'openned'. Did you mean 'opened'?"),
         ("{scored: [0, 6]}", "{scored: [6, 0]}", "22: 'was': write {scored: [0, 6]} or {not_scored: [0, 6]}."),
+        ("{scored: [0, 6]}", "{scored: [0, 6, 9]}", "22: 'scored': write 2 values at most."),
         ("{scored: [0, 6]}", "{scord: [0, 6]}", "22: 'scord' is not a key here. Did you mean 'scored'?"),
         ("weight: 3", "weight: 0.5", "15: 'weight' cannot be 0.5"),
         ("name: b,", "name: a,", "11: 'steps 2': two variants have the same name."),
         ("name: b, template: winback/reminder", "name: b, template: winback/remindr", "16: "),
+        ("tags: [offers]", "channel: sms", "13: nobody tells whether a text message or a letter was opened; ask for 'purchased'."),
+        ("tags: [offers]", "channel: print", "17: nobody tells whether a text message or a letter was clicked; ask for 'purchased'."),
+        ("tags: [offers]", "channel: print", "22: nobody tells whether a text message or a letter was clicked; ask for 'purchased'."),
+        ("exit_on: [purchased, unsubscribed]", "channel: sms\nexit_on: [purchased, clicked]", "7: nobody tells whether a text message or a letter was clicked; ask for 'purchased'."),
         ("winner_by: clicked", "winner_by: cliked", "17: 'winner_by' cannot be 'cliked'. Did you mean 'clicked'?"),
         ("follows: [thanks, goes_with]", "follows: [thanks, goes_wiht]", "20: 'goes_wiht' is no step before 'reminder'. Did you mean 'goes_with'?"),
         ("    template: winback/reminder\n    follows", "    follows", "18: 'steps 3': a step needs 'template' or 'variants', one of them."),
@@ -263,6 +270,32 @@ def test_the_schema_knows_what_a_list_of_one_is_written_as(project: Path) -> Non
     assert list(judge.iter_errors(said)) == []
     said["steps"][1]["only_if"]["was"] = "opend"
     assert list(judge.iter_errors(said))
+
+
+@pytest.mark.parametrize(
+    ("instant", "is_sound"),
+    [("2026-12-31T18:00", True), ("2026-12-31 18:00:00+01:00", True), ("2026-12-31", True), ("18:00", False)],
+)  # fmt: skip
+def test_the_schema_takes_an_instant_as_the_check_does(
+    project: Path, instant: str, is_sound: bool
+) -> None:
+    """Editors underlined the very form that the check asks for: 2026-12-31T18:00."""
+    judge = Draft202012Validator(
+        schema("campaign"), format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
+    where = [{"field": "birth_date", "gte": instant}]
+    for changed in ({"not_after": instant}, {"where": where}):
+        said = yaml.safe_load(GOOD) | changed
+        said["send_window"] = {"start": "09:00", "end": "19:30"}  # YAML 1.1 makes 1170 of it
+        (campaign, problems, _) = documents.read(_as_file(project, said), Campaign, project=project)
+        assert (campaign is not None, problems == []) == (is_sound, is_sound)
+        assert (not list(judge.iter_errors(said))) is is_sound
+
+
+def _as_file(project: Path, said: dict[str, Any]) -> Path:
+    path = project / "one.yml"
+    path.write_text(yaml.safe_dump(said), encoding="utf-8")
+    return path
 
 
 def test_a_campaign_has_one_file(project: Path) -> None:
@@ -401,11 +434,19 @@ def test_not_after_a_date_holds_to_its_end_in_the_shops_zone(project: Path) -> N
     athens = ZoneInfo("Europe/Athens")
     for said, instant in [
         ("2026-03-31", datetime(2026, 3, 31, 21, tzinfo=UTC)),
+        ("'2026-03-31'", datetime(2026, 3, 31, 21, tzinfo=UTC)),
         ("2026-03-31T10:00:00", datetime(2026, 3, 31, 7, tzinfo=UTC)),
         ("2026-03-31T10:00:00Z", datetime(2026, 3, 31, 10, tzinfo=UTC)),
     ]:
         (campaign,) = load(write(project, f"{GOOD}not_after: {said}\n"))
         assert campaign.ends_at(athens) == instant
+        kept = json.loads(campaign.model_dump_json(exclude_defaults=True, by_alias=True))
+        assert Campaign.model_validate(kept) == campaign, "as a journey begun under it reads it"
+
+
+def test_a_day_in_quotes_is_a_day_to_a_filter_too(project: Path) -> None:
+    text = GOOD.replace("receipts, gte: 2", "birth_date, gte: '1990-12-31', lt: 2000-01-01")
+    assert check(write(project, text)) == []
 
 
 def test_an_unknown_campaign_names_the_nearest(project: Path) -> None:
