@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
+from tessera import clock
 from tessera.errors import TesseraError
 from tessera.reward import lots
 from tessera.reward.terms import NO_TERMS, Terms, day_after
@@ -373,7 +374,8 @@ class Books:
             points=done["amount"],
         )  # fmt: skip
         self.store.soon(lots.SQL["apply_one"], first=transfer_id)
-        until = self.on + timedelta(days=self.grace_days)
+        today = self.at.astimezone(clock.zone(self.timezone)).date()
+        until = today + timedelta(days=self.grace_days)
         self.store.run(
             lots.SQL["spare"], at=_text(self.at), transfer_id=transfer_id,
             expires_on=until.isoformat(), expires_at=day_after(until, self.timezone),
