@@ -179,6 +179,20 @@ def test_row_09_points_that_come_back_after_their_end_may_still_be_spent_for_the
 
 
 @BOTH_STORES
+def test_only_what_comes_back_has_the_grace_and_not_what_was_never_spent(till: Till) -> None:
+    """Whether the night came by to end the rest of their lot or not."""
+    for way, name in enumerate(("ann", "bob", "cy")):
+        till.give(name, 9, "2026-03-31")
+        till.hold(key=f"h{way}", customer_id=name, points=4, expires_at=NOON + timedelta(days=9))
+    till.redeem("h2")
+    till.at += timedelta(days=3)
+    till.void("h0")
+    till.redeem("h1", points=3)
+    till.reverse("redeem:h2", points=2)
+    assert [till.balance(name).available for name in ("ann", "bob", "cy")] == [4, 1, 2]
+
+
+@BOTH_STORES
 @pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])
 def test_row_10_the_days_of_grace_are_those_of_the_programmes_zone(till: Till, zone: str) -> None:
     """At noon and at midnight of the shop's Greenwich it is another day there."""
