@@ -80,5 +80,8 @@ def day_starts(day: date, zone: ZoneInfo) -> datetime:
 
 
 def day_ends(day: date, zone: ZoneInfo) -> datetime:
-    """The first instant after `day` in `zone`, UTC."""
+    """The first instant after `day` in `zone`, UTC. Of the last day there is, the last that can be written:
+    it is meant for ever."""
+    if day == date.max:
+        return datetime.max.replace(microsecond=0, tzinfo=UTC)
     return day_starts(day + timedelta(days=1), zone)

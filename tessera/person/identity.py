@@ -117,7 +117,15 @@ class _Search:
         named = {row["card_id"] for row in self._rows("cards", "cards")}
         own = {row["card_id"] for row in self._rows("own_card", "transactions")}
         others = {row["card_id"] for row in self._rows("others_cards", "cards")}
-        return frozenset(named | (own - others) | self._published_cards())
+        return frozenset(named | (own - others) | self._published_cards() | self._tills_cards())
+
+    def _tills_cards(self) -> set[str]:
+        with self.ws.store.read() as store:
+            return {
+                row["card_id"]
+                for customer_id in self.found.customers
+                for row in store.all(SQL["tills_cards"], customer_id=customer_id)
+            }
 
     def _published_cards(self) -> set[str]:
         try:

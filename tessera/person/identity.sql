@@ -1,13 +1,20 @@
 -- name: merged
 -- Also cards that were their own customers until they were registered. What a merge joined that was undone is
--- in the ledger until the night.
+-- in the ledger until the night. And by which card of a till's they were somebody's friend.
 select customer_id, into_customer_id from person_merge where is_in_force = 1
 union
 select customer_id, into_customer_id from points_merge
 where customer_id not in (select customer_id from person_merge)
+union
+select referral.customer_id, card.customer_id
+from referral inner join card on referral.customer_id = card.card_id
+where card.origin = 'till'
 
 -- name: send_keys
 select send_key from outbox where customer_id = :customer_id
+
+-- name: tills_cards
+select card_id from card where customer_id = :customer_id
 
 -- name: theirs
 -- DuckDB. Whom we look for, as `tessera.land.erased` has it.

@@ -25,6 +25,10 @@ SQL = queries("tessera.person", "records.sql")
 BY_CUSTOMER = ("customer_id", "into_customer_id")
 BY_MESSAGE = ("send_key",)
 BY_ADDRESS = {"email": "emails", "phone": "phones"}
+BY_CARD = {
+    "till_request": "answer",
+    "till_waiting": "body",
+}  # JSON that names a card as a whole text
 BY_FRIEND = ("referred_by",)  # somebody else's row, which forgets who it was
 GONE = "[erased]"
 AT_ONCE = 500  # values of one query: databases limit its parameters
@@ -76,6 +80,8 @@ def held(connection: Connection, identity: Identity) -> dict[str, Rows]:
             for column, values in table.by(identity)
             for row in _select(connection, f"select * from {table.name} where {column}", values)
         ]
+        for where, card in _by_card(table.name, identity):
+            rows += connection.all(f"select * from {table.name} where {where}", card=card)
         found[table.name] = list({str(row): row for row in rows}.values())
     customers = sorted(identity.customers)
     for name in ("account", "lot", "transfer"):
@@ -98,8 +104,19 @@ def forget(connection: Connection, identity: Identity, names: Mapping[str, str])
                 _run(connection, query, sorted(identity.customers))
             for query, params in spoiled:
                 connection.run(query, **params)
+    for where, card in _by_card("till_waiting", identity):
+        connection.run(f"delete from till_waiting where {where}", card=card)
+    for _, card in _by_card("till_request", identity):
+        connection.run(SQL["forget_answer"], card=card, gone=json.dumps(GONE))
     for customer_id, nobody in names.items():
         connection.run(SQL["rename_accounts"], customer_id=customer_id, nobody=nobody)
+
+
+def _by_card(table: str, identity: Identity) -> Iterator[tuple[str, str]]:
+    """What tells the table's rows that name each of the person's cards, and how they write it."""
+    if column := BY_CARD.get(table):
+        for card in sorted(identity.cards):
+            yield f"replace({column}, :card, '') <> {column}", json.dumps(card)
 
 
 def _as_written(texts: Iterable[str]) -> set[str]:

@@ -29,6 +29,10 @@ select * from suppression where address_hash
 update account set owner_id = :nobody
 where owner_type = 'member' and owner_id = :customer_id
 
+-- name: forget_answer
+update till_request set answer = replace(answer, :card, :gone)
+where replace(answer, :card, '') <> answer
+
 -- name: suppress
 insert into suppression (address_hash, channel, scope, cause, since)
 values (:address_hash, :channel, 'all', 'erased', :at)

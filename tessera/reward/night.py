@@ -69,9 +69,11 @@ class Night:
         return {"programme": self.name, **moment}
 
     def books(self, store: Connection) -> Books:
-        grace = self.programme.expiry.grace_days if self.programme.expiry else 0
-        at, on = self.ws.as_of, self.ws.business_date
-        return Books(store, self.name, at, on, timezone=self.zone, grace_days=grace)
+        expiry, at, on = self.programme.expiry, self.ws.as_of, self.ws.business_date
+        return Books(
+            store, self.name, at, on, self.zone, expiry.grace_days if expiry else 0,
+            is_by_inactivity=bool(expiry and expiry.kind == "inactivity"),
+        )  # fmt: skip
 
     def marts(self) -> DuckDBPyConnection:
         settings = self.ws.settings

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
+from tessera import clock
 from tessera.errors import TesseraError
 from tessera.reward import lots
 from tessera.reward.terms import NO_TERMS, Terms, day_after
@@ -136,6 +137,7 @@ class Books:
     timezone: str = "UTC"  # the programme's: days end here
     grace_days: int = 0  # how long points that come back after their end may still be spent
     actor: str | None = None
+    is_by_inactivity: bool = False  # points end so: that some have, only the night can tell
 
     def hold(
         self, *, key: str, customer_id: str, points: int, expires_at: datetime
@@ -355,7 +357,10 @@ class Books:
         points: int,
         of: str | None = None,
     ) -> Row:
-        """A transfer back to the account that `payer` debited, and to its lots."""
+        """A transfer back to the account that `payer` debited, and to its lots. What else has ended of
+        them ends first: the grace is for what comes back."""
+        if not self.is_by_inactivity:
+            self._spendable(self._lock(payer["customer_id"]))
         pending = payer["transfer_id"] if kind in ("void", "release") else None
         done = self.post(
             key, kind, debit_id, payer["debit_id"], points,
@@ -373,7 +378,8 @@ class Books:
             points=done["amount"],
         )  # fmt: skip
         self.store.soon(lots.SQL["apply_one"], first=transfer_id)
-        until = self.on + timedelta(days=self.grace_days)
+        today = self.at.astimezone(clock.zone(self.timezone)).date()
+        until = today + timedelta(days=self.grace_days)
         self.store.run(
             lots.SQL["spare"], at=_text(self.at), transfer_id=transfer_id,
             expires_on=until.isoformat(), expires_at=day_after(until, self.timezone),

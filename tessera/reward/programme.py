@@ -32,6 +32,9 @@ class Reward(Document):
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Reward:
+        if self.voucher.at_most and not self.voucher.percent:
+            said = "'at_most' says nothing without 'percent'; take it out, or write a smaller 'amount'."
+            raise Misplaced(("voucher", "at_most"), said)
         if self.at_points and (self.limit is not None or self.voucher.codes == "pool"):
             raise ValueError(
                 f"'{self.reward}' is given for points ('at_points'), so it can have no 'limit' and "

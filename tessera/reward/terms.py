@@ -10,8 +10,15 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tessera import clock
-from tessera.documents import Document
+from tessera.documents import Document, Misplaced
 
+SPAN = ("days", "months", "to_end_of")
+READS = {
+    "rolling": SPAN,
+    "inactivity": SPAN,
+    "calendar": ("on", "years"),
+    "anniversary": ("years",),
+}
 Span = Annotated[int, Field(ge=0, le=1200, strict=True)]
 
 
@@ -30,6 +37,10 @@ class Expiry(Document):
 
     @model_validator(mode="after")
     def _lasts(self) -> Expiry:
+        reads = READS[self.kind]
+        for key in sorted(self.model_fields_set - {"kind", "grace_days", *reads}):
+            said = f"'{key}' says nothing where points end by '{self.kind}'."
+            raise Misplaced((key,), f"{said} Valid: {', '.join(reads)}.")
         if self.kind in ("rolling", "inactivity") and not self.months + self.days:
             raise ValueError(f"'{self.kind}' needs 'months' or 'days'")
         if self.kind == "calendar":

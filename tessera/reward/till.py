@@ -79,7 +79,7 @@ class Till:
         return Books(
             self.store, self.programme.programme, self.at, self.on,
             self.programme.zone(self.timezone), expiry.grace_days if expiry else 0,
-            actor=f"till:{self.store_id}",
+            f"till:{self.store_id}", bool(expiry and expiry.kind == "inactivity"),
         )  # fmt: skip
 
     def name(self, key: str) -> str:

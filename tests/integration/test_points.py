@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -175,6 +176,36 @@ def test_row_09_points_that_come_back_after_their_end_may_still_be_spent_for_the
     with till.store.read() as store:
         assert store.scalar("select expires_on from lot") == "2026-04-03"
     assert till.balance() == Balance(available=5)
+
+
+@BOTH_STORES
+def test_only_what_comes_back_has_the_grace_and_not_what_was_never_spent(till: Till) -> None:
+    """Whether the night came by to end the rest of their lot or not."""
+    for way, name in enumerate(("ann", "bob", "cy")):
+        till.give(name, 9, "2026-03-31")
+        till.hold(key=f"h{way}", customer_id=name, points=4, expires_at=NOON + timedelta(days=9))
+    till.redeem("h2")
+    till.at += timedelta(days=3)
+    till.void("h0")
+    till.redeem("h1", points=3)
+    till.reverse("redeem:h2", points=2)
+    assert [till.balance(name).available for name in ("ann", "bob", "cy")] == [4, 1, 2]
+
+
+@BOTH_STORES
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])
+def test_row_10_the_days_of_grace_are_those_of_the_programmes_zone(till: Till, zone: str) -> None:
+    """At noon and at midnight of the shop's Greenwich it is another day there."""
+    till.give("ann", 5, "2026-03-31")
+    till.spend(key="s", customer_id="ann", points=5)
+    for hour in (0, 12):
+        at = datetime(2026, 4, 9, hour, 30, tzinfo=UTC)
+        with till.store.write() as connection:
+            books = Books(connection, "club", at, at.date(), timezone=zone, grace_days=1)
+            books.reverse("s", key=f"r{hour}", points=1)
+            last = connection.scalar("select expires_on from lot")
+            connection.run("update lot set expires_on = '2026-03-31', expires_at = '2026-04-01'")
+        assert last == str(at.astimezone(ZoneInfo(zone)).date() + timedelta(days=1))
 
 
 @BOTH_STORES

@@ -106,7 +106,9 @@ class Model:
                 one.remaining = 0
 
     def give_back(self, spent: Spent, points: int, on: date) -> None:
-        """What would last longest is given back first."""
+        """What would last longest is given back first. What else has ended by then ends."""
+        if points:
+            self.end(spent.owner, on)
         paid, spent.paid = sorted(spent.paid, key=lambda p: p[0].order, reverse=True), []
         for one, part in paid:
             back = min(part, points)

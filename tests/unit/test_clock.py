@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -27,3 +27,12 @@ def test_a_day_lasts_from_its_first_instant_to_the_next_ones(
     on, where = date.fromisoformat(day), ZoneInfo(zone)
     assert f"{day_starts(on, where):%Y-%m-%d %H:%M %Z}" == f"{starts} UTC"
     assert f"{day_ends(on, where):%Y-%m-%d %H:%M %Z}" == f"{ends} UTC"
+
+
+@pytest.mark.parametrize(
+    "name", ["UTC", "Europe/Athens", "America/Los_Angeles", "Pacific/Auckland"]
+)
+def test_the_last_day_that_can_be_written_ends_too(name: str) -> None:
+    """It is how people write 'for ever'."""
+    end = day_ends(date.max, ZoneInfo(name))
+    assert (end.date(), end.utcoffset()) == (date.max, timedelta())

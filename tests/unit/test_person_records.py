@@ -122,6 +122,68 @@ def test_her_rows_are_held_and_nobody_else_s(store: Store) -> None:
     }
 
 
+@BOTH_STORES
+def test_what_tills_were_told_of_her_cards_is_found_and_forgotten(store: Store) -> None:
+    """By the whole number of a card: other people's may begin with it."""
+    answers = {"a": {"card": "K1", "referral": False}, "b": {"card": "K17", "replaced": "k1"}}
+    waiting = {"c": {"card": "K1", "kind": "enrol"}, "d": {"card": "K17", "kind": "enrol"}}
+    with store.write() as connection:
+        for key, answer in answers.items():
+            connection.run(
+                "insert into till_request (store_id, idem_key, request_hash, status, answer, at) "
+                "values ('S', :key, 'h', 200, :answer, :at)",
+                key=key,
+                answer=json.dumps(answer),
+                at=AT,
+            )
+        for key, body in waiting.items():
+            connection.run(
+                "insert into till_waiting (store_id, idem_key, body, at) "
+                "values ('S', :key, :body, :at)",
+                key=key,
+                body=json.dumps(body),
+                at=AT,
+            )
+    her = Identity(customers=frozenset({"her"}), cards=frozenset({"K1"}))
+    with store.write() as connection:
+        held = records.held(connection, her)
+        records.forget(connection, her, {})
+    assert [row["idem_key"] for name in ("till_request", "till_waiting") for row in held[name]] == [
+        "a",
+        "c",
+    ]
+    left = everything(store)
+    told = {row["idem_key"]: json.loads(row["answer"]) for row in left["till_request"]}
+    assert told == answers | {"a": {"card": "[erased]", "referral": False}}
+    assert [row["idem_key"] for row in left["till_waiting"]] == ["d"]
+
+
+def test_her_cards_from_tills_are_hers_and_a_friend_she_was_by_one_of_them(ws: Workspace) -> None:
+    with ws.store.write() as connection:
+        for card, whose, origin in (
+            ("K1", "her", "till"),
+            ("K2", "her", "till"),
+            ("K3", "him", "till"),
+            ("K4", "her", "models"),
+        ):
+            connection.run(
+                "insert into card (card_id, customer_id, origin, changed_at) "
+                "values (:card, :whose, :origin, :at)",
+                card=card,
+                whose=whose,
+                origin=origin,
+                at=AT,
+            )
+        for friend in ("her", "K2", "K3", "K4"):
+            connection.run(
+                "insert into referral (customer_id, referred_by, at) values (:friend, 'x', :at)",
+                friend=friend,
+                at=AT,
+            )
+    her = find(ws, "her")
+    assert (her.customers, her.cards) == ({"her", "K2"}, {"K1", "K2", "K4"})
+
+
 def test_what_she_earned_before_her_card_was_registered_is_hers(ws: Workspace) -> None:
     """The account bore the card's number, and went on bearing it when she was forgotten."""
     with ws.store.write() as connection:

@@ -57,6 +57,21 @@ def test_a_rule_changes_its_version_only_when_it_changes() -> None:
             "returns: debt\ngifts: [{gift: hb, points: 1, to_mark: birthday, since: 2026-02-01, until: 2026-01-01}]",
             "programme.yml:6: 'gifts 1': gift 'hb' ends",
         ),
+        (
+            "returns: debt",
+            "returns: debt\nexpiry:\n  kind: calendar\n  months: 24",
+            r"programme.yml:8: 'months' says nothing where points end by 'calendar'. Valid: on, years",
+        ),
+        (
+            "returns: debt",
+            "returns: debt\nexpiry:\n  kind: rolling\n  months: 1\n  on: 06-30",
+            r"programme.yml:9: 'on' says nothing .*: days, months, to_end_of",
+        ),
+        (
+            "returns: debt",
+            "returns: debt\nrewards:\n- reward: x\n  voucher: {amount: 500, at_most: 300, currency: EUR}",
+            "programme.yml:8: 'at_most' says nothing without 'percent'",
+        ),
     ],
 )
 def test_a_mistake_names_file_line_key_and_the_nearest_word(
