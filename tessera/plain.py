@@ -38,6 +38,7 @@ PATTERNS = {
     r"^([A-Z]{3}|any)$": "write a currency as EUR, or any",
     r"^[1-9]\d{0,3}(/[1-9]\d{0,3})?$": "write a whole number, or a fraction as 3/2",
     r"^[1-9]\d{0,5}(/[1-9]\d{0,5})?$": "write a whole number, or a fraction as 3/2",
+    r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d": "write an instant as 2026-12-31T18:00",
     r"^\d\d-\d\d$": "write a day of the year as 12-31",
     r"^[0-9]{1,3}d$": "write whole days as 7d",
     MEMORY: "write an amount of memory as 4GB",

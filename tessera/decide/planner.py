@@ -179,7 +179,7 @@ def _live(
     since = rules.since(ws.as_of)
     return {
         **tables.of_store(store, courses, rules, day=ws.business_date, since=since),
-        "reward": rewards.left(store, ws),
+        "reward": rewards.left(store, ws, courses),
     }
 
 

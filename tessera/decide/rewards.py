@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from tessera.decide import campaigns
-from tessera.decide.tables import REWARD
+from tessera.decide.tables import REWARD, Course
 from tessera.errors import BadInput
 from tessera.store import Connection, queries
 from tessera.vouchers import pool
@@ -33,11 +33,15 @@ def _terms(name: str, said: Mapping[str, Any]) -> Terms:
         raise BadInput(f"{wrong}; 'tessera programme check' says why.") from None
 
 
-def left(store: Connection, ws: Workspace) -> pa.Table:
-    """`reward`: the rewards of which there is a limit or a pool, and how many are left."""
+def left(store: Connection, ws: Workspace, courses: Sequence[Course]) -> pa.Table:
+    """`reward`: the rewards of which there is a limit or a pool, and how many are left; of those that
+    campaigns grant and the programme does not know (any more), none."""
     given = {row["reward"]: row["given"] for row in store.all(SQL["rewards_given"])}
-    rows = []
-    for name, said in campaigns.rewards(ws.project).items():
+    known = campaigns.rewards(ws.project)
+    steps = [step for course in courses for step in course.campaign.steps]
+    unknown = {step.grant.voucher for step in steps if step.grant} - set(known)
+    rows = [{"reward": name, "remaining": 0} for name in sorted(unknown)]
+    for name, said in known.items():
         its = _terms(name, said)
         limits = [] if said.get("limit") is None else [said["limit"] - given.get(name, 0)]
         if its.codes == "pool":

@@ -368,6 +368,7 @@ def test_a_campaign_runs_on_its_days_unless_it_is_named(shop: Workspace) -> None
 
 
 def test_zero_null_and_absent_are_three_caps(shop: Workspace) -> None:
+    """Case T20: "0 per day" was read as a cap after the first."""
     people(shop, "ann")
     write(shop.project, None, *({**HELLO, "campaign": f"c{i}", "steps": [{"name": "s", "template": f"t{i}"}]} for i in range(4)))  # fmt: skip
     (shop.project / "deployments/campaigns/hello.yml").unlink()

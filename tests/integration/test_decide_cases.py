@@ -699,6 +699,22 @@ def test_t41_a_limited_reward_is_given_to_so_many_and_no_more(
     assert decide(tomorrow).planned == 5
 
 
+def test_a_reward_that_was_taken_out_of_the_programme_is_promised_to_nobody(
+    shop: Workspace,
+) -> None:
+    """A journey under an earlier file gave codes that are good for nothing, without limit or end."""
+    programme = shop.project / "deployments/programme.yml"
+    programme.write_text("rewards: [{reward: cake}]")
+    write(shop.project, None, campaign("c", {}, {"after": "1d", "grant": {"voucher": "cake"}}))
+    people(shop, "ann")
+    decide(shop)
+    programme.write_text("rewards: [{reward: tea}]")
+    write(shop.project, None, campaign("c", {}))
+    people(tomorrow := on(shop, "2026-04-01"), "ann")
+    decide(tomorrow)
+    assert why(tomorrow, "ann") == ("no_reward_left", "cake")
+
+
 def let_go(ws: Workspace, name: str, *, of: Workspace) -> None:
     """Whatever keeps the campaign back; a word is needed for the day of `of`."""
     with suppress(BadInput):

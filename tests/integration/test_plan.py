@@ -68,6 +68,7 @@ def content(ws: Workspace) -> dict[str, str]:
 def test_a_plan_counts_rewards_and_costs_by_the_policy(shop: Workspace) -> None:
     step = {"name": "first", "template": "hello/first", "grant": {"voucher": "coffee"}}
     costs = {"currency": "EUR", "per_thousand_messages": 150, "rewards": {"coffee": 90}}
+    (shop.project / "deployments/programme.yml").write_text("rewards: [{reward: coffee}]")
     write(shop.project, {"caps": None, "costs": costs}, {**HELLO, "steps": [step]})
     found = plan(shop)
     assert (found.planned, found.rewards) == (20, {"coffee": 10})

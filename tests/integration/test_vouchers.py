@@ -23,7 +23,6 @@ from tessera.reward import cards
 from tessera.say.preview import preview
 from tessera.send import holds, send
 from tessera.settings import CHECKOUT, Settings
-from tessera.store import Connection
 from tessera.testing import workspace
 from tessera.vouchers import codes, pool
 from tessera.vouchers.terms import Terms
@@ -307,8 +306,8 @@ def test_a_code_is_withdrawn_before_a_pass_or_after_it_and_not_in_its_midst(
 
     operator, left = threading.Thread(target=withdraw), decide_rewards.left
 
-    def counted(store: Connection, ws: Workspace) -> pa.Table:
-        found = left(store, ws)
+    def counted(*given: Any) -> pa.Table:
+        found = left(*given)
         operator.start()
         operator.join(0.3)
         return found
