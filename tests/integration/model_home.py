@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tessera.feeds import FEEDS, SQL_TYPES
 from tessera.home import Home
+from tessera.quoting import literal
 
 Row = Mapping[str, Any]
 LINE = {
@@ -43,5 +44,5 @@ def validated(home: Home, feed: str, file_id: int, rows: Iterable[Row]) -> Path:
             ]
             db.register("given", pa.Table.from_pylist(every))
             db.execute("insert into made by name select * from given")
-        db.execute(f"copy made to '{folder / 'rows.parquet'}' (format parquet)")
+        db.execute(f"copy made to {literal(str(folder / 'rows.parquet'))} (format parquet)")
     return folder / "rows.parquet"

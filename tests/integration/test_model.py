@@ -552,13 +552,14 @@ def test_a_model_described_in_the_wrong_place_is_told_with_what_is_wrong(tmp_pat
 
 
 def test_a_test_that_may_fail_is_told_and_the_marts_are_published(tmp_path: Path) -> None:
-    project = tmp_path / "project"
+    folder = tmp_path / "o'clock #1"  # such as people's names make
+    project = folder / "project"
     shutil.copytree(CHECKOUT / "dbt", project / "dbt")
     (project / "dbt" / "tests" / "assert_nobody_buys.sql").write_text(
         "{{ config(severity='warn') }}\nselect * from {{ ref('customers') }} where receipts > 0",
         encoding="utf-8",
     )
-    ws = workspace(tmp_path / "home", AS_OF, project=project)
+    ws = workspace(folder / "home", AS_OF, project=project)
     validated(ws.home, "transactions", 1, [line("T1", "C1")])
     for _ in range(2):  # as long as it is the last build
         told = model.build(ws).warnings
