@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tessera.reward import rivals
 from tessera.reward.programme import Programme
 from tessera.reward.terms import terms
 from tessera.store import queries
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 SQL = queries("tessera.reward", "earning.sql")
 NEVER, AT_LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 IN_SCOPE = ("points", "local_day", "suits", "no_products", "line", "touched", "scope", "receipt")
-JUDGED = ("counted", "rule_basis", "first_purchase", "birthday", "due")
+JUDGED = ("counted", "rule_basis", "first_purchase", "birthday", "candidate", "due")
 TEXT, WHOLE = pa.string(), pa.int64()
 POSTED = pa.schema(
     [
@@ -139,7 +140,10 @@ def find_events(duck: DuckDBPyConnection, known: dict[str, pa.Table]) -> None:
         duck.register(name, known.get(name, schema.empty_table()))
     for step in (*JUDGED, "event"):
         duck.execute(SQL[step])
-    for step in ("corrected", "fresh", "within_caps", "worth", "first_earn", "adjust_earn"):
+    for step in ("corrected", "fresh", "others", "budget"):
+        duck.execute(SQL[step])
+    rivals.choose(duck)
+    for step in ("within_caps", "worth", "first_earn", "adjust_earn"):
         duck.execute(SQL[step])
     for step in ("earned", "owed_back", "taken_back", "clawback", "adjust_clawback"):
         duck.execute(SQL[step])

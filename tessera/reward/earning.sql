@@ -159,10 +159,9 @@ where
     birth_date is not null and exists (select 1 from rule where birthday is not null)
     and customer_id in (select customer_id from receipt)
 
--- name: due
--- What each receipt is worth by each rule in force, its conditions and multiplier considered. Of
--- rules that do not add up the best counts: only those that have another beside them are compared.
-create temp table due as
+-- name: candidate
+-- What each receipt is worth by each rule in force, its conditions and multiplier considered.
+create temp view candidate as
 with seen as (
     select
         receipt.*,
@@ -180,47 +179,50 @@ with seen as (
     left join known_tier using (customer_id)
     left join birthday using (customer_id)
     where receipt.customer_id is not null
-),
-
-worth as (
-    select
-        seen.transaction_id,
-        seen.customer_id,
-        seen.sold_at,
-        seen.sold_on,
-        rule.rule,
-        rate.version,
-        rule_basis.basis,
-        rule.stacking,
-        rule.position,
-        rule.has_rival,
-        least(
-            points(rule_basis.basis, rate.numerator, rate.denominator, rule.rounding),
-            coalesce(rule.cap_transaction, 1e15::bigint)
-        ) as points
-    from seen
-    inner join rule_basis using (transaction_id)
-    inner join rule using (rule)
-    inner join rate on rule.rule = rate.rule and seen.tier = rate.tier
-    left join first_purchase
-        on
-            seen.customer_id = first_purchase.customer_id and rule.rule = first_purchase.rule
-            and seen.transaction_id = first_purchase.transaction_id
-    where
-        suits(
-            rule.stores, rule.weekdays, rule.least_amount, rule.since, rule.until,
-            seen.store_id, seen.sold_on, seen.amount
-        )
-        and (rule.tiers is null or list_contains(rule.tiers, seen.tier))
-        and (rule.first_purchase is null or first_purchase.rule is not null)
-        and (rule.birthday is null or case rule.birthday
-            when 'day' then strftime(seen.sold_on, '%m-%d') = seen.birthday
-            else month(seen.sold_on) = month(seen.birth_date)
-        end)
-        and (rule.least_amount is null or seen.amount >= rule.least_amount)
-        and (rule.since is null or seen.sold_on >= rule.since)
-        and (rule.until is null or seen.sold_on <= rule.until)
 )
+
+select
+    seen.transaction_id,
+    seen.customer_id,
+    seen.sold_at,
+    seen.sold_on,
+    rule.rule,
+    rate.version,
+    rule_basis.basis,
+    rule.stacking,
+    rule.position,
+    rule.has_rival,
+    least(
+        points(rule_basis.basis, rate.numerator, rate.denominator, rule.rounding),
+        coalesce(rule.cap_transaction, 1e15::bigint)
+    ) as points
+from seen
+inner join rule_basis using (transaction_id)
+inner join rule using (rule)
+inner join rate on rule.rule = rate.rule and seen.tier = rate.tier
+left join first_purchase
+    on
+        seen.customer_id = first_purchase.customer_id and rule.rule = first_purchase.rule
+        and seen.transaction_id = first_purchase.transaction_id
+where
+    suits(
+        rule.stores, rule.weekdays, rule.least_amount, rule.since, rule.until,
+        seen.store_id, seen.sold_on, seen.amount
+    )
+    and (rule.tiers is null or list_contains(rule.tiers, seen.tier))
+    and (rule.first_purchase is null or first_purchase.rule is not null)
+    and (rule.birthday is null or case rule.birthday
+        when 'day' then strftime(seen.sold_on, '%m-%d') = seen.birthday
+        else month(seen.sold_on) = month(seen.birth_date)
+    end)
+    and (rule.least_amount is null or seen.amount >= rule.least_amount)
+    and (rule.since is null or seen.sold_on >= rule.since)
+    and (rule.until is null or seen.sold_on <= rule.until)
+
+-- name: due
+-- Of rules that do not add up the best counts: only those that have another beside them are compared.
+create temp table due as
+with worth as (select * from candidate)
 
 select * exclude (has_rival) from worth where not has_rival
 union all
@@ -338,6 +340,69 @@ from touched anti join (
     select source_id as transaction_id from posted where source_type = 'receipt'
 ) as known using (transaction_id)
 
+-- name: others
+-- What the ledger gave for other receipts.
+create temp view others as
+select * from given_before anti join corrected on given_before.origin = corrected.transaction_id
+
+-- name: budget
+create temp view budget as
+select rule, sum(points) as points
+from (
+    select rule, points from budget_before
+    union all by name
+    select rule, -points as points
+    from given_before semi join corrected on given_before.origin = corrected.transaction_id
+)
+group by rule
+
+-- name: has_capped_rivals
+select 1 from rule
+where has_rival and coalesce(cap_day, cap_member, cap_budget) is not null
+limit 1
+
+-- name: rival
+-- Where the best of a receipt's rules has a cap, in the order of the receipts: what each would give, and
+-- what the ledger gave by it before.
+select
+    candidate.transaction_id, candidate.rule, candidate.points, candidate.customer_id, candidate.sold_on,
+    [rule.cap_day, rule.cap_member, rule.cap_budget] as caps,
+    [by_day.points, by_member.points, budget.points] as given
+from candidate
+inner join rule on candidate.rule = rule.rule
+left join (
+    select customer_id, rule, local_day(effective_at[:19]::timestamp) as sold_on, sum(points) as points
+    from others
+    group by customer_id, rule, sold_on
+) as by_day
+    on
+        candidate.customer_id = by_day.customer_id and candidate.rule = by_day.rule
+        and candidate.sold_on = by_day.sold_on
+left join (
+    select customer_id, rule, sum(points) as points from others group by customer_id, rule
+) as by_member
+    on candidate.customer_id = by_member.customer_id and candidate.rule = by_member.rule
+left join budget on candidate.rule = budget.rule
+where
+    candidate.has_rival and candidate.points > 0
+    and candidate.transaction_id in (
+        select transaction_id from corrected union all select transaction_id from fresh
+    )
+    and candidate.transaction_id in (
+        select due.transaction_id
+        from due inner join rule as best on due.rule = best.rule
+        where best.has_rival and coalesce(best.cap_day, best.cap_member, best.cap_budget) is not null
+    )
+order by candidate.sold_at, candidate.transaction_id, candidate.position
+
+-- name: lose
+delete from due
+where stacking <> 'add' and transaction_id in (select transaction_id from chosen)
+
+-- name: win
+insert into due
+select * exclude (has_rival) from candidate semi join chosen using (transaction_id, rule)
+
 -- name: within_caps
 -- What receipts that are new to the ledger, or corrected, may earn by rules with caps. What the ledger
 -- gave for others counts against them. Rules without caps need no walk through what came before.
@@ -353,10 +418,6 @@ claim as (
         points > 0 and transaction_id in (
             select transaction_id from corrected union all select transaction_id from fresh
         )
-),
-
-others as (
-    select * from given_before anti join corrected on given_before.origin = corrected.transaction_id
 ),
 
 by_day as (
@@ -398,17 +459,6 @@ by_member as (
     window so_far as (
         partition by by_day.customer_id, by_day.rule order by by_day.sold_at, by_day.transaction_id
     )
-),
-
-budget as (
-    select rule, sum(points) as points
-    from (
-        select rule, points from budget_before
-        union all by name
-        select rule, -points as points
-        from given_before semi join corrected on given_before.origin = corrected.transaction_id
-    )
-    group by rule
 )
 
 select

@@ -356,6 +356,28 @@ def test_of_rules_that_do_not_add_up_the_best_counts(shop: Workspace) -> None:
     assert points(shop) == (7 + 60, 0, 0)
 
 
+def test_the_best_is_what_gives_most_within_its_caps(shop: Workspace) -> None:
+    """A rule whose cap is reached stood in the way of those that still give."""
+    promo = {**ONE, "rule": "promo", "points": 3, "stacking": "best"}
+    base = {**ONE, "rule": "base", "stacking": "best"}
+    club(shop, earn_rules=[{**promo, "cap": {"day": 30, "budget": 70}}, base])
+    sales = [
+        line("a", "ann", 800, sold_at="2026-03-01 10:00"),  # 24 of 30
+        line("b", "ann", 500, sold_at="2026-03-01 11:00"),  # the 6 left, or 5
+        line("c", "ann", 700, sold_at="2026-03-01 12:00"),  # by the other rule
+        line("d", "bob", 900, sold_at="2026-03-02 10:00"),  # 27 of the 40 left for all
+        line("e", "cy", 2000, sold_at="2026-03-02 11:00"),  # 20 rather than 13
+        line("f", "cy", 400, sold_at="2026-03-02 12:00"),  # 12, for they are still there
+        line("g", "dan", 100, sold_at="2026-03-02 13:00"),
+    ]
+    names = ("ann", "bob", "cy", "dan")
+    night(shop, "2026-03-03", *sales)
+    assert [points(shop, name)[0] for name in names] == [24 + 6 + 7, 27, 20 + 12, 1]
+    later = line("h", "bob", 1000, sold_at="2026-03-03", file_id=2)
+    night(shop, "2026-03-04", *sales, later)
+    assert points(shop, "bob")[0] == 27 + 10
+
+
 def test_a_return_takes_back_with_the_multiplier_that_gave(shop: Workspace) -> None:
     """Also when the member's tier is another by then."""
     rules(shop, tiers={"levels": LEVELS})
