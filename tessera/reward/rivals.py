@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SQL = queries("tessera.reward", "earning.sql")
+BATCH = 10_000  # rows at once, of which a first night may have millions
 CHOSEN = pa.schema([("transaction_id", pa.string()), ("rule", pa.string())])
 
 
@@ -23,7 +24,8 @@ def choose(duck: DuckDBPyConnection) -> None:
         return
     left: dict[tuple[Any, ...], int] = {}
     chosen = []
-    rows = duck.execute(SQL["rival"]).fetchall()
+    found = duck.execute(SQL["rival"])
+    rows = itertools.chain.from_iterable(iter(lambda: found.fetchmany(BATCH), []))
     for receipt, rivals in itertools.groupby(rows, key=itemgetter(0)):
         offers = [_offer(left, row) for row in rivals]
         best = max(offers, key=lambda offer: offer[1][-1])  # the first of equals
