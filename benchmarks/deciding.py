@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,12 @@ def campaign(number: int) -> dict[str, Any]:
     }
 
 
-def project(folder: Path) -> None:
+def project(folder: Path, campaigns: Iterable[Mapping[str, Any]]) -> None:
     """Campaign files and policy."""
     deployments = folder / "project" / "deployments"
     (deployments / "campaigns").mkdir(parents=True)
     (deployments / "contact_policy.yml").write_text(yaml.safe_dump(POLICY))
-    for one in map(campaign, range(CAMPAIGNS)):
+    for one in campaigns:
         (deployments / "campaigns" / f"{one['campaign']}.yml").write_text(yaml.safe_dump(one))
     templates = folder / "project" / "templates"
     shutil.copytree(CHECKOUT / "templates", templates)
@@ -85,10 +85,15 @@ def project(folder: Path) -> None:
             (templates / f"c{number}" / name).symlink_to(templates / "winback" / "reminder")
 
 
-def prepare(folder: Path, customers: int, each: int = 1) -> dict[str, Any]:
+def prepare(
+    folder: Path,
+    customers: int,
+    each: int = 1,
+    campaigns: Iterable[Mapping[str, Any]] = tuple(map(campaign, range(CAMPAIGNS))),
+) -> dict[str, Any]:
     """Marts and a store with three weeks of messages, a third of them opened; `each` customer has so
     many, the earlier ones further and further back."""
-    project(folder)
+    project(folder, campaigns)
     ws = workspace(folder / "home", DAY, project=folder / "project")
     with duckdb.connect() as db:
         db.execute(f"create table n as select range as i from range({customers})")
@@ -116,6 +121,8 @@ def _marts() -> dict[str, str]:
         "timezone": "['Europe/Athens', 'America/New_York', 'Asia/Tehran', 'Pacific/Auckland'][1 + i % 4]",
         "has_complaint_open": "i % 200 = 0",
         "last_purchase_at": "timestamp '2026-01-01' + to_days(cast(i % 85 as integer))",
+        "receipts": "i % 50",
+        "revenue": "i * 7919 % 100_000",
     }
     customers = ", ".join(
         f"{given[name]} as {name}" if name in given else f"null::{kind} as {name}"

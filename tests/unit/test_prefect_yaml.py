@@ -136,7 +136,7 @@ def days_of_prefect(cron: str, zone: str, first: date, days: int) -> list[date]:
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("cron", LINES)
 def test_prefect_and_the_pass_agree_on_the_days_when_clocks_switch(cron: str, zone: str) -> None:
-    """Case: cron unexpected at DST. No day is left out, and none comes twice."""
+    """Case T29: cron unexpected at DST. No day is left out, and none comes twice."""
     for first, days in SWITCHES:
         span = [first + timedelta(n) for n in range(days)]
         ours = [day for day in span if schedule.is_due(cron, day)]
