@@ -183,7 +183,7 @@ def _share_their_fate(day: Day, fates: dict[str, Any], gone: set[str]) -> None:
     message has gone, or may have."""
     with day.ws.store.read() as connection:
         grants = connection.all("select * from reward_grant")
-        (left,) = rewards.left(connection, day).to_pylist()
+        (left,) = rewards.left(connection, day, []).to_pylist()
     news = {key for key, row in fates.items() if row["campaign"] == "news"}
     assert {row["send_key"] for row in grants} == news, "a voucher without its message, or without"
     assert len({row["code"] for row in grants}) == len(grants) == len(news)
