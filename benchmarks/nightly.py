@@ -15,24 +15,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from benchmarks import model
 from tessera.settings import environment
-from tessera.shop import make_shop
 
 CUSTOMERS = model.CUSTOMERS
 DAYS = {"2025-12-30": "shop", "2025-12-31": "second_day", "2026-01-01": "third_day"}
+# Not `python -c`: in a process without a script DuckDB shows how far it is, on standard output.
+TESSERA = Path(sys.executable).with_name("tessera")
 SETTINGS = {"TESSERA_MESSENGER": "file", "TESSERA_TIMEZONE": model.ZONE}
 
 
 def shop(folder: Path, customers: int) -> None:
     """A year of receipts, of which those of each of the last two days lie aside."""
-    start = date(2025, 1, 1)
-    make_shop(folder / "shop", customers=customers, days=model.DAYS, seed=1, start=start,
-              file_format="parquet")  # fmt: skip
+    # A process of its own: the highest memory of this one would be taken for that of those it starts.
+    command = [str(TESSERA), "make-shop", str(folder / "shop"), "--customers", str(customers)]
+    command += ["--days", str(model.DAYS), "--seed", "1", "--start", "2025-01-01"]
+    subprocess.run([*command, "--format", "parquet"], stdout=subprocess.DEVNULL, check=True)
     first, second, third = DAYS
     model.withhold(folder, f"timestamp '{second}'", DAYS[third])
     model.withhold(folder, f"timestamp '{first}'", DAYS[second])
@@ -40,8 +41,7 @@ def shop(folder: Path, customers: int) -> None:
 
 def tessera(folder: Path, day: str, *command: str) -> dict[str, Any]:
     """What a command answers, with its seconds, its processor's and its highest memory in MB."""
-    # Not `python -c`: in a process without a script DuckDB shows how far it is, on standard output.
-    whole = [str(Path(sys.executable).with_name("tessera")), *command]
+    whole = [str(TESSERA), *command]
     whole += ["--home", str(folder / "home"), "--as-of", day, "--json"]
     given = environment(without=("TESSERA_",)) | SETTINGS | {"HOME": str(folder)}
     started = time.perf_counter()

@@ -22,8 +22,6 @@ def split(url: str) -> SplitResult | None:
 
 def without_password(url: str) -> str:
     """The URL fit to be shown."""
-    if (
-        "@" in url and split(url.rpartition("::")[2]) is None
-    ):  # where its password ends nobody can tell
-        return "********"
+    if "@" in url and split(url.rpartition("::")[2]) is None:
+        return "********"  # nobody can tell where its password ends
     return _ASKED.sub(r"\1********", _PASSWORD.sub(r"\1********@", url))
