@@ -112,14 +112,14 @@ def _chunks(file: SourceFile) -> Iterator[bytes]:
             while chunk := content.read(CHUNK):
                 yield chunk
     except Exception as error:  # whatever the library of the file's place raises
-        if _is_unpackable(error):
+        if _does_not_unpack(error):
             raise BadInput(
                 f"{file.name} is cut short or damaged: it does not unpack; copy it again."
             ) from error
         raise trouble(file.fs, file.name, error) from error
 
 
-def _is_unpackable(error: Exception) -> bool:
+def _does_not_unpack(error: Exception) -> bool:
     """Whether Arrow says it of a packed stream."""
     is_line = isinstance(error, ConnectionError | TimeoutError)
     return isinstance(error, OSError) and error.errno is None and not is_line

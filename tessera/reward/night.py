@@ -69,11 +69,8 @@ class Night:
         return {"programme": self.name, **moment}
 
     def books(self, store: Connection) -> Books:
-        expiry, at, on = self.programme.expiry, self.ws.as_of, self.ws.business_date
-        return Books(
-            store, self.name, at, on, self.zone, expiry.grace_days if expiry else 0,
-            is_by_inactivity=bool(expiry and expiry.kind == "inactivity"),
-        )  # fmt: skip
+        at, on = self.ws.as_of, self.ws.business_date
+        return Books(store, self.name, at, on, self.zone, self.programme.expiry)
 
     def marts(self) -> DuckDBPyConnection:
         settings = self.ws.settings

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from tessera import clock
 from tessera.errors import TesseraError
 from tessera.reward import lots
-from tessera.reward.terms import NO_TERMS, Terms, day_after
+from tessera.reward.terms import NO_TERMS, Expiry, Terms, day_after
 from tessera.store import Connection, queries
 from tessera.store.store import Row, Soon
 
@@ -135,9 +135,8 @@ class Books:
     at: datetime  # UTC
     on: date  # the business date
     timezone: str = "UTC"  # the programme's: days end here
-    grace_days: int = 0  # how long points that come back after their end may still be spent
+    expiry: Expiry | None = None  # the programme's: how points end, and what grace there is
     actor: str | None = None
-    is_by_inactivity: bool = False  # points end so: that some have, only the night can tell
 
     def hold(
         self, *, key: str, customer_id: str, points: int, expires_at: datetime
@@ -359,7 +358,7 @@ class Books:
     ) -> Row:
         """A transfer back to the account that `payer` debited, and to its lots. What else has ended of
         them ends first: the grace is for what comes back."""
-        if not self.is_by_inactivity:
+        if not self.expiry or self.expiry.kind != "inactivity":  # of which only the night can tell
             self._spendable(self._lock(payer["customer_id"]))
         pending = payer["transfer_id"] if kind in ("void", "release") else None
         done = self.post(
@@ -379,7 +378,7 @@ class Books:
         )  # fmt: skip
         self.store.soon(lots.SQL["apply_one"], first=transfer_id)
         today = self.at.astimezone(clock.zone(self.timezone)).date()
-        until = today + timedelta(days=self.grace_days)
+        until = today + timedelta(days=self.expiry.grace_days if self.expiry else 0)
         self.store.run(
             lots.SQL["spare"], at=_text(self.at), transfer_id=transfer_id,
             expires_on=until.isoformat(), expires_at=day_after(until, self.timezone),

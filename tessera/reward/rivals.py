@@ -28,8 +28,7 @@ def choose(duck: DuckDBPyConnection) -> None:
     rows = itertools.chain.from_iterable(iter(lambda: found.fetchmany(BATCH), []))
     for receipt, rivals in itertools.groupby(rows, key=itemgetter(0)):
         offers = [_offer(left, row) for row in rivals]
-        best = max(offers, key=lambda offer: offer[1][-1])  # the first of equals
-        rule, takes, rooms = best
+        rule, takes, rooms = max(offers, key=lambda offer: offer[1][-1])  # the first of equals
         left |= {room: left[room] - taken for room, taken in zip(rooms, takes, strict=True)}
         chosen.append({"transaction_id": receipt, "rule": rule if takes[-1] else None})
     if chosen:

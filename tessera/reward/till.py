@@ -75,11 +75,10 @@ class Till:
 
     @property
     def books(self) -> Books:
-        expiry = self.programme.expiry
+        its = self.programme
         return Books(
-            self.store, self.programme.programme, self.at, self.on,
-            self.programme.zone(self.timezone), expiry.grace_days if expiry else 0,
-            f"till:{self.store_id}", bool(expiry and expiry.kind == "inactivity"),
+            self.store, its.programme, self.at, self.on, its.zone(self.timezone), its.expiry,
+            actor=f"till:{self.store_id}",
         )  # fmt: skip
 
     def name(self, key: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from tessera.reward import gifts, ledger, lots, points
 from tessera.reward.points import Balance, Books, Hold, KeyConflict, Posted, Refused, balance
-from tessera.reward.terms import Terms, day_after
+from tessera.reward.terms import Expiry, Terms, day_after
 from tessera.store import Store
 from tests.conftest import BOTH_STORES
 
@@ -201,7 +201,14 @@ def test_row_10_the_days_of_grace_are_those_of_the_programmes_zone(till: Till, z
     for hour in (0, 12):
         at = datetime(2026, 4, 9, hour, 30, tzinfo=UTC)
         with till.store.write() as connection:
-            books = Books(connection, "club", at, at.date(), timezone=zone, grace_days=1)
+            books = Books(
+                connection,
+                "club",
+                at,
+                at.date(),
+                timezone=zone,
+                expiry=Expiry(kind="rolling", months=12, grace_days=1),
+            )
             books.reverse("s", key=f"r{hour}", points=1)
             last = connection.scalar("select expires_on from lot")
             connection.run("update lot set expires_on = '2026-03-31', expires_at = '2026-04-01'")

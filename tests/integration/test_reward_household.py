@@ -16,7 +16,7 @@ from tessera.cli.app import app
 from tessera.reward import merging, pooling
 from tessera.reward.cards import refresh
 from tessera.reward.points import Books, Posted, Refused
-from tessera.reward.terms import Terms, day_after
+from tessera.reward.terms import Expiry, Terms, day_after
 from tessera.testing import line, publish, workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
@@ -56,7 +56,7 @@ def act(ws: Workspace, what: Callable[[Books], Any], on: date = DAY) -> Any:
     """One transaction, undone when it was refused, as a till's is."""
     at = datetime(on.year, on.month, on.day, 9, tzinfo=UTC)
     with ws.store.write() as store:
-        books = Books(store, "club", at, on, grace_days=2)
+        books = Books(store, "club", at, on, expiry=Expiry(kind="rolling", months=12, grace_days=2))
         with suppress(Undone), store.attempt():
             return _granted(what(books))
     return Refused("no_points")

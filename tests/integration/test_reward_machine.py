@@ -20,7 +20,7 @@ from tessera.reward import merging, night, pooling
 from tessera.reward.night import Night
 from tessera.reward.points import Books, Posted, Refused
 from tessera.reward.programme import Programme
-from tessera.reward.terms import Terms, day_after, day_starts
+from tessera.reward.terms import Expiry, Terms, day_after, day_starts
 from tessera.store import Store
 from tessera.testing import workspace
 from tests.conftest import BOTH_STORES
@@ -28,6 +28,7 @@ from tests.conftest import BOTH_STORES
 NAMES = ("ann", "bob", "cy")
 TOGETHER = ("ann", "bob")  # a household
 GRACE = 2
+EXPIRY = Expiry(kind="rolling", months=12, grace_days=GRACE)
 NUMBERS = itertools.count()
 
 
@@ -170,7 +171,7 @@ class Machine(RuleBasedStateMachine):
         return self.at.date()
 
     def books(self, connection: Any) -> Books:
-        return Books(connection, self.programme, self.at, self.on, grace_days=GRACE)
+        return Books(connection, self.programme, self.at, self.on, expiry=EXPIRY)
 
     def ask(self, operation: Callable[[Books], Any]) -> Any:
         """Die once before the commit, then do it."""
