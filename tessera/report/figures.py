@@ -24,6 +24,7 @@ from tessera.workspace import Workspace
 SQL = queries("tessera.report", "figures.sql")
 STORE_SQL = queries("tessera.report", "store.sql")
 WEEKS = 26
+MONTH = timedelta(days=29)  # and the day itself
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Figures:
     sends: Rows  # campaign, state, messages
     yesterday: Rows  # campaign, messages, sent, delivered, opened, clicked, bounced, unsubscribed
     guard: Guard  # whether so many complain that marketing has to stop
-    points: Rows  # direction, kind, today, ever
+    points: Rows  # direction, kind, today, month: of thirty days
     balances: Rows  # bucket, members, points
     assertions: Rows  # programme, expected, actual
     files: Rows  # feed, files, landed, good, quarantined, refused, waiting
@@ -173,8 +174,10 @@ def _from_store(ws: Workspace) -> Mapping[str, Any]:
     with ws.store.read() as connection:
         dated: dict[str, Any] = {
             name: connection.all(STORE_SQL[name], business_date=day)
-            for name in ("sends", "points", "assertions")
+            for name in ("sends", "assertions")
         }
+        since = (ws.business_date - MONTH).isoformat()
+        dated["points"] = connection.all(STORE_SQL["points"], since=since, business_date=day)
         before = (ws.business_date - timedelta(days=1)).isoformat()
         dated["yesterday"] = connection.all(STORE_SQL["yesterday"], business_date=before)
         dated["guard"] = complaint_guard(connection, ws.as_of)

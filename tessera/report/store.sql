@@ -52,7 +52,8 @@ group by outbox.campaign
 order by outbox.campaign
 
 -- name: points
--- What the programme gave to members and took back, on the day and up to it.
+-- What the programme gave to members and took back, on the day and in the thirty that end with it: all that
+-- ever moved would be read anew each night.
 select
     case when credit.owner_type = 'member' then 'issued' else 'taken back' end as direction,
     transfer.kind,
@@ -60,11 +61,11 @@ select
         sum(case when transfer.business_date = :business_date then transfer.amount else 0 end)
         as bigint
     ) as today,
-    cast(sum(transfer.amount) as bigint) as ever
+    cast(sum(transfer.amount) as bigint) as month
 from transfer
 inner join account as debit on transfer.debit_id = debit.account_id
 inner join account as credit on transfer.credit_id = credit.account_id
-where debit.owner_type <> credit.owner_type and transfer.business_date <= :business_date
+where debit.owner_type <> credit.owner_type and transfer.business_date between :since and :business_date
 group by case when credit.owner_type = 'member' then 'issued' else 'taken back' end, transfer.kind
 order by direction, transfer.kind
 

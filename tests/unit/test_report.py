@@ -55,11 +55,12 @@ DAY_IN_STORE = [
     MESSAGE.format(key="b", state="accepted"),
     MESSAGE.format(key="c", state="ready"),
     "insert into account (programme, owner_type, owner_id, bucket, balance) values "
-    "('club', 'member', 'c', 'available', 65), ('club', 'system', 'programme', 'issuance', null)",
-    TRANSFER.format(key="1", kind="earn", debit=2, credit=1, amount=40, day="2026-03-30"),
+    "('club', 'member', 'c', 'available', 72), ('club', 'system', 'programme', 'issuance', null)",
+    TRANSFER.format(key="0", kind="earn", debit=2, credit=1, amount=7, day="2026-03-01"),
+    TRANSFER.format(key="1", kind="earn", debit=2, credit=1, amount=40, day="2026-03-02"),
     TRANSFER.format(key="2", kind="earn", debit=2, credit=1, amount=30, day=DAY),
     TRANSFER.format(key="3", kind="clawback", debit=1, credit=2, amount=5, day=DAY),
-    f"insert into balance_assertion values ('club', '{DAY}', 65, 66, '')",
+    f"insert into balance_assertion values ('club', '{DAY}', 72, 73, '')",
     FILE.format(rows=4, verdict="accepted", good=3, bad=1),
     FILE.format(rows=6, verdict="refused", good=2, bad=4),
 ]
@@ -126,8 +127,8 @@ def test_both_stores_tell_the_same(store_url: str, tmp_path: Path) -> None:
     assert "welcome accepted 2 ready 1" in said
     assert "issued (earn) 30 70" in said
     assert "taken back (clawback) 5 5" in said
-    assert "available 1 65" in said
-    assert "The balances of club do not tie out: transfers say 65, balances 66" in said
+    assert "available 1 72" in said
+    assert "The balances of club do not tie out: transfers say 72, balances 73" in said
     assert "transactions 2 10 3 1 6 0" in said
     assert reconcile(ws, corrected=1) == Reconciliation(
         landed=10, modelled=2, quarantined=1, refused=6, waiting=0, corrected=1, lost=0
