@@ -36,7 +36,7 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     ws = open_workspace(home=home)
     named, problems, source = documents.read(ws.project / FILE, Programme, project=ws.project)
-    said = elsewhere(ws.store, named.programme) if named else []
+    said = elsewhere(ws.store, named) if named else []
     said += [
         f"{one} is not read: this file is the programme." for one in _others(ws.project / FILE)
     ]

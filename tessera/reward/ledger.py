@@ -16,11 +16,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessera.errors import TesseraError
+from tessera.errors import BadInput, TesseraError
 from tessera.reward import damage, lots
 from tessera.reward.earning import ISSUED, KNOWN, MEMBERS, PENDING, POSTED
 from tessera.reward.points import LOCK
-from tessera.reward.programme import EarnRule, Programme
+from tessera.reward.programme import FILE, EarnRule, Programme
 from tessera.reward.rules import Cap
 from tessera.store import Connection, Store, bulk, queries
 
@@ -287,16 +287,32 @@ def audit(store: Store, programme: Programme) -> Audit:
     )
 
 
-def elsewhere(store: Store, programme: str) -> list[str]:
-    """A sentence for each other programme whose members have points, which nobody sees under this name."""
+def elsewhere(store: Store, programme: Programme) -> list[str]:
+    """A sentence for each other programme whose members have points, which nobody sees under this name; not
+    for those that it begins beside on purpose."""
+    name = programme.programme
     with store.read() as connection:
-        rows = connection.all(SQL["elsewhere"], programme=programme)
+        rows = connection.all(SQL["elsewhere"], programme=name)
     return [
         f"{int(row['points']):,} points of {row['members']:,} members are in the ledger of "
         f"'{row['programme']}', and no till or message sees them while this file says 'programme: "
-        f"{programme}': receipts earn anew. Write 'programme: {row['programme']}' to go on with it."
+        f"{name}': receipts earn anew. Write 'programme: {row['programme']}' to go on with it, or "
+        f"'beside: [{row['programme']}]' to begin another ledger beside it."
         for row in rows
+        if row["programme"] not in programme.beside
     ]
+
+
+def check_begun(store: Store, programme: Programme) -> None:
+    """A programme that was renamed by mistake would give for every receipt once more.
+
+    Raises:
+        BadInput: it has no ledger yet, and another has one.
+    """
+    with store.read() as connection:
+        has_begun = cursor(connection, programme.programme) is not None
+    if not has_begun and (said := elsewhere(store, programme)):
+        raise BadInput(f"{FILE}: {' '.join(said)} Nothing was posted.")
 
 
 def _balances(store: Connection, programme: str) -> list[str]:

@@ -43,10 +43,12 @@ def post(ws: Workspace) -> RewardReport:
 
     Only receipts that no earlier run looked at are judged. The ledger must tie out: if stored
     balances are not what the transfers make, no receipt is posted, the failed balance assertion is
-    kept, and LedgerDiffers says by how much.
+    kept, and LedgerDiffers says by how much. BadInput: see `ledger.check_begun`.
     """
     started = perf_counter()
-    counts = night.run(Night(ws, load(ws.project)), STEPS)
+    programme = load(ws.project)
+    ledger.check_begun(ws.store, programme)
+    counts = night.run(Night(ws, programme), STEPS)
     return RewardReport(**counts, seconds=round(perf_counter() - started, 3))
 
 

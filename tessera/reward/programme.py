@@ -79,6 +79,7 @@ class Programme(Document):
     """One loyalty programme."""
 
     programme: Name
+    beside: tuple[Name, ...] = ()  # programmes whose ledgers stay as they are while this one begins
     currency: str = Field(pattern=r"^([A-Z]{3}|any)$")
     timezone: str | None = None  # days begin and end here; default the shop's
     earn_rules: tuple[EarnRule, ...] = Field(min_length=1)

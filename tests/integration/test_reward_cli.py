@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from flows.reward import reward
 from tessera.cli.app import app
 from tessera.errors import BadInput
+from tessera.reward import post
 from tessera.store import Store
 from tessera.testing import line, publish, workspace
 
@@ -116,9 +117,24 @@ def test_points_of_a_programme_that_the_file_names_no_more_are_told_with_the_che
     (warning,) = json.loads(said("--json"))["warnings"]
     assert (warning["line"], warning["key"]) == (2, "programme")
     assert "9 points of 1 members are in the ledger of 'club'" in warning["message"]
-    assert "Write 'programme: club' to go on with it." in said()
+    assert "Write 'programme: club' to go on with it, or 'beside: [club]' to" in said()
     file.with_suffix(".yaml").write_text("programme: club")
     assert "deployments/programme.yaml is not read: this file is the programme." in said()
+
+
+def test_a_programme_under_another_name_gives_nothing_twice_unless_it_is_meant_to(
+    home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "deployments").mkdir()
+    file, ws = tmp_path / "deployments/programme.yml", workspace(home, project=tmp_path)
+    rules = "returns: debt\nearn_rules: [{rule: purchase, points: 1, per: 100}]\n"
+    file.write_text(f"programme: klub\ncurrency: any\n{rules}")
+    with pytest.raises(BadInput, match=r"in the ledger of 'club'.*receipts earn anew.*was posted"):
+        post(ws)
+    file.write_text(f"programme: klub\nbeside: [club]\ncurrency: any\n{rules}")
+    assert post(ws).points_earned == 19
+    file.write_text(f"programme: klub\ncurrency: any\n{rules}")
+    assert post(ws).transfers == 0  # begun
 
 
 def test_changed_rules_are_tried_on_past_receipts_and_nothing_is_posted(

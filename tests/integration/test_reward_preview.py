@@ -125,8 +125,10 @@ def begin(ws: Workspace, rules: list[Mapping[str, Any]], **more: Any) -> Program
         {"tier": "silver", "least": 10**6},
         {"tier": "gold", "least": 10**7, "multiplier": "3/2"},
     ]
+    number = next(NUMBERS)
     said = {
-        "programme": f"club{next(NUMBERS)}",
+        "programme": f"club{number}",
+        "beside": [f"club{earlier}" for earlier in range(number)],
         "currency": "EUR",
         "returns": "debt",
         "earn_rules": [{"rule": f"r{n}", **rule} for n, rule in enumerate(rules)],
