@@ -199,7 +199,14 @@ def nights() -> dict[str, dict[str, list[dict[str, Any]]]]:
         return line(number, card, sold_at=f"{day} 17:00:00", **columns)
 
     cards = [{"card_id": card, "customer_id": f"K{card}"} for card in "ABCDEFG"]
-    cards += [{"card_id": "A2", "customer_id": "KA", "issued_at": "2026-01-31", "blocked_at": "2026-03-15"}]
+    cards += [
+        {
+            "card_id": "A2",
+            "customer_id": "KA",
+            "issued_at": "2026-01-31",
+            "blocked_at": "2026-03-15",
+        }
+    ]
     cards += [{"card_id": "H", "customer_id": "KH", "blocked_at": "2026-03-15"}]
     return {
         "2026-02-01": {
@@ -251,7 +258,9 @@ def gone_on_with(ws: Workspace) -> set[str]:
 def shown(ws: Workspace) -> list[str | None]:
     """The cards that KA, who has one that is never blocked, and KH show at the till."""
     with marts.connect(ws.home) as db:
-        found = "from customers select card_id where customer_id in ('KA', 'KH') order by customer_id"
+        found = (
+            "from customers select card_id where customer_id in ('KA', 'KH') order by customer_id"
+        )
         return [card for (card,) in db.execute(found).fetchall()]
 
 

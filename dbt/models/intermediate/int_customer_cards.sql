@@ -1,5 +1,5 @@
--- The card a customer shows at the till: of those that were not replaced the one that is good longest, and
--- of these the last issued. Whatever as_of: once it is blocked, so are the others.
+-- The card a customer shows at the till: of those that were not replaced the one that is good
+-- longest, and of these the last issued. Whatever as_of: once it is blocked, so are the others.
 with ranked as (
     select
         customer_id,
