@@ -20,6 +20,8 @@ from tessera.urls import without_password
 UNREADABLE = (PermissionError, FileNotFoundError)
 # Of archives (zip://…::…): damaged, or locked and packed in an unknown way.
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError)
+# What the web answers where nothing is, and where there may be something a little later.
+GONE, PASSING = (404, 410), (408, 425, 429)
 
 
 class Unreachable(BadInput):
@@ -49,7 +51,7 @@ def find(path: str, home: Path) -> tuple[list[SourceFile], list[str]]:
         if fs.isfile(root):
             return [SourceFile(fs, root, _own_name(fs, root), fs.size(root))], []
         if not fs.exists(root):
-            raise BadInput(f"There is nothing at {without_password(path)}; check the path.")
+            raise _absent(fs, root, path)
         unreadable: list[OSError] = []
         walked = _walk(fs, root, "", unreadable)
         others = (file for file in walked if not _lies_between(home, root, file.path))
@@ -57,6 +59,17 @@ def find(path: str, home: Path) -> tuple[list[SourceFile], list[str]]:
     except (OSError, *DAMAGED) as error:
         raise trouble(fs, path, error) from error
     return found, [str(trouble(fs, path, error)) for error in unreadable]
+
+
+def _absent(fs: Any, root: str, path: str) -> BadInput:
+    """That there is nothing, or what a web address answered: whatever it is, fsspec finds nothing there."""
+    if "http" in fs.protocol:
+        try:
+            fs.info(root)
+        except OSError as error:
+            if _answer(error)[0] not in GONE:
+                return trouble(fs, path, error)
+    return BadInput(f"There is nothing at {without_password(path)}; check the path.")
 
 
 def _lies_between(home: Path, root: str, file: str) -> bool:
@@ -74,16 +87,35 @@ def trouble(fs: Any, path: str, error: Exception) -> BadInput:
     where = without_password(getattr(error, "filename", None) or path)
     if isinstance(error, DAMAGED):
         return BadInput(f"{where} cannot be read: {_reason(error)}; copy it again or unpack it.")
+    if "http" in fs.protocol and (error.__cause__ or _answer(error)[0]):
+        return _unanswered(where, error)
     if "local" not in fs.protocol and not isinstance(error, FileNotFoundError | PermissionError):
         return _unreachable(where, error)
     return BadInput(f"{where} cannot be read: {_reason(error)}.")
 
 
-def _unreachable(where: str, error: Exception) -> Unreachable:
+def _answer(error: Exception) -> tuple[int | None, str]:
+    """What a web address said, as a number and in its own words; not in those of the library, which quote
+    the address with its password."""
+    said = error.__cause__ or error
+    return getattr(said, "status", None), getattr(said, "message", "")
+
+
+def _unanswered(where: str, error: Exception) -> BadInput:
+    status, words = _answer(error)
+    if status is None:
+        return _unreachable(where, error.__cause__ or error)
+    said = f"it answered {status} {words}".rstrip()
+    if status in PASSING or status >= 500:
+        return Unreachable(f"{where} cannot be reached: {said}; try again later.")
+    return BadInput(f"{where} cannot be read: {said}.")
+
+
+def _unreachable(where: str, error: BaseException) -> Unreachable:
     return Unreachable(f"{where} cannot be reached: {_reason(error)}; try again later.")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The error's first line, as the end of a sentence."""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(said).splitlines()[0].rstrip(".").lower()

@@ -31,6 +31,7 @@ from tessera.cli import main
 from tessera.errors import BadInput, Refused
 from tessera.feeds import FEEDS
 from tessera.land import land
+from tessera.land.files import Unreachable
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
@@ -608,6 +609,53 @@ def test_a_place_need_not_say_how_long_a_file_is_and_what_was_asked_with_is_no_n
     assert report.refused == ("none.csv is empty (0 bytes); export it again.",)
     (row,) = manifest(ws)
     assert (row["name"], row["bytes"]) == ("day.csv", len(content))
+
+
+class Answer(Exception):
+    """As aiohttp says it: with the whole address in its words."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}, message='{message}', url='http://u:s3cret@till.example'")
+        self.status, self.message = status, message
+
+
+class Web(MemoryFileSystem):
+    """As the web is read: whatever it answers instead of a file, there is none, for a reason."""
+
+    protocol = ("http-answers", "http")
+    why: Exception
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("http-answers:/")))
+
+    def info(self, path: str, **kwargs: object) -> Any:
+        raise FileNotFoundError(path) from self.why
+
+
+@pytest.mark.parametrize(
+    ("why", "said", "is_worth_another_try"),
+    [
+        (Answer(404, "Not Found"), "There is nothing at {}; check the path.", False),
+        (Answer(403, "Forbidden"), "{} cannot be read: it answered 403 Forbidden.", False),
+        (Answer(429, ""), "{} cannot be reached: it answered 429; try again later.", True),
+        (Answer(500, "Oh"), "{} cannot be reached: it answered 500 Oh; try again later.", True),
+        (
+            ConnectionRefusedError(111, "Connect call failed"),
+            "{} cannot be reached: connect call failed; try again later.",
+            True,
+        ),
+    ],
+)
+def test_it_is_told_what_a_web_address_answers_instead_of_a_file(
+    tmp_path: Path, why: Exception, said: str, is_worth_another_try: bool
+) -> None:
+    fsspec.register_implementation("http-answers", Web, clobber=True)
+    Web.why = why
+    with pytest.raises(BadInput) as caught:
+        land(till(tmp_path), "till", "http-answers://u:s3cret@till.example/day.csv")
+    assert str(caught.value) == said.format("http-answers://u:********@till.example/day.csv")
+    assert isinstance(caught.value, Unreachable) == is_worth_another_try
 
 
 # --- what is wrong with it -------------------------------------------------------------------

@@ -65,7 +65,12 @@ def plant(ws: Workspace) -> None:
                 "issued_at": "2025-01-01",
                 "replaced_by_card_id": "C2",
             },
-            {"card_id": "C2", "customer_id": "K1", "issued_at": "2025-06-01"},
+            {
+                "card_id": "C2",
+                "customer_id": "K1",
+                "issued_at": "2025-06-01",
+                "blocked_at": "9999-12-31",  # as some say that it is not
+            },
             {
                 "card_id": "C9",
                 "customer_id": "K9",

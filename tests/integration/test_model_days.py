@@ -117,7 +117,9 @@ class Landings:
     def card(self, card_id: str) -> dict[str, Any]:
         follower = self.chance.choice([None, None, self.chance.choice(CARDS)])
         owner = self.chance.choice(PEOPLE)
-        return {"card_id": card_id, "customer_id": owner, "replaced_by_card_id": follower}
+        blocked_at = self.chance.choice([None, None, self.chance.choice(DAYS)])
+        row = {"card_id": card_id, "customer_id": owner, "blocked_at": blocked_at}
+        return {**row, "replaced_by_card_id": follower}
 
 
 def consent(customer_id: str) -> dict[str, Any]:
@@ -196,7 +198,16 @@ def nights() -> dict[str, dict[str, list[dict[str, Any]]]]:
     def bought(number: str, card: str, day: str, **columns: Any) -> dict[str, Any]:
         return line(number, card, sold_at=f"{day} 17:00:00", **columns)
 
-    cards = [{"card_id": card, "customer_id": f"K{card}"} for card in "ABCDEFGH"]
+    cards = [{"card_id": card, "customer_id": f"K{card}"} for card in "ABCDEFG"]
+    cards += [
+        {
+            "card_id": "A2",
+            "customer_id": "KA",
+            "issued_at": "2026-01-31",
+            "blocked_at": "2026-03-15",
+        }
+    ]
+    cards += [{"card_id": "H", "customer_id": "KH", "blocked_at": "2026-03-15"}]
     return {
         "2026-02-01": {
             "cards": cards,
@@ -244,14 +255,26 @@ def gone_on_with(ws: Workspace) -> set[str]:
         return {name for (name,) in found.fetchall()}
 
 
+def shown(ws: Workspace) -> list[str | None]:
+    """The cards that KA, who has one that is never blocked, and KH show at the till."""
+    with marts.connect(ws.home) as db:
+        found = (
+            "from customers select card_id where customer_id in ('KA', 'KH') order by customer_id"
+        )
+        return [card for (card,) in db.execute(found).fetchall()]
+
+
 def test_adding_what_is_new_gives_what_adding_up_everything_does(tmp_path: Path) -> None:
-    home, number, seen = Home(tmp_path / "home"), 0, []
+    """And a card that is to be blocked is good until then, without another word of it."""
+    home, number, seen, cards = Home(tmp_path / "home"), 0, [], []
     for as_of, feeds in nights().items():
         for feed, rows in feeds.items():
             validated(home, feed, number := number + 1, rows)
         ws = workspace(home.root, as_of, timezone="America/New_York")
         model.build(ws)
         seen.append(gone_on_with(ws))
+        cards.append(shown(ws))
+    assert cards == [["A", "H"], ["A", "H"], ["A", "H"], ["A", None]]
     assert not model.build(ws).built
     assert seen == [
         set(),

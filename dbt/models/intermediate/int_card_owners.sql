@@ -88,7 +88,8 @@ known as (
     select
         owners.card_id,
         coalesce(merged.into_customer_id, owners.customer_id) as customer_id,
-        owners.is_last and cards.blocked_at is null as is_live,
+        owners.is_last,
+        cards.blocked_at,
         cards.issued_at
     from owners
     left join cards on owners.card_id = cards.card_id
@@ -98,7 +99,8 @@ known as (
     select
         merged.customer_id as card_id,
         merged.into_customer_id as customer_id,
-        true as is_live,
+        true as is_last,
+        cast(null as timestamp) as blocked_at,
         cast(null as timestamp) as issued_at
     from merged
     left join owners
@@ -114,13 +116,15 @@ select
     known.customer_id,
     before.customer_id as previous_customer_id,
     '{{ var("build") }}' as changed_in,
-    coalesce(known.is_live, false) as is_live,
+    coalesce(known.is_last, false) as is_last,
+    known.blocked_at,
     known.issued_at
 from known
 full join {{ this }} as before on known.card_id = before.card_id
 where
     known.customer_id is distinct from before.customer_id
-    or known.is_live is distinct from before.is_live
+    or known.is_last is distinct from before.is_last
+    or known.blocked_at is distinct from before.blocked_at
     or known.issued_at is distinct from before.issued_at
 {% else %}
 select
@@ -128,7 +132,8 @@ select
     customer_id,
     cast(null as varchar) as previous_customer_id,
     '{{ var("build") }}' as changed_in,
-    is_live,
+    is_last,
+    blocked_at,
     issued_at
 from known
 {% endif %}

@@ -43,6 +43,7 @@ select
     registered.household_id,
     prospects.prospect_id,
     cards.card_id,
+    cards.blocked_at as card_blocked_at,
     coalesce(registered.given_name, prospects.given_name) as given_name,
     coalesce(registered.family_name, prospects.family_name) as family_name,
     coalesce(registered.email, prospects.email) as email,

@@ -29,6 +29,7 @@ select
 
     ---------- strings
     case
+        when people.card_blocked_at <= {{ as_of() }} then null
         when people.is_with_cards then people.card_id
         -- Who owns no card and has receipts is a card without a customer behind it.
         else figures.customer_id
