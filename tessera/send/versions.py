@@ -35,8 +35,10 @@ def _ends(body: Row, row: Row, shop: ZoneInfo) -> Iterator[datetime]:
     due = datetime.fromisoformat(row["send_at"]).astimezone(clock.zone_or(row["timezone"], shop))
     if body.get("on_cap") == "drop":
         yield due
+    first = date.fromisoformat(row["business_date"])
+    if days := body.get("valid"):  # since the step was due; it was planned then or later
+        yield clock.day_ends(first + timedelta(days=int(days[:-1])), shop)
     if hours := body.get("valid_hours"):  # since it was due first
-        first = date.fromisoformat(row["business_date"])
         yield datetime.combine(first, due.time(), due.tzinfo) + timedelta(hours=hours)
     if last := row.get("last_day"):  # of its code
         yield clock.day_ends(last, shop)

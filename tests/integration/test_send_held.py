@@ -308,14 +308,14 @@ def test_who_would_be_written_to_too_late_is_not_put_off(
     store_url: str, tmp_path: Path, api: Api
 ) -> None:
     ws = with_policy(tmp_path, store_url, warm_up={"first_day": 1})
-    publish(ws, customers=[customer(n) for n in range(8)])
+    publish(ws, customers=[customer(n) for n in range(10)])
     says = [{"not_after": "2026-03-31"}, {"not_after": "2026-04-01T09:00"}, {"valid_hours": 24},
-            {"on_cap": "drop"}]  # fmt: skip
+            {"on_cap": "drop"}, {"valid": "0d"}]  # fmt: skip
     for number, body in enumerate(says):
         version(ws, f"v{number}", **body)
-        enqueue(ws, *(outbox_row(f"c{number + n}", campaign=f"v{number}") for n in (0, 4)))
+        enqueue(ws, *(outbox_row(f"c{number + n}", campaign=f"v{number}") for n in (0, 5)))
     assert by_sendgrid(ws, api).accepted == 1
-    assert states(ws) == {"accepted": 1, "cancelled": 7}
+    assert states(ws) == {"accepted": 1, "cancelled": 9}
     assert set(reasons(ws).values()) == {"warm_up"}
 
 
@@ -326,7 +326,7 @@ def test_who_is_put_off_is_written_to_within_the_next_days_hours(
     """A planned message is good for its day's window: what a warm-up leaves goes in the next one."""
     ws = with_policy(tmp_path, store_url, warm_up={"first_day": 1})
     publish(ws, customers=[customer(n) for n in range(3)])
-    version(ws, "winback", not_after="2026-04-05", valid_hours=48)
+    version(ws, "winback", not_after="2026-04-05", valid_hours=48, valid="1d")
     closes = {"not_after": "2026-03-31T16:30:00+00:00"}
     enqueue(ws, *(outbox_row(f"c{n}", **closes) for n in range(3)))
     assert by_sendgrid(ws, api).accepted == 1
