@@ -88,7 +88,8 @@ known as (
     select
         owners.card_id,
         coalesce(merged.into_customer_id, owners.customer_id) as customer_id,
-        owners.is_last and cards.blocked_at is null as is_live,
+        owners.is_last
+        and (cards.blocked_at is null or cards.blocked_at >= {{ as_of() }}) as is_live,
         cards.issued_at
     from owners
     left join cards on owners.card_id = cards.card_id
