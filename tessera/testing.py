@@ -70,7 +70,9 @@ MARTS: dict[str, dict[str, str]] = {
 REPORTING: dict[str, dict[str, str]] = {
     "customer_points": _columns(varchar="customer_id", date="posted_on", bigint="points"),
     "known_as": _columns(varchar="customer_id into_customer_id"),
-    "card_owners": _columns(varchar="card_id customer_id"),
+    "card_owners": _columns(
+        varchar="card_id customer_id", boolean="is_last", timestamp="blocked_at"
+    ),
     "target_progress": _columns(
         varchar="metric scope scope_id status",
         date="period_start period_end",

@@ -115,16 +115,17 @@ where confirmed_at >= :start and confirmed_at < :until
 order by signup_id
 
 -- name: next_cards
-select changed_at from card
+select noted_at from card
 where
-    changed_at >= :start and origin = 'till'
+    noted_at >= :start and origin = 'till'
     and (customer_id <> card_id or replaced_by_card_id is not null)
-order by changed_at
+order by noted_at
 limit 1
 
 -- name: cards
 -- Cards that were replaced at a till, and those that took their place. One that was handed out needs
--- no row: to the models it is its own customer until somebody registers it.
+-- no row: to the models it is its own customer until somebody registers it. A day is that on which it was
+-- heard of: tills without a line tell late what they did.
 select
     card_id,
     customer_id,
@@ -133,7 +134,7 @@ select
     replaced_by_card_id
 from card
 where
-    changed_at >= :start and changed_at < :until and origin = 'till'
+    noted_at >= :start and noted_at < :until and origin = 'till'
     and (customer_id <> card_id or replaced_by_card_id is not null)
 order by card_id
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SQL = queries("tessera.reward", "cards.sql")
-KNOWN_CARD = pa.schema([(name, pa.string()) for name in ("card_id", "customer_id", "origin")])
+KNOWN_CARD = pa.schema(
+    [(name, pa.string()) for name in ("card_id", "customer_id", "origin")]
+    + [("is_blocked", pa.int64())]
+)
 KNOWN_MEMBER = pa.schema(
     [(name, pa.string()) for name in ("customer_id", "given_name", "tier", "household_id")]
 )
@@ -41,13 +44,16 @@ def day(at: datetime, timezone: str) -> date:
         return at.date()
 
 
-def owner(store: Connection, card: str, *, replaced: bool = False) -> str:
-    """The customer whose card this is; Refusal for a card nobody has, or has no more."""
+def owner(store: Connection, card: str, *, replaced: bool = False, blocked: bool = False) -> str:
+    """The customer whose card this is; Refusal for a card nobody has, or has no more. `replaced` and
+    `blocked`: a card that is no longer good, or is so by the shop's books, will do."""
     row = store.one(SQL["card"], card_id=card)
     if row is None:
         raise Refusal("unknown-card")
     if row["replaced_by_card_id"] is not None and not replaced:
         raise Refusal("card-replaced")
+    if row["is_blocked"] and not (replaced or blocked):
+        raise Refusal("card-blocked")
     return str(row["customer_id"])
 
 
@@ -57,11 +63,14 @@ def member(store: Connection, customer_id: str) -> Row:
     return found or {"given_name": None, "tier": None}
 
 
-def enrol(store: Connection, card: str, at: datetime, *, again: bool = False) -> str:
+def enrol(
+    store: Connection, card: str, at: datetime, noted_at: datetime, *, again: bool = False
+) -> str:
     """Hand out a card: its holder is a member from now on, by the name that the models give to a
     card nobody registered yet. `again`: it was done without a line, maybe by two tills."""
-    new = store.run(SQL["add"], card_id=card, customer_id=card, at=_text(at))
-    new = new or store.run(SQL["adopt"], card_id=card)  # it was used before it was handed out
+    when = {"at": _text(at), "noted_at": _text(noted_at)}
+    new = store.run(SQL["add"], card_id=card, customer_id=card, **when)
+    new = new or store.run(SQL["adopt"], card_id=card, customer_id=card, **when)
     if not new and not again:
         raise Refusal("card-in-use")
     store.run(SQL["add_member"], customer_id=owner(store, card, replaced=True))
@@ -69,17 +78,27 @@ def enrol(store: Connection, card: str, at: datetime, *, again: bool = False) ->
 
 
 def replace(
-    store: Connection, card: str, new_card: str, at: datetime, *, offline: bool = False
+    store: Connection,
+    card: str,
+    new_card: str,
+    at: datetime,
+    noted_at: datetime,
+    *,
+    offline: bool = False,
 ) -> str:
     """The member's next card. Of two that replaced one card without a line, the later counts; both
     are the member's."""
     if card == new_card:
         raise Refusal("same-card")
-    customer_id = owner(store, card, replaced=offline)
-    added = store.run(SQL["add"], card_id=new_card, customer_id=customer_id, at=_text(at))
-    if not added and not (offline and owner(store, new_card, replaced=True) == customer_id):
+    customer_id = owner(store, card, replaced=offline, blocked=True)
+    when = {"at": _text(at), "noted_at": _text(noted_at)}
+    if store.run(SQL["add"], card_id=new_card, customer_id=customer_id, **when):
+        pass
+    elif store.run(SQL["adopt"], card_id=new_card, customer_id=customer_id, **when):
+        _rename(store, [{"was": new_card, "customer_id": customer_id}])
+    elif not (offline and owner(store, new_card, replaced=True) == customer_id):
         raise Refusal("card-in-use")
-    moved = store.run(SQL["replace"], card_id=card, new_card=new_card, at=_text(at))
+    moved = store.run(SQL["replace"], card_id=card, new_card=new_card, **when)
     if not moved and not offline:  # another till was quicker
         raise Refusal("card-replaced")
     return customer_id
@@ -96,16 +115,17 @@ def refresh(ws: Workspace) -> int:
             duck.register("known_member", store.arrow(SQL["known_members"], KNOWN_MEMBER))
         of_models(duck)
         known_as(duck)
-        cards = duck.execute(SQL["new_cards"]).to_arrow_table()
+        as_of = ws.as_of.astimezone(UTC).replace(tzinfo=None)  # as the marts write it
+        cards = duck.execute(SQL["new_cards"], {"as_of": as_of}).to_arrow_table()
         members = duck.execute(SQL["new_members"]).to_arrow_table()
         registered = duck.execute(SQL["registered"]).to_arrow_table().to_pylist()
         became = dict(duck.execute(SQL["became"]).fetchall())
     at = pa.repeat(_text(ws.as_of), cards.num_rows)
+    cards = cards.append_column("changed_at", at).append_column("noted_at", at)
     with ws.store.write() as store:
-        _bring(store, "card", cards.append_column("changed_at", at))
+        _bring(store, "card", cards)
         _bring(store, "member", members)
-        for query in RENAMES:
-            store.run_many(SQL[query], registered)
+        _rename(store, registered)
         if became:
             query = SQL["rename_prospects"].format(people=store.paired("people"))
             store.run(query, people=json.dumps(became))
@@ -134,6 +154,12 @@ def _bring(store: Connection, table: str, rows: pa.Table) -> None:
         part = rows.slice(start, 100_000)
         if store.insert_new(table, part) < part.num_rows:
             store.run_many(SQL[f"change_{table}"], part.to_pylist())
+
+
+def _rename(store: Connection, registered: Sequence[Row]) -> None:
+    """What is known under each card's own name (`was`) is its customer's."""
+    for query in RENAMES:
+        store.run_many(SQL[query], registered)
 
 
 def _referral_codes(store: Connection) -> None:

@@ -1,37 +1,39 @@
 -- name: card
-select customer_id, replaced_by_card_id from card where card_id = :card_id
+select customer_id, replaced_by_card_id, is_blocked from card where card_id = :card_id
 
 -- name: member
 select given_name, tier from member where customer_id = :customer_id
 
 -- name: add
-insert into card (card_id, customer_id, origin, changed_at)
-values (:card_id, :customer_id, 'till', :at)
+insert into card (card_id, customer_id, origin, changed_at, noted_at)
+values (:card_id, :customer_id, 'till', :at, :noted_at)
 on conflict do nothing
 
 -- name: adopt
-update card set origin = 'till'
+-- A card that was used before it was heard of that it was handed out.
+update card set customer_id = :customer_id, origin = 'till', changed_at = :at, noted_at = :noted_at
 where card_id = :card_id and customer_id = :card_id and origin = 'models'
 
 -- name: add_member
 insert into member (customer_id) values (:customer_id) on conflict do nothing
 
 -- name: replace
-update card set replaced_by_card_id = :new_card, changed_at = :at, origin = 'till'
+update card set
+    replaced_by_card_id = :new_card, changed_at = :at, noted_at = :noted_at, origin = 'till'
 where
     card_id = :card_id
     and (replaced_by_card_id is null or (changed_at, replaced_by_card_id) < (:at, :new_card))
 
 -- name: change_card
-update card set customer_id = :customer_id, changed_at = :changed_at
-where card_id = :card_id and customer_id <> :customer_id
+-- When it was changed stays: what the models know need not be told them, and is no till's word.
+update card set customer_id = :customer_id, is_blocked = :is_blocked where card_id = :card_id
 
 -- name: change_member
 update member set given_name = :given_name, tier = :tier, household_id = :household_id
 where customer_id = :customer_id
 
 -- name: known_cards
-select card_id, customer_id, origin from card
+select card_id, customer_id, origin, is_blocked from card
 
 -- name: known_members
 select customer_id, given_name, tier, household_id from member
@@ -59,21 +61,40 @@ from {people} as person
 where voucher.customer_id = person.key
 
 -- name: models
+-- Models of an earlier version did not say which cards are good.
 create or replace temp view model_card as
-select card_id, customer_id from card_owners
+select card_id, customer_id, is_last, blocked_at
+from (
+    from card_owners
+    union all by name
+    select null::boolean as is_last, null::timestamp as blocked_at where false
+)
 union
-select card_id, customer_id from customers where card_id is not null
+select card_id, customer_id, true as is_last, null as blocked_at from customers
+where card_id is not null
 
 -- name: live_cards
 create or replace temp view model_card as
-select card_id, customer_id from customers where card_id is not null
+select card_id, customer_id, true as is_last, null::timestamp as blocked_at from customers
+where card_id is not null
 
 -- name: new_cards
--- A card whose owner the models know otherwise by now: it was registered, or two people merged.
-select model.card_id, model.customer_id, coalesce(known.origin, 'models') as origin
-from (select card_id, max(customer_id) as customer_id from model_card group by card_id) as model
+-- A card whose owner the models know otherwise by now: it was registered, or two people merged; or which
+-- was blocked, or is good again.
+select
+    model.card_id, model.customer_id, coalesce(known.origin, 'models') as origin,
+    model.is_blocked
+from (
+    select
+        card_id, max(customer_id) as customer_id,
+        coalesce(bool_or(not is_last or blocked_at <= $as_of), false)::bigint as is_blocked
+    from model_card
+    group by card_id
+) as model
 left join known_card as known on model.card_id = known.card_id
-where known.customer_id is distinct from model.customer_id
+where
+    known.customer_id is distinct from model.customer_id
+    or known.is_blocked <> model.is_blocked
 order by model.card_id
 
 -- name: registered

@@ -5,6 +5,7 @@ from __future__ import annotations
 SENTENCES = {
     "unknown-card": (404, "No member has this card."),
     "card-replaced": (409, "This card was replaced by another one."),
+    "card-blocked": (409, "The shop's books say that this card is no longer good."),
     "card-in-use": (409, "This card belongs to a member already."),
     "unknown-redemption": (404, "This till knows no such redemption."),
     "unknown-voucher": (404, "No such voucher can be used here."),

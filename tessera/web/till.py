@@ -208,7 +208,7 @@ def enrol(ask: Ask) -> Answer:
 
 def replace(ask: Ask) -> Answer:
     def act(till: Till) -> Answer:
-        cards.replace(till.store, ask.body.card, ask.body.new_card, till.at)
+        cards.replace(till.store, ask.body.card, ask.body.new_card, till.at, till.at)
         return {"card": ask.body.new_card, "replaced": ask.body.card}
 
     return ask.do("replace", act)
@@ -230,7 +230,7 @@ def _offline(till: Till, one: Mapping[str, Any]) -> Answer:
     if one["kind"] == "enrol":
         return _enrol(till, said.OfflineEnrol.model_validate(one), at, again=True)
     if one["kind"] == "replace":
-        cards.replace(till.store, one["card"], one["new_card"], at, offline=True)
+        cards.replace(till.store, one["card"], one["new_card"], at, till.at, offline=True)
         return {}
     if one["kind"] == "void":
         return _told(till, till.void(till.name(one["of"])))
@@ -239,7 +239,7 @@ def _offline(till: Till, one: Mapping[str, Any]) -> Answer:
 
 
 def _enrol(till: Till, body: Any, at: datetime, *, again: bool) -> Answer:
-    customer_id = cards.enrol(till.store, body.card, at, again=again)
+    customer_id = cards.enrol(till.store, body.card, at, till.at, again=again)
     device = referrals.device_hash(till.secret, body.device)
     known = referrals.claim(till.store, customer_id, body.referral, at, device)
     return {"card": body.card, "referral": known}

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
+from tessera.hear import export
 from tessera.reward import cards, keys, once
 from tessera.reward.ledger import audit
 from tessera.reward.points import Books
@@ -829,8 +830,9 @@ def test_a_new_card_is_the_same_member(ws: Workspace, till: Counter) -> None:
 
 
 @SQLITE
-def test_a_replaced_card_comes_back_by_the_front_door(ws: Workspace, till: Counter) -> None:
-    from tessera.hear import export
+def test_a_replaced_card_comes_back_by_the_front_door(
+    ws: Workspace, till: Counter, now: list[datetime]
+) -> None:
     from tessera.land import land
 
     till.post("/cards/replace", {"card": "K0", "new_card": "K0b"})
@@ -839,6 +841,52 @@ def test_a_replaced_card_comes_back_by_the_front_door(ws: Workspace, till: Count
     assert export(tomorrow).cards == 2
     report = land(tomorrow, "engine", ws.home.engine)
     assert report.rows == 2
+    late = {"kind": "replace", "key": "r", "at": "2026-03-31T08:00:00Z"}
+    now[0] = tomorrow.as_of
+    till.batch(late | {"card": "K1", "new_card": "K1b"})
+    assert export(later(ws, "2026-04-02T12:00:00+00:00")).cards == 2, "though that day is exported"
+
+
+@SQLITE
+def test_what_the_models_know_of_an_owner_is_not_told_them_as_the_tills_word(
+    ws: Workspace, till: Counter
+) -> None:
+    """Who was merged may be two again; and of two cards, the later counts, whenever models are built."""
+    first = {"kind": "replace", "key": "r", "at": "2026-03-30T08:00:00Z", "card": "K0"}
+    till.batch(first | {"new_card": "K0a"})
+    merged = later(ws, "2026-04-01T12:00:00+00:00")
+    publish(merged, customers=[member(1, card_id=card) for card in ("K0", "K0a", "K1")])
+    cards.refresh(merged)
+    assert export(merged).cards == 2
+    assert export(later(ws, "2026-04-03T12:00:00+00:00")).cards == 0
+    till.batch(first | {"key": "s", "at": "2026-03-31T08:00:00Z", "new_card": "K0b"})
+    known = rows(ws, "select customer_id, replaced_by_card_id from card where card_id = 'K0'")
+    assert dict(known[0]) == {"customer_id": "c1", "replaced_by_card_id": "K0b"}
+
+
+@BOTH_STORES
+def test_a_card_that_the_shops_books_blocked_pays_nothing_but_may_be_replaced(
+    ws: Workspace, till: Counter
+) -> None:
+    """A lost card is reported to the shop, not to the till where its finder goes."""
+    give(ws, "c0", 100)
+    known = [member(0, card_id=None), member(1), member(2)]
+    owners = [{"card_id": f"K{n}", "customer_id": f"c{n}", "is_last": True} for n in range(3)]
+    for owner, blocked_at in zip(owners, ("2026-03-30", "2026-04-02", "9999-12-31"), strict=True):
+        owner["blocked_at"] = blocked_at
+    publish(ws, customers=known, card_owners=owners)
+    assert (cards.refresh(ws), cards.refresh(ws)) == (1, 0)
+    assert cards.refresh(later(ws, "2026-04-03T12:00:00+00:00")) == 1, "without another word of it"
+    assert cards.refresh(ws) == 1
+    asked = [till.post("/cards/lookup", {"card": "K0"}), till.take(card="K0", points=10)]
+    assert [kind(answer) for answer in asked] == ["card-blocked"] * 2
+    happened = spent("a", "2026-03-30T10:00:00Z", card="K0", points=10)
+    assert till.batch(happened)[0]["status"] == "done", "before anybody knew"
+    assert till.post("/cards/replace", {"card": "K0", "new_card": "K0b"}).status_code == 200
+    assert till.take(card="K0b", points=90).status_code == 200
+    publish(ws, customers=[member(n) for n in range(3)])
+    cards.refresh(ws)
+    assert rows(ws, "select 1 from card where is_blocked = 1") == []
 
 
 @SQLITE
@@ -854,20 +902,33 @@ def test_a_card_is_handed_out_once(ws: Workspace, till: Counter) -> None:
 def test_a_card_that_bought_before_it_was_handed_out_can_still_be(
     ws: Workspace, till: Counter
 ) -> None:
-    from tessera.reward import cards
-
     publish(ws, customers=[{"customer_id": "KEARLY", "card_id": "KEARLY"}])
     cards.refresh(ws)
     assert till.post("/members", {"card": "KEARLY"}).status_code == 200
     assert kind(till.post("/members", {"card": "KEARLY"})) == "card-in-use"
 
 
+@BOTH_STORES
+def test_a_card_that_bought_before_its_replacement_was_posted_is_its_members(
+    ws: Workspace, till: Counter
+) -> None:
+    """The till was without a line for longer than the night's receipts took."""
+    publish(ws, customers=[{"customer_id": "KEARLY", "card_id": "KEARLY"}])
+    cards.refresh(ws)
+    early = spent("s", "2026-03-30T12:00:00Z", card="KEARLY", vouchers=[voucher(ws)])
+    swap = {"kind": "replace", "at": "2026-03-30T10:00:00Z", "new_card": "KEARLY"}
+    told = [till.batch(early), till.batch(swap | {"key": "r", "card": "K0"})]
+    assert [one["status"] for (one,) in told] == ["done", "done"]
+    assert till.batch(swap | {"key": "t", "card": "K1"})[0]["problem"] == "card-in-use"
+    assert till.post("/cards/lookup", {"card": "KEARLY"}).json()["given_name"] == "Name0"
+    assert [row["customer_id"] for row in rows(ws, "select * from redemption_member")] == ["c0"]
+    assert rows(ws, "select * from member where customer_id = 'KEARLY'") == []
+
+
 @SQLITE
 def test_the_models_word_on_whose_card_it_is_counts_and_a_replacement_stays(
     ws: Workspace, till: Counter
 ) -> None:
-    from tessera.reward import cards
-
     till.post("/members", {"card": "KNEW"})
     till.post("/cards/replace", {"card": "K0", "new_card": "K0b"})
     known = [member(number) for number in range(3)]
@@ -882,8 +943,6 @@ def test_the_models_word_on_whose_card_it_is_counts_and_a_replacement_stays(
 def test_what_was_done_with_a_card_is_its_customers_once_it_is_registered(
     ws: Workspace, till: Counter
 ) -> None:
-    from tessera.reward import cards
-
     till.post("/members", {"card": "KNEW", "device": "phone"})
     give(ws, "KNEW", 50)
     made = till.take(card="KNEW", points=20).json()["redemption"]
