@@ -6,7 +6,6 @@ servers on one database get in each other's way, so whoever keeps a server holds
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import socket
@@ -24,6 +23,7 @@ import httpx
 from flows import tether
 from tessera import settings
 from tessera.errors import BadInput, OutOfSpace, TesseraError
+from tessera.locks import taken
 from tessera.outage import is_full
 from tessera.workspace import Workspace
 
@@ -230,13 +230,7 @@ def _make_folder(ws: Workspace) -> None:
 def _lock(ws: Workspace) -> IO[bytes] | None:
     """The lock on this home's server, or None while another process holds it."""
     _make_folder(ws)
-    lock = (ws.home.prefect / "server.lock").open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
-    return lock
+    return taken(ws.home.prefect / "server.lock")
 
 
 def _lock_or_find(ws: Workspace, say: Callable[[str], None]) -> IO[bytes] | str:

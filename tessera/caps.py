@@ -37,7 +37,7 @@ class Limit(Document):
         return timedelta(days=self.days or 0, hours=self.hours or 0)
 
     @property
-    def _span_said(self) -> str:
+    def span_said(self) -> str:
         return f"{self.days} days" if self.days else f"{self.hours} hours"
 
 
@@ -50,7 +50,7 @@ class Cap(Limit):
     tag: Tag | None = None  # counts, and limits, only messages with this tag
 
     def __str__(self) -> str:
-        words = [str(self.max), self.tag, self.purpose, self.channel, "in", self._span_said]
+        words = [str(self.max), self.tag, self.purpose, self.channel, "in", self.span_said]
         per = " per household" if self.per == "household" else ""
         return " ".join(word for word in words if word) + per
 

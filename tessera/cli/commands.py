@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
 
 import typer
 
-MODULES = [
-    name
-    for name in (
-        "land",
-        "run",
-        "decide",
-        "simulate",
-        "calendar",
-        "send",
-        "hear",
-        "web",
-        "answers",
-        "quarantine",
-        "campaign",
-        "person",
-        "audit",
-        "know",
-        "results",
-        "ledger",
-        "voucher",
-        "till",
-        "programme",
-        "shop",
-        "report",
-        "up",
-        "doctor",
-        "provider",
-    )
-    if (Path(__file__).parent / f"{name}.py").exists()
-]
+MODULES = (
+    "land",
+    "run",
+    "decide",
+    "simulate",
+    "calendar",
+    "send",
+    "hear",
+    "web",
+    "answers",
+    "quarantine",
+    "campaign",
+    "person",
+    "audit",
+    "know",
+    "results",
+    "ledger",
+    "voucher",
+    "till",
+    "programme",
+    "shop",
+    "report",
+    "up",
+    "doctor",
+    "provider",
+)
 
 
 def register(app: typer.Typer) -> None:

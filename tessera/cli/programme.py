@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -84,13 +83,13 @@ def simulate(
     """
     from dataclasses import asdict
 
-    from tessera import documents
+    from tessera import clock, documents
     from tessera.reward.programme import Programme, load
     from tessera.reward.replay import replay
     from tessera.workspace import open_workspace
 
     ws = open_workspace(home=home)
-    days = _day(first), _day(last)
+    days = clock.parse_day(first, "--from"), clock.parse_day(last, "--to")
     new = documents.load(changed.resolve(), Programme, project=ws.project)
     before, after = (asdict(replay(ws, one, *days)) for one in (load(ws.project), new))
     if as_json:
@@ -101,12 +100,3 @@ def simulate(
     names = list(dict.fromkeys([*before, *after]))
     rows = [{"what": n, "now": before.get(n, 0), "changed": after.get(n, 0)} for n in names]
     print_table([row | {"difference": row["changed"] - row["now"]} for row in rows])
-
-
-def _day(text: str) -> date:
-    from tessera.errors import BadInput
-
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise BadInput(f"'{text}' is not a day; write it as 2026-03-31.") from None

@@ -71,17 +71,10 @@ class Wordings:
     @classmethod
     def load(cls, project: Path) -> Wordings:
         """BadInput, with file and line, when the file cannot be used."""
-        found = _read(project, WORDINGS, _Wordings)
+        found = documents.load(project / WORDINGS, _Wordings, project=project)
         return cls({wording.channel: wording for wording in found.wordings})
 
 
 def choices(project: Path) -> Choices:
     """What people may choose between; BadInput, with file and line, when the file cannot be used."""
-    return _read(project, CHOICES, Choices)
-
-
-def _read(project: Path, file: Path, model: type[documents.M]) -> documents.M:
-    found, problems, _ = documents.read(project / file, model, project=project)
-    documents.refuse(problems)
-    assert found is not None  # noqa: S101 -- nothing refused, so it was read
-    return found
+    return documents.load(project / CHOICES, Choices, project=project)

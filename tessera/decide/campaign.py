@@ -27,7 +27,8 @@ YEAR = 365
 DAYS_MAX = 36_500  # a hundred years: for ever, for a campaign
 
 
-def _days(text: str) -> int:
+def days(text: str) -> int:
+    """How many days '7d' are."""
     if not re.fullmatch(DAYS, text):
         raise ValueError("write whole days as 7d")
     return int(text[:-1])
@@ -62,7 +63,7 @@ End = Annotated[Instant | date, BeforeValidator(_no_number), AfterValidator(_no_
 Days = Annotated[
     str,
     BeforeValidator(lambda value: f"{value}" if isinstance(value, int) else value),
-    AfterValidator(lambda text: f"{_days(text)}d"),
+    AfterValidator(lambda text: f"{days(text)}d"),
     Field(json_schema_extra={"pattern": DAYS}),
 ]
 Names = Annotated[
@@ -164,7 +165,7 @@ class Step(Document):
 
     @property
     def after_days(self) -> int:
-        return _days(self.after)
+        return days(self.after)
 
     @property
     def contents(self) -> tuple[Variant, ...]:
@@ -187,10 +188,6 @@ class Goal(Document):
 
     event: Literal["purchased"]
     within: Annotated[Days, AfterValidator(_some_days)]
-
-    @property
-    def within_days(self) -> int:
-        return _days(self.within)
 
 
 class Scheduled(Document):
@@ -222,7 +219,7 @@ class OnDate(Document):
 
     @model_validator(mode="after")
     def _within_a_year(self) -> OnDate:
-        if _days(self.before) + _days(self.within) >= YEAR:
+        if days(self.before) + days(self.within) >= YEAR:
             said = f"'before' and 'within' must come to less than {YEAR}d, when the date returns."
             raise Misplaced(("within",), said)
         return self
@@ -308,7 +305,7 @@ class Campaign(Document):
 
     @property
     def valid_days(self) -> int | None:
-        return _days(self.valid) if self.valid else None
+        return days(self.valid) if self.valid else None
 
     def follows(self, number: int) -> tuple[str, ...]:
         """The steps that step `number` follows; none for the first."""
@@ -342,8 +339,3 @@ class Campaign(Document):
             return clock.day_ends(self.not_after, shop)
         moment = self.not_after
         return (moment if moment.tzinfo else moment.replace(tzinfo=shop)).astimezone(UTC)
-
-
-def days(text: str) -> int:
-    """How many days '7d' are."""
-    return _days(text)

@@ -8,12 +8,10 @@ it is: nothing can be out of date, and a kill costs no more than the time.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
@@ -22,6 +20,7 @@ from pathlib import Path
 import duckdb
 
 from tessera.home import Home
+from tessera.locks import taken
 from tessera.quoting import literal
 
 ROWS = 20_000  # in a bucket, or up to twice as many
@@ -78,27 +77,18 @@ def weeks(home: Home) -> Iterator[Week]:
 def refresh(home: Home, *, before: date, memory: str = "4GB") -> int:
     """Index the weeks that ended before `before` and have none, the latest first; how many. Nothing
     is done while somebody else does."""
-    with _alone(home) as is_free:
+    home.decision_index.mkdir(parents=True, exist_ok=True)
+    if (lock := taken(home.decision_index / ".lock")) is None:
+        return 0
+    with lock:
         missing = [
             week
             for week in weeks(home)
             if week.monday + timedelta(7) <= before and week.files and week.bucket("") is None
         ][-WEEKS_AT_ONCE:]
-        for week in reversed(missing if is_free else []):
+        for week in reversed(missing):
             _write(week, memory=memory, spill=home.root / "tmp" / "index")
-        return len(missing) if is_free else 0
-
-
-@contextmanager
-def _alone(home: Home) -> Iterator[bool]:
-    home.decision_index.mkdir(parents=True, exist_ok=True)
-    with (home.decision_index / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        return len(missing)
 
 
 def _day(folder: Path, day: date) -> Day:

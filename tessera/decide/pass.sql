@@ -98,7 +98,6 @@ stopped as (
             when not coalesce(granted, false) then 'no_consent'
             when
                 coalesce(marketing_stop, paused_until, cast(getvariable('stopped') as varchar)) is not null
-               
                 then 'suppressed'
             when has_complaint_open then 'complaint_open'
             when bucket_of(draw, getvariable('global_salt')) < getvariable('global_control')

@@ -130,9 +130,8 @@ def _tiring(rules: ContactPolicy) -> Iterator[dict[str, Any]]:
     """The caps of the fatigue levels, which hold for those of that level alone."""
     bits = tag_bits(rules)
     for level, limit in rules.tiring:
-        span = f"{limit.days} days" if limit.days else f"{limit.hours} hours"
         yield {
-            "label": f"{level.level}: {limit.max} in {span}",
+            "label": f"{level.level}: {limit.max} in {limit.span_said}",
             "purpose": "marketing",
             "most": limit.max,
             "minutes": _minutes(limit.span),

@@ -18,6 +18,7 @@ from tessera.errors import BadInput
 from tessera.land import manifest
 from tessera.land.encoding import Evidence
 from tessera.land.files import SourceFile, trouble
+from tessera.locks import is_held
 from tessera.workspace import Workspace
 
 CHUNK = 4 << 20
@@ -65,12 +66,9 @@ def settle(ws: Workspace) -> None:
 def _sweep(spools: Path) -> None:
     """Remove the folders whose process is dead: nobody holds their lock."""
     for lock in spools.glob("*/lock"):
-        with lock.open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            shutil.rmtree(lock.parent, ignore_errors=True)
+        with suppress(FileNotFoundError):  # its owner has just removed it
+            if not is_held(lock):
+                shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def fetch(file: SourceFile, folder: Path) -> Spooled:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from jinja2 import meta, nodes
 
 from tessera.documents import Problem
 from tessera.errors import BadInput
+from tessera.say import lint
 from tessera.say.environment import make_environment
 from tessera.say.fields import CUSTOMER, GROUPS, LANGUAGE, VOUCHER, sample
 from tessera.say.languages import SOURCE, read_catalogue
@@ -236,8 +236,8 @@ def _rendered_problems(
         yield f"{where} says nothing."
     if channel == "email":
         yield from _mail_problems(where, rendered, data)
-    for line in pictures_without_alt(rendered.html):
-        yield f"{where}/{HTML[channel]}: the picture '{line}' has no alt text."
+    for picture in lint.Page.read(rendered.html).silent:
+        yield f"{where}/{HTML[channel]}: the picture '{picture}' has no alt text."
 
 
 def _mail_problems(where: Path, rendered: Rendered, data: dict[str, Any]) -> Iterator[str]:
@@ -248,21 +248,3 @@ def _mail_problems(where: Path, rendered: Rendered, data: dict[str, Any]) -> Ite
             yield f"{where}/{part} has no unsubscribe link; show links.unsubscribe."
         if data["shop"]["postal_address"] not in body:
             yield f"{where}/{part} has no postal address; show shop.postal_address."
-
-
-def pictures_without_alt(html: str) -> list[str]:
-    """The sources of `<img>` tags that say nothing to those who cannot see them."""
-    parser = _Pictures()
-    parser.feed(html)
-    return parser.silent
-
-
-class _Pictures(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.silent: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        if tag == "img" and "alt" not in found:
-            self.silent.append(found.get("src") or "")

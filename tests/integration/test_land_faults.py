@@ -23,6 +23,7 @@ from tessera.land import land, spool
 from tessera.land.files import Unreachable
 from tessera.settings import CHECKOUT
 from tessera.testing import workspace
+from tessera.workspace import Workspace
 from tests.landing import (
     HEADER,
     RECEIPTS,
@@ -110,6 +111,23 @@ def test_two_processes_land_the_same_files_once(tmp_path: Path) -> None:
     assert sorted(row["transaction_id"] for row in landed(ws)) == sorted(f"R{i}" for i in range(12))
     assert len(manifest(ws)) == 12
     assert leftovers(ws) == []
+
+
+def test_a_landing_that_ends_while_another_looks_for_leftovers_is_none(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found_and_gone(folder: Path, pattern: str) -> list[Path]:
+        found = list(glob(folder, pattern))
+        shutil.rmtree(ws.home.landing / ".spool" / "ending", ignore_errors=True)
+        return found
+
+    ending = ws.home.landing / ".spool" / "ending" / "lock"
+    ending.parent.mkdir(parents=True)
+    ending.touch()
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", found_and_gone)
+    with spool.spool(ws) as folder:
+        assert [*folder.parent.iterdir()] == [folder]
 
 
 COMMAND = "from tessera.cli import main; main()"

@@ -161,7 +161,7 @@ def test_changed_rules_are_tried_on_past_receipts_and_nothing_is_posted(
         later[which][what] for which in ("before", "after") for what in ("issued", "clawed_back")
     ] == [0] * 4
     words[words.index("2026-03-10")] = "February"
-    with pytest.raises(BadInput, match="'February' is not a day"):
+    with pytest.raises(BadInput, match="--from 'February' is not a date"):
         raise CliRunner().invoke(app, words).exception or AssertionError
     words[words.index("February")] = "2026-03-31"
     with pytest.raises(BadInput, match="ends on 2026-03-30, before it begins on 2026-03-31"):

@@ -15,6 +15,7 @@ import pytest
 from tessera.decide import index
 from tessera.decide.decisions import Question, find
 from tessera.home import Home
+from tessera.locks import alone_in
 
 MONDAY = date(2026, 3, 2)
 PEOPLE = ["ann", "bob", "Ζωή", "C'7", ""]
@@ -123,6 +124,6 @@ def test_an_indexing_that_was_killed_is_done_again(home: Home) -> None:
 
 
 def test_of_two_processes_one_indexes(home: Home) -> None:
-    with index._alone(home):
+    with alone_in(home.decision_index):
         assert index.refresh(home, before=MONDAY + timedelta(7)) == 0
     assert index.refresh(home, before=MONDAY + timedelta(7)) == 1
