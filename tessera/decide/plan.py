@@ -20,6 +20,7 @@ from tessera.decide.reasons import Reason
 from tessera.decide.rules import Rules
 from tessera.errors import BadInput
 from tessera.home import Home
+from tessera.quoting import literal
 from tessera.store import queries
 from tessera.workspace import Workspace
 
@@ -225,7 +226,7 @@ def _narrowed(rules: Rules, names: Sequence[str]) -> Side:
 
 def _write_plan(ws: Workspace, side: Side, target: Path) -> None:
     with dry_pass(ws, *side) as (duck, _):
-        duck.execute(f"copy ({SQL['verdicts']}) to '{target}' (format parquet)")
+        duck.execute(f"copy ({SQL['verdicts']}) to {literal(str(target))} (format parquet)")
 
 
 def _write_kept(
@@ -233,7 +234,7 @@ def _write_kept(
 ) -> None:
     kept = {"files": _kept_files(ws.home, str(ws.business_date)), "left_out": left_out}
     duck.execute(f"create temp table kept as {SQL['kept']}", kept)
-    duck.execute(f"copy kept to '{target}' (format parquet)")
+    duck.execute(f"copy kept to {literal(str(target))} (format parquet)")
 
 
 def _kept_files(home: Home, day: str) -> list[str]:

@@ -148,6 +148,7 @@ def plant(ws: Workspace) -> None:
             {"interaction_id": "I2", "customer_id": "K2", "kind": "complaint", "status": "resolved", "occurred_at": "2026-02-01"},
             {"interaction_id": "I3", "customer_id": "K3", "kind": "complaint", "occurred_at": "2026-04-01"},
             {"interaction_id": "I4", "customer_id": "K1", "kind": "contact", "topic": "tenth", "status": "withheld", "occurred_at": "2026-01-05 23:00:00"},
+            {"interaction_id": "I5", "prospect_id": "L2", "kind": "complaint", "status": "closed", "occurred_at": "2026-01-15"},
         ],
     )  # fmt: skip
     letters = {
@@ -353,7 +354,7 @@ def test_the_profile_has_complaints_and_the_last_word_on_marketing(
     db: duckdb.DuckDBPyConnection,
 ) -> None:
     ana, ben = customer(db, "K1"), customer(db, "K2")
-    assert (ana["complaints"], ana["last_complaint_on"]) == (1, date(2026, 2, 1))
+    assert (ana["complaints"], ana["last_complaint_on"]) == (2, date(2026, 2, 1))  # one as a prospect
     assert (ben["complaints"], ben["has_complaint_open"]) == (1, False)
     assert (ana["has_email_consent"], ana["has_sms_consent"]) == (False, False)
     assert rows(db, "select count(*) from customers where has_email_consent is null") == [(0,)]

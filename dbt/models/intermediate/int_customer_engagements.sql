@@ -17,12 +17,10 @@ with answers as (
     where events.event in ('open', 'click') and events.occurred_at < {{ as_of() }}
     union all
     select
-        coalesce(interactions.customer_id, prospects.customer_id) as customer_id,
-        interactions.occurred_at
-    from {{ ref("int_interactions") }} as interactions
-    left join {{ ref("int_prospects") }} as prospects
-        on interactions.prospect_id = prospects.prospect_id
-    where interactions.kind <> 'contact' and interactions.occurred_at < {{ as_of() }}
+        customer_id,
+        occurred_at
+    from {{ ref("int_interactions") }}
+    where kind <> 'contact' and occurred_at < {{ as_of() }}
 )
 
 select

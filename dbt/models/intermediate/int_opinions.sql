@@ -171,7 +171,6 @@ topics as (
 select
     texts.interaction_id,
     texts.customer_id,
-    texts.prospect_id,
     texts.kind,
     texts.occurred_at,
     texts.language,

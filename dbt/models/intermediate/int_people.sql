@@ -10,7 +10,7 @@ with named as (
     where customer_id not like 'prospect:%'
     union
     select customer_id from {{ ref("int_interactions") }}
-    where customer_id is not null
+    where customer_id not like 'prospect:%'
 ),
 
 prospects as (

@@ -20,15 +20,12 @@ visits as (
 
 interactions as (
     select
-        interactions.*,
-        coalesce(interactions.customer_id, prospects.customer_id) as person_id,
-        {{ local_date("interactions.occurred_at") }} as occurred_on
-    from {{ ref("int_interactions") }} as interactions
-    left join {{ ref("int_prospects") }} as prospects
-        on interactions.prospect_id = prospects.prospect_id
+        *,
+        {{ local_date("occurred_at") }} as occurred_on
+    from {{ ref("int_interactions") }}
     where
-        interactions.occurred_at < {{ as_of() }}
-        and interactions.occurred_at >= {{ instant_days_after(as_of(), -32) }}
+        occurred_at < {{ as_of() }}
+        and occurred_at >= {{ instant_days_after(as_of(), -32) }}
 ),
 
 events as (
@@ -64,7 +61,7 @@ events as (
     from visits
     union all
     select
-        person_id as customer_id,
+        customer_id,
         'complaint_opened' as event,
         interaction_id as occurrence,
         occurred_on
@@ -73,7 +70,7 @@ events as (
     union all
     -- The feed says that it was settled, not when: the day is that of the complaint.
     select
-        person_id as customer_id,
+        customer_id,
         'complaint_resolved' as event,
         interaction_id as occurrence,
         occurred_on
@@ -81,7 +78,7 @@ events as (
     where kind = 'complaint' and status in ('closed', 'resolved')
     union all
     select
-        person_id as customer_id,
+        customer_id,
         case when score >= 9 then 'satisfied' else 'dissatisfied' end as event,
         interaction_id as occurrence,
         occurred_on

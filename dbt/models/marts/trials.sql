@@ -9,5 +9,5 @@ from {{ ref("int_interactions") }}
 where
     kind = 'contact'
     and status in ('offered', 'withheld')
-    and customer_id is not null
+    and customer_id not like 'prospect:%'
     and topic is not null
