@@ -68,7 +68,7 @@ MARTS: dict[str, dict[str, str]] = {
 }
 # What only the report and the results read; published where it is given.
 REPORTING: dict[str, dict[str, str]] = {
-    "customer_points": _columns(varchar="customer_id", date="posted_on", bigint="points"),
+    "customer_points": _columns(varchar="customer_id", date="given_on", bigint="points"),
     "known_as": _columns(varchar="customer_id into_customer_id"),
     "card_owners": _columns(
         varchar="card_id customer_id", boolean="is_last", timestamp="blocked_at"

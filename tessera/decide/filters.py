@@ -82,16 +82,28 @@ class Filter(Document):
                 yield name, list(value) if isinstance(value, tuple) else value
 
 
-def condition(filters: Sequence[Filter]) -> str:
-    """The filters as one SQL condition."""
+def condition(filters: Sequence[Filter], columns: Mapping[str, str] | None = None) -> str:
+    """The filters as one SQL condition, over `columns` (name -> SQL type) of the pass."""
     said = ["true"]
     for one in filters:
         field = f'customers."{one.field}"'
+        kind = kind_of((columns or {}).get(one.field, ""))
         for operator, value in one.comparisons():
-            said.append(CONDITIONS[operator].format(field=field, value=constant(value)))
+            its = DAY.format(field=field) if kind == "timestamp" and _is_day(value) else field
+            said.append(CONDITIONS[operator].format(field=its, value=constant(value)))
         if one.is_null is not None:
             said.append(f"{field} is {'' if one.is_null else 'not '}null")
     return " and ".join(said)
+
+
+# A day without a time is one of the shop's calendar, as everywhere else.
+DAY = "date_in({field}, getvariable('zone'))"
+
+
+def _is_day(value: object) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_day, value))
+    return isinstance(value, date) and not isinstance(value, datetime)
 
 
 def kind_of(sql_type: str) -> str:

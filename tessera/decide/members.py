@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -94,8 +94,9 @@ def _members(
     duck: DuckDBPyConnection, campaign: Campaign, day: date, *, course_id: int, step_id: int
 ) -> str:
     """The query for who the campaign is for."""
-    _check(duck, campaign)
-    narrowed, source = condition(campaign.where), _source(campaign, day)
+    columns = _columns(duck, "customers")
+    _check(duck, campaign, columns)
+    narrowed, source = condition(campaign.where, columns), _source(campaign, day)
     if campaign.audience and not source.startswith("from audience"):
         audience = f"select customer_id from audience_{campaign.audience}"
         narrowed += f" and them.customer_id in ({audience})"
@@ -126,7 +127,7 @@ def _source(campaign: Campaign, day: date) -> str:
 LEAP_DAY = {"feb_28": 28, "mar_1": 29}  # make_date's day, after which one is added in March
 
 
-def _check(duck: DuckDBPyConnection, campaign: Campaign) -> None:
+def _check(duck: DuckDBPyConnection, campaign: Campaign, columns: Mapping[str, str]) -> None:
     known = {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
     wanted = [f"audience_{campaign.audience}"] if campaign.audience else []
     if isinstance(campaign.trigger, OnEvent):
@@ -139,7 +140,6 @@ def _check(duck: DuckDBPyConnection, campaign: Campaign) -> None:
             )
     if campaign.audience:
         _check_columns(duck, campaign, f"audience_{campaign.audience}")
-    columns = _columns(duck, "customers")
     mistakes = files.wrong_fields(campaign, columns)
     if isinstance(campaign.trigger, OnDate) and campaign.trigger.date not in columns:
         mistakes.append(f"'{campaign.trigger.date}' is not a column of the customers mart.")

@@ -135,9 +135,9 @@ group by customer_id, day
 -- Points at what they pay for when they are given; vouchers at what the tills took off in this currency,
 -- unless the receipt's own lines name the code: then the amounts have it already.
 insert into sold
-select who.customer_id, who.posted_on, false, 0, 0, who.points * $point_worth
+select who.customer_id, who.given_on, false, 0, 0, who.points * $point_worth
 from ({points}) as who
-where who.customer_id in (select customer_id from {people}) and who.posted_on < $today
+where who.customer_id in (select customer_id from {people}) and who.given_on < $today
 
 -- name: vouchers
 insert into sold

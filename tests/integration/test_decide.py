@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -299,6 +299,22 @@ def test_filters_narrow_an_audience(shop: Workspace) -> None:
     ]:
         write(shop.project, None, {**HELLO, "where": [where]})
         assert decide(shop, dry_run=True).candidates == count, where
+
+
+def test_a_day_without_a_time_is_a_day_of_the_shops(shop: Workspace) -> None:
+    """Half an hour into the first of March in Athens; in UTC it is still February."""
+    instant = datetime(2026, 2, 28, 22, 30, tzinfo=UTC)
+    ann = person("ann", joined_at=instant.replace(tzinfo=None))
+    people(shop, "ann", "bob", customers=[ann, person("bob")])
+    athens = replace(shop, settings=shop.settings.model_copy(update={"timezone": "Europe/Athens"}))
+    first, eve = date(2026, 3, 1), date(2026, 2, 28)
+    for said, count in [
+        ({"gte": first}, 1), ({"lte": first}, 1), ({"eq": first}, 1), ({"in": [eve, first]}, 1),
+        ({"lt": first}, 0), ({"gt": first}, 0), ({"not_in": [first]}, 1), ({"ne": eve}, 2),
+        ({"eq": instant}, 1), ({"gt": instant}, 0),
+    ]:  # fmt: skip
+        write(shop.project, None, {**HELLO, "where": [{"field": "joined_at", **said}]})
+        assert decide(athens, dry_run=True).candidates == count, said
 
 
 def test_a_field_or_audience_that_is_not_there_is_one_sentence(shop: Workspace) -> None:

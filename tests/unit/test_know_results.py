@@ -87,7 +87,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     lines = [one for i in range(PEOPLE) for one in bought(i)]
     product = {"product_id": "p", "price": 1000, "unit_margin": 400, "currency": "EUR"}
     points = [
-        {"customer_id": who(i), "posted_on": ENTRY + timedelta(days=1), "points": 50}
+        {"customer_id": who(i), "given_on": ENTRY + timedelta(days=1), "points": 50}
         for i in range(PEOPLE)
         if not IN_CONTROL[i]
     ]
@@ -281,7 +281,7 @@ def test_what_was_paid_in_another_currency_costs_nothing_in_the_shops(tmp_path: 
     ws = workspace(tmp_path, "2026-03-16")
     people = [who(i) for i in range(80)]
     lines = [line(f"t{i}", one, 1000, sold_at=f"{ENTRY} 12:00:00") for i, one in enumerate(people)]
-    points = [{"customer_id": people[0], "posted_on": ENTRY, "points": 40}]
+    points = [{"customer_id": people[0], "given_on": ENTRY, "points": 40}]
     publish(ws, transactions=lines, customer_points=points)
     halve(ws, people)
     with ws.store.write() as connection:
@@ -328,7 +328,7 @@ def _judged(folder: Path, name: str) -> Results:
     at = f"{ENTRY} 12:00:00"
     lines = [line(f"t{i}", one, 1000 + 10 * i, sold_at=at) for i, one in enumerate(now)]
     points = [
-        {"customer_id": one, "posted_on": ENTRY, "points": 40 + i} for i, one in enumerate(then)
+        {"customer_id": one, "given_on": ENTRY, "points": 40 + i} for i, one in enumerate(then)
     ]
     known_as = [
         {"customer_id": old, "into_customer_id": new}
