@@ -10,8 +10,10 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.runtime import in_words
 from tessera import land as stage
+from tessera.errors import BadInput
 from tessera.land import LandReport
 from tessera.land.files import Unreachable
+from tessera.urls import holds_password, without_password
 from tessera.workspace import open_workspace
 
 
@@ -37,9 +39,29 @@ def land(
     source: str, path: str, as_of: str | None = None, home: str | None = None
 ) -> dict[str, Any]:
     """Land the files at `path`; fails, after landing the others, when one of them was refused."""
+    if holds_password(path):
+        forget_password()
+        raise BadInput(
+            f"The password in {without_password(path)} would stand on Prefect's pages: write ${{NAME}} in its "
+            "place and set NAME in the environment that 'tessera up' is started in."
+        )
     report = _land(source, path, as_of, home)
     report.raise_if_refused()
     return asdict(report)
+
+
+def forget_password() -> None:
+    """Take it out of what Prefect keeps of this run."""
+    from prefect.client.orchestration import get_client
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    parameters = dict(context.parameters or {})
+    parameters["path"] = without_password(str(parameters["path"]))
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(context.flow_run.id, parameters=parameters)
 
 
 @flow(name="land engine")

@@ -52,8 +52,11 @@ class HearReport:
 
 def inbox(ws: Workspace) -> list[Path]:
     """Where provider events wait to be heard: `<home>/inbox/*.json` and `*.jsonl`."""
-    folder = ws.home.root / "inbox"
-    return sorted(p for p in folder.glob("*") if p.suffix in (".json", ".jsonl") and p.is_file())
+    try:  # to `glob` a folder that may not be read is empty
+        waiting = list((ws.home.root / "inbox").iterdir())
+    except FileNotFoundError:
+        return []
+    return sorted(p for p in waiting if p.suffix in (".json", ".jsonl") and p.is_file())
 
 
 def hear(ws: Workspace, paths: Iterable[Path] | None = None) -> HearReport:

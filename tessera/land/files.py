@@ -15,13 +15,14 @@ from typing import Any
 import fsspec
 
 from tessera.errors import BadInput
-from tessera.urls import without_password
+from tessera.settings import environment
+from tessera.urls import filled, without_password
 
 UNREADABLE = (PermissionError, FileNotFoundError)
 # Of archives (zip://…::…): damaged, or locked and packed in an unknown way.
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError)
 # What the web answers where nothing is, and where there may be something a little later.
-GONE, PASSING = (404, 410), (408, 425, 429)
+GONE, PASSING = (404, 410), (408, 425, 429, *range(500, 600))
 
 
 class Unreachable(BadInput):
@@ -106,7 +107,7 @@ def _unanswered(where: str, error: Exception) -> BadInput:
     if status is None:
         return _unreachable(where, error.__cause__ or error)
     said = f"it answered {status} {words}".rstrip()
-    if status in PASSING or status >= 500:
+    if status in PASSING:
         return Unreachable(f"{where} cannot be reached: {said}; try again later.")
     return BadInput(f"{where} cannot be read: {said}.")
 
@@ -124,7 +125,9 @@ def _reason(error: BaseException) -> str:
 def _filesystem(path: str) -> tuple[Any, str]:
     where = without_password(path)
     try:
-        fs, root = fsspec.core.url_to_fs(path)
+        fs, root = fsspec.core.url_to_fs(filled(path, environment()))
+    except BadInput:
+        raise
     except ImportError as error:
         raise BadInput(f"{where} needs another Python package: {error}.") from error
     except (ConnectionError, TimeoutError) as error:

@@ -27,7 +27,8 @@ def _head() -> str:
 
 
 def _current(engine: Engine) -> str | None:
-    with engine.connect() as connection:
+    # To look takes no lock: on SQLite everybody who opens the store would wait for who writes.
+    with engine.execution_options(reads_only=True).connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return connection.exec_driver_sql("select version_num from alembic_version").scalar()

@@ -33,6 +33,7 @@ from tessera.feeds import FEEDS
 from tessera.land import land
 from tessera.land.files import Unreachable
 from tessera.testing import workspace
+from tessera.urls import holds_password
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.landing import (
@@ -631,6 +632,37 @@ class Web(MemoryFileSystem):
 
     def info(self, path: str, **kwargs: object) -> Any:
         raise FileNotFoundError(path) from self.why
+
+
+def test_what_an_address_names_comes_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no password stands on Prefect's pages, in a shell's history or in a list of processes."""
+    ws, path = till(tmp_path), "memory://${TILL_PLACE}/day.csv"
+    with pytest.raises(BadInput, match="the environment has no variable TILL_PLACE; set it"):
+        land(ws, "till", path)
+    monkeypatch.setenv("TILL_PLACE", f"{tmp_path.name}-place")
+    MemoryFileSystem().pipe(f"/{tmp_path.name}-place/day.csv", csv_text(receipt()).encode())
+    assert land(ws, "till", path).rows == 1
+    (tmp_path / "${TILL_PLACE}").mkdir()  # a folder may be called anything
+    put(tmp_path / "${TILL_PLACE}", day__csv=csv_text(receipt(2)))
+    assert land(ws, "till", tmp_path / "${TILL_PLACE}").rows == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "does"),
+    [
+        ("sftp://shop:s3cret@till.example/out/", True),
+        ("sftp://shop:${TILL}@till.example/out/", False),
+        ("zip://day.csv::sftp://shop:${TILL}@till.example/out.zip", False),
+        ("https://till.example/day.csv?token=abc&day=1", True),
+        ("https://till.example/day.csv?token=${TILL}&day=1", False),
+        ("https://till.example/day.csv?token=${TILL}x&day=1", True),
+        ("/exports/day.csv", False),
+    ],
+)
+def test_an_address_holds_a_password_or_names_it(url: str, does: bool) -> None:
+    assert holds_password(url) == does
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 import yaml
 
@@ -103,6 +104,7 @@ def test_paused_campaigns_rest_and_held_ones_say_why(shop: Workspace) -> None:
         assert rests(shop, "hello") == {}, "made up for on the day the shop is at, a Tuesday"
         assert rests(shop, "weekly") == {"weekly": "paused in Prefect"}, "since it was made up for"
         shown = client.post("/artifacts/filter", json={"sort": "KEY_ASC"}).json()
+        a_password_typed_there_is_not_kept(client)
     rows = {one["key"]: yaml.safe_load(one["data"]) for one in shown}
     assert rows["decide"][1] == {"campaign": "weekly", "held": "paused in Prefect"}
     (row,) = rows["decide-hello"]
@@ -119,6 +121,20 @@ def typed_by_hand_it_is_the_same(shop: Workspace, api: str) -> None:
     assert ask(api, "plan", "--diff", *words)["held"] == {"weekly": "paused in Prefect"}
     assert ask(api, "decide", "--campaign", "weekly", *words)["planned"] == 1
     assert {row["campaign"] for row in find(shop.home, Question())} == {"hello", "weekly"}
+
+
+def a_password_typed_there_is_not_kept(client: httpx.Client) -> None:
+    from flows.land import land
+
+    where = "sftp://shop:s3cret@till.example/out/"
+    state = land("till", where, home="var", return_state=True)
+    assert state.is_failed()
+    (run,) = client.post("/flow_runs/filter", json={"flows": {"name": {"any_": ["land"]}}}).json()
+    assert run["parameters"]["path"] == "sftp://shop:********@till.example/out/"
+    assert run["parameters"]["source"] == "till"
+    kept = client.post("/artifacts/filter", json={}).json()
+    assert "s3cret" not in json.dumps([run, kept, client.post("/logs/filter", json={}).json()])
+    assert "write ${NAME} in its place" in run["state"]["message"]
 
 
 def ask(api: str, *words: str) -> Any:

@@ -27,7 +27,7 @@ from tessera.hear import export, hear, hearing
 from tessera.hear.answers import latest, promotion
 from tessera.hear.events import parse, read
 from tessera.hear.export import BY_DATE, BY_INSTANT
-from tessera.hear.hearing import take_in
+from tessera.hear.hearing import inbox, take_in
 from tessera.settings import CHECKOUT
 from tessera.store import Store
 from tessera.testing import workspace
@@ -785,3 +785,13 @@ def test_the_net_promoter_score_says_how_far_it_is_to_be_trusted(ws: Workspace) 
     assert (march.low, march.high) == (-march.high, march.high)
     assert march.high > 60, "two answers say next to nothing"
     assert promotion(ws, days=1) == []
+
+
+def test_an_inbox_that_cannot_be_looked_into_is_not_an_empty_one(tmp_path: Path) -> None:
+    """Who unsubscribed may wait in it."""
+    ws = workspace(tmp_path / "home")
+    assert inbox(ws) == []
+    ws.home.root.mkdir(exist_ok=True)
+    (ws.home.root / "inbox").write_text("no folder")
+    with pytest.raises(NotADirectoryError):
+        inbox(ws)

@@ -378,6 +378,19 @@ def test_the_log_is_copied_beside_the_work_and_not_by_who_commits(tmp_path: Path
     store.close()
 
 
+def test_a_store_is_opened_and_read_while_somebody_writes(tmp_path: Path) -> None:
+    """A night's step may take minutes; who only looks does not wait for it."""
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    writer, begun = Store.open(url), time.monotonic()
+    with writer.write():
+        reader = Store.open(url)
+        with reader.read() as connection:
+            assert connection.scalar("select count(*) from run") == 0
+        reader.close()
+    writer.close()
+    assert time.monotonic() - begun < 10
+
+
 def test_a_new_store_waits_for_who_makes_it_at_the_same_time(tmp_path: Path) -> None:
     """SQLite's own patience does not hold while a file goes over to its log."""
     path = tmp_path / "store.sqlite"
