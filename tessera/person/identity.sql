@@ -1,6 +1,6 @@
 -- name: merged
 -- Also cards that were their own customers until they were registered. What a merge joined that was undone is
--- in the ledger until the night. And by which card of a till's they were somebody's friend.
+-- in the ledger until the night. And by which card of a till's they were somebody's friend, or have a code.
 select customer_id, into_customer_id from person_merge where is_in_force = 1
 union
 select customer_id, into_customer_id from points_merge
@@ -9,6 +9,10 @@ union
 select referral.customer_id, card.customer_id
 from referral inner join card on referral.customer_id = card.card_id
 where card.origin = 'till'
+union
+select referral_code.customer_id, card.customer_id
+from referral_code inner join card on referral_code.customer_id = card.card_id
+where card.customer_id <> card.card_id
 
 -- name: send_keys
 select send_key from outbox where customer_id = :customer_id

@@ -31,7 +31,7 @@ KNOWN_MEMBER = pa.schema(
 # What tills wrote down under a card's own name is its customer's, once it is registered.
 RENAMES = (
     *("rename_spent", "rename_friend", "rename_referrer", "rename_voucher", "rename_code"),
-    *("forget_code", "forget_member"),
+    "forget_member",
 )
 Row = Mapping[str, Any]
 

@@ -124,16 +124,14 @@ update referral set referred_by = :customer_id where referred_by = :was
 update voucher set customer_id = :customer_id where customer_id = :was
 
 -- name: rename_code
--- A code that was passed on stays good, unless its owner had one before.
+-- A code that was passed on stays good. Where its owner had one before, it goes on under the card's name,
+-- which friends are settled by as well.
 update referral_code set customer_id = :customer_id
 where
     customer_id = :was
     and not exists (
         select 1 from referral_code as known where known.customer_id = :customer_id
     )
-
--- name: forget_code
-delete from referral_code where customer_id = :was
 
 -- name: forget_member
 delete from member where customer_id = :was

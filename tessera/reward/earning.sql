@@ -34,6 +34,11 @@ create or replace macro points(basis, numerator, denominator, rounding) as (
     end
 )::bigint
 
+-- name: room
+-- What is left below a cap, if there is one.
+create or replace macro room(cap, given) as
+    case when cap is not null then greatest(cap - coalesce(given, 0), 0)::bigint end
+
 -- name: local_day
 -- The day of an instant in the programme's zone.
 create or replace macro local_day(instant) as
@@ -363,37 +368,58 @@ limit 1
 
 -- name: rival
 -- Where the best of a receipt's rules has a cap, in the order of the receipts: what each would give, and
--- what the ledger gave by it before.
+-- the room that the ledger left under each cap (null: none). A cap that has room for all that could be given
+-- stands in no way, whatever is chosen, and a receipt that meets no other keeps the best of its rules.
+with offer as (
+    select
+        candidate.*,
+        room(rule.cap_day, by_day.points) as room_of_day,
+        room(rule.cap_member, by_member.points) as room_of_member,
+        room(rule.cap_budget, budget.points) as room_of_all
+    from candidate
+    inner join rule on candidate.rule = rule.rule
+    left join (
+        select
+            customer_id, rule, local_day(effective_at[:19]::timestamp) as sold_on, sum(points) as points
+        from others
+        group by customer_id, rule, sold_on
+    ) as by_day
+        on
+            candidate.customer_id = by_day.customer_id and candidate.rule = by_day.rule
+            and candidate.sold_on = by_day.sold_on
+    left join (
+        select customer_id, rule, sum(points) as points from others group by customer_id, rule
+    ) as by_member
+        on candidate.customer_id = by_member.customer_id and candidate.rule = by_member.rule
+    left join budget on candidate.rule = budget.rule
+    where
+        candidate.has_rival and candidate.points > 0
+        and candidate.transaction_id in (
+            select transaction_id from corrected union all select transaction_id from fresh
+        )
+        and candidate.transaction_id in (
+            select due.transaction_id
+            from due inner join rule as best on due.rule = best.rule
+            where
+                best.has_rival
+                and coalesce(best.cap_day, best.cap_member, best.cap_budget) is not null
+        )
+),
+
+weighed as (
+    select
+        *,
+        coalesce(sum(points) over (partition by rule, customer_id, sold_on) > room_of_day, false)
+        or coalesce(sum(points) over (partition by rule, customer_id) > room_of_member, false)
+        or coalesce(sum(points) over (partition by rule) > room_of_all, false) as is_tight
+    from offer
+)
+
 select
-    candidate.transaction_id, candidate.rule, candidate.points, candidate.customer_id, candidate.sold_on,
-    [rule.cap_day, rule.cap_member, rule.cap_budget] as caps,
-    [by_day.points, by_member.points, budget.points] as given
-from candidate
-inner join rule on candidate.rule = rule.rule
-left join (
-    select customer_id, rule, local_day(effective_at[:19]::timestamp) as sold_on, sum(points) as points
-    from others
-    group by customer_id, rule, sold_on
-) as by_day
-    on
-        candidate.customer_id = by_day.customer_id and candidate.rule = by_day.rule
-        and candidate.sold_on = by_day.sold_on
-left join (
-    select customer_id, rule, sum(points) as points from others group by customer_id, rule
-) as by_member
-    on candidate.customer_id = by_member.customer_id and candidate.rule = by_member.rule
-left join budget on candidate.rule = budget.rule
-where
-    candidate.has_rival and candidate.points > 0
-    and candidate.transaction_id in (
-        select transaction_id from corrected union all select transaction_id from fresh
-    )
-    and candidate.transaction_id in (
-        select due.transaction_id
-        from due inner join rule as best on due.rule = best.rule
-        where best.has_rival and coalesce(best.cap_day, best.cap_member, best.cap_budget) is not null
-    )
-order by candidate.sold_at, candidate.transaction_id, candidate.position
+    transaction_id, rule, points, customer_id, sold_on, room_of_day, room_of_member, room_of_all
+from weighed
+qualify bool_or(is_tight) over (partition by transaction_id)
+order by sold_at, transaction_id, position
 
 -- name: lose
 delete from due

@@ -66,7 +66,7 @@ class Terms(Document):
         ends = [self.valid_until] if self.valid_until else []
         if self.valid_days:
             first = max(given_on, self.valid_from or given_on)
-            ends.append(first + timedelta(days=self.valid_days - 1))
+            ends.append(first + min(timedelta(days=self.valid_days - 1), date.max - first))
         return min(ends) if ends else None
 
     def discount(self, basket: Sequence[Line], currency: str) -> int | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tessera.person.identity import find
 from tessera.reward import cards, referrals
 from tessera.reward.programme import FILE
 from tessera.reward.referrals import ReferralReport
@@ -390,6 +391,24 @@ def test_a_friend_is_known_by_every_card_they_have(ws: Workspace) -> None:
     told = {row["customer_id"]: row for row in rows(ws, "select * from referral")}
     assert (told["KF"]["verdict"], told["KG"]["verdict"]) == ("self", "rewarded")
     assert balance(ws, "c1")["available"] == 500
+
+
+@SQLITE
+def test_the_code_of_a_second_card_goes_on_being_its_members(ws: Workspace) -> None:
+    """It was passed on by then, and became nobody's; whom it names is forgotten with the member."""
+    enrol(ws, "KREF")
+    cards.refresh(ws)
+    owners = [("KREF", "c1"), *((f"K{n}", f"c{n}") for n in range(4))]
+    cards_ = [{"card_id": card, "customer_id": whose} for card, whose in owners]
+    publish(ws, customers=[*map(member, range(4))], card_owners=cards_)
+    cards.refresh(ws)
+    assert enrol(ws, "KG", by="KREF")
+    sale = line("r1", "KG", 1000, sold_at=BOUGHT)
+    known = [*map(member, range(4)), friend("KG")]
+    publish(ws, customers=known, transactions=[sale], card_owners=cards_)
+    assert referrals.settle(later(ws, KEPT)).rewarded == 1
+    assert (balance(ws, "c1")["available"], code(ws, "c1") != code(ws, "KREF")) == (500, True)
+    assert "KREF" in find(ws, "c1").customers
 
 
 @SQLITE

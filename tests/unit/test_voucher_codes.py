@@ -79,6 +79,7 @@ def test_who_is_given_a_code_before_its_first_day_has_all_its_days() -> None:
     december = Terms(valid_from=date(2026, 12, 1), valid_days=14)
     assert december.last_day(date(2026, 11, 1)) == date(2026, 12, 14)
     assert december.last_day(date(2026, 12, 3)) == date(2026, 12, 16)
+    assert Terms(valid_from=date.max, valid_days=14).last_day(date(2026, 3, 31)) == date.max
 
 
 @pytest.mark.parametrize(
