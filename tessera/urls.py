@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from tessera.errors import BadInput
 
+_NAMED = re.compile(r"\$\{(\w+)\}")
 # To the last @, for a password may hold the others' signs; in a chain (zip://x::sftp://…) after its own scheme.
 _PASSWORD = re.compile(r"(://[^:@/]*:)(?!:).+@")
 _ASKED = re.compile(r"(?i)([?&][^=&]*(?:pass|secret|token|sig|key|credential)[^=&]*=)[^&]+")
@@ -21,9 +22,6 @@ def split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts
-
-
-_NAMED = re.compile(r"\$\{(\w+)\}")
 
 
 def holds_password(url: str) -> bool:

@@ -354,7 +354,10 @@ def test_the_profile_has_complaints_and_the_last_word_on_marketing(
     db: duckdb.DuckDBPyConnection,
 ) -> None:
     ana, ben = customer(db, "K1"), customer(db, "K2")
-    assert (ana["complaints"], ana["last_complaint_on"]) == (2, date(2026, 2, 1))  # one as a prospect
+    assert (ana["complaints"], ana["last_complaint_on"]) == (
+        2,
+        date(2026, 2, 1),
+    )  # one as a prospect
     assert (ben["complaints"], ben["has_complaint_open"]) == (1, False)
     assert (ana["has_email_consent"], ana["has_sms_consent"]) == (False, False)
     assert rows(db, "select count(*) from customers where has_email_consent is null") == [(0,)]
