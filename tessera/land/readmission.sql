@@ -9,12 +9,12 @@ create or replace macro exact_decimal(t) as
 create or replace macro exact_boolean(t) as
     case when lower(t) in ('true', 'yes', '1') then true when lower(t) in ('false', 'no', '0') then false end;
 create or replace macro exact_date(t) as
-    case when regexp_full_match(t, '\d{4}-\d\d-\d\d') then try_cast(t as date) end;
+    case when regexp_full_match(t, '\d{4}[-/]\d{1,2}[-/]\d{1,2}') then try_cast(t as date) end;
 create or replace macro exact_moment(t) as
     case
         when regexp_matches(t, ':\d\d(\.\d+)?\s*(Z|UTC|[+-]\d\d(:?\d\d)?)$')
             then timezone('UTC', try_cast(t as timestamptz))
-        when regexp_matches(t, '^\d{4}-') then try_cast(t as timestamp)
+        when regexp_matches(t, '^\d{4}[-/]') then try_cast(t as timestamp)
     end;
 
 -- name: fixed
