@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -22,9 +23,8 @@ def publish(ws: Workspace, summary: dict[str, Any]) -> None:
 def publish_page(ws: Workspace) -> None:
     """The report beside its flow run: in short, with a link to the whole page."""
     text = (ws.home.report / "index.md").read_text(encoding="utf-8")
-    link = (ws.home.report / "index.html").as_uri()
     create_markdown_artifact(
-        markdown=f"{text}\n[The whole page]({link})\n",
+        markdown=f"{text}\nThe whole page: {_link(ws.home.report)}\n",
         key="report",
         description=f"The report of {ws.business_date}",
     )
@@ -56,9 +56,13 @@ def markdown(ws: Workspace, summary: dict[str, Any]) -> str:
         f"| {row['stage']} | {row['what']} | {row['seconds']} |" for row in stages(summary)
     )
     alerts = "".join(f"- **{alert}**\n" for alert in summary["alerts"])
-    report = (ws.home.report / "index.html").as_uri()
-    docs = (ws.home.data_docs / "index.html").as_uri()
     return (
         f"# {ws.business_date}\n\n{alerts}\n| stage | what | seconds |\n|---|---|---:|\n{rows}\n\n"
-        f"[Report]({report}) · [Data Docs]({docs})\n"
+        f"Report: {_link(ws.home.report)}\n\nData Docs: {_link(ws.home.data_docs)}\n"
     )
+
+
+def _link(folder: Path) -> str:
+    """With the path to read: browsers follow no link from a page of the web to a file."""
+    page = folder / "index.html"
+    return f"[{page}]({page.as_uri()})"
