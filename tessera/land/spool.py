@@ -64,11 +64,17 @@ def settle(ws: Workspace) -> None:
 
 
 def _sweep(spools: Path) -> None:
-    """Remove the folders whose process is dead: nobody holds their lock."""
-    for lock in spools.glob("*/lock"):
-        with suppress(FileNotFoundError):  # its owner has just removed it
-            if not is_held(lock):
-                shutil.rmtree(lock.parent, ignore_errors=True)
+    """Remove the folders whose process is dead: nobody holds their lock, or it is gone before the rest."""
+    for folder in spools.glob("*"):
+        if not _is_at_work(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_at_work(folder: Path) -> bool:
+    try:
+        return is_held(folder / "lock")
+    except FileNotFoundError:  # its owner removes it just now, or was killed while it did
+        return False
 
 
 def fetch(file: SourceFile, folder: Path) -> Spooled:

@@ -130,6 +130,15 @@ def test_a_landing_that_ends_while_another_looks_for_leftovers_is_none(
         assert [*folder.parent.iterdir()] == [folder]
 
 
+def test_what_was_killed_while_it_removed_its_folder_is_removed_by_the_next(ws: Workspace) -> None:
+    """Its lock may be gone before the rest."""
+    left = ws.home.landing / ".spool" / "left" / "copy"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with spool.spool(ws) as folder:
+        assert [*folder.parent.iterdir()] == [folder]
+
+
 COMMAND = "from tessera.cli import main; main()"
 
 
