@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
@@ -55,15 +56,9 @@ def post(ws: Workspace) -> RewardReport:
 def earn(tonight: Night) -> dict[str, int]:
     """Post what the receipts earn and take back, all of it or nothing."""
     ws = tonight.ws
-    try:
-        with closing(tonight.marts()) as duck, ws.store.write() as store:
-            ledger.lock(store)
-            counts = _post(duck, store, tonight.programme, ws)
-            ledger.check(store, tonight.name, ws.as_of, ws.business_date)
-    except ledger.LedgerDiffers as difference:
-        with ws.store.write() as store:
-            ledger.record_failure(store, tonight.name, difference)
-        raise
+    with closing(tonight.marts()) as duck, _ledger(tonight) as store:
+        counts = _post(duck, store, tonight.programme, ws)
+        ledger.check(store, tonight.name, ws.as_of, ws.business_date)
     return counts
 
 
@@ -71,16 +66,24 @@ def tie_out(tonight: Night) -> dict[str, int]:
     """Write down that the balances are what the transfers make. Who spent at a till since the step that
     ends points was active too: the next night looks at later transfers only."""
     ws = tonight.ws
-    try:
-        with ws.store.write() as store:
-            ledger.lock(store)
-            night.date_active(tonight, store, is_earning=False)
-            ledger.assert_balance(store, tonight.name, ws.as_of, ws.business_date)
-    except ledger.LedgerDiffers as difference:
-        with ws.store.write() as store:
-            ledger.record_failure(store, tonight.name, difference)
-        raise
+    with _ledger(tonight) as store:
+        night.date_active(tonight, store, is_earning=False)
+        ledger.assert_balance(store, tonight.name, ws.as_of, ws.business_date)
     return {}
+
+
+@contextmanager
+def _ledger(tonight: Night) -> Iterator[Connection]:
+    """One transaction that has the ledger to itself; where it does not tie out nothing is written but that."""
+    store = tonight.ws.store
+    try:
+        with store.write() as connection:
+            ledger.lock(connection)
+            yield connection
+    except ledger.LedgerDiffers as difference:
+        with store.write() as connection:
+            ledger.record_failure(connection, tonight.name, difference)
+        raise
 
 
 STEPS: dict[str, Step] = {
