@@ -27,6 +27,7 @@ from expectations.rules import ROW
 from expectations.suites import suite_of
 from tessera.errors import BadInput, OutOfSpace
 from tessera.outage import says_full
+from tessera.quoting import literal
 
 # Great Expectations reads a result after it has given its connection back, and the rollback that
 # comes with that takes the result away. We only read: every statement is its own transaction.
@@ -94,7 +95,7 @@ class Guard:
         db: duckdb.DuckDBPyConnection = engine.raw_connection().driver_connection.duplicate()
         db.execute(f"set memory_limit = '{memory}'")
         db.execute(f"set threads = {threads}")
-        db.execute(f"set temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
+        db.execute(f"set temp_directory = {literal(str(spill))}")
         db.execute("set preserve_insertion_order = false")
         return cls(db, context, engine, pages, project)
 

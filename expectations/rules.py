@@ -24,6 +24,7 @@ from tessera.errors import BadInput
 from tessera.feeds import FEEDS, Feed
 from tessera.land.verdict import Limits
 from tessera.plain import reason
+from tessera.quoting import literal
 
 Bound = int | float | str  # a date is written as text
 BILLION = 10**9
@@ -155,8 +156,8 @@ def signed(column: str) -> Expectation:
 
 
 def matches(column: str, sentence: str, *, regex: str) -> Expectation:
-    quoted = regex.replace("'", "''")
-    return where("format", column, sentence, bad=f"not regexp_full_match({column}, '{quoted}')")
+    bad = f"not regexp_full_match({column}, {literal(regex)})"
+    return where("format", column, sentence, bad=bad)
 
 
 def email(column: str = "email") -> Expectation:
@@ -185,7 +186,7 @@ def timezone(column: str = "timezone") -> Expectation:
 
 
 def _listed(names: set[str]) -> str:
-    return ", ".join(f"'{name}'" for name in sorted(names))
+    return ", ".join(map(literal, sorted(names)))
 
 
 def suite(feed: str, *rules: Expectation | list[Expectation], **limits: object) -> ExpectationSuite:

@@ -135,6 +135,6 @@ def _plain(column: Any) -> NDArray[Any]:
 def _parsed(column: str, date_format: str | None) -> str:
     text = f"cast({column} as varchar)"
     if date_format:
-        return f"try_strptime({text}, '{date_format.replace(chr(39), chr(39) * 2)}')"
-    formats = ", ".join(f"'{one}'" for one in FORMATS)
-    return f"coalesce(try_cast({text} as timestamp), try_strptime({text}, [{formats}]))"
+        return f"try_strptime({text}, {quoting.literal(date_format)})"
+    formats = quoting.constant(FORMATS)
+    return f"coalesce(try_cast({text} as timestamp), try_strptime({text}, {formats}))"
