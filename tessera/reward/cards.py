@@ -92,12 +92,11 @@ def replace(
         raise Refusal("same-card")
     customer_id = owner(store, card, replaced=offline, blocked=True)
     when = {"at": _text(at), "noted_at": _text(noted_at)}
-    if store.run(SQL["add"], card_id=new_card, customer_id=customer_id, **when):
-        pass
-    elif store.run(SQL["adopt"], card_id=new_card, customer_id=customer_id, **when):
-        _rename(store, [{"was": new_card, "customer_id": customer_id}])
-    elif not (offline and owner(store, new_card, replaced=True) == customer_id):
-        raise Refusal("card-in-use")
+    if not store.run(SQL["add"], card_id=new_card, customer_id=customer_id, **when):
+        if store.run(SQL["adopt"], card_id=new_card, customer_id=customer_id, **when):
+            _rename(store, [{"was": new_card, "customer_id": customer_id}])
+        elif not (offline and owner(store, new_card, replaced=True) == customer_id):
+            raise Refusal("card-in-use")
     moved = store.run(SQL["replace"], card_id=card, new_card=new_card, **when)
     if not moved and not offline:  # another till was quicker
         raise Refusal("card-replaced")

@@ -140,7 +140,7 @@ def find_events(duck: DuckDBPyConnection, known: dict[str, pa.Table]) -> None:
         duck.register(name, known.get(name, schema.empty_table()))
     for step in (*JUDGED, "event"):
         duck.execute(SQL[step])
-    for step in ("corrected", "fresh", "others", "budget"):
+    for step in ("corrected", "fresh", "judged", "others", "budget"):
         duck.execute(SQL[step])
     rivals.choose(duck)
     for step in ("within_caps", "worth", "first_earn", "adjust_earn"):

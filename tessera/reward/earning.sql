@@ -8,7 +8,8 @@
 -- rather than the rules for each receipt.
 create or replace temp table rule as
 select
-    *, stacking <> 'add' and count(*) over (partition by stacking) > 1 as has_rival
+    *, stacking <> 'add' and count(*) over (partition by stacking) > 1 as has_rival,
+    coalesce(cap_day, cap_member, cap_budget) is not null as has_cap
 from told_rule
 
 -- name: rate
@@ -220,9 +221,6 @@ where
         when 'day' then strftime(seen.sold_on, '%m-%d') = seen.birthday
         else month(seen.sold_on) = month(seen.birth_date)
     end)
-    and (rule.least_amount is null or seen.amount >= rule.least_amount)
-    and (rule.since is null or seen.sold_on >= rule.since)
-    and (rule.until is null or seen.sold_on <= rule.until)
 
 -- name: due
 -- Of rules that do not add up the best counts: only those that have another beside them are compared.
@@ -345,6 +343,13 @@ from touched anti join (
     select source_id as transaction_id from posted where source_type = 'receipt'
 ) as known using (transaction_id)
 
+-- name: judged
+-- Receipts that are new to the ledger, or corrected.
+create temp view judged as
+select transaction_id from corrected
+union all
+select transaction_id from fresh
+
 -- name: others
 -- What the ledger gave for other receipts.
 create temp view others as
@@ -362,9 +367,7 @@ from (
 group by rule
 
 -- name: has_capped_rivals
-select 1 from rule
-where has_rival and coalesce(cap_day, cap_member, cap_budget) is not null
-limit 1
+select 1 from rule where has_rival and has_cap limit 1
 
 -- name: rival
 -- Where the best of a receipt's rules has a cap, in the order of the receipts: what each would give, and
@@ -394,15 +397,11 @@ with offer as (
     left join budget on candidate.rule = budget.rule
     where
         candidate.has_rival and candidate.points > 0
-        and candidate.transaction_id in (
-            select transaction_id from corrected union all select transaction_id from fresh
-        )
+        and candidate.transaction_id in (select transaction_id from judged)
         and candidate.transaction_id in (
             select due.transaction_id
             from due inner join rule as best on due.rule = best.rule
-            where
-                best.has_rival
-                and coalesce(best.cap_day, best.cap_member, best.cap_budget) is not null
+            where best.has_rival and best.has_cap
         )
 ),
 
@@ -430,20 +429,13 @@ insert into due
 select * exclude (has_rival) from candidate semi join chosen using (transaction_id, rule)
 
 -- name: within_caps
--- What receipts that are new to the ledger, or corrected, may earn by rules with caps. What the ledger
--- gave for others counts against them. Rules without caps need no walk through what came before.
+-- What they may earn by rules with caps. What the ledger gave for other receipts counts against them. Rules
+-- without caps need no walk through what came before.
 create temp table within_caps as
-with capped as (
-    select rule from rule where coalesce(cap_day, cap_member, cap_budget) is not null
-),
-
-claim as (
+with claim as (
     select due.* exclude (stacking, position)
-    from due semi join capped using (rule)
-    where
-        points > 0 and transaction_id in (
-            select transaction_id from corrected union all select transaction_id from fresh
-        )
+    from due semi join judged using (transaction_id)
+    where points > 0 and rule in (select rule from rule where has_cap)
 ),
 
 by_day as (
@@ -506,9 +498,7 @@ select * from within_caps
 union all by name
 select * exclude (stacking, position)
 from due
-where rule in (
-    select rule from rule where coalesce(cap_day, cap_member, cap_budget) is null
-)
+where rule in (select rule from rule where not has_cap)
 
 -- name: first_earn
 -- A receipt the ledger knows nothing of earns by the rules in force.
