@@ -35,6 +35,7 @@ CHANNELS = (
     *("print", "post", "phone", "store", "event", "other"),
 )
 # A domain of two labels or more and no spaces, list separators or quotes: what mailers take.
+ROUNDED = r"\d([.,]\d+)?[eE]\+\d+"  # 2.90E+12, of what was 2900000012345
 EMAIL = r"""[^\s@,;:<>()"\[\]]{1,64}@[^\s@,;:<>()"\[\].]+(\.[^\s@,;:<>()"\[\].]+)+"""
 
 
@@ -69,6 +70,25 @@ def types() -> Expectation:
     )
     sentence = "holds no value that is not of its column's type, and no unreadable row"
     return bad_rows("type", "_cast_errors", sentence, query=query)
+
+
+def not_rounded(feed: Feed) -> list[Expectation]:
+    """One bad row per identifier or telephone number that a spreadsheet has cut to a few digits, of which
+    many others are then the same; the query names the column."""
+    names = [name for name in feed.columns if name.endswith("_id") or name == "phone"]
+    if not names:
+        return []
+    given = " or ".join(f"contains({name}, '+')" for name in names)  # far quicker than the pattern
+    rounded = ", ".join(
+        f"if(regexp_full_match({name}, {literal(ROUNDED)}), {literal(name)}, null)"
+        for name in names
+    )
+    query = f"""
+        select {", ".join(ROW)}, "column"
+        from (select {", ".join(ROW)}, unnest([{rounded}]) as "column" from $batch where {given})
+        where "column" is not null"""
+    sentence = "and other identifiers are none that a spreadsheet has rounded, such as 2.90E+12"
+    return [bad_rows("rounded", names[0], sentence, query=query)]
 
 
 def unique(*key: str) -> Expectation:
@@ -190,13 +210,14 @@ def _listed(names: set[str]) -> str:
 
 
 def suite(feed: str, *rules: Expectation | list[Expectation], **limits: object) -> ExpectationSuite:
-    """The suite of `feed`: types, required values and unique keys, which the feed itself says,
-    and `rules`. `limits` are the feed's own file rules (see `tessera.land.verdict.Limits`). BadInput
+    """The suite of `feed`: types, required values, whole identifiers and unique keys, which the feed
+    itself says, and `rules`. `limits` are the feed's own file rules (see `tessera.land.verdict.Limits`). BadInput
     says what does not belong there."""
     if feed not in FEEDS:
         raise BadInput(f"there is no feed '{feed}'.{nearest(feed, FEEDS)}")
     its = FEEDS[feed]
-    said = [types(), *(not_null(column) for column in its.required), unique(*its.key)]
+    required = (not_null(column) for column in its.required)
+    said = [types(), *required, *not_rounded(its), unique(*its.key)]
     own = [rule for found in rules for rule in (found if isinstance(found, list) else [found])]
     for rule in own:
         _refuse_foreign(rule, its)

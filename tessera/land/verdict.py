@@ -30,6 +30,7 @@ from tessera.workspace import Workspace
 
 SQL = queries("tessera.land", "verdict.sql")
 READMITTED = "readmitted"  # the source of rows that come back out of quarantine
+FOR_ANY_COLUMN = ("type", "rounded")  # rules whose query says the column, in "column"
 ROWS_AT_ONCE = 20_000_000
 FILES_AT_ONCE = 500
 
@@ -184,7 +185,8 @@ def add_reasons(
     db: duckdb.DuckDBPyConnection, query: str, *, rule: str, column: str, expected: int
 ) -> None:
     """Add the rows that `query` finds, for breaking `rule`. It must find as many as were counted."""
-    names = {"rule": literal(rule), "column": '"column"' if rule == "type" else literal(column)}
+    its = '"column"' if rule in FOR_ANY_COLUMN else literal(column)
+    names = {"rule": literal(rule), "column": its}
     row = db.execute(SQL["broken"].format(query=query, **names)).fetchone()
     found = int(row[0]) if row else 0
     if found != expected:

@@ -209,6 +209,18 @@ def test_a_semicolon_file_of_a_spreadsheet_is_read(quarantined: Workspace, tmp_p
     assert readmit(quarantined, path).readmitted == 1
 
 
+def test_a_card_that_a_spreadsheet_rounded_does_not_come_back(
+    quarantined: Workspace, tmp_path: Path
+) -> None:
+    """It was opened there to set right the amount, and saved: the card would be that of hundreds."""
+    path = tmp_path / "bad.csv"
+    found = readmit(
+        quarantined, corrected(quarantined, path, {32: {**MONEY, "card_id": "2.90E+12"}})
+    )
+    assert (found.readmitted, found.reasons["rounded"]) == (0, 1)
+    assert readmit(quarantined, corrected(quarantined, path, {32: MONEY})).readmitted == 1
+
+
 FORMULAS = ["=HYPERLINK(1)", "+302101234567", "@SUM(1)", "-2+3", "'=1", "''=1", "-"]
 PLAIN = ["-5", "-12.50", "'tis", "a=b", "5-3"]
 

@@ -57,6 +57,13 @@ DEFECTS: list[tuple[str, dict[str, object], Reasons]] = [
     ("transactions", {"sold_at": NEVER}, {("sold_at", "future")}),
     ("transactions", {"sold_at": "2026-04-01 00:00:01"}, {("sold_at", "future")}),
     ("transactions", {"sold_at": LONG_AGO}, {("sold_at", "too_old")}),
+    ("transactions", {"card_id": "2.90E+12"}, {("card_id", "rounded")}),
+    (
+        "transactions",
+        {"product_id": "5e+12", "store_id": "1,0E+10"},
+        {("product_id", "rounded"), ("store_id", "rounded")},
+    ),
+    ("customers", {"phone": "3.0697E+11"}, {("phone", "rounded")}),
     ("customers", {"birth_date": "1899-12-31"}, {("birth_date", "range")}),
     ("customers", {"birth_date": "2026-04-01"}, {("birth_date", "range")}),
     ("customers", {"email": "nobody.example.com"}, {("email", "format")}),
@@ -120,6 +127,11 @@ DEFECTS: list[tuple[str, dict[str, object], Reasons]] = [
         {"customer_id": "K9", "into_customer_id": "K9"},
         {("into_customer_id", "range")},
     ),
+    *[
+        (feed, {name: "2.90E+12"}, {(name, "rounded")})
+        for feed, its in FEEDS.items()
+        for name in [name for name in its.columns if name.endswith("_id")][:1]
+    ],
     *[(feed, {FEEDS[feed].key[0]: None}, {(FEEDS[feed].key[0], "not_null")}) for feed in FEEDS],
     *[(feed, dict.fromkeys(FEEDS[feed].columns) | RAW, {("_row", "type")}) for feed in FEEDS],
 ]
@@ -133,7 +145,8 @@ FINE: list[tuple[str, dict[str, object]]] = [
     ("customers", {"email": None, "birth_date": None, "language": None, "timezone": None}),
     ("customers", {"email": "o'neil+tag@sub.example.co.uk", "language": "pt-BR"}),
     ("customers", {"email": "имя@почта.рф", "language": "zh-Hant-TW", "timezone": "UTC"}),
-    ("customers", {"birth_date": "2026-03-31"}),
+    ("customers", {"birth_date": "2026-03-31", "phone": "+30 210 1234567"}),
+    ("transactions", {"card_id": "5E12", "product_id": "A+B", "store_id": "E+5", "line_id": "1E+"}),
     ("interactions", {"score": 0, "status": None, "customer_id": None}),
     ("targets", {"period_start": "2030-01-01", "period_end": "2030-01-01"}),
 ]
@@ -142,7 +155,7 @@ FEED_OF_DEFECT = [feed for feed, *_ in DEFECTS]
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, ValidateReport]:
-    """One file per feed with 200 good rows, the fine ones, every defect, and a repeated key."""
+    """One file per feed with 300 good rows, the fine ones, every defect, and a repeated key."""
     ws = workspace(tmp_path_factory.mktemp("suites") / "home")
     for feed in FEEDS:
         land(ws, feed, rows_of(feed))
@@ -153,14 +166,14 @@ def rows_of(feed: str) -> list[dict[str, object]]:
     fine = [columns for its, columns in FINE if its == feed]
     bad = [columns for its, columns, _ in DEFECTS if its == feed]
     return [
-        *(good(feed, number) for number in range(1, 201)),
-        *(good(feed, number, **columns) for number, columns in enumerate(fine + bad, start=201)),
+        *(good(feed, number) for number in range(1, 301)),
+        *(good(feed, number, **columns) for number, columns in enumerate(fine + bad, start=301)),
         good(feed, 7),
     ]
 
 
 def expected(feed: str) -> dict[int, Reasons]:
-    first = 201 + sum(its == feed for its, _ in FINE)
+    first = 301 + sum(its == feed for its, _ in FINE)
     found = [reasons for its, _, reasons in DEFECTS if its == feed]
     repeated = {(FEEDS[feed].key[0], "duplicate_key")}
     return dict(enumerate([*found, repeated], start=first))
@@ -189,7 +202,7 @@ def test_the_report_counts_what_was_found(judged: tuple[Workspace, ValidateRepor
     _, report = judged
     assert report.files_judged == report.files_accepted == len(FEEDS)
     assert report.rows_bad == len(DEFECTS) + len(FEEDS)
-    assert report.rows_good == 200 * len(FEEDS) + len(FINE)
+    assert report.rows_good == 300 * len(FEEDS) + len(FINE)
     assert report.reasons["duplicate_key"] == len(FEEDS)
     assert sum(report.reasons.values()) == sum(len(why) for *_, why in DEFECTS) + len(FEEDS)
 
