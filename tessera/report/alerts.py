@@ -32,6 +32,7 @@ def alerts(found: Figures) -> list[Alert]:
         *_held(found),
         *_complaints(found),
         *_refused(found),
+        *_crowded(found),
         *_fallen(found),
         *_targets(found),
     ]
@@ -63,6 +64,18 @@ def _refused(found: Figures) -> Iterator[Alert]:
     for file in found.refused:
         name = f"{file['file']} ({file['feed']}, {file['rows']:,} rows)"
         yield Alert(f"file {file['file_id']}", f"{name} was refused: {file['reason']}")
+
+
+def _crowded(found: Figures) -> Iterator[Alert]:
+    """What tills write where there is no card, or a card that stands for strangers."""
+    for row in found.sales.crowded if found.sales else ():
+        number = row["customer_id"]
+        says = (
+            f"Customer {number} has {row['receipts']:,} receipts of the last seven days, more than anybody "
+            "buys: have the mapping make null of a number that means no card, and look who uses a card "
+            "that is one."
+        )
+        yield Alert(f"crowded {number}", says)
 
 
 def _fallen(found: Figures) -> Iterator[Alert]:

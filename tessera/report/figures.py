@@ -25,6 +25,7 @@ SQL = queries("tessera.report", "figures.sql")
 STORE_SQL = queries("tessera.report", "store.sql")
 WEEKS = 26
 MONTH = timedelta(days=29)  # and the day itself
+MOST_RECEIPTS = 50  # of one customer in a week; who has more is no customer
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Sales:
     weekly: Rows  # week_on, revenue, receipts
     last_week: Mapping[str, int]  # revenue, receipts, with_card
     week_before: Mapping[str, int]
+    crowded: Rows  # customer_id, receipts of the last week: more than MOST_RECEIPTS
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ def _sales(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Sales | None:
         weekly=_ask(duck, "weekly", currency=currency),
         last_week=last_week,
         week_before=week_before,
+        crowded=_ask(duck, "crowded", since=begins[1], until=begins[2], most=MOST_RECEIPTS),
     )
 
 

@@ -50,6 +50,16 @@ select
 from receipt
 where currency = $currency and sold_at >= $since and sold_at < $until
 
+-- name: crowded
+-- Numbers with more receipts of [since, until) than a customer has, the most first.
+select customer_id, count(*) as receipts
+from receipt
+where customer_id is not null and sold_at >= $since and sold_at < $until
+group by customer_id
+having count(*) > $most
+order by receipts desc, customer_id
+limit 3
+
 -- name: customers
 select
     count(*) as known,

@@ -465,6 +465,18 @@ def test_a_target_that_drifts_out_of_reach_needs_attention(ws: Workspace) -> Non
     assert "| new customers | 2026-04-30 | 20 | 90 | 41 | out of reach |" in short
 
 
+def test_a_number_that_stands_for_many_needs_attention(ws: Workspace) -> None:
+    """Tills that write 0 where there is no card make one customer of all strangers."""
+    at = "2026-03-29 10:00:00"
+    strangers = [line(f"s{n}", "0", 100, sold_at=at) for n in range(51)]
+    baker = [line(f"b{n}", "baker", 100, sold_at=at) for n in range(50)]
+    nobody = [line(f"n{n}", None, 100, sold_at=at) for n in range(60)]
+    publish(ws, transactions=[*strangers, *baker, *nobody])
+    said = words(ws)
+    assert "Needs attention Customer 0 has 51 receipts of the last seven days" in said
+    assert said.count("more than anybody buys") == 1
+
+
 def test_satisfaction_is_told_with_its_interval_and_a_fall_while_it_is_new(ws: Workspace) -> None:
     its = {"answers": 100, "low": 24, "high": 56, "score": 40, "change": -31.2, "has_fallen": True}
     months = {date(2026, 1, 1): its, date(2026, 2, 1): its | {"score": 71, "has_fallen": False}}
