@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from tessera.clock import stamp
 from tessera.decide import policy
 from tessera.home import Home
 from tessera.land.land import ENGINE
@@ -173,8 +174,3 @@ def _write_mapping(ws: Workspace, feeds: Mapping[str, list[str]]) -> None:
     mapping = {"source": REACHABLE, "timezone": "UTC", "currency": "EUR", "feeds": entries}
     path = ws.project / "deployments" / "sources" / f"{REACHABLE}.yml"
     path.write_text(yaml.safe_dump(mapping), encoding="utf-8")
-
-
-def stamp(instant: datetime) -> str:
-    """The instant as the store writes it."""
-    return instant.astimezone(UTC).isoformat(timespec="seconds")

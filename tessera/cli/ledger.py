@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tessera import clock
 from tessera.cli.options import HomeOption, JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def balance(customer: Customer, home: HomeOption = None, as_json: JsonOption = F
         _must_be_known(ws, customer)
     buckets = {"available": 0, "debt": 0} | (found or {})
     if rules.pool:
-        at = ws.as_of.isoformat(timespec="seconds")
+        at = clock.stamp(ws.as_of)
         with ws.store.read() as store:
             buckets["household"] = pooling.others(store, programme, customer, at)
     ending = books.ending(ws.store, programme, customer)

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from tessera import clock
 from tessera.addresses import address_hash
+from tessera.clock import stamp
 from tessera.consent import Guard, complaint_guard
 from tessera.consent.ledger import SQL as CONSENT
-from tessera.consent.ledger import stamp
 from tessera.consent.suppression import ALL, Suppression, suppress
 from tessera.errors import BadInput
 from tessera.hear import events

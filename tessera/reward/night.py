@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from tessera import clock
 from tessera.reward import ledger, lots, merging, tiers
 from tessera.reward.expiry import prolong
 from tessera.reward.points import Books
@@ -56,7 +57,7 @@ class Night:
 
     @property
     def at(self) -> str:
-        return self.ws.as_of.isoformat(timespec="seconds")
+        return clock.stamp(self.ws.as_of)
 
     @property
     def on(self) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from tessera import clock
 from tessera.reward import earning, exchange, gifts, ledger, night
 from tessera.reward.night import Night, Step
 from tessera.reward.programme import Programme, load
@@ -143,7 +144,7 @@ def _write(duck: DuckDBPyConnection, store: Connection, programme: Programme, ws
         ledger.accounts(store, name, members),
         programme=name,
         issuance=issuance,
-        posted_at=ws.as_of.isoformat(timespec="seconds"),
+        posted_at=clock.stamp(ws.as_of),
         business_date=ws.business_date.isoformat(),
     )
     return ledger.insert(store, rows)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tessera import clock
 from tessera.reward import cards
 from tessera.reward.gifts import lasting
 from tessera.reward.night import Night
@@ -63,7 +64,7 @@ def claim(
     referrer = store.scalar(SQL["whose_code"], code=codes.tidy(code)) if code else None
     if referrer is None and device is None:
         return False
-    stamp = at.isoformat(timespec="seconds")
+    stamp = clock.stamp(at)
     store.run(CLAIM, customer_id=customer_id, referred_by=referrer, device=device, at=stamp)
     return referrer is not None
 
