@@ -22,7 +22,6 @@ from tessera.land.land import ENGINE
 from tessera.person.merge import send_round
 from tessera.quoting import literal
 from tessera.store import Connection, Store, queries
-from tessera.warehouse import marts
 from tessera.workspace import CAMPAIGNS, Workspace
 
 SQL = queries("flows", "scratch.sql")
@@ -154,7 +153,7 @@ def write_reachable(ws: Workspace, folder: Path) -> int:
     neither; how many people. Who is not registered is, as of the first purchase."""
     folder.mkdir(parents=True)
     feeds = {"customers": "reachable_customers", "consents": "reachable_consents"}
-    with marts.connect(ws.home, memory=ws.settings.duckdb_memory) as duck:
+    with ws.marts() as duck:
         duck.execute("set variable start = ?", [ws.as_of.astimezone(UTC).replace(tzinfo=None)])
         people = int(duck.execute(SQL["reachable_people"]).fetchall()[0][0])
         names = {}

@@ -163,9 +163,8 @@ def audit(home: HomeOption = None, as_json: JsonOption = False) -> None:
 def _must_be_known(ws: Workspace, customer: str) -> None:
     """A customer without an account has no points; one nobody knows is a slip of the pen."""
     from tessera.errors import BadInput
-    from tessera.warehouse import marts
 
-    with marts.connect(ws.home) as duck:
+    with ws.marts() as duck:
         known = duck.execute("select 1 from customers where customer_id = ?", [customer]).fetchall()
     if not known:
         raise BadInput(f"No customer '{customer}' is known in {ws.home.root}.")

@@ -124,9 +124,7 @@ def results(ws: Workspace, point_worth: Fraction | None, paid_in: str = "any") -
     `point_worth` is what a point pays at the till, in minor units of the currency `paid_in`: in a shop of
     another one it pays nothing. BadInput when nothing is published.
     """
-    with marts.connect(
-        ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads
-    ) as duck:
+    with ws.marts() as duck:
         found = _judge(ws, duck, point_worth, paid_in)
     folder = ws.home.results
     folder.mkdir(parents=True, exist_ok=True)

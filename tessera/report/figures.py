@@ -93,9 +93,7 @@ def _modelled_on(ws: Workspace) -> date:
 
 
 def _connect(ws: Workspace) -> duckdb.DuckDBPyConnection:
-    if not marts.is_published(ws.home):
-        return duckdb.connect()
-    return marts.connect(ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads)
+    return ws.marts() if marts.is_published(ws.home) else duckdb.connect()
 
 
 def _ask(duck: duckdb.DuckDBPyConnection, query: str, **params: object) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from tessera import clock
 from tessera.reward.refusal import Refusal
 from tessera.store import Connection, queries
 from tessera.vouchers import codes
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -105,10 +104,7 @@ def replace(
 
 def refresh(ws: Workspace) -> int:
     """Bring the tills' cards and members up to the models'; how many rows were new or changed."""
-    settings = ws.settings
-    with closing(
-        marts.connect(ws.home, memory=settings.duckdb_memory, threads=settings.threads)
-    ) as duck:
+    with closing(ws.marts()) as duck:
         with ws.store.read() as store:
             duck.register("known_card", store.arrow(SQL["known_cards"], KNOWN_CARD))
             duck.register("known_member", store.arrow(SQL["known_members"], KNOWN_MEMBER))

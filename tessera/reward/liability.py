@@ -33,7 +33,7 @@ def liability(ws: Workspace, programme: str) -> Liability:
     snapshot, found = marts.current(ws.home), dict[str, Rows]()
     if "liability_by_month" not in snapshot.marts:
         raise BadInput("The models in force know of no liability yet; 'tessera run' builds it.")
-    with marts.connect(ws.home) as duck:
+    with ws.marts() as duck:
         for name in ("months", "outstanding", "cohorts", "deferred"):
             rows = duck.execute(SQL[name], {"programme": programme}).to_arrow_table().to_pylist()
             found[name] = rows

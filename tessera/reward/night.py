@@ -25,7 +25,6 @@ from tessera.reward.points import Books
 from tessera.reward.programme import Programme
 from tessera.reward.terms import day_after
 from tessera.store import Connection, bulk, queries
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -74,8 +73,7 @@ class Night:
         return Books(store, self.name, at, on, self.zone, self.programme.expiry)
 
     def marts(self) -> DuckDBPyConnection:
-        settings = self.ws.settings
-        return marts.connect(self.ws.home, memory=settings.duckdb_memory, threads=settings.threads)
+        return self.ws.marts()
 
 
 def run(night: Night, steps: dict[str, Step]) -> Counts:

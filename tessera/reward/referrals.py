@@ -26,7 +26,6 @@ from tessera.reward.programme import Programme, load
 from tessera.reward.terms import Terms
 from tessera.store import Connection, queries
 from tessera.vouchers import codes
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -92,10 +91,7 @@ def settle(ws: Workspace) -> ReferralReport:
 
 def _judged(ws: Workspace, programme: Programme) -> list[Row]:
     """Every open referral with what stands against it (`why`), or the purchase that was kept."""
-    settings = ws.settings
-    with closing(
-        marts.connect(ws.home, memory=settings.duckdb_memory, threads=settings.threads)
-    ) as duck:
+    with closing(ws.marts()) as duck:
         with ws.store.read() as store:
             for name in ("open", "settled", "devices"):
                 duck.register(f"referral_{name}", store.arrow(SQL[name], OPEN))

@@ -20,7 +20,6 @@ from tessera.reward.posting import STEPS
 from tessera.reward.programme import Programme
 from tessera.reward.terms import add_months
 from tessera.store import Store
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def replay(ws: Workspace, programme: Programme, first: date, last: date) -> Outc
 
 def _begin(ws: Workspace, store: Store, programme: Programme, at: datetime) -> None:
     """Receipts before `at` count as looked at."""
-    with closing(marts.connect(ws.home)) as duck, store.write() as connection:
+    with closing(ws.marts()) as duck, store.write() as connection:
         files = duck.execute("select distinct file_id from transactions").to_arrow_table()
         ledger.advance(connection, programme.programme, at, files)
 
