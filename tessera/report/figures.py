@@ -19,6 +19,7 @@ from tessera.report.morning import Morning, Rows, morning
 from tessera.report.sections import sections
 from tessera.store import queries
 from tessera.warehouse import marts, red
+from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.report", "figures.sql")
@@ -97,9 +98,7 @@ def _connect(ws: Workspace) -> duckdb.DuckDBPyConnection:
 
 
 def _ask(duck: duckdb.DuckDBPyConnection, query: str, **params: object) -> list[dict[str, Any]]:
-    found = duck.execute(SQL[query], params)
-    names = [column[0] for column in found.description or []]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    return named(duck.execute(SQL[query], params))
 
 
 def _sales(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Sales | None:
