@@ -307,8 +307,7 @@ class Books:
         return self.store.one(SQL["transfer"], programme=self.programme, key=key)
 
     def _find_by_id(self, transfer_id: int) -> Row:
-        key = "select idem_key from transfer where transfer_id = :transfer_id"
-        found = self._find(self.store.scalar(key, transfer_id=transfer_id))
+        found = self._find(self.store.scalar(SQL["key"], transfer_id=transfer_id))
         assert found is not None  # noqa: S101 - a foreign key leads here
         return found
 

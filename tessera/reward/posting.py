@@ -14,6 +14,7 @@ from tessera.reward import earning, exchange, gifts, ledger, night
 from tessera.reward.night import Night, Step
 from tessera.reward.programme import Programme, load
 from tessera.store import Connection
+from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -117,11 +118,9 @@ def _post(
     known = ledger.known(store, programme, earning.customers(duck, posted))
     earning.find_events(duck, known)
     transfers = _write(duck, store, programme, ws)
-    files = duck.execute("select distinct file_id from transactions").to_arrow_table()
-    ledger.advance(store, programme.programme, ws.as_of, files)
-    totals = duck.execute(earning.SQL["totals"])
-    names = [column[0] for column in totals.description or ()]
-    return dict(zip(names, totals.fetchall()[0], strict=True)) | {"transfers": transfers}
+    ledger.advance(store, programme.programme, ws.as_of, earning.files(duck))
+    (totals,) = named(duck.execute(earning.SQL["totals"]))
+    return totals | {"transfers": transfers}
 
 
 def _write(duck: DuckDBPyConnection, store: Connection, programme: Programme, ws: Workspace) -> int:
