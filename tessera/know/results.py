@@ -25,6 +25,7 @@ from tessera.know.fitting import Floats
 from tessera.store import queries
 from tessera.store.store import Row
 from tessera.warehouse import marts
+from tessera.warehouse.inputs import replace_text
 from tessera.workspace import Workspace
 
 SQL = entries.SQL
@@ -126,11 +127,9 @@ def results(ws: Workspace, point_worth: Fraction | None, paid_in: str = "any") -
     """
     with ws.marts() as duck:
         found = _judge(ws, duck, point_worth, paid_in)
-    folder = ws.home.results
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / ".results.json"
-    beside.write_text(json.dumps(asdict(found), ensure_ascii=False, indent=1), encoding="utf-8")
-    beside.replace(folder / "results.json")
+    ws.home.results.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(found), ensure_ascii=False, indent=1)
+    replace_text(ws.home.results / "results.json", text)
     return found
 
 
