@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from flows.scratch import WORDS, add, stamp, words
+from flows.scratch import WORDS, add, words
+from tessera.clock import stamp
 from tessera.hear import hear
 from tessera.send.messengers.base import Message
 from tessera.store import Store, queries

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from tessera.clock import stamp
 from tessera.decide import policy
 from tessera.home import Home
 from tessera.land.land import ENGINE
 from tessera.person.merge import send_round
 from tessera.quoting import literal
 from tessera.store import Connection, Store, queries
-from tessera.warehouse import marts
 from tessera.workspace import CAMPAIGNS, Workspace
 
 SQL = queries("flows", "scratch.sql")
@@ -153,7 +153,7 @@ def write_reachable(ws: Workspace, folder: Path) -> int:
     neither; how many people. Who is not registered is, as of the first purchase."""
     folder.mkdir(parents=True)
     feeds = {"customers": "reachable_customers", "consents": "reachable_consents"}
-    with marts.connect(ws.home, memory=ws.settings.duckdb_memory) as duck:
+    with ws.marts() as duck:
         duck.execute("set variable start = ?", [ws.as_of.astimezone(UTC).replace(tzinfo=None)])
         people = int(duck.execute(SQL["reachable_people"]).fetchall()[0][0])
         names = {}
@@ -173,8 +173,3 @@ def _write_mapping(ws: Workspace, feeds: Mapping[str, list[str]]) -> None:
     mapping = {"source": REACHABLE, "timezone": "UTC", "currency": "EUR", "feeds": entries}
     path = ws.project / "deployments" / "sources" / f"{REACHABLE}.yml"
     path.write_text(yaml.safe_dump(mapping), encoding="utf-8")
-
-
-def stamp(instant: datetime) -> str:
-    """The instant as the store writes it."""
-    return instant.astimezone(UTC).isoformat(timespec="seconds")

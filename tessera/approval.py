@@ -54,7 +54,7 @@ def approve(ws: Workspace, campaign: str) -> list[Row]:
     """Approve what there is now of `campaign` on the business date; BadInput when there is nothing
     to approve. The record is a row in the store and a file below `approvals/`."""
     key = {"campaign": campaign, "business_date": ws.business_date.isoformat()}
-    at = clock.now().isoformat(timespec="seconds")
+    at = clock.stamp(clock.now())
     with ws.store.write() as connection:
         count_again(connection, campaign)
         due = connection.all(SQL["approve"], **key, approved_by=audit.operator(ws), approved_at=at)

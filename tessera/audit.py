@@ -23,7 +23,7 @@ def record(
     transaction that does it. Of a person, `subject` is the hash that `tessera.person` gives."""
     connection.run(
         SQL["record"],
-        at=clock.now().isoformat(timespec="seconds"),
+        at=clock.stamp(clock.now()),
         operator=operator(ws),
         action=action,
         subject=subject,

@@ -16,6 +16,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def stamp(instant: datetime) -> str:
+    """The instant as the store writes it: in UTC, to the second."""
+    return instant.astimezone(UTC).isoformat(timespec="seconds")
+
+
 def zone(name: str) -> ZoneInfo:
     """The IANA zone called `name`; BadInput when there is none."""
     try:

@@ -14,6 +14,8 @@ from tessera.home import Home
 from tessera.settings import Settings
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from tessera.store import Store
 
 
@@ -37,6 +39,13 @@ class Workspace:
         from tessera.store import Store  # what only reads files should not wait for its libraries
 
         return Store.open(self.settings.store_url or f"sqlite:///{self.home.store}")
+
+    def marts(self) -> DuckDBPyConnection:
+        """The published marts, with what DuckDB may take; BadInput when none are."""
+        from tessera.warehouse import marts
+
+        given = self.settings
+        return marts.connect(self.home, memory=given.duckdb_memory, threads=given.threads)
 
     @property
     def business_date(self) -> date:

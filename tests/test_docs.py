@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from tessera.cli.app import app
+from tessera.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
@@ -80,3 +81,8 @@ def command_names() -> list[str]:
 def test_every_command_is_described_in_the_documents(command: str) -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert f"tessera {command}" in text
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_in_the_readme(name: str) -> None:
+    assert f"`TESSERA_{name.upper()}`" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -72,7 +72,7 @@
 
 {# The first day of the month that comes so many months after the date's own. #}
 {% macro month_after(date, months) -%}
-    cast({{ dbt.dateadd("month", months, "cast(" ~ dbt.date_trunc("month", date) ~ " as date)") }} as date)
+    cast({{ dbt.dateadd("month", months, month_of(date)) }} as date)
 {%- endmacro %}
 
 {# The first day of a date's month. #}

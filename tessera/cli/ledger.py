@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tessera import clock
 from tessera.cli.options import HomeOption, JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def balance(customer: Customer, home: HomeOption = None, as_json: JsonOption = F
         _must_be_known(ws, customer)
     buckets = {"available": 0, "debt": 0} | (found or {})
     if rules.pool:
-        at = ws.as_of.isoformat(timespec="seconds")
+        at = clock.stamp(ws.as_of)
         with ws.store.read() as store:
             buckets["household"] = pooling.others(store, programme, customer, at)
     ending = books.ending(ws.store, programme, customer)
@@ -162,9 +163,8 @@ def audit(home: HomeOption = None, as_json: JsonOption = False) -> None:
 def _must_be_known(ws: Workspace, customer: str) -> None:
     """A customer without an account has no points; one nobody knows is a slip of the pen."""
     from tessera.errors import BadInput
-    from tessera.warehouse import marts
 
-    with marts.connect(ws.home) as duck:
+    with ws.marts() as duck:
         known = duck.execute("select 1 from customers where customer_id = ?", [customer]).fetchall()
     if not known:
         raise BadInput(f"No customer '{customer}' is known in {ws.home.root}.")

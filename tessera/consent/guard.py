@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tessera.consent.ledger import SQL, stamp
+from tessera.clock import stamp
+from tessera.consent.ledger import SQL
 from tessera.store import Connection
 
 ALERT, STOP = 0.0008, 0.002

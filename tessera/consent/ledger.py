@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from tessera.clock import stamp
 from tessera.store import Connection, queries
 
 SQL = queries("tessera.consent", "consent.sql")
@@ -70,8 +71,3 @@ def words(connection: Connection, customer_id: str) -> Words:
         for row in connection.all(SQL["words"], customer_id=customer_id)
         if row["purpose"] == MARKETING
     }
-
-
-def stamp(at: datetime) -> str:
-    """The instant as the store writes it."""
-    return at.astimezone(UTC).isoformat(timespec="seconds")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from tessera.consent.ledger import SQL, stamp
+from tessera.clock import stamp
+from tessera.consent.ledger import SQL
 from tessera.store import Connection
 
 LANGUAGE, FREQUENCY, PAUSED_UNTIL = "language", "frequency", "paused_until"

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from tessera.consent.ledger import SQL, stamp
+from tessera.clock import stamp
+from tessera.consent.ledger import SQL
 from tessera.store import Connection
 
 ALL, MARKETING = "all", "marketing"

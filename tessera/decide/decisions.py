@@ -16,6 +16,7 @@ from tessera.decide.reasons import Reason
 from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.quoting import literal
+from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
 COLUMNS = (
@@ -86,8 +87,7 @@ def find(home: Home, asked: Question, *, limit: int | None = None) -> list[dict[
             "order by business_date, campaign, customer_id, step, occurrence "
             + ("" if limit is None else f"limit {limit:d}")
         )
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        return named(found)
 
 
 def _condition(asked: Question) -> str:

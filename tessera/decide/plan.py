@@ -17,6 +17,7 @@ from tessera.decide.campaign import Campaign
 from tessera.decide.planner import dry_pass
 from tessera.decide.policy import Costs
 from tessera.decide.reasons import Reason
+from tessera.decide.report import CampaignCounts
 from tessera.decide.rules import Rules
 from tessera.errors import BadInput
 from tessera.home import Home
@@ -32,15 +33,9 @@ Side = tuple[Rules, Sequence[str] | None]  # and the campaigns to judge; None: t
 
 
 @dataclass(frozen=True)
-class CampaignPlan:
-    """One campaign of a plan; `reasons` sum to `candidates`."""
+class CampaignPlan(CampaignCounts):
+    """One campaign of a plan, with what it would give and cost."""
 
-    campaign: str
-    candidates: int
-    planned: int
-    reasons: dict[str, int]
-    first_send_at: str | None
-    last_send_at: str | None
     rewards: dict[str, int]  # to be granted, by name
     cost: int | None  # minor units; None: the policy names no costs
     held: str | None  # why nothing of it goes out today, whoever the candidate

@@ -28,7 +28,6 @@ from tessera.decide.tables import Course
 from tessera.quoting import constant
 from tessera.store import Connection, queries
 from tessera.vouchers import pool
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def dry_pass(
 
 
 def _connect(ws: Workspace) -> DuckDBPyConnection:
-    duck = marts.connect(ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads)
+    duck = ws.marts()
     # The queries name the smaller side second. DuckDB's guess takes the millions of candidates for
     # a few after some joins, and would build its tables of them.
     duck.execute(f"set disabled_optimizers = '{GUESSES}'")

@@ -12,7 +12,7 @@ from tessera.decide.reasons import Reason
 
 
 @dataclass(frozen=True)
-class CampaignPlan:
+class CampaignCounts:
     """What a pass decided for one campaign; `reasons` sum to `candidates`."""
 
     campaign: str
@@ -32,7 +32,7 @@ class DecideReport:
     planned: int
     new: int  # outbox rows that were not there before
     reasons: dict[str, int]
-    campaigns: list[CampaignPlan]
+    campaigns: list[CampaignCounts]
     not_scheduled: list[str] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)  # why nothing of a campaign goes out
     seconds: float = 0.0
@@ -70,10 +70,10 @@ class DecideReport:
         )
 
 
-def _plans(outcome: Outcome, chosen: Sequence[Campaign]) -> Iterator[CampaignPlan]:
+def _plans(outcome: Outcome, chosen: Sequence[Campaign]) -> Iterator[CampaignCounts]:
     for one in chosen:
         counts, first, last = outcome.counts(one.campaign)
-        yield CampaignPlan(
+        yield CampaignCounts(
             one.campaign,
             sum(counts.values()),
             counts.get(Reason.PLANNED, 0),

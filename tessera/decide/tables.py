@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 from tessera.caps import PACES, Cap, Channel
+from tessera.clock import stamp
 from tessera.decide import slots
 from tessera.decide.campaign import Campaign, Condition, Scored, Step
 from tessera.decide.policy import ContactPolicy, is_blacked_out
@@ -457,8 +458,3 @@ def second(instant: datetime) -> datetime:
 def naive(instant: datetime) -> datetime:
     """As DuckDB has it: UTC."""
     return second(instant).replace(tzinfo=None)
-
-
-def stamp(instant: datetime) -> str:
-    """The instant as the store writes it."""
-    return instant.astimezone(UTC).isoformat(timespec="seconds")

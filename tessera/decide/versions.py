@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tessera.decide import tables
+from tessera import clock
 from tessera.decide.campaign import Campaign
 from tessera.decide.tables import Course
 from tessera.store import Connection, queries
@@ -40,5 +40,5 @@ def _version(campaign: Campaign, ws: Workspace) -> Mapping[str, Any]:
         "campaign": campaign.campaign,
         "version": campaign.version,
         "body": campaign.model_dump_json(exclude_defaults=True, by_alias=True),
-        "at": tables.stamp(ws.as_of),
+        "at": clock.stamp(ws.as_of),
     }

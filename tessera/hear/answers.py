@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from math import sqrt
 
-from tessera.consent.ledger import stamp
+from tessera.clock import stamp
 from tessera.store import queries
 from tessera.store.store import Row
 from tessera.workspace import Workspace

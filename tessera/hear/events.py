@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tessera import clock
 from tessera.errors import BadInput
 
 ADDRESS = re.compile(r"[^\s\"]+@[^\s\"]+")  # servers like to repeat it in their reasons
@@ -145,6 +146,6 @@ def _moment(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        return datetime.fromtimestamp(int(value), UTC).isoformat(timespec="seconds")
+        return clock.stamp(datetime.fromtimestamp(int(value), UTC))
     except (ValueError, OverflowError, OSError):
         return None

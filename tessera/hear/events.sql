@@ -47,15 +47,15 @@ where
     )
 
 -- name: known
-select event_key, occurred_at from provider_event where event_key in ({values})
+select event_key, occurred_at from provider_event where event_key in (select value from {values})
 
 -- name: blocked_addresses
 select address_hash from suppression
-where cause = 'blocked' and channel = 'email' and address_hash in ({values})
+where cause = 'blocked' and channel = 'email' and address_hash in (select value from {values})
 
 -- name: forget_blocks
 delete from suppression
-where cause = 'blocked' and channel = 'email' and address_hash in ({values})
+where cause = 'blocked' and channel = 'email' and address_hash in (select value from {values})
 
 -- name: blocks
-select address_hash, event, occurred_at from provider_event where address_hash in ({values})
+select address_hash, event, occurred_at from provider_event where address_hash in (select value from {values})

@@ -97,7 +97,7 @@ def _reopen_late_days(ws: Workspace) -> int:
 
 
 def _forget_unconfirmed(ws: Workspace) -> None:
-    before = (ws.as_of - timedelta(days=UNCONFIRMED_DAYS)).isoformat(timespec="seconds")
+    before = clock.stamp(ws.as_of - timedelta(days=UNCONFIRMED_DAYS))
     with ws.store.write() as connection:
         connection.run(SQL["forget_unconfirmed"], before=before)
 
@@ -126,7 +126,7 @@ def _bound(ws: Workspace, feed: str, day: date) -> str:
     if feed not in BY_INSTANT:
         return day.isoformat()
     midnight = clock.day_starts(day, clock.zone(ws.settings.timezone))
-    return midnight.isoformat(timespec="seconds")
+    return clock.stamp(midnight)
 
 
 def _write(ws: Workspace, feed: str, day: date, path: Path) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,9 @@ import pyarrow as pa
 
 from tessera import clock
 from tessera.addresses import address_hash
+from tessera.clock import stamp
 from tessera.consent import Guard, complaint_guard
 from tessera.consent.ledger import SQL as CONSENT
-from tessera.consent.ledger import stamp
 from tessera.consent.suppression import ALL, Suppression, suppress
 from tessera.errors import BadInput
 from tessera.hear import events
@@ -31,7 +32,6 @@ SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 PART = 5_000  # events of one transaction: who else writes waits for no more
 BREATH = 0.15  # seconds between parts: whoever waits for SQLite asks every 0.1
 SKEW = timedelta(hours=1)  # a provider's clock may be before ours
-MARKS = 500  # values in one query: every database takes so many
 COUNTS = ("events", "new", "unreadable", "suppressed", "withdrawn", "reconciled")
 
 
@@ -187,8 +187,7 @@ def _suppress_blocked(connection: Connection, found: Iterable[Event]) -> None:
     history = defaultdict(list)
     for row in _in(connection, "blocks", blocked):
         history[row["address_hash"]].append((row["event"], row["occurred_at"]))
-    for marks, names in _marks(blocked):
-        connection.run(SQL["forget_blocks"].format(values=names), **marks)
+    connection.run(_with(connection, "forget_blocks"), values=json.dumps(list(blocked)))
     since = {hashed: blocked_since(its) for hashed, its in history.items()}
     suppress(
         connection, (Suppression(h, ALL, BLOCKED, moment) for h, moment in since.items() if moment)
@@ -227,17 +226,13 @@ def _keep_unread(connection: Connection, rest: Iterable[str], at: datetime) -> N
 
 def _in(
     connection: Connection, query: str, values: Iterable[str | None]
-) -> Iterator[Mapping[str, str]]:
-    for marks, names in _marks(values):
-        yield from connection.all(SQL[query].format(values=names), **marks)
+) -> Sequence[Mapping[str, str]]:
+    return connection.all(_with(connection, query), values=json.dumps(list(values)))
 
 
-def _marks(values: Iterable[str | None]) -> Iterator[tuple[dict[str, str | None], str]]:
-    """The values as parameters, and their names for a query, so many at a time."""
-    every = sorted(values, key=str)
-    for start in range(0, len(every), MARKS):
-        marks = {f"h{number}": value for number, value in enumerate(every[start : start + MARKS])}
-        yield marks, ", ".join(f":{name}" for name in marks)
+def _with(connection: Connection, query: str) -> str:
+    """The query, of the `values` it is given."""
+    return SQL[query].format(values=connection.listed("values"))
 
 
 def _size(connection: Connection, table: str) -> int:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from tessera.know.baskets import Taste
 from tessera.know.choices import Advice
 from tessera.know.forecast import Forecast
+from tessera.warehouse.inputs import replace_text
 from tessera.workspace import Workspace
 
 SUMMARY = """# {title}
@@ -46,9 +47,7 @@ def write(ws: Workspace, *cards: Card) -> None:
     folder = ws.home.know / "cards"
     folder.mkdir(parents=True, exist_ok=True)
     for card in cards:
-        beside = folder / f".{card.name}"
-        beside.write_text(str(card), encoding="utf-8")
-        beside.replace(folder / f"{card.name}.md")
+        replace_text(folder / f"{card.name}.md", str(card))
 
 
 def of_value(ws: Workspace, found: Forecast, people: int, errors: Mapping[str, float]) -> Card:

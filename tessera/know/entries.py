@@ -15,6 +15,7 @@ import duckdb
 from tessera.home import Home
 from tessera.quoting import literal
 from tessera.store import queries
+from tessera.warehouse.inputs import replace_text
 
 SQL = queries("tessera.know", "results.sql")
 
@@ -74,9 +75,7 @@ def _keep(duck: duckdb.DuckDBPyConnection, home: Home, files: Stamps) -> None:
     beside = _kept(home).with_suffix(".new")
     duck.execute(f"copy entry to {literal(str(beside))} (format parquet, compression zstd)")
     beside.replace(_kept(home))
-    beside = _list(home).with_suffix(".new")
-    beside.write_text(json.dumps(files), encoding="utf-8")
-    beside.replace(_list(home))
+    replace_text(_list(home), json.dumps(files))
 
 
 def _kept(home: Home) -> Path:

@@ -25,6 +25,7 @@ from tessera.know import table
 from tessera.know.fitting import Floats, Z
 from tessera.know.lift import FEWEST, Interval
 from tessera.store import queries
+from tessera.warehouse.inputs import replace_text
 
 SQL = queries("tessera.know", "observed.sql")
 DAYS = 28  # before, and after
@@ -161,9 +162,8 @@ def _says(gap: float, is_selection: bool) -> str:
 def keep(home: Home, found: Sequence[Observed]) -> None:
     """Keep the figures, which name nobody, for the report."""
     home.results.mkdir(parents=True, exist_ok=True)
-    beside = home.results / ".past.json"
-    beside.write_text(json.dumps([asdict(one) for one in found], indent=1), encoding="utf-8")
-    beside.replace(home.results / "past.json")
+    text = json.dumps([asdict(one) for one in found], indent=1)
+    replace_text(home.results / "past.json", text)
 
 
 def kept(home: Home) -> list[Observed]:

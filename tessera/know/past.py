@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tessera.errors import BadInput
 from tessera.know import observed, results
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 CUSTOMERS = (
@@ -21,9 +20,7 @@ def judge(
     """Compare exposed and unexposed customers of each campaign before and after, and keep the figures.
 
     `columns` are those of campaign, customer and first day. BadInput when nothing can be compared."""
-    with marts.connect(
-        ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads
-    ) as duck:
+    with ws.marts() as duck:
         observed.load(duck, path, dates, observed.Columns(*columns))
         currency = results.currency_of(ws, duck) or ""
         duck.execute(CUSTOMERS)

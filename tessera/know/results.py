@@ -25,6 +25,7 @@ from tessera.know.fitting import Floats
 from tessera.store import queries
 from tessera.store.store import Row
 from tessera.warehouse import marts
+from tessera.warehouse.inputs import replace_text
 from tessera.workspace import Workspace
 
 SQL = entries.SQL
@@ -124,15 +125,11 @@ def results(ws: Workspace, point_worth: Fraction | None, paid_in: str = "any") -
     `point_worth` is what a point pays at the till, in minor units of the currency `paid_in`: in a shop of
     another one it pays nothing. BadInput when nothing is published.
     """
-    with marts.connect(
-        ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads
-    ) as duck:
+    with ws.marts() as duck:
         found = _judge(ws, duck, point_worth, paid_in)
-    folder = ws.home.results
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / ".results.json"
-    beside.write_text(json.dumps(asdict(found), ensure_ascii=False, indent=1), encoding="utf-8")
-    beside.replace(folder / "results.json")
+    ws.home.results.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(found), ensure_ascii=False, indent=1)
+    replace_text(ws.home.results / "results.json", text)
     return found
 
 

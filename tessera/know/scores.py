@@ -40,9 +40,7 @@ def score(ws: Workspace) -> ScoreReport:
 
     BadInput when nothing is published or too little was bought to foretell purchases: habits and
     recommendations are there all the same."""
-    settings = ws.settings
-    given = {"memory": settings.duckdb_memory, "threads": settings.threads}
-    with marts.undisturbed(ws.home), marts.connect(ws.home, **given) as connection:  # type: ignore[arg-type]
+    with marts.undisturbed(ws.home), ws.marts() as connection:
         sales.load(connection, ws)
         _write(ws, "habits", sales.habits(connection))
         chosen, taste = recommendations.choose(connection)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tessera import clock
 from tessera.home import Home
 from tessera.locks import alone_in
 from tessera.store import queries
@@ -62,7 +63,7 @@ def commit(ws: Workspace, landing: Landing, parquet: Path) -> int | None:
     """
     with parquet.open("rb") as written:
         os.fsync(written.fileno())
-    values = {**vars(landing), "landed_at": ws.as_of.isoformat(timespec="seconds")}
+    values = {**vars(landing), "landed_at": clock.stamp(ws.as_of)}
     with locked(ws.home), ws.store.write() as store:
         file_id: int | None = store.scalar(SQL["insert"], **values)
         if file_id is None:

@@ -21,6 +21,7 @@ from tessera.land.sieve import sift
 from tessera.land.verdict import Landed, Verdict
 from tessera.quoting import literal, name
 from tessera.store import queries
+from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.land", "quarantine.sql")
@@ -183,18 +184,13 @@ def open_rows(ws: Workspace, choice: Choice) -> duckdb.DuckDBPyConnection:
 def groups(ws: Workspace, choice: Choice) -> list[dict[str, Any]]:
     """How many open rows each file has for each column and rule."""
     with open_rows(ws, choice) as db:
-        return _rows(db.execute(SQL["grouped"], {"rule": choice.rule}))
+        return named(db.execute(SQL["grouped"], {"rule": choice.rule}))
 
 
 def rows(ws: Workspace, choice: Choice, *, limit: int) -> list[dict[str, Any]]:
     """The first `limit` open rows, each with its list of reasons."""
     with open_rows(ws, choice) as db:
-        return _rows(db.execute(SQL["listed"], {"limit": limit}))
-
-
-def _rows(found: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    names = [column[0] for column in found.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        return named(db.execute(SQL["listed"], {"limit": limit}))
 
 
 def _beside(target: Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from tessera import audit
+from tessera import audit, clock
 from tessera.errors import BadInput
 from tessera.feeds import FEEDS, SQL_TYPES, Feed
 from tessera.home import Home
@@ -240,7 +240,7 @@ def _others(ws: Workspace, file: Landed) -> list[str]:
 
 def commit(ws: Workspace, store: Connection, db: duckdb.DuckDBPyConnection, file: Landed) -> None:
     """Mark the quarantined rows whose corrected ones passed, in the verdict's transaction."""
-    at = ws.as_of.isoformat(timespec="seconds")
+    at = clock.stamp(ws.as_of)
     passed = db.execute(SQL["passed"], {"file_id": file.file_id}).to_arrow_table()
     rows = passed.append_column("into_file_id", pa.array([file.file_id] * len(passed), pa.int64()))
     rows = rows.append_column("at", pa.array([at] * len(passed), pa.string()))

@@ -18,7 +18,7 @@ import duckdb
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked
 
-from tessera import audit
+from tessera import audit, clock
 from tessera.errors import BadInput
 from tessera.feeds import FEEDS
 from tessera.home import Home
@@ -227,7 +227,7 @@ def commit(store: Connection, verdict: Verdict, *, as_of: datetime) -> None:
         file_id=verdict.file.file_id,
         verdict="accepted" if verdict.is_accepted else "refused",
         verdict_reason="; ".join(verdict.against) or verdict.file.verdict_reason,
-        judged_at=as_of.isoformat(timespec="seconds"),
+        judged_at=clock.stamp(as_of),
         good_rows=good,
         bad_rows=its.bad_rows,
         first_date=its.first_date and its.first_date.isoformat(),
@@ -279,7 +279,7 @@ def _usual(ws: Workspace, batch: Batch) -> list[dict[str, Any]]:
             feed=batch.feed,
             file_id=batch.files[0].file_id,
             landed_at=batch.files[0].landed_at,
-            as_of=ws.as_of.isoformat(timespec="seconds"),
+            as_of=clock.stamp(ws.as_of),
         )
     return [dict(row) for row in rows]
 

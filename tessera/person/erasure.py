@@ -114,7 +114,7 @@ class Journal:
         said = {
             "person": person,
             "nobody": f"erased-{secrets.token_hex(8)}",
-            "begun_at": clock.now().isoformat(timespec="seconds"),
+            "begun_at": clock.stamp(clock.now()),
             "rows": found,
             "identity": identity.as_dict(),
         }
@@ -155,7 +155,7 @@ def _carry_out(ws: Workspace, journal: Journal) -> None:
         raise BadInput("Rows about this customer are still being written; run it again later.")
     _sweep(ws, journal)
     with ws.store.write() as connection:
-        at = clock.now().isoformat(timespec="seconds")
+        at = clock.stamp(clock.now())
         persons = journal.persons(Keyring.of(ws))
         connection.run_many(records.SQL["finish"], [{"person": one, "at": at} for one in persons])
     shrink(ws.store.engine)

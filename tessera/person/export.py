@@ -53,7 +53,7 @@ def export(ws: Workspace, customer_id: str, to: Path | None = None) -> Export:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{folder}: no folder can be made there ({error.strerror}).") from None
-    at = clock.now().isoformat(timespec="seconds")
+    at = clock.stamp(clock.now())
     said = {"customer_id": customer_id, "exported_at": at, "held": found}
     counts = {place: len(rows) for place, rows in found.items()}
     with ws.store.write() as connection:

@@ -19,6 +19,7 @@ from tessera.quoting import literal, name
 from tessera.store import queries
 from tessera.warehouse import marts
 from tessera.warehouse.publish import LINES
+from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.person", "held.sql")
@@ -119,9 +120,7 @@ def _published(duck: duckdb.DuckDBPyConnection, files: list[Path]) -> Rows:
 
 def rows(duck: duckdb.DuckDBPyConnection, query: str) -> Rows:
     """The answer's rows, without columns that are empty."""
-    found = duck.execute(query)
-    names = [column[0] for column in found.description or ()]
     return [
-        {name: value for name, value in zip(names, row, strict=True) if value is not None}
-        for row in found.fetchall()
+        {name: value for name, value in row.items() if value is not None}
+        for row in named(duck.execute(query))
     ]

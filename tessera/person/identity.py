@@ -129,7 +129,7 @@ class _Search:
 
     def _published_cards(self) -> set[str]:
         try:
-            connection = marts.connect(self.ws.home)
+            connection = self.ws.marts()
         except BadInput:  # nothing was published yet
             return set()
         with closing(connection):

@@ -31,7 +31,6 @@ BY_CARD = {
 }  # JSON that names a card as a whole text
 BY_FRIEND = ("referred_by",)  # somebody else's row, which forgets who it was
 GONE = "[erased]"
-AT_ONCE = 500  # values of one query: databases limit its parameters
 Rows = list[Mapping[str, Any]]
 
 
@@ -139,27 +138,15 @@ def on_its_way(connection: Connection, identity: Identity) -> bool:
 
 
 def _select(connection: Connection, query: str, values: Sequence[str]) -> Rows:
-    found: Rows = []
-    for part in _parts(values):
-        marks, params = _marks(part)
-        found += connection.all(f"{query} in ({marks})", **params)
-    return found
+    return connection.all(_in(connection, query), values=json.dumps(values))
 
 
-def _run(connection: Connection, query: str, values: Sequence[str], **params: object) -> None:
-    for part in _parts(values):
-        marks, named = _marks(part)
-        connection.run(f"{query} in ({marks})", **named, **params)
+def _run(connection: Connection, query: str, values: Sequence[str]) -> None:
+    connection.run(_in(connection, query), values=json.dumps(values))
 
 
-def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), AT_ONCE):
-        yield values[start : start + AT_ONCE]
-
-
-def _marks(values: Sequence[str]) -> tuple[str, dict[str, str]]:
-    params = {f"value{number}": value for number, value in enumerate(values)}
-    return ", ".join(f":{mark}" for mark in params), params
+def _in(connection: Connection, query: str) -> str:
+    return f"{query} in (select value from {connection.listed('values')})"
 
 
 def _spoiled(

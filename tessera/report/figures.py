@@ -19,6 +19,7 @@ from tessera.report.morning import Morning, Rows, morning
 from tessera.report.sections import sections
 from tessera.store import queries
 from tessera.warehouse import marts, red
+from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.report", "figures.sql")
@@ -95,15 +96,11 @@ def _modelled_on(ws: Workspace) -> date:
 
 
 def _connect(ws: Workspace) -> duckdb.DuckDBPyConnection:
-    if not marts.is_published(ws.home):
-        return duckdb.connect()
-    return marts.connect(ws.home, memory=ws.settings.duckdb_memory, threads=ws.settings.threads)
+    return ws.marts() if marts.is_published(ws.home) else duckdb.connect()
 
 
 def _ask(duck: duckdb.DuckDBPyConnection, query: str, **params: object) -> list[dict[str, Any]]:
-    found = duck.execute(SQL[query], params)
-    names = [column[0] for column in found.description or []]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    return named(duck.execute(SQL[query], params))
 
 
 def _sales(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Sales | None:

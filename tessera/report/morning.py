@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from tessera.store import queries
+from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
 Rows = Sequence[Mapping[str, Any]]
@@ -57,11 +58,8 @@ def morning(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Morning:
 
 
 def _ask(duck: duckdb.DuckDBPyConnection, query: str, given: Mapping[str, object]) -> Rows:
-    found = duck.execute(
-        query, {name: value for name, value in given.items() if f"${name}" in query}
-    )
-    names = [column[0] for column in found.description or []]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    asked = {name: value for name, value in given.items() if f"${name}" in query}
+    return named(duck.execute(query, asked))
 
 
 def _results(ws: Workspace) -> Mapping[str, Any] | None:

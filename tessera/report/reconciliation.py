@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tessera.report.figures import SQL, STORE_SQL
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 
@@ -38,6 +37,6 @@ def reconcile(ws: Workspace, *, corrected: int) -> Reconciliation:
 
 
 def _modelled(ws: Workspace) -> int:
-    with marts.connect(ws.home) as duck:
+    with ws.marts() as duck:
         (found,) = duck.execute(SQL["modelled"]).fetchall()
     return int(found[0])

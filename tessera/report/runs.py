@@ -58,7 +58,7 @@ class Run:
                 SQL["end"],
                 run_id=self.run_id,
                 state=state,
-                finished_at=clock.now().isoformat(timespec="seconds"),
+                finished_at=clock.stamp(clock.now()),
                 summary=json.dumps(self.summary),
             )
 
@@ -90,13 +90,13 @@ def recorded(
 
 
 def _begin(ws: Workspace) -> int:
-    started_at = clock.now().isoformat(timespec="seconds")
+    started_at = clock.stamp(clock.now())
     with ws.store.write() as connection:
         connection.run(SQL["abandon"], finished_at=started_at)
         run_id = connection.scalar(
             SQL["begin"],
             business_date=ws.business_date.isoformat(),
-            as_of=ws.as_of.isoformat(timespec="seconds"),
+            as_of=clock.stamp(ws.as_of),
             started_at=started_at,
         )
         audit.record(ws, connection, "run", f"day {ws.business_date}", run_id=run_id)

@@ -14,7 +14,6 @@ from tessera import clock
 from tessera.reward.refusal import Refusal
 from tessera.store import Connection, queries
 from tessera.vouchers import codes
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def enrol(
 ) -> str:
     """Hand out a card: its holder is a member from now on, by the name that the models give to a
     card nobody registered yet. `again`: it was done without a line, maybe by two tills."""
-    when = {"at": _text(at), "noted_at": _text(noted_at)}
+    when = {"at": clock.stamp(at), "noted_at": clock.stamp(noted_at)}
     new = store.run(SQL["add"], card_id=card, customer_id=card, **when)
     new = new or store.run(SQL["adopt"], card_id=card, customer_id=card, **when)
     if not new and not again:
@@ -91,7 +90,7 @@ def replace(
     if card == new_card:
         raise Refusal("same-card")
     customer_id = owner(store, card, replaced=offline, blocked=True)
-    when = {"at": _text(at), "noted_at": _text(noted_at)}
+    when = {"at": clock.stamp(at), "noted_at": clock.stamp(noted_at)}
     if not store.run(SQL["add"], card_id=new_card, customer_id=customer_id, **when):
         if store.run(SQL["adopt"], card_id=new_card, customer_id=customer_id, **when):
             _rename(store, [{"was": new_card, "customer_id": customer_id}])
@@ -105,10 +104,7 @@ def replace(
 
 def refresh(ws: Workspace) -> int:
     """Bring the tills' cards and members up to the models'; how many rows were new or changed."""
-    settings = ws.settings
-    with closing(
-        marts.connect(ws.home, memory=settings.duckdb_memory, threads=settings.threads)
-    ) as duck:
+    with closing(ws.marts()) as duck:
         with ws.store.read() as store:
             duck.register("known_card", store.arrow(SQL["known_cards"], KNOWN_CARD))
             duck.register("known_member", store.arrow(SQL["known_members"], KNOWN_MEMBER))
@@ -119,7 +115,7 @@ def refresh(ws: Workspace) -> int:
         members = duck.execute(SQL["new_members"]).to_arrow_table()
         registered = duck.execute(SQL["registered"]).to_arrow_table().to_pylist()
         became = dict(duck.execute(SQL["became"]).fetchall())
-    at = pa.repeat(_text(ws.as_of), cards.num_rows)
+    at = pa.repeat(clock.stamp(ws.as_of), cards.num_rows)
     cards = cards.append_column("changed_at", at).append_column("noted_at", at)
     with ws.store.write() as store:
         _bring(store, "card", cards)
@@ -171,7 +167,3 @@ def _referral_codes(store: Connection) -> None:
         }
     )
     store.insert_new("referral_code", made)
-
-
-def _text(at: datetime) -> str:
-    return at.isoformat(timespec="seconds")

@@ -89,6 +89,11 @@ def find_receipts(
     return duck.execute(SQL["wanted"]).to_arrow_table()
 
 
+def files(duck: DuckDBPyConnection) -> pa.Table:
+    """The numbers of the landed files that receipts are in."""
+    return duck.execute(SQL["files"]).to_arrow_table()
+
+
 def begin_with(duck: DuckDBPyConnection, first: datetime) -> None:
     """For a ledger that knows nothing of receipts before `first`."""
     _set(duck, first=first.replace(tzinfo=None))

@@ -15,6 +15,9 @@ from told_rule
 -- name: rate
 create or replace temp table rate as select * from told_rate
 
+-- name: files
+select distinct file_id from transactions
+
 -- name: begin
 -- What comes back of receipts that gave no points takes none.
 create temp view transactions as

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from tessera import clock
 from tessera.errors import BadInput
 from tessera.store import Connection, queries
 
@@ -25,7 +26,7 @@ def make(store: Connection, store_id: str, at: datetime) -> str:
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     store.run(
         SQL["add"], key_id=key_id, store_id=store_id, hash=_hash(secret),
-        at=at.isoformat(timespec="seconds"),
+        at=clock.stamp(at),
     )  # fmt: skip
     return f"till_{key_id}_{secret}"
 
@@ -42,7 +43,7 @@ def store_of(store: Connection, key: str) -> str | None:
 
 def revoke(store: Connection, key_id: str, at: datetime) -> None:
     """The key opens nothing any more; BadInput when there is none like it."""
-    if not store.run(SQL["revoke"], key_id=key_id, at=at.isoformat(timespec="seconds")):
+    if not store.run(SQL["revoke"], key_id=key_id, at=clock.stamp(at)):
         raise BadInput(f"No key '{key_id}' is in force; see 'tessera till keys'.")
 
 

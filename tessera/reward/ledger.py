@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tessera import clock
 from tessera.errors import BadInput, TesseraError
 from tessera.reward import damage, lots
 from tessera.reward.earning import ISSUED, KNOWN, MEMBERS, PENDING, POSTED
@@ -40,7 +41,7 @@ class LedgerDiffers(TesseraError):
         self.row = {
             "expected": expected,
             "actual": actual,
-            "at": as_of.isoformat(timespec="seconds"),
+            "at": clock.stamp(as_of),
             "business_date": on.isoformat(),
         }
 
@@ -182,7 +183,7 @@ def advance(store: Connection, programme: str, as_of: datetime, files: pa.Table)
     store.run(
         SQL["set_cursor"],
         programme=programme,
-        as_of=as_of.isoformat(timespec="seconds"),
+        as_of=clock.stamp(as_of),
         asserted_id=before.asserted_id if before else 0,
         asserted=before.asserted if before else 0,
     )

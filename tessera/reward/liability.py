@@ -33,7 +33,7 @@ def liability(ws: Workspace, programme: str) -> Liability:
     snapshot, found = marts.current(ws.home), dict[str, Rows]()
     if "liability_by_month" not in snapshot.marts:
         raise BadInput("The models in force know of no liability yet; 'tessera run' builds it.")
-    with marts.connect(ws.home) as duck:
+    with ws.marts() as duck:
         for name in ("months", "outstanding", "cohorts", "deferred"):
             rows = duck.execute(SQL[name], {"programme": programme}).to_arrow_table().to_pylist()
             found[name] = rows
@@ -42,8 +42,8 @@ def liability(ws: Workspace, programme: str) -> Liability:
 
 
 def totals(store: Store, programme: str, until: str) -> dict[str, int]:
-    """Of a ledger that no models know of: what it gave and took, and what is outstanding, in all and
-    of what ends by `until`."""
+    """Of a ledger that no models know of: what it gave and took, what is outstanding, in all and of
+    what ends by `until`, and its members."""
     with store.read() as connection:
         row = connection.one(SQL["totals"], programme=programme, until=until) or {}
         return {name: int(points) for name, points in row.items()}

@@ -36,7 +36,11 @@ select
         select coalesce(sum(lot.remaining), 0)
         from lot inner join account on lot.account_id = account.account_id
         where account.programme = :programme and lot.remaining > 0 and lot.expires_on <= :until
-    ) as ending_within_a_year
+    ) as ending_within_a_year,
+    (
+        select count(*) from account
+        where programme = :programme and owner_type = 'member' and bucket = 'available'
+    ) as members
 from transfer
 inner join account as debit on transfer.debit_id = debit.account_id
 inner join account as credit on transfer.credit_id = credit.account_id

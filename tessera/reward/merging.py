@@ -63,7 +63,7 @@ def _move_lots(books: Books, pair: dict[str, str], only: str | None = None) -> i
     """All lots, or `only` those that a merge brought from somebody. On PostgreSQL other members'
     transfers may come between ours: each lot by itself."""
     store = books.store
-    before = int(store.scalar("select coalesce(max(transfer_id), 0) from transfer"))
+    before = int(store.scalar(SQL["last"]))
     store.run(
         SQL["move"],
         **pair,
@@ -76,13 +76,7 @@ def _move_lots(books: Books, pair: dict[str, str], only: str | None = None) -> i
         {b: books.account(pair[name], b) for b in ("available", "pending")}
         for name in ("customer_id", "into")
     )
-    found = store.all(
-        "select transfer_id, debit_id, credit_id, amount from transfer where transfer_id > :before "
-        "and kind = 'merge' and debit_id in (:a, :b) order by transfer_id",
-        before=before,
-        a=own["available"],
-        b=own["pending"],
-    )
+    found = store.all(SQL["moved"], before=before, **own)
     for row in found:
         bounds = {"first": row["transfer_id"], "last": row["transfer_id"]}
         sides = {"debit_id": row["debit_id"], "credit_id": row["credit_id"]}

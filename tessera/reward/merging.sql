@@ -45,6 +45,14 @@ where
     )
 order by given.idem_key
 
+-- name: last
+select coalesce(max(transfer_id), 0) from transfer
+
+-- name: moved
+select transfer_id, debit_id, credit_id, amount from transfer
+where transfer_id > :before and kind = 'merge' and debit_id in (:available, :pending)
+order by transfer_id
+
 -- name: take_lots
 insert into lot_move (transfer_id, lot_id, delta)
 select transfer.transfer_id, given.transfer_id, -transfer.amount

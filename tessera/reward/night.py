@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from tessera import clock
 from tessera.reward import ledger, lots, merging, tiers
 from tessera.reward.expiry import prolong
 from tessera.reward.points import Books
 from tessera.reward.programme import Programme
 from tessera.reward.terms import day_after
 from tessera.store import Connection, bulk, queries
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Night:
 
     @property
     def at(self) -> str:
-        return self.ws.as_of.isoformat(timespec="seconds")
+        return clock.stamp(self.ws.as_of)
 
     @property
     def on(self) -> str:
@@ -73,8 +73,7 @@ class Night:
         return Books(store, self.name, at, on, self.zone, self.programme.expiry)
 
     def marts(self) -> DuckDBPyConnection:
-        settings = self.ws.settings
-        return marts.connect(self.ws.home, memory=settings.duckdb_memory, threads=settings.threads)
+        return self.ws.marts()
 
 
 def run(night: Night, steps: dict[str, Step]) -> Counts:

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
+from tessera import clock
 from tessera.reward.refusal import Refusal
 from tessera.store import Connection, Store, queries
 from tessera.store.store import Soon
@@ -116,6 +117,6 @@ def _said(known: Mapping[str, Any], request: Request) -> Answer | Refusal:
 
 
 def _keep(connection: Connection, request: Request, status: int, answer: Answer) -> None:
-    at, text = request.at.isoformat(timespec="seconds"), json.dumps(answer, default=str)
+    at, text = clock.stamp(request.at), json.dumps(answer, default=str)
     values = {"request_hash": request.hash, "status": status, "answer": text, "at": at}
     connection.soon(SQL["keep"], **request.named, **values)

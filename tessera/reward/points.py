@@ -12,7 +12,7 @@ once there are points.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from tessera import clock
@@ -148,7 +148,7 @@ class Books:
         if self._spendable(member) < points or points <= 0:
             return Refused("no_points")
         available, held = member.available["account_id"], self.account(customer_id, "held")
-        terms = Terms(expires_at=_text(expires_at))
+        terms = Terms(expires_at=clock.stamp(expires_at))
         found = self.post(key, "hold", available, held, points, terms=terms)
         return _hold({**found, "customer_id": customer_id})
 
@@ -164,7 +164,7 @@ class Books:
         if done:
             is_same = done["kind"] == "redeem" and done["amount"] == points
             return _posted({**held, **done}) if is_same else Refused("resolved")
-        if held["expires_at"] <= _text(self.at):
+        if held["expires_at"] <= self.stamp:
             return Refused("timed_out")
         redeemed = self._system("redeemed")
         done = self.post(
@@ -254,7 +254,7 @@ class Books:
 
     def release_due(self, most: int = 1000) -> int:
         """Void the holds whose time is out; how many."""
-        values = {"programme": self.programme, "until": _text(self.at), "most": most}
+        values = {"programme": self.programme, "until": self.stamp, "most": most}
         due = self.store.all(SQL["holds"], **values)
         return sum(isinstance(self.void(row["idem_key"]), Posted) for row in due)
 
@@ -265,7 +265,7 @@ class Books:
 
     @property
     def stamp(self) -> str:
-        return _text(self.at)
+        return clock.stamp(self.at)
 
     def share_lock(self) -> None:
         """Have a night's step, which takes the whole ledger, wait for this operation."""
@@ -307,8 +307,7 @@ class Books:
         return self.store.one(SQL["transfer"], programme=self.programme, key=key)
 
     def _find_by_id(self, transfer_id: int) -> Row:
-        key = "select idem_key from transfer where transfer_id = :transfer_id"
-        found = self._find(self.store.scalar(key, transfer_id=transfer_id))
+        found = self._find(self.store.scalar(SQL["key"], transfer_id=transfer_id))
         assert found is not None  # noqa: S101 - a foreign key leads here
         return found
 
@@ -380,7 +379,7 @@ class Books:
         today = self.at.astimezone(clock.zone(self.timezone)).date()
         until = today + timedelta(days=self.expiry.grace_days if self.expiry else 0)
         self.store.run(
-            lots.SQL["spare"], at=_text(self.at), transfer_id=transfer_id,
+            lots.SQL["spare"], at=self.stamp, transfer_id=transfer_id,
             expires_on=until.isoformat(), expires_at=day_after(until, self.timezone),
         )  # fmt: skip
 
@@ -397,7 +396,7 @@ class Books:
         terms: Terms = NO_TERMS, **more: object,
     ) -> dict[str, Any]:  # fmt: skip
         """Insert the transfer, move both balances and its lots."""
-        at = _text(self.at)
+        at = self.stamp
         row: dict[str, Any] = {
             "programme": self.programme, "key": key, "kind": kind, "debit_id": debit_id,
             "credit_id": credit_id, "amount": amount, "source_type": source[0],
@@ -417,10 +416,6 @@ class Books:
         for step in steps:
             self.store.soon(step, first=number, account_id=debit_id, points=amount)
         return {**row, "transfer_id": number, "idem_key": key}
-
-
-def _text(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _hold(row: Row) -> Hold:

@@ -27,6 +27,9 @@ inner join account as debit on transfer.debit_id = debit.account_id
 inner join account as credit on transfer.credit_id = credit.account_id
 where transfer.programme = :programme and transfer.idem_key = :key
 
+-- name: key
+select idem_key from transfer where transfer_id = :transfer_id
+
 -- name: post
 insert into transfer (
     programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,

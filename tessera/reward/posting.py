@@ -9,10 +9,12 @@ from datetime import datetime
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from tessera import clock
 from tessera.reward import earning, exchange, gifts, ledger, night
 from tessera.reward.night import Night, Step
 from tessera.reward.programme import Programme, load
 from tessera.store import Connection
+from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -116,11 +118,9 @@ def _post(
     known = ledger.known(store, programme, earning.customers(duck, posted))
     earning.find_events(duck, known)
     transfers = _write(duck, store, programme, ws)
-    files = duck.execute("select distinct file_id from transactions").to_arrow_table()
-    ledger.advance(store, programme.programme, ws.as_of, files)
-    totals = duck.execute(earning.SQL["totals"])
-    names = [column[0] for column in totals.description or ()]
-    return dict(zip(names, totals.fetchall()[0], strict=True)) | {"transfers": transfers}
+    ledger.advance(store, programme.programme, ws.as_of, earning.files(duck))
+    (totals,) = named(duck.execute(earning.SQL["totals"]))
+    return totals | {"transfers": transfers}
 
 
 def _write(duck: DuckDBPyConnection, store: Connection, programme: Programme, ws: Workspace) -> int:
@@ -143,7 +143,7 @@ def _write(duck: DuckDBPyConnection, store: Connection, programme: Programme, ws
         ledger.accounts(store, name, members),
         programme=name,
         issuance=issuance,
-        posted_at=ws.as_of.isoformat(timespec="seconds"),
+        posted_at=clock.stamp(ws.as_of),
         business_date=ws.business_date.isoformat(),
     )
     return ledger.insert(store, rows)

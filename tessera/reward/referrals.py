@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tessera import clock
 from tessera.reward import cards
 from tessera.reward.gifts import lasting
 from tessera.reward.night import Night
@@ -25,7 +26,6 @@ from tessera.reward.programme import Programme, load
 from tessera.reward.terms import Terms
 from tessera.store import Connection, queries
 from tessera.vouchers import codes
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def claim(
     referrer = store.scalar(SQL["whose_code"], code=codes.tidy(code)) if code else None
     if referrer is None and device is None:
         return False
-    stamp = at.isoformat(timespec="seconds")
+    stamp = clock.stamp(at)
     store.run(CLAIM, customer_id=customer_id, referred_by=referrer, device=device, at=stamp)
     return referrer is not None
 
@@ -91,10 +91,7 @@ def settle(ws: Workspace) -> ReferralReport:
 
 def _judged(ws: Workspace, programme: Programme) -> list[Row]:
     """Every open referral with what stands against it (`why`), or the purchase that was kept."""
-    settings = ws.settings
-    with closing(
-        marts.connect(ws.home, memory=settings.duckdb_memory, threads=settings.threads)
-    ) as duck:
+    with closing(ws.marts()) as duck:
         with ws.store.read() as store:
             for name in ("open", "settled", "devices"):
                 duck.register(f"referral_{name}", store.arrow(SQL[name], OPEN))

@@ -20,7 +20,6 @@ from tessera.reward.posting import STEPS
 from tessera.reward.programme import Programme
 from tessera.reward.terms import add_months
 from tessera.store import Store
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -74,9 +73,8 @@ def replay(ws: Workspace, programme: Programme, first: date, last: date) -> Outc
 
 def _begin(ws: Workspace, store: Store, programme: Programme, at: datetime) -> None:
     """Receipts before `at` count as looked at."""
-    with closing(marts.connect(ws.home)) as duck, store.write() as connection:
-        files = duck.execute("select distinct file_id from transactions").to_arrow_table()
-        ledger.advance(connection, programme.programme, at, files)
+    with closing(ws.marts()) as duck, store.write() as connection:
+        ledger.advance(connection, programme.programme, at, earning.files(duck))
 
 
 def _nights(programme: Programme, first: date, last: date) -> Iterator[date]:
@@ -105,14 +103,11 @@ def _asks_often(programme: Programme) -> bool:
 def _outcome(store: Store, programme: str, last: date) -> Outcome:
     found = totals(store, programme, _month_end(add_months(last, 12)).isoformat())
     with store.read() as connection:
-        members = connection.scalar(
-            "select count(*) from account where owner_type = 'member' and bucket = 'available'"
-        )
         tiers = connection.arrow(
             ledger.SQL["known_tier"], KNOWN["known_tier"], programme=programme
         )["tier"].to_pylist()
     counts = {name or "none": tiers.count(name) for name in sorted(set(tiers))}
-    return Outcome(int(members), **found, tiers=counts)
+    return Outcome(**found, tiers=counts)
 
 
 def _month_end(day: date) -> date:

@@ -90,7 +90,7 @@ def add_months(day: date, months: int) -> date:
 
 def day_starts(day: date, timezone: str) -> str:
     """The first instant of `day` in the zone, UTC."""
-    return clock.day_starts(day, clock.zone(timezone)).isoformat(timespec="seconds")
+    return clock.stamp(clock.day_starts(day, clock.zone(timezone)))
 
 
 def day_after(day: date, timezone: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from tessera import clock
 from tessera.reward import cards, pooling
 from tessera.reward.points import Balance, Books, Posted, Refused, balance_at
 from tessera.reward.preview import Preview, Sale
@@ -71,7 +72,7 @@ class Till:
 
     @property
     def stamp(self) -> str:
-        return self.at.isoformat(timespec="seconds")
+        return clock.stamp(self.at)
 
     @property
     def books(self) -> Books:
@@ -236,12 +237,12 @@ class Till:
         discount = sum(one.discount for one in judged)
         row = {
             "redemption_id": redemption_id, "state": state,
-            "held_until": until.isoformat(timespec="seconds") if until else None,
+            "held_until": clock.stamp(until) if until else None,
             "points": wish.points, "points_back": 0,
             "paid": self._pays(wish, wish.basket.total - discount), "discount": discount,
             "basket": _json(wish.basket), "receipt_id": wish.receipt,
         }  # fmt: skip
-        at = (wish.happened_at or self.at).isoformat(timespec="seconds")
+        at = clock.stamp(wish.happened_at or self.at)
         self.store.soon(SQL["open"], **row, store_id=self.store_id, at=at)
         if customer_id:
             self.store.soon(SQL["whose"], redemption_id=redemption_id, customer_id=customer_id)

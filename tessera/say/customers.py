@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 
 from tessera.store import queries
-from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.say", "customers.sql")
@@ -39,10 +38,7 @@ class Customers:
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The marts, opened when first asked for; BadInput when none are published."""
-        settings = self.ws.settings
-        connection = marts.connect(
-            self.ws.home, memory=settings.duckdb_memory, threads=settings.threads
-        )
+        connection = self.ws.marts()
         for missing in ("no_stores", "no_products", "no_recommendations"):
             connection.execute(SQL[missing])
         return connection

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tessera import approval, audit, clock
+from tessera.clock import stamp
 from tessera.documents import nearest
 from tessera.errors import BadInput
-from tessera.send.outbox import NEVER, SQL, stamp
+from tessera.send.outbox import NEVER, SQL
 from tessera.send.recall import recall
 from tessera.workspace import Workspace
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from tessera import clock
+from tessera.clock import stamp
 from tessera.send.lifeline import at_work_since
-from tessera.send.outbox import NEVER, SQL, Outbox, channels, next_hours, stamp
+from tessera.send.outbox import NEVER, SQL, Outbox, channels, next_hours
 from tessera.send.versions import can_wait_until
 from tessera.workspace import Workspace
 

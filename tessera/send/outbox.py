@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from tessera import approval, clock
+from tessera.clock import stamp
 from tessera.send.messengers.base import Answer, Fate
 from tessera.store import Connection, queries
 from tessera.workspace import Workspace
@@ -46,10 +47,6 @@ class Call:
 
     request_id: int
     message_ids: frozenset[int]
-
-
-def stamp(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def channels(ws: Workspace) -> list[str]:

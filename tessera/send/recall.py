@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from tessera import clock
+from tessera.clock import stamp
 from tessera.send.messengers import open_messenger
 from tessera.send.messengers.base import Messenger
-from tessera.send.outbox import SQL, stamp
+from tessera.send.outbox import SQL
 from tessera.workspace import Workspace
 
 Row = Mapping[str, Any]

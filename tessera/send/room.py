@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from tessera.caps import PACES
+from tessera.clock import stamp
 from tessera.say.customers import Customers
-from tessera.send.outbox import stamp
 from tessera.send.policy import SendingPolicy
 from tessera.send.versions import versions
 from tessera.store import Connection, queries

@@ -9,7 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tessera import clock
-from tessera.send.outbox import SQL, stamp
+from tessera.clock import stamp
+from tessera.send.outbox import SQL
 from tessera.store import Connection
 
 Row = Mapping[str, Any]

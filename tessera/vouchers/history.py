@@ -51,7 +51,7 @@ def take_in(
             "reward": pa.repeat(reward, uses.num_rows),
             "terms": pa.repeat(kept, uses.num_rows),
             "batch": pa.repeat(ELSEWHERE, uses.num_rows),
-            "made_at": pa.repeat(clock.now().isoformat(timespec="seconds"), uses.num_rows),
+            "made_at": pa.repeat(clock.stamp(clock.now()), uses.num_rows),
         }
         for name, column in columns.items():
             uses = uses.append_column(name, column)

@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tessera import clock
 from tessera.errors import BadInput
 from tessera.store import Connection, Store, queries
 from tessera.vouchers import codes
@@ -74,7 +75,7 @@ def add(
         "uses": pa.repeat(terms.uses, count),
         "valid_from": pa.array([_iso(terms.valid_from)] * count, pa.string()),
         "valid_until": pa.array([_iso(last)] * count, pa.string()),
-        "made_at": pa.repeat(at.isoformat(timespec="seconds"), count),
+        "made_at": pa.repeat(clock.stamp(at), count),
     }
     return store.insert_new("voucher", pa.table(columns))
 
@@ -174,7 +175,7 @@ def withdraw(store: Connection, codes_: Sequence[str], at: datetime) -> int:
     """Codes that are worth nothing from now on; how many were worth something."""
     lock(store)
     query = SQL["withdraw"].format(codes=store.listed("codes"))
-    return store.run(query, codes=json.dumps(list(codes_)), at=at.isoformat(timespec="seconds"))
+    return store.run(query, codes=json.dumps(list(codes_)), at=clock.stamp(at))
 
 
 def summary(store: Store, *, at: datetime, day: date) -> list[Row]:
@@ -221,4 +222,4 @@ def of_members(store: Store, customers: Sequence[str]) -> dict[str, str]:
 
 
 def _moment(at: datetime, day: date) -> dict[str, str]:
-    return {"at": at.isoformat(timespec="seconds"), "day": day.isoformat()}
+    return {"at": clock.stamp(at), "day": day.isoformat()}

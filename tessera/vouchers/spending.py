@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
+from tessera import clock
 from tessera.store import Connection, queries
 from tessera.vouchers import codes
 from tessera.vouchers.terms import Line, Terms
@@ -67,7 +68,7 @@ def judge(
     if owners and customer_id not in owners:
         return Judged(code, "unknown-voucher")
     off = terms.discount(basket.lines, basket.currency)
-    taken = store.scalar(SQL["taken"], code=code, at=at.isoformat(timespec="seconds"))
+    taken = store.scalar(SQL["taken"], code=code, at=clock.stamp(at))
     why = _out_of_time(row, day, offline_at)
     if why is None and taken >= row["uses"] and offline_at is None:
         why = "voucher-used"

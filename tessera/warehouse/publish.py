@@ -52,7 +52,7 @@ def publish(
     snapshot = {
         "name": green.name,
         "as_of": green.inputs.as_of,
-        "built_at": clock.now().isoformat(timespec="seconds"),
+        "built_at": clock.stamp(clock.now()),
         "marts": found | {LINES: f"{green.name}/{LINES}/*/*.parquet"},
         "made": {mart: green.made[mart] for mart in green.marts},
     }

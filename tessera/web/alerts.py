@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from tessera.consent.ledger import stamp
+from tessera.clock import stamp
 from tessera.send import staff
 from tessera.web.site import SQL
 from tessera.workspace import Workspace

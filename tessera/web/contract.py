@@ -113,6 +113,6 @@ IDEMPOTENCY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": True,
-    "description": "The request's own; the same key and body get the same answer for ever.",
+    "description": "The request's own; the same key and body get the same answer, as long as it is kept.",
     "schema": {"type": "string", "pattern": KEY},
 }

@@ -6,7 +6,7 @@ import logging
 
 from starlette.responses import Response
 
-from tessera.consent.ledger import stamp
+from tessera.clock import stamp
 from tessera.tokens import REFERRAL
 from tessera.web import alerts
 from tessera.web.site import SQL, Refusal, Row, Visit

@@ -11,8 +11,8 @@ from typing import Any
 from starlette.responses import Response
 
 from tessera.addresses import address_hash, mailbox
+from tessera.clock import stamp
 from tessera.consent import Word, record
-from tessera.consent.ledger import stamp
 from tessera.consent.suppression import ALL, EMAIL, lift, scopes
 from tessera.say.links import secret_of
 from tessera.store import Connection

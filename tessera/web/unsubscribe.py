@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from tessera.addresses import address_hash
-from tessera.consent.ledger import latest, stamp, withdraw, words
+from tessera.clock import stamp
+from tessera.consent.ledger import latest, withdraw, words
 from tessera.consent.suppression import EMAIL, MARKETING, UNSUBSCRIBE, Suppression, suppress
 from tessera.tokens import PREFERENCES
 from tessera.web import people

@@ -20,6 +20,7 @@ from aiosmtpd.controller import Controller
 
 from tessera import clock
 from tessera.addresses import address_hash
+from tessera.clock import stamp
 from tessera.errors import BadInput
 from tessera.say.links import secret_of, verify
 from tessera.send import send
@@ -27,7 +28,6 @@ from tessera.send.holds import unsent
 from tessera.send.messengers.base import Unusable
 from tessera.send.messengers.sendgrid import SendGridMessenger
 from tessera.send.messengers.smtp import SmtpMessenger
-from tessera.send.outbox import stamp
 from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
 from tessera.workspace import Workspace

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from tessera import clock
+from tessera.clock import stamp
 from tessera.send import holds
 from tessera.send import outbox as module
 from tessera.send.lifeline import Lifeline, at_work
 from tessera.send.messengers.base import Answer, Fate, Outcome
-from tessera.send.outbox import ATTEMPTS, Lease, Outbox, stamp
+from tessera.send.outbox import ATTEMPTS, Lease, Outbox
 from tessera.testing import workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES

@@ -28,7 +28,7 @@ messages as (
         on messages.customer_id = merged.customer_id
     where
         messages.purpose = 'marketing'
-        and messages.state in ('accepted', 'ambiguous', 'reconciled')
+        and {{ has_left("messages.state") }}
         and messages.send_at < {{ as_of() }}
         and messages.send_at >= {{ instant_days_after(as_of(), -90) }}
 ),

@@ -94,7 +94,7 @@ events as (
     where
         campaign = 'satisfaction'
         and step = 'question'
-        and state in ('accepted', 'ambiguous', 'reconciled')
+        and {{ has_left("state") }}
     union all
     select
         customer_id,

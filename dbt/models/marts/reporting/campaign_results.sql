@@ -25,7 +25,7 @@ sent as (
         on messages.customer_id = {{ prospect_key("prospects.prospect_id") }}
     left join {{ ref("int_merged_customers") }} as merged
         on messages.customer_id = merged.customer_id
-    where messages.state in ('accepted', 'ambiguous', 'reconciled')
+    where {{ has_left("messages.state") }}
 ),
 
 heard as (

@@ -37,7 +37,7 @@ moved as (
 
 receipts as (
     select
-        {{ month_after("min(parts.sold_on)", 0) }} as month,
+        {{ month_of("min(parts.sold_on)") }} as month,
         parts.currency,
         moved.transaction_id,
         moved.kind,

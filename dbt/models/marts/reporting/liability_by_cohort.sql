@@ -5,14 +5,14 @@
 with cohorts as (
     select
         programme,
-        {{ month_after(local_date("earned_at"), 0) }} as earned_in,
+        {{ month_of(local_date("earned_at")) }} as earned_in,
         cast(sum(amount - moved) as bigint) as points,
         cast(sum(spent) as bigint) as spent,
         cast(sum(ended) as bigint) as ended,
         cast(sum(taken_back) as bigint) as taken_back,
         cast(sum(remaining) as bigint) as remaining
     from {{ ref("int_lots") }}
-    group by programme, {{ month_after(local_date("earned_at"), 0) }}
+    group by programme, {{ month_of(local_date("earned_at")) }}
 )
 
 select

@@ -6,7 +6,7 @@
 with transfers as (
     select
         *,
-        {{ month_after("business_date", 0) }} as month
+        {{ month_of("business_date") }} as month
     from {{ ref("stg_engine__point_transfers") }}
     where business_date < {{ business_date() }}
 ),

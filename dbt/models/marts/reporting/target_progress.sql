@@ -32,7 +32,7 @@ contacts as (
         min(business_date) as contacted_on
     from {{ ref("stg_engine__messages") }}
     where
-        customer_id like 'prospect:%' and state in ('accepted', 'ambiguous', 'reconciled')
+        customer_id like 'prospect:%' and {{ has_left("state") }}
     group by customer_id
     union all
     select
