@@ -54,8 +54,9 @@ from current_preference
 where name in ('paused_until', 'frequency') or name like 'topic:%'
 
 -- name: rewards_given
+-- Also with messages that were erased since.
 select reward_grant.reward, count(*) as given
 from reward_grant
-inner join outbox on reward_grant.send_key = outbox.send_key
-where outbox.state not in ('cancelled', 'rejected')
+left join outbox on reward_grant.send_key = outbox.send_key
+where coalesce(outbox.state, 'erased') not in ('cancelled', 'rejected')
 group by reward_grant.reward

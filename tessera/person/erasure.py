@@ -193,7 +193,7 @@ def _forget_records(ws: Workspace, journal: Journal) -> None:
         if connection.run_many(records.SQL["begin"], proofs):
             audit.record(ws, connection, "erase", journal.person, rows=journal.rows)
         ring.add(connection, identity.identifiers())
-        records.forget(connection, identity, journal.names)
+        records.forget(connection, identity, journal.names, journal.begun_at)
         records.suppress(connection, identity, journal.begun_at)
 
 

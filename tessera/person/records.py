@@ -90,8 +90,9 @@ def held(connection: Connection, identity: Identity) -> dict[str, Rows]:
     return {name: rows for name, rows in sorted(found.items()) if rows}
 
 
-def forget(connection: Connection, identity: Identity, names: Mapping[str, str]) -> None:
+def forget(connection: Connection, identity: Identity, names: Mapping[str, str], at: str) -> None:
     """Take every row about the person away, and call the owner of their accounts as `names` says."""
+    _part_from_codes(connection, identity, at)
     texts = identity.unmistakable()
     for table in tables(connection):
         spoiled = _spoiled(connection, table, _as_written(texts))
@@ -109,6 +110,14 @@ def forget(connection: Connection, identity: Identity, names: Mapping[str, str])
         connection.run(SQL["forget_answer"], card=card, gone=json.dumps(GONE))
     for customer_id, nobody in names.items():
         connection.run(SQL["rename_accounts"], customer_id=customer_id, nobody=nobody)
+
+
+def _part_from_codes(connection: Connection, identity: Identity, at: str) -> None:
+    """Codes outlive whom they were given to: their batch is counted, and nobody is given them again."""
+    messages = sorted(identity.send_keys)
+    _run(connection, SQL["keep_given"], messages)
+    _run(connection, SQL["withdraw_unsent"], messages, at=at)
+    _run(connection, SQL["disown"], sorted(identity.customers), at=at)
 
 
 def _by_card(table: str, identity: Identity) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,45 @@ select * from suppression where address_hash
 update account set owner_id = :nobody
 where owner_type = 'member' and owner_id = :customer_id
 
+-- `keep_given` to `disown` go on with ` in (…)`.
+
+-- name: keep_given
+-- What left with a code has given it, whoever it was to: no pool gives it again, and limits count it.
+update reward_grant set send_key = 'erased:' || code
+where
+    exists (
+        select 1 from outbox
+        where
+            outbox.send_key = reward_grant.send_key
+            and (
+                outbox.state in ('accepted', 'ambiguous', 'reconciled')
+                or outbox.state_reason = 'cancelled_at_provider'
+            )
+    )
+    and send_key
+
+-- name: withdraw_unsent
+-- A code that was made for a message that never left; a pool's is free again.
+update voucher set withdrawn_at = :at
+from reward_grant
+where
+    voucher.code = reward_grant.code and voucher.batch is null and voucher.withdrawn_at is null
+    and reward_grant.send_key
+
+-- name: disown
+-- A code of theirs alone is nobody's from now on. It stays: a return is reckoned by its terms, and the file it
+-- came in brings it back to no pool.
+update voucher set
+    customer_id = null,
+    withdrawn_at = case
+        when withdrawn_at is not null then withdrawn_at
+        when batch is null then :at
+        when exists (
+            select 1 from reward_grant where reward_grant.send_key = 'erased:' || voucher.code
+        ) then :at
+    end
+where customer_id
+
 -- name: forget_answer
 update till_request set answer = replace(answer, :card, :gone)
 where replace(answer, :card, '') <> answer

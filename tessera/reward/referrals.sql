@@ -66,11 +66,13 @@ where customer_id = :claimed_as and verdict is null
 -- name: judge
 -- One row per open referral. `why`: null when both are to be rewarded. A prospect who signed up has
 -- become a customer, a card that was handed out at a till may have been registered since, and a customer
--- may have been found to be another. Who brings things back need not show a card.
+-- may have been found to be another. Who brings things back need not show a card. A telephone's number is its
+-- last eight digits, an address its mailbox without what follows a plus: the rest is written in many ways.
 with recursive person as (
     select
-        customer_id, household_id, card_id, lower(trim(email)) as email,
-        regexp_replace(coalesce(phone, ''), '[^0-9]', '', 'g') as phone,
+        customer_id, household_id, card_id,
+        nullif(regexp_replace(lower(trim(email)), '\+[^@]*@', '@'), '') as email,
+        nullif(right(regexp_replace(phone, '[^0-9]', '', 'g'), 8), '') as phone,
         timezone($zone, timezone('UTC', joined_at))::date as joined_on
     from customers
 ),
@@ -170,8 +172,7 @@ select
             ) then 'customer_already'
         when friend.card_id = referrer.card_id then 'same_card'
         when friend.household_id = referrer.household_id then 'same_household'
-        when friend.email = referrer.email or nullif(friend.phone, '') = referrer.phone
-            then 'same_address'
+        when friend.email = referrer.email or friend.phone = referrer.phone then 'same_address'
         when exists (
             select 1 from said
             where

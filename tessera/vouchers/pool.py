@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,8 @@ def free(store: Connection, reward: str, terms: Terms, day: date) -> int:
     last = terms.last_day(day)
     if last is not None and last < day:
         return 0
-    return int(store.scalar(SQL["count_free"].format(free=SQL["free"]), reward=reward))
+    query = SQL["count_free"].format(free=SQL["free"])
+    return int(store.scalar(query, reward=reward, unheard=_unheard(day)))
 
 
 def reserve(
@@ -151,7 +152,8 @@ def reserve(
 
 def _take(store: Connection, reward: str, terms: Terms, grants: pa.Table, day: date) -> list[str]:
     """Codes of the pool; those of messages that never left are given again."""
-    rows = store.all(SQL["take"].format(free=SQL["free"]), reward=reward, count=grants.num_rows)
+    query = SQL["take"].format(free=SQL["free"])
+    rows = store.all(query, reward=reward, count=grants.num_rows, unheard=_unheard(day))
     taken = [row["code"] for row in rows]
     if len(taken) < grants.num_rows:
         raise BadInput(
@@ -222,4 +224,9 @@ def of_members(store: Store, customers: Sequence[str]) -> dict[str, str]:
 
 
 def _moment(at: datetime, day: date) -> dict[str, str]:
-    return {"at": clock.stamp(at), "day": day.isoformat()}
+    return {"at": clock.stamp(at), "day": day.isoformat(), "unheard": _unheard(day)}
+
+
+def _unheard(day: date) -> str:
+    """Of a message that was due before, it is known whether it could be held back at the provider."""
+    return (day - min(timedelta(days=1), day - date.min)).isoformat()

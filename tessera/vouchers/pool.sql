@@ -15,8 +15,9 @@ select * exclude (file_row) from (
 ) order by file_row
 
 -- name: free
--- A condition on voucher rows: of a pool and not on paper, with no message that left or may leave, and never
--- used. A quote within a name is escaped where terms are kept, so that only terms of a pool look like this.
+-- A condition on voucher rows: of a pool and not on paper, with no message that left, may leave or was erased,
+-- and never used. What was held back at the provider may have left all the same, which is heard of within a
+-- day. A quote within a name is escaped where terms are kept, so that only terms of a pool look like this.
     voucher.reward = :reward
     and voucher.batch is not null
     and voucher.terms in (
@@ -26,8 +27,13 @@ select * exclude (file_row) from (
     and not exists (
         select 1
         from reward_grant
-        inner join outbox on reward_grant.send_key = outbox.send_key
-        where reward_grant.code = voucher.code and outbox.state not in ('cancelled', 'rejected')
+        left join outbox on reward_grant.send_key = outbox.send_key
+        where
+            reward_grant.code = voucher.code
+            and (
+                coalesce(outbox.state, 'erased') not in ('cancelled', 'rejected')
+                or (outbox.state_reason = 'cancelled_at_provider' and outbox.send_at >= :unheard)
+            )
     )
     and not exists (select 1 from voucher_use where voucher_use.code = voucher.code)
 
@@ -97,11 +103,15 @@ select
         when voucher.withdrawn_at is not null then 'withdrawn'
         when coalesce(spent.held, 0) > 0 then 'held'
         when outbox.state in ('cancelled', 'rejected')
-            then case when voucher.batch is null then 'released' else 'free' end
+            then case
+                when voucher.batch is null then 'released'
+                when outbox.state_reason = 'cancelled_at_provider' and outbox.send_at >= :unheard
+                    then 'released'
+                else 'free'
+            end
         when voucher.valid_until < :day then 'expired'
         when outbox.state in ('ready', 'leased') then 'reserved'
-        when outbox.state is not null then 'given'
-        when voucher.batch is null then 'given'
+        when voucher.batch is null or reward_grant.code is not null then 'given'
         when voucher_terms.body like '%"codes":"pool"%' then 'free'
         else 'printed'
     end as state

@@ -8,9 +8,9 @@ select
         where person_merge.customer_id = voucher.customer_id and person_merge.is_in_force = 1
     ) as merged_into,
     (
-        select outbox.state
+        select coalesce(outbox.state, 'accepted') -- erased since
         from reward_grant
-        inner join outbox on reward_grant.send_key = outbox.send_key
+        left join outbox on reward_grant.send_key = outbox.send_key
         where reward_grant.code = voucher.code
     ) as message_state
 from voucher

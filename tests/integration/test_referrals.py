@@ -113,7 +113,10 @@ def test_a_purchase_that_came_back_or_was_too_small_rewards_nobody(ws: Workspace
     [
         ({"household_id": "h0"}, "same_household"),
         ({"email": " PERSON0@mail.example"}, "same_address"),
+        ({"email": "person0+more@Mail.example"}, "same_address"),
         ({"phone": "+371 2000-0000"}, "same_address"),
+        ({"phone": "00371 20 000 000"}, "same_address"),
+        ({"phone": "(20) 000000"}, "same_address"),
         ({"customer_id": "c0"}, "self"),  # the card was registered as the referrer's second one
     ],
 )

@@ -19,6 +19,8 @@ from tessera.cli.app import app
 from tessera.decide import decide
 from tessera.decide import rewards as decide_rewards
 from tessera.errors import BadInput
+from tessera.person import records
+from tessera.person.identity import Identity
 from tessera.reward import cards
 from tessera.say.preview import preview
 from tessera.send import holds, send
@@ -348,6 +350,98 @@ def test_a_pools_code_whose_message_never_left_is_free_after_its_day_too(shop: W
     assert states(later) == {"free": 1}
     with shop.store.read() as store:
         assert pool.free(store, "cake", its, later.business_date) == 1
+
+
+def erase(ws: Workspace, customer_id: str) -> None:
+    """The store's part of it."""
+    sent = rows(ws, "select send_key from outbox where customer_id = :id", id=customer_id)
+    its = Identity(
+        customers=frozenset({customer_id}), send_keys=frozenset(row["send_key"] for row in sent)
+    )
+    with ws.store.write() as store:
+        records.forget(store, its, {customer_id: "nobody"}, "2026-04-01T00:00:00+00:00")
+
+
+@BOTH_STORES
+@pytest.mark.parametrize(
+    ("own", "told", "then"),
+    [(False, "given", "ok"), (True, "withdrawn", "voucher-withdrawn")],
+)
+def test_a_code_that_left_goes_to_nobody_else_when_its_reader_is_erased(
+    shop: Workspace, own: bool, told: str, then: str
+) -> None:
+    """It was free again, and two had it; one of a customer's own came back with its partner's next file."""
+    its = Terms(codes="pool", valid_days=5, per_customer=own)
+    rewards(
+        shop.project,
+        f"limit: 2, voucher: {{codes: pool, valid_days: 5, per_customer: {str(own).lower()}}}",
+    )
+    with shop.store.write() as store:
+        made = pool.make(store, "cake", its, count=2, batch="bought", at=shop.as_of)
+    people(shop, "anna")
+    decide(shop)
+    send(shop)
+    hers = mailed(shop)["anna"]
+    erase(shop, "anna")
+    with shop.store.write() as store:
+        assert pool.add(store, "cake", its, made, batch="again", at=shop.as_of) == 0
+    assert states(shop) == {"free": 1, told: 1}
+    tomorrow = on(shop, "2026-04-01")
+    people(tomorrow, "ben", "cleo")
+    assert decide(tomorrow).planned == 1, "the limit counts what was given to her"
+    erase(tomorrow, "ben")  # whose message, if it was his, had not left
+    erase(tomorrow, "cleo")
+    assert states(shop) == {"free": 1, told: 1}
+    assert try_at_till(shop, hers) == then
+
+
+@SQLITE
+def test_a_made_code_of_who_was_erased_before_their_message_left_is_worth_nothing(
+    shop: Workspace,
+) -> None:
+    people(shop, "anna", "ben")
+    decide(shop)
+    erase(shop, "anna")
+    assert states(shop) == {"withdrawn": 1, "reserved": 1}
+
+
+@SQLITE
+def test_a_return_is_reckoned_by_the_voucher_of_who_was_erased(shop: Workspace) -> None:
+    """Its terms were gone with the code, and the refund was short of the discount that was kept."""
+    rewards(shop.project, "voucher: {percent: 10, per_customer: true, valid_days: 9}")
+    people(shop, "anna", customers=[person("anna", card_id="K-anna")])
+    decide(shop)
+    send(shop)
+    cards.refresh(shop)
+    with served(shop) as client:
+        till = Counter(shop, client)
+        body = {"vouchers": [mailed(shop)["anna"]], "card": "K-anna", "basket": basket(600, 400)}
+        taken = till.take(**body).json()
+        erase(shop, "anna")
+        back = till.settle(taken["redemption"], "return", kept=basket(600)).json()
+    assert (taken["discount"], back["discount_kept"], back["refund"]) == (100, 60, 360)
+    assert states(shop) == {"used": 1}
+
+
+@SQLITE
+def test_a_code_that_was_held_back_at_the_provider_is_free_when_that_is_certain(
+    shop: Workspace,
+) -> None:
+    """It may have left before; then two had it."""
+    rewards(shop.project, "voucher: {codes: pool, valid_days: 9}")
+    with shop.store.write() as store:
+        its = Terms(codes="pool", valid_days=9)
+        pool.make(store, "cake", its, count=1, batch="bought", at=shop.as_of)
+    people(shop, "anna")
+    decide(shop)
+    send(shop)
+    with shop.store.write() as store:
+        store.run("update outbox set state = 'cancelled', state_reason = 'cancelled_at_provider'")
+    told = []
+    for day in (on(shop, "2026-04-01"), on(shop, "2026-04-02")):
+        people(day, "ben")
+        told.append((states(day), decide(day).planned))
+    assert told == [({"withdrawn": 1}, 0), ({"free": 1}, 1)]
 
 
 @SQLITE

@@ -147,7 +147,7 @@ def test_what_tills_were_told_of_her_cards_is_found_and_forgotten(store: Store) 
     her = Identity(customers=frozenset({"her"}), cards=frozenset({"K1"}))
     with store.write() as connection:
         held = records.held(connection, her)
-        records.forget(connection, her, {})
+        records.forget(connection, her, {}, AT)
     assert [row["idem_key"] for name in ("till_request", "till_waiting") for row in held[name]] == [
         "a",
         "c",
@@ -209,7 +209,7 @@ def test_what_she_earned_before_her_card_was_registered_is_hers(ws: Workspace) -
     her = find(ws, "her")
     assert her.customers == {"her", "K17"}
     with ws.store.write() as connection:
-        records.forget(connection, her, {"her": "nobody-1", "K17": "nobody-2"})
+        records.forget(connection, her, {"her": "nobody-1", "K17": "nobody-2"}, AT)
         left = connection.all("select distinct owner_id from account order by owner_id")
     assert [row["owner_id"] for row in left] == [
         "K18", "nobody-1", "nobody-2", "she",
@@ -228,7 +228,7 @@ def test_the_ledger_is_not_read_through_for_one_person(ws: Workspace) -> None:
 def test_she_is_forgotten_and_everybody_else_stays(store: Store) -> None:
     plant(store)
     with store.write() as connection:
-        records.forget(connection, HER, {"her": "nobody-1"})
+        records.forget(connection, HER, {"her": "nobody-1"}, AT)
         records.suppress(connection, HER, AT)
     shrink(store.engine)
     left = everything(store)
@@ -253,7 +253,7 @@ def test_her_name_goes_also_where_it_was_escaped(store: Store) -> None:
         connection.run("create table said (text text)")
         connection.run_many("insert into said values (:text)", [{"text": t} for t in written])
         her = replace(HER, full_names=frozenset({"Zoë O'Hea"}))
-        records.forget(connection, her, {"her": "nobody-1"})
+        records.forget(connection, her, {"her": "nobody-1"}, AT)
     said = [row["text"] for row in everything(store)["said"]]
     assert sorted(said) == sorted(['"of [erased]."', *["of [erased]."] * 2, "of Zoë."])
 
@@ -279,7 +279,7 @@ def test_an_append_only_table_lets_go_of_her_and_is_append_only_again(store: Sto
                 "for each statement execute function transfer_refuse()"
             )
     with store.write() as connection:
-        records.forget(connection, HER, {"her": "nobody-1"})
+        records.forget(connection, HER, {"her": "nobody-1"}, AT)
     assert everything(store)["visitor"] == [{"email": "b", "given_name": "B", "referred_by": None}]
     assert everything(store)["vote"] == [{"customer_id": "him", "score": 2}]
     with pytest.raises(sa.exc.DBAPIError, match="immutable"), store.write() as connection:
