@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from math import ceil
 from typing import Any
@@ -86,6 +86,11 @@ class Outbox:
         """The instant that messages may not be too late for: a run may outlast the hours it began
         in."""
         return stamp(clock.now()) if self.is_live else self.at
+
+    @property
+    def day(self) -> date:
+        """The business date of that instant."""
+        return clock.business_date(datetime.fromisoformat(self.moment), self.ws.settings.timezone)
 
     @property
     def until(self) -> str:
