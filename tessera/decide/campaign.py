@@ -13,10 +13,11 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, mode
 from pydantic import Tag as Marked
 
 from tessera import clock
+from tessera.blackouts import Blackout
 from tessera.caps import Channel, Tag
 from tessera.decide import schedule
 from tessera.decide.filters import Filter
-from tessera.decide.policy import Blackout, Window
+from tessera.decide.policy import Window
 from tessera.documents import Document, Instant, Loc, Misplaced, as_day, nearest
 
 NAME = r"^[a-z][a-z0-9_-]*$"

@@ -722,21 +722,61 @@ from today
 inner join person on today.customer_id = person.customer_id
 
 -- name: variant_score
--- How the variants of each step did, by day: messages, and those opened, clicked, followed by a purchase.
+-- How the variants of each step did, by day: messages, and those opened, clicked, followed by a purchase. That is
+-- one of the goal's days, before the next message of the step to the same person: whatever is bought later
+-- would count for all variants, and what a winner brings for those who had had another before.
+with message as (
+    select
+        past.*,
+        least(
+            past.send_at + to_days(award.days),
+            coalesce(
+                lead(past.send_at) over (
+                    partition by past.cid, past.campaign, past.step order by past.send_at
+                ),
+                'infinity'
+            ),
+            getvariable('as_of')
+        ) as until
+    from past
+    left join award on past.campaign = award.campaign::label and past.step = award.step::label
+    where past.is_live and past.variant <> '' and past.business_date < getvariable('today')
+),
+
+bought as (
+    select distinct message.cid, message.campaign, message.step, message.occurrence
+    from transactions
+    inner join (
+        select message.*, person.customer_id
+        from message
+        inner join person on message.cid = person.cid
+        where message.until > message.send_at
+    ) as message
+        on
+            transactions.customer_id = message.customer_id
+            and transactions.sold_at > message.send_at
+            and transactions.sold_at < message.until
+    where transactions.kind = 'sale'
+)
+
 select
-    past.campaign, past.step, past.variant, past.business_date,
+    message.campaign, message.step, message.variant, message.business_date,
     count(*) as messages,
     count(read_step.opened_at) as opened,
     count(read_step.clicked_at) as clicked,
-    count(*) filter (person.last_purchase_at > past.send_at) as purchased
-from past
-inner join person on past.cid = person.cid
+    count(bought.cid) as purchased
+from message
 left join read_step
     on
-        past.cid = read_step.cid
-        and past.campaign = read_step.campaign
-        and past.occurrence = read_step.occurrence
-        and past.step = read_step.step
-where past.is_live and past.variant <> '' and past.business_date < getvariable('today')
-group by past.campaign, past.step, past.variant, past.business_date
+        message.cid = read_step.cid
+        and message.campaign = read_step.campaign
+        and message.occurrence = read_step.occurrence
+        and message.step = read_step.step
+left join bought
+    on
+        message.cid = bought.cid
+        and message.campaign = bought.campaign
+        and message.occurrence = bought.occurrence
+        and message.step = bought.step
+group by message.campaign, message.step, message.variant, message.business_date
 order by all

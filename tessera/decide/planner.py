@@ -212,6 +212,7 @@ def _register(
     if any(step.choose for course in courses for step in course.campaign.steps):
         for step in ("past", "read_step"):
             duck.execute(SQL[step])
+        duck.register("award", winners.awards(courses))
         scores = duck.execute(SQL["variant_score"]).fetchall()
         duck.register("content", winners.promote(given["content"], courses, scores))
 

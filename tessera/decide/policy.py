@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from tessera import documents
+from tessera.blackouts import Blackout
 from tessera.caps import Caps, Limit, Tag
 from tessera.documents import Document, Misplaced
 from tessera.say.fields import CUSTOMER
@@ -66,30 +66,6 @@ class Window(Hours):
         if minutes(self.start) >= minutes(self.end):
             raise ValueError("it must end after it starts, on the same day")
         return self
-
-
-class Dates(Document):
-    """Business dates from one to another, both included."""
-
-    first: date = Field(alias="from")
-    last: date = Field(alias="to")
-
-    @model_validator(mode="after")
-    def _forward(self) -> Dates:
-        if self.first > self.last:
-            raise ValueError("it must end after it starts")
-        return self
-
-
-def _dates(value: object) -> object:
-    return {"from": value, "to": value} if isinstance(value, (date, str)) else value
-
-
-Blackout = Annotated[Dates, BeforeValidator(_dates, json_schema_input_type=date | Dates)]
-
-
-def is_blacked_out(day: date, blackouts: Sequence[Dates]) -> bool:
-    return any(one.first <= day <= one.last for one in blackouts)
 
 
 class Fatigue(Document):

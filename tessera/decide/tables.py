@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from tessera.blackouts import is_blacked_out
 from tessera.caps import PACES, Cap, Channel
 from tessera.clock import stamp
 from tessera.decide import slots
 from tessera.decide.campaign import Campaign, Condition, Scored, Step
-from tessera.decide.policy import ContactPolicy, is_blacked_out
+from tessera.decide.policy import ContactPolicy
 from tessera.decide.schedule import is_due
 from tessera.store import Connection, queries
 from tessera.store.aside import REPEATED

@@ -15,6 +15,22 @@ from tessera.decide.tables import CONTENT, Course
 # campaign, step, variant, day, messages, and outcomes
 Score = tuple[str, str, str, date, int, int, int, int]
 OUTCOMES = ("opened", "clicked", "purchased")
+AWARD = pa.schema([("campaign", pa.string()), ("step", pa.string()), ("days", pa.int32())])
+WITHIN = 14  # days in which a purchase counts where a campaign names no goal
+
+
+def awards(courses: Sequence[Course]) -> pa.Table:
+    """The steps whose winner is told by purchases, and for how many days after a message these count."""
+    rows = {
+        (its.campaign, step.name): int(its.goal.within[:-1]) if its.goal else WITHIN
+        for its in (course.campaign for course in reversed(courses))  # the file's of today holds
+        for step in its.steps
+        if step.choose and step.choose.winner_by == "purchased"
+    }
+    return pa.Table.from_pylist(
+        [{"campaign": name, "step": step, "days": days} for (name, step), days in rows.items()],
+        AWARD,
+    )
 
 
 def promote(content: pa.Table, courses: Sequence[Course], scores: Sequence[Score]) -> pa.Table:

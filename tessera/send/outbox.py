@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from math import ceil
 from typing import Any
@@ -83,6 +83,11 @@ class Outbox:
         """The instant that messages may not be too late for: a run may outlast the hours it began
         in."""
         return stamp(clock.now()) if self.is_live else self.at
+
+    @property
+    def day(self) -> date:
+        """The business date of that instant."""
+        return clock.business_date(datetime.fromisoformat(self.moment), self.ws.settings.timezone)
 
     @property
     def until(self) -> str:

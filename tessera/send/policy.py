@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field
 
 from tessera import documents
+from tessera.blackouts import Blackout
 from tessera.caps import Caps
 from tessera.throttle import Throttle, WarmUp
 
@@ -21,6 +22,7 @@ class SendingPolicy(Caps):
 
     throttle: Throttle | None = None
     warm_up: WarmUp | None = None
+    blackout_dates: tuple[Blackout, ...] = ()  # of marketing
     wait_for_events_hours: int = Field(24, ge=1, strict=True)
 
     @property

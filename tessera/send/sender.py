@@ -16,6 +16,7 @@ from tessera.consent import complaint_guard
 from tessera.errors import BadInput
 from tessera.say.customers import Customer, Customers
 from tessera.send import policy
+from tessera.send.blackouts import resting
 from tessera.send.lateness import end_late
 from tessera.send.lifeline import Lifeline
 from tessera.send.messengers import REPEATABLE, open_messenger
@@ -243,6 +244,8 @@ class Sender:
         self.counts["cancelled"] += len(refusals)
         wanted = [row for row in lease.rows if row["message_id"] not in refusals]
         rows = self._put_off(lease, wanted, self._stopped(wanted))
+        day = self.outbox.day
+        rows = self._put_off(lease, rows, resting(self.ws.store, self.policy, rows, day))
         rows = self._put_off(lease, rows, self.room.full(rows))
         addresses = {key: address(one, self.messenger.channel) or "" for key, one in people.items()}
         beyond = self.pace.beyond(rows, addresses)

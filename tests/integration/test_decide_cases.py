@@ -21,7 +21,7 @@ from tessera.decide.decisions import Question, find
 from tessera.errors import BadInput
 from tessera.send import holds, send
 from tessera.store import Store
-from tessera.testing import workspace
+from tessera.testing import line, workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.deciding import (
@@ -641,6 +641,43 @@ def test_a_winner_stays_while_what_only_it_was_sent_had_no_time_to_be_read(shop:
         people(today, *names)
         decide(today)
         assert {m["variant"] for m in outbox(shop) if m["business_date"] == day} == {"b"}
+
+
+def test_a_winner_by_purchases_counts_those_that_its_letter_can_have_brought(
+    shop: Workspace,
+) -> None:
+    """Any purchase ever counted for every letter before it: in time all variants were as good, and what the
+    winner brought, once it went alone, counted for the losers."""
+    variants = [{"name": "a", "template": "v/a"}, {"name": "b", "template": "v/b"}]
+    choose = {"winner_by": "purchased", "after_messages": 20}
+    letter = campaign("c", {"variants": variants, "choose": choose}, content_repeat="allow")
+    write(shop.project, None, {**letter, "goal": {"event": "purchased", "within": "3d"}})
+    names = [f"p{i}" for i in range(100)]
+    sold: list[dict[str, Any]] = []
+
+    def sent(day: str) -> Counter[str]:
+        today = on(shop, day)
+        last = {row["customer_id"]: row["sold_at"] for row in sold}
+        people(
+            today, *names, transactions=sold,
+            customers=[person(name, last_purchase_at=last.get(name)) for name in names],
+            audience_all=[member(name, occurrence=day) for name in names],
+        )  # fmt: skip
+        decide(today)
+        return Counter(m["variant"] for m in outbox(shop) if m["business_date"] == day)
+
+    def buy(names: Iterable[str], day: str) -> None:
+        at = datetime.fromisoformat(f"{day} 20:00")
+        sold.extend(line(f"{name} {day}", name, 100, sold_at=at) for name in names)
+
+    assert min(sent("2026-03-31").values()) > 20
+    got = {m["customer_id"]: m["variant"] for m in outbox(shop)}
+    buy((name for name in names if got[name] == "b"), "2026-03-31")
+    assert sent("2026-04-01") == {"b": 100}
+    buy(names, "2026-04-01")  # by the letter of that day
+    assert sent("2026-04-02") == {"b": 100}
+    buy(names, "2026-04-20")  # by themselves
+    assert sent("2026-04-21") == {"b": 100}
 
 
 def _decide_one(home: str, project: str, url: str, name: str, gate: Any) -> None:

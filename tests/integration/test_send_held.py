@@ -628,3 +628,23 @@ def test_a_list_of_what_there_is_not_is_a_sentence(
     with pytest.raises(BadInput, match=re.escape(says)):
         holds.unsent(ws, **asked)
     assert len(holds.unsent(ws, campaign="winback", day="20260331", state="ready")) == 1
+
+
+@BOTH_STORES
+def test_what_was_put_off_does_not_leave_on_a_blackout(store_url: str, tmp_path: Path) -> None:
+    """What a cap, a pause or an approval had kept until then left on the day without marketing."""
+    days: list[Any] = [{"from": "2026-03-31", "to": "2026-04-01"}]
+    ws = with_policy(tmp_path, store_url, blackout_dates=days, caps=None)
+    publish(ws, customers=[customer(n) for n in range(5)])
+    version(ws, "brief", on_cap="drop")
+    version(ws, "rests", blackout_dates=[{"from": "2026-04-02", "to": "2026-04-02"}])
+    names = ["winback", "brief", "rests"]
+    enqueue(ws, *(outbox_row(f"c{n}", campaign=name) for n, name in enumerate(names)),
+            outbox_row("c3", purpose="service"),
+            outbox_row("c4", campaign="rests", purpose="service"))  # fmt: skip
+    assert send(ws).by_messenger == {"file": 2}
+    said = "outside_window: blackout 2026-03-31"
+    assert reasons(ws) == dict.fromkeys(("c0", "c1", "c2"), said)
+    accepted = [send(on(ws, f"2026-04-0{day}")).accepted for day in (1, 2, 3)]
+    assert accepted == [0, 1, 1]
+    assert (states(ws), reasons(ws)) == ({"accepted": 4, "cancelled": 1}, {"c1": said})
