@@ -150,8 +150,8 @@ def _select(connection: Connection, query: str, values: Sequence[str]) -> Rows:
     return connection.all(_in(connection, query), values=json.dumps(values))
 
 
-def _run(connection: Connection, query: str, values: Sequence[str]) -> None:
-    connection.run(_in(connection, query), values=json.dumps(values))
+def _run(connection: Connection, query: str, values: Sequence[str], **params: object) -> None:
+    connection.run(_in(connection, query), values=json.dumps(values), **params)
 
 
 def _in(connection: Connection, query: str) -> str:
