@@ -728,6 +728,7 @@ inner join person on today.customer_id = person.customer_id
 with message as (
     select
         past.*,
+        award.days,
         least(
             past.send_at + to_days(award.days),
             coalesce(
@@ -750,7 +751,7 @@ bought as (
         select message.*, person.customer_id
         from message
         inner join person on message.cid = person.cid
-        where message.until > message.send_at
+        where message.days is not null and message.until > message.send_at
     ) as message
         on
             transactions.customer_id = message.customer_id

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from tessera.reward import lots
+from tessera.reward import ledger, lots
 from tessera.reward.points import SQL as POINTS
 from tessera.reward.points import Books
 from tessera.store import queries
@@ -63,7 +63,7 @@ def _move_lots(books: Books, pair: dict[str, str], only: str | None = None) -> i
     """All lots, or `only` those that a merge brought from somebody. On PostgreSQL other members'
     transfers may come between ours: each lot by itself."""
     store = books.store
-    before = int(store.scalar(SQL["last"]))
+    before = int(store.scalar(ledger.SQL["last_transfer"]))
     store.run(
         SQL["move"],
         **pair,

@@ -45,9 +45,6 @@ where
     )
 order by given.idem_key
 
--- name: last
-select coalesce(max(transfer_id), 0) from transfer
-
 -- name: moved
 select transfer_id, debit_id, credit_id, amount from transfer
 where transfer_id > :before and kind = 'merge' and debit_id in (:available, :pending)
