@@ -37,7 +37,7 @@ def make_day(home: Home, day: date) -> None:
         db.execute(
             f"create table decision as select date '{day}' as business_date, "
             f"timestamp '{day}' as decided_at, 'campaign_' || (hash(i, '{day}') % 12) as campaign, "
-            "'v1' as campaign_version, 'first' as step, '' as variant, "
+            "'v1' as campaign_version, 'first' as step, '' as variant, 'email' as channel, "
             "'c' || lpad(i::varchar, 7, '0') as customer_id, 'first' as occurrence, "
             "list_value('planned', 'capped', 'no_consent', 'control_group', 're_entry')"
             f"[1 + (hash('{day}', i) % 5)::int] as reason, '2 marketing in 7 days' as decided_by, "
