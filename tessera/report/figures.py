@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from tessera import clock
 from tessera.consent import Guard, complaint_guard
@@ -25,6 +26,7 @@ from tessera.workspace import Workspace
 SQL = queries("tessera.report", "figures.sql")
 STORE_SQL = queries("tessera.report", "store.sql")
 WEEKS = 26
+READMITTED = pa.schema({"file_id": pa.int64(), "row_number": pa.int64()})
 MONTH = timedelta(days=29)  # and the day itself
 
 
@@ -155,10 +157,7 @@ def _quarantine(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Rows:
     if not found:
         return ()
     with ws.store.read() as connection:
-        readmitted = [tuple(row.values()) for row in connection.all(STORE_SQL["readmitted"])]
-    duck.execute("create temp table readmitted (file_id bigint, row_number bigint)")
-    if readmitted:
-        duck.executemany("insert into readmitted values (?, ?)", readmitted)
+        duck.register("readmitted", connection.arrow(STORE_SQL["readmitted"], READMITTED))
     return _ask(duck, "quarantine", files=found)
 
 
