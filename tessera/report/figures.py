@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,8 @@ def _ask(duck: duckdb.DuckDBPyConnection, query: str, **params: object) -> list[
 def _sales(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Sales | None:
     duck.execute(SQL["week"])
     duck.executemany("insert into week values (?, ?)", _weeks(ws))
-    duck.execute(SQL["receipt"], {"as_of": _naive(ws.as_of)})
-    currencies = [row["currency"] for row in _ask(duck, "currency", as_of=_naive(ws.as_of))]
+    duck.execute(SQL["receipt"], {"as_of": clock.naive(ws.as_of)})
+    currencies = [row["currency"] for row in _ask(duck, "currency", as_of=clock.naive(ws.as_of))]
     if not currencies:
         return None
     today, currency = ws.business_date, currencies[0]
@@ -135,11 +135,7 @@ def _weeks(ws: Workspace) -> list[tuple[date, datetime]]:
 
 def _begins(ws: Workspace, day: date) -> datetime:
     """The instant `day` begins at in the shop's zone, as the marts write it: UTC without saying so."""
-    return _naive(clock.day_starts(day, clock.zone(ws.settings.timezone)))
-
-
-def _naive(instant: datetime) -> datetime:
-    return instant.astimezone(UTC).replace(tzinfo=None)
+    return clock.naive(clock.day_starts(day, clock.zone(ws.settings.timezone)))
 
 
 def _decisions(ws: Workspace, duck: duckdb.DuckDBPyConnection, query: str) -> Rows:
