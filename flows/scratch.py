@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from tessera import clock
 from tessera.clock import stamp
 from tessera.decide import policy
 from tessera.home import Home
@@ -154,7 +154,7 @@ def write_reachable(ws: Workspace, folder: Path) -> int:
     folder.mkdir(parents=True)
     feeds = {"customers": "reachable_customers", "consents": "reachable_consents"}
     with ws.marts() as duck:
-        duck.execute("set variable start = ?", [ws.as_of.astimezone(UTC).replace(tzinfo=None)])
+        duck.execute("set variable start = ?", [clock.naive(ws.as_of)])
         people = int(duck.execute(SQL["reachable_people"]).fetchall()[0][0])
         names = {}
         for feed, query in feeds.items():

@@ -21,6 +21,11 @@ def stamp(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="seconds")
 
 
+def naive(instant: datetime) -> datetime:
+    """The instant as DuckDB has it: in UTC, without saying so."""
+    return instant.astimezone(UTC).replace(tzinfo=None)
+
+
 def zone(name: str) -> ZoneInfo:
     """The IANA zone called `name`; BadInput when there is none."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ from tessera.cli.options import AsOfOption, HomeOption, JsonOption, print_json, 
 if TYPE_CHECKING:
     from tessera.decide import DecideReport
     from tessera.decide.plan import Plan, PlanDiff
+    from tessera.decide.report import CampaignCounts
     from tessera.workspace import Workspace
 
 CampaignsOption = Annotated[
@@ -174,22 +175,23 @@ def _show(report: DecideReport, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
-    rows = [
-        {
-            "campaign": one.campaign,
-            "candidates": one.candidates,
-            "planned": one.planned,
-            **{name: one.reasons.get(name, 0) for name in report.reasons if name != "planned"},
-            "first_send_at": one.first_send_at,
-            "last_send_at": one.last_send_at,
-        }
-        for one in report.campaigns
-    ]
     typer.echo(f"{report.business_date}: {report.planned:,} of {report.candidates:,} planned")
-    print_table(rows)
+    print_table([_counts(one, report.reasons) for one in report.campaigns])
     _show_held(report.held)
     if report.not_scheduled:
         typer.echo(f"Not today: {', '.join(report.not_scheduled)}")
+
+
+def _counts(one: CampaignCounts, reasons: Iterable[str]) -> dict[str, object]:
+    """A row of the table: the campaign's own, and of each of the reasons that there are."""
+    return {
+        "campaign": one.campaign,
+        "candidates": one.candidates,
+        "planned": one.planned,
+        **{name: one.reasons.get(name, 0) for name in reasons if name != "planned"},
+        "first_send_at": one.first_send_at,
+        "last_send_at": one.last_send_at,
+    }
 
 
 def _show_held(held: Mapping[str, str]) -> None:
@@ -198,15 +200,9 @@ def _show_held(held: Mapping[str, str]) -> None:
 
 
 def _show_plan(found: Plan) -> None:
-    seen = [name for name in found.reasons if name != "planned"]
     rows = [
         {
-            "campaign": one.campaign,
-            "candidates": one.candidates,
-            "planned": one.planned,
-            **{name: one.reasons.get(name, 0) for name in seen},
-            "first_send_at": one.first_send_at,
-            "last_send_at": one.last_send_at,
+            **_counts(one, found.reasons),
             **({"rewards": _rewards(one.rewards)} if found.rewards else {}),
             **({f"cost, {found.currency}": _money(one.cost, found)} if found.currency else {}),
         }

@@ -18,6 +18,7 @@ from tessera.decide.filters import condition
 from tessera.errors import BadInput
 from tessera.quoting import constant
 from tessera.store import queries
+from tessera.warehouse import marts
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -128,7 +129,7 @@ LEAP_DAY = {"feb_28": 28, "mar_1": 29}  # make_date's day, after which one is ad
 
 
 def _check(duck: DuckDBPyConnection, campaign: Campaign, columns: Mapping[str, str]) -> None:
-    known = {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
+    known = marts.views(duck)
     wanted = [f"audience_{campaign.audience}"] if campaign.audience else []
     if isinstance(campaign.trigger, OnEvent):
         wanted.append("customer_events")

@@ -17,6 +17,7 @@ from tessera.decide.reasons import Reason
 from tessera.decide.tables import Course
 from tessera.quoting import constant, literal
 from tessera.store import queries
+from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _person(
 ) -> dict[str, str]:
     """The parts of the query `person` that depend on the marts and the rules."""
     named = sorted({f"audience_{c.campaign.audience}" for c in current if c.campaign.audience})
-    known = {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
+    known = marts.views(duck)
     audiences = [f"select customer_id from {one}" for one in named if one in known]
     columns = {row[0] for row in duck.execute("describe customers").fetchall()}
     shared = any(cap.per == "household" for cap in rules.limits)

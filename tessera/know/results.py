@@ -165,7 +165,7 @@ def _judge(
 def _follow(duck: duckdb.DuckDBPyConnection) -> None:
     """Make who has another number by now one person in the table `entry`: the first of their entries
     counts. The marts say who that is, for the receipts are theirs."""
-    if "known_as" not in _views(duck):
+    if "known_as" not in marts.views(duck):
         duck.register("known_as", KNOWN_AS.empty_table())
     one_each = SQL["merged"].format(parts=SQL["followed"].format(table="entry"))
     duck.execute(f"create or replace temp table entry as {one_each}")
@@ -173,7 +173,7 @@ def _follow(duck: duckdb.DuckDBPyConnection) -> None:
 
 def currency_of(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> str | None:
     """The shop's, in which all money is; None before anything was sold."""
-    given = {"as_of": ws.as_of.replace(tzinfo=None)}
+    given = {"as_of": clock.naive(ws.as_of)}
     return (duck.execute(SQL["currency"], given).fetchone() or [None])[0]
 
 
@@ -186,25 +186,21 @@ def spending(ws: Workspace, duck: duckdb.DuckDBPyConnection, people: str, curren
     given = {
         "zone": ws.settings.timezone,
         "currency": currency,
-        "as_of": ws.as_of.replace(tzinfo=None),
+        "as_of": clock.naive(ws.as_of),
     }
     duck.execute(SQL["sold"].format(people=people), given)
-
-
-def _views(duck: duckdb.DuckDBPyConnection) -> set[str]:
-    return {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
 
 
 def _rewards(
     ws: Workspace, duck: duckdb.DuckDBPyConnection, currency: str, worth: Fraction | None
 ) -> None:
     """Add what points and vouchers cost to `sold`."""
-    if worth is not None and "customer_points" in _views(duck):
+    if worth is not None and "customer_points" in marts.views(duck):
         asked = {"point_worth": float(worth), "today": ws.business_date}
         points = SQL["followed"].format(table="customer_points")
         duck.execute(SQL["rewarded"].format(people="entrant", points=points), asked)
     with ws.store.read() as connection:
-        used = connection.scan(STORE["used"], VOUCHER, until=ws.as_of.isoformat("T", "seconds"))
+        used = connection.scan(STORE["used"], VOUCHER, until=clock.stamp(ws.as_of))
     duck.register("voucher_use", used)
     given = {"zone": ws.settings.timezone, "currency": currency}
     uses = SQL["followed"].format(table="voucher_use")

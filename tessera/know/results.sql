@@ -172,12 +172,6 @@ select
     who.arm,
     who.is_recipient,
     {outcomes}
-from who
-left join sold
-    on
-        who.customer_id = sold.customer_id
-        and sold.day >= who.eligible_on - cast($before as integer)
-        and sold.day < who.eligible_on + cast($days as integer)
 group by who.customer_id, who.arm, who.is_recipient
 order by who.customer_id
 
@@ -205,20 +199,21 @@ select
     who.step,
     who.arm,
     {outcomes}
-from who
-left join sold
-    on
-        who.customer_id = sold.customer_id
-        and sold.day >= who.eligible_on - cast($before as integer)
-        and sold.day < who.eligible_on + cast($days as integer)
 group by who.customer_id, who.step, who.arm
 order by who.step, who.customer_id
 
 -- name: outcomes
--- Fractions of minor units add up to another last digit in another order: four decimals are the same.
+-- What the people of `who` bought. Fractions of minor units add up to another last digit in another
+-- order: four decimals are the same.
 coalesce(max(sold.has_bought::integer) filter (sold.day >= who.eligible_on), 0)::double as converted,
 coalesce(sum(sold.revenue) filter (sold.day >= who.eligible_on), 0) as revenue,
 round(coalesce(sum(sold.margin) filter (sold.day >= who.eligible_on), 0), 4) as margin,
 round(coalesce(sum(coalesce(sold.margin, sold.revenue) - sold.cost) filter (sold.day >= who.eligible_on), 0), 4)
     as net,
 coalesce(sum(sold.revenue) filter (not sold.day >= who.eligible_on), 0) as before
+from who
+left join sold
+    on
+        who.customer_id = sold.customer_id
+        and sold.day >= who.eligible_on - cast($before as integer)
+        and sold.day < who.eligible_on + cast($days as integer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
+from tessera import clock
 from tessera.store import queries
 from tessera.workspace import Workspace
 
@@ -26,7 +27,7 @@ TABLES = (
 def load(connection: duckdb.DuckDBPyConnection, ws: Workspace) -> None:
     """Make the tables of `sales.sql`, of all sales before `ws.as_of`."""
     values = {
-        "as_of": ws.as_of.replace(tzinfo=None),
+        "as_of": clock.naive(ws.as_of),
         "zone": ws.settings.timezone,
         "today": ws.business_date,
     }

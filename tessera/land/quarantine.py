@@ -167,9 +167,9 @@ def open_rows(ws: Workspace, choice: Choice) -> duckdb.DuckDBPyConnection:
         raise BadInput(f"There is no feed '{choice.feed}'; the feeds are {', '.join(FEEDS)}.")
     with ws.store.read() as store:
         files = store.all(SQL["files"])
-        back = store.arrow("select file_id, row_number from readmission", PAIR)
+        back = store.arrow(SQL["readmitted"], PAIR)
     paths = [
-        str(ws.home.quarantine / row["feed"] / f"file_id={row['file_id']}" / "rows.parquet")
+        str(bad_rows(ws.home, row["feed"], row["file_id"]))
         for row in files
         if choice.feed in (None, row["feed"]) and choice.file_id in (None, row["file_id"])
     ]

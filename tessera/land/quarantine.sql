@@ -43,6 +43,9 @@ order by t.row_number
 -- DuckDB. The bad rows of a file.
 select row_number from bad_row where file_id = ?
 
+-- name: readmitted
+select file_id, row_number from readmission
+
 -- name: files
 -- The accepted files that have quarantined rows.
 select file_id, feed from landed_file

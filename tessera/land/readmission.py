@@ -216,7 +216,7 @@ def check(ws: Workspace, db: duckdb.DuckDBPyConnection, file: Landed) -> None:
     path = str(origins(ws.home, file.content_hash))
     db.execute(SQL["origin"], {"file_id": file.file_id, "path": path})
     with ws.store.read() as store:
-        back = store.arrow("select file_id, row_number from readmission", PAIR)
+        back = store.arrow(quarantine.SQL["readmitted"], PAIR)
     db.register("readmitted", back)
     db.execute(SQL["closed"], {"column": feed.key[0]})
     db.unregister("readmitted")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from tessera import clock
 from tessera.consent import Guard, complaint_guard
@@ -25,6 +26,7 @@ from tessera.workspace import Workspace
 SQL = queries("tessera.report", "figures.sql")
 STORE_SQL = queries("tessera.report", "store.sql")
 WEEKS = 26
+READMITTED = pa.schema({"file_id": pa.int64(), "row_number": pa.int64()})
 MONTH = timedelta(days=29)  # and the day itself
 MOST_RECEIPTS = 50  # of one customer in a week; who has more is no customer
 
@@ -106,8 +108,8 @@ def _ask(duck: duckdb.DuckDBPyConnection, query: str, **params: object) -> list[
 def _sales(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Sales | None:
     duck.execute(SQL["week"])
     duck.executemany("insert into week values (?, ?)", _weeks(ws))
-    duck.execute(SQL["receipt"], {"as_of": _naive(ws.as_of)})
-    currencies = [row["currency"] for row in _ask(duck, "currency", as_of=_naive(ws.as_of))]
+    duck.execute(SQL["receipt"], {"as_of": clock.naive(ws.as_of)})
+    currencies = [row["currency"] for row in _ask(duck, "currency", as_of=clock.naive(ws.as_of))]
     if not currencies:
         return None
     today, currency = ws.business_date, currencies[0]
@@ -136,11 +138,7 @@ def _weeks(ws: Workspace) -> list[tuple[date, datetime]]:
 
 def _begins(ws: Workspace, day: date) -> datetime:
     """The instant `day` begins at in the shop's zone, as the marts write it: UTC without saying so."""
-    return _naive(clock.day_starts(day, clock.zone(ws.settings.timezone)))
-
-
-def _naive(instant: datetime) -> datetime:
-    return instant.astimezone(UTC).replace(tzinfo=None)
+    return clock.naive(clock.day_starts(day, clock.zone(ws.settings.timezone)))
 
 
 def _decisions(ws: Workspace, duck: duckdb.DuckDBPyConnection, query: str) -> Rows:
@@ -158,10 +156,7 @@ def _quarantine(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Rows:
     if not found:
         return ()
     with ws.store.read() as connection:
-        readmitted = [tuple(row.values()) for row in connection.all(STORE_SQL["readmitted"])]
-    duck.execute("create temp table readmitted (file_id bigint, row_number bigint)")
-    if readmitted:
-        duck.executemany("insert into readmitted values (?, ?)", readmitted)
+        duck.register("readmitted", connection.arrow(STORE_SQL["readmitted"], READMITTED))
     return _ask(duck, "quarantine", files=found)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from tessera.store import queries
+from tessera.warehouse import marts
 from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
@@ -42,7 +43,7 @@ class Morning:
 
 def morning(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Morning:
     """The morning as of `ws.as_of`; `duck` has the published marts, if there are any."""
-    views = {row[0] for row in duck.execute("select view_name from duckdb_views()").fetchall()}
+    views = marts.views(duck)
     given = {"today": ws.business_date}
     found = {name: _ask(duck, query, given) if name in views else () for name, query in SQL.items()}
     return Morning(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -110,7 +110,7 @@ def refresh(ws: Workspace) -> int:
             duck.register("known_member", store.arrow(SQL["known_members"], KNOWN_MEMBER))
         of_models(duck)
         known_as(duck)
-        as_of = ws.as_of.astimezone(UTC).replace(tzinfo=None)  # as the marts write it
+        as_of = clock.naive(ws.as_of)
         cards = duck.execute(SQL["new_cards"], {"as_of": as_of}).to_arrow_table()
         members = duck.execute(SQL["new_members"]).to_arrow_table()
         registered = duck.execute(SQL["registered"]).to_arrow_table().to_pylist()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tessera import clock
 from tessera.reward import rivals
 from tessera.reward.programme import Programme
 from tessera.reward.terms import terms
@@ -96,7 +97,7 @@ def files(duck: DuckDBPyConnection) -> pa.Table:
 
 def begin_with(duck: DuckDBPyConnection, first: datetime) -> None:
     """For a ledger that knows nothing of receipts before `first`."""
-    _set(duck, first=first.replace(tzinfo=None))
+    _set(duck, first=clock.naive(first))
     duck.execute(SQL["begin"])
 
 
@@ -113,7 +114,7 @@ def _tell_rules(
 ) -> None:
     _set(
         duck,
-        as_of=as_of.replace(tzinfo=None),
+        as_of=clock.naive(as_of),
         since=since.replace(tzinfo=None),
         currency=programme.currency,
         zone=zone,

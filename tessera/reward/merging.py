@@ -11,6 +11,7 @@ from tessera.reward import ledger, lots
 from tessera.reward.points import SQL as POINTS
 from tessera.reward.points import Books
 from tessera.store import queries
+from tessera.warehouse import marts
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -121,14 +122,9 @@ def sweep(books: Books, duck: DuckDBPyConnection) -> int:
     pairs = {
         row["customer_id"]: row["into_id"] for row in books.store.all(SQL["due"], programme=name)
     }
-    if _has_cards(duck):
+    if "card_owners" in marts.views(duck):
         duck.register("unnamed", known)
         pairs = dict(duck.execute(SQL["owners_of_cards"]).fetchall()) | pairs
     return parted + sum(
         move(books, customer_id, into) for customer_id, into in sorted(pairs.items())
     )
-
-
-def _has_cards(duck: DuckDBPyConnection) -> bool:
-    found = duck.execute("select 1 from duckdb_views() where view_name = 'card_owners'").fetchone()
-    return found is not None

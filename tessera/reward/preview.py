@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from tessera import clock
 from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.reward import earning
@@ -124,7 +125,7 @@ class Preview:
         lines, customer_id = sale.basket.lines, sale.customer_id or NOBODY
         self._duck.execute(SQL["basket"], {
             "customer_id": customer_id, "currency": sale.basket.currency,
-            "store_id": sale.store_id, "at": sale.at.astimezone(UTC).replace(tzinfo=None),
+            "store_id": sale.store_id, "at": clock.naive(sale.at),
             "products": [line.product for line in lines], "amounts": sale.amounts,
             "quantities": [line.quantity for line in lines],
         })  # fmt: skip

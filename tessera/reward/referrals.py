@@ -105,7 +105,7 @@ def _ask(duck: DuckDBPyConnection, ws: Workspace, programme: Programme) -> list[
     rules = programme.referral
     assert rules is not None  # noqa: S101 -- asked by `settle`
     asked = {
-        "as_of": ws.as_of.replace(tzinfo=None),
+        "as_of": clock.naive(ws.as_of),
         "kept_until": (ws.as_of - timedelta(days=rules.kept_days)).replace(tzinfo=None),
         "least": rules.min_purchase,
         "currency": programme.currency,

@@ -107,6 +107,12 @@ def _view(connection: duckdb.DuckDBPyConnection, mart: str, files: Path) -> None
         ) from None
 
 
+def views(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """The marts that there are, and what else was made a view beside them."""
+    found = connection.execute("select view_name from duckdb_views()").fetchall()
+    return {name for (name,) in found}
+
+
 @contextmanager
 def undisturbed(home: Home) -> Iterator[None]:
     """Nobody builds, fills or erases meanwhile."""

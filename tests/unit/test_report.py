@@ -580,3 +580,11 @@ def test_words_numbers_and_bars_stand_out_from_their_ground(scheme: str) -> None
     hottest = mixed(found["tile"], found["card"], float(most))
     assert contrast(found["ink"], hottest) >= 4.5
     assert contrast(hottest, found["card"]) > 1.9, "or nobody sees it"
+
+
+def test_who_reads_the_marts_takes_what_the_settings_say(tmp_path: Path) -> None:
+    ws = workspace(tmp_path, duckdb_memory="512MiB", threads=1)
+    publish(ws)
+    with ws.marts() as duck:
+        query = "select current_setting('memory_limit'), current_setting('threads')"
+        assert duck.execute(query).fetchall() == [("512.0 MiB", 1)]
