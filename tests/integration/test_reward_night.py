@@ -678,6 +678,32 @@ def test_points_follow_a_card_that_turns_out_to_be_somebody_elses(shop: Workspac
     sound(shop)
 
 
+def test_what_was_earned_while_two_were_one_goes_with_the_card_when_they_are_two_again(
+    shop: Workspace,
+) -> None:
+    club(shop)
+
+    def own(owner: str, day: str, *lines: dict[str, Any]) -> None:
+        card = {"card_id": "C1", "customer_id": owner, "is_last": True}
+        night(shop, day, *lines, customers=[{"customer_id": owner}], card_owners=[card])
+        cards.refresh(replace(shop, as_of=clock.parse_as_of(day, "UTC")))
+
+    def sale(owner: str, number: int) -> dict[str, Any]:
+        sold = {"sold_at": f"2026-03-0{number}T10:00", "file_id": number, "card_id": "C1"}
+        return line(f"t{number}", owner, 1000, **sold)
+
+    own("bob", "2026-03-02", sale("bob", 1))
+    with shop.store.write() as store:
+        store.run("insert into person_merge values ('bob', 'ann', 1, '2026-03-02')")
+    own("ann", "2026-03-03", sale("ann", 1), sale("ann", 2))
+    assert (points(shop), points(shop, "bob")) == ((20, 0, 0), (0, 0, 0))
+    with shop.store.write() as store:
+        store.run("update person_merge set is_in_force = 0")
+    own("bob", "2026-03-04", sale("bob", 1), sale("bob", 2))
+    assert (points(shop), points(shop, "bob")) == ((0, 0, 0), (20, 0, 0))
+    sound(shop)
+
+
 def test_points_of_a_return_that_was_told_too_large_come_back_with_their_own_end(
     shop: Workspace,
 ) -> None:
