@@ -220,11 +220,25 @@ def check(ws: Workspace, db: duckdb.DuckDBPyConnection, file: Landed) -> None:
     db.register("readmitted", back)
     db.execute(SQL["closed"], {"column": feed.key[0]})
     db.unregister("readmitted")
+    _trace(ws, db, file.feed)
     same_key = " and ".join(f"v.{name(c)} = l.{name(c)}" for c in feed.key)
     if others := _others(ws, file):
         db.execute(
             SQL["overtaken"].format(same_key=same_key), {"column": feed.key[0], "others": others}
         )
+
+
+def _trace(ws: Workspace, db: duckdb.DuckDBPyConnection, feed: str) -> None:
+    """Table `came_from`, of all rows of the feed that were let in so far."""
+    with ws.store.read() as store:
+        let_in = store.all(SQL["let_in"], feed=feed)
+    db.execute(
+        "create or replace temp table came_from (file_id bigint, row_number bigint, from_file_id bigint)"
+    )
+    for row in let_in:
+        path = origins(ws.home, row["content_hash"])
+        if path.exists():
+            db.execute(SQL["came_from"], {"file_id": row["file_id"], "path": str(path)})
 
 
 def _others(ws: Workspace, file: Landed) -> list[str]:

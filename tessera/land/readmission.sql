@@ -48,11 +48,12 @@ where (try_cast(file_id as bigint), try_cast(row_number as bigint))
     in (select (file_id, row_number) from readmitted)
 
 -- name: typed
--- DuckDB. The rows of `fixed` (text) as canonical rows, as a landing would write them.
+-- DuckDB. The rows of `fixed` (text) as canonical rows, as a landing would write them. Those of later files
+-- come first: of rows with one key the first is good.
 with typed as (select *, {typed} from fixed)
 select
     {columns},
-    row_number() over (order by file_id, row_number) as _row_number,
+    row_number() over (order by file_id desc, row_number) as _row_number,
     case when {failed} then map_from_entries(
         list_filter([{entries}], lambda e: e.value is not null)
     ) end as _cast_errors
@@ -61,13 +62,17 @@ order by _row_number
 
 -- name: origins
 -- DuckDB. Which quarantined row each of them was.
-select row_number() over (order by file_id, row_number) as row_number,
+select row_number() over (order by file_id desc, row_number) as row_number,
     file_id as from_file_id, row_number as from_row_number
 from fixed
 order by 1
 
 -- name: fingerprint
 select sha256(string_agg(fixed::varchar, chr(10) order by file_id, row_number)) from fixed
+
+-- name: let_in
+select file_id, content_hash from landed_file
+where source = 'readmitted' and feed = :feed and verdict = 'accepted'
 
 -- name: attempts
 select count(*) from landed_file
@@ -81,6 +86,11 @@ where source = 'readmitted' and feed = :feed and content_hash = :content_hash
 create or replace table origin as
 select $file_id::bigint as file_id, * from read_parquet($path)
 
+-- name: came_from
+-- DuckDB. Of rows that were let in before, the file that each was in first: it says which is the later.
+insert into came_from
+select $file_id, row_number, from_file_id from read_parquet($path)
+
 -- name: closed
 -- DuckDB. A row is re-admitted once.
 insert into reason
@@ -90,7 +100,8 @@ semi join readmitted as r on r.file_id = o.from_file_id and r.row_number = o.fro
 
 -- name: overtaken
 -- DuckDB. The later file wins: a row out of an old file must not come back over one that took its
--- place since. Where its own file has a good row of that key, the row is still the second of two.
+-- place since, be it by way of quarantine. Where its own file has a good row of that key, the row is still
+-- the second of two.
 insert into reason
 select o.file_id, o.row_number, $column,
     if(bool_or(v.file_id = o.from_file_id), 'duplicate_key', 'superseded')
@@ -98,7 +109,9 @@ from origin as o
 inner join landed as l on l.file_id = o.file_id and l._row_number = o.row_number
 inner join
     read_parquet($others, hive_partitioning = true, hive_types = {{'file_id': bigint}}) as v
-    on {same_key} and v.file_id >= o.from_file_id and v.file_id <> o.file_id
+    on {same_key} and v.file_id <> o.file_id
+left join came_from as c on v.file_id = c.file_id and v._row_number = c.row_number
+where coalesce(c.from_file_id, v.file_id) >= o.from_file_id
 group by o.file_id, o.row_number
 
 -- name: passed

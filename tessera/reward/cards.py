@@ -27,6 +27,7 @@ KNOWN_CARD = pa.schema(
 KNOWN_MEMBER = pa.schema(
     [(name, pa.string()) for name in ("customer_id", "given_name", "tier", "household_id")]
 )
+FOLLOWED = pa.schema([(name, pa.string()) for name in ("customer_id", "into_customer_id")])
 # What tills wrote down under a card's own name is its customer's, once it is registered.
 RENAMES = (
     *("rename_spent", "rename_friend", "rename_referrer", "rename_voucher", "rename_code"),
@@ -126,6 +127,14 @@ def refresh(ws: Workspace) -> int:
             store.run(query, people=json.dumps(became))
         _referral_codes(store)
     return int(cards.num_rows + members.num_rows)
+
+
+def handed_on(duck: DuckDBPyConnection, store: Connection, programme: str) -> pa.Table:
+    """The cards that belong to another member of `programme` than at the last `refresh`."""
+    duck.register("known_card", store.arrow(SQL["known_cards"], KNOWN_CARD))
+    duck.register("followed", store.arrow(SQL["followed"], FOLLOWED, programme=programme))
+    of_models(duck)
+    return duck.execute(SQL["handed_on"]).to_arrow_table()
 
 
 def of_models(duck: DuckDBPyConnection) -> None:

@@ -102,9 +102,24 @@ order by model.card_id
 select model.card_id as was, max(model.customer_id) as customer_id
 from model_card as model
 inner join known_card as known on model.card_id = known.card_id
-where known.customer_id = known.card_id
+where
+    known.customer_id = known.card_id
+    and known.card_id not in (select customer_id from customers)  -- who had a card of their own number
 group by model.card_id
 having max(model.customer_id) <> model.card_id
+
+-- name: handed_on
+-- Cards that were somebody else's when the tills were last told, merged members being one.
+select model.card_id
+from (
+    select card_id, max(customer_id) as customer_id from model_card group by card_id
+) as model
+inner join known_card as known on model.card_id = known.card_id
+left join followed on known.customer_id = followed.customer_id
+where coalesce(followed.into_customer_id, known.customer_id) <> model.customer_id
+
+-- name: followed
+select customer_id, into_customer_id from points_merge where programme = :programme
 
 -- name: rename_spent
 update redemption_member set customer_id = :customer_id where customer_id = :was

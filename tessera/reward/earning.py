@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 SQL = queries("tessera.reward", "earning.sql")
 NEVER, AT_LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-IN_SCOPE = ("points", "local_day", "suits", "no_products", "line", "touched", "scope", "receipt")
-JUDGED = ("counted", "rule_basis", "first_purchase", "birthday", "candidate", "due")
+IN_SCOPE = ("points", "local_day", "suits", "no_products", "line", "touched", "scope")
+JUDGED = ("receipt", "counted", "rule_basis", "first_purchase", "birthday", "candidate", "due")
 TEXT, WHOLE = pa.string(), pa.int64()
 POSTED = pa.schema(
     [
@@ -79,13 +79,16 @@ def find_receipts(
     as_of: datetime,
     since: datetime | None,
     seen_files: pa.Table,
+    handed_on: pa.Table,
     zone: str,
 ) -> pa.Table:
-    """The receipts sold before `as_of` that no run has looked at, with what hangs together with
-    them, into temporary tables; the ids (`source_id`) whose transfers the ledger must tell."""
+    """The receipts sold before `as_of` that no run has looked at or whose cards are somebody else's by now,
+    with what hangs together with them, into temporary tables; the ids (`source_id`) whose transfers the
+    ledger must tell."""
     _tell_rules(duck, programme, as_of=as_of, since=since or NEVER, zone=zone)
     duck.register("seen_file", seen_files)
-    for step in (*IN_SCOPE, "return_line"):
+    duck.register("handed_on", handed_on)
+    for step in (*IN_SCOPE, "of_handed_on", "receipt", "return_line"):
         duck.execute(SQL[step])
     return duck.execute(SQL["wanted"]).to_arrow_table()
 
@@ -144,7 +147,7 @@ def find_events(duck: DuckDBPyConnection, known: dict[str, pa.Table]) -> None:
     """What is to be posted, into the temporary table `event`; `known` are the tables of `KNOWN`."""
     for name, schema in KNOWN.items():
         duck.register(name, known.get(name, schema.empty_table()))
-    for step in (*JUDGED, "event"):
+    for step in (*JUDGED[1:], "event"):
         duck.execute(SQL[step])
     for step in ("corrected", "fresh", "judged", "others", "budget"):
         duck.execute(SQL[step])

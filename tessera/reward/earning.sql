@@ -88,6 +88,13 @@ select original_transaction_id
 from line semi join touched using (transaction_id)
 where kind = 'return' and original_transaction_id is not null
 
+-- name: of_handed_on
+-- Nobody told these again, so that what gave nothing is not judged by the rules of today.
+insert into scope
+select distinct transaction_id
+from transactions semi join handed_on using (card_id)
+where sold_at < getvariable('as_of') and transaction_id not in (select transaction_id from scope)
+
 -- name: receipt
 create temp table receipt as
 select
@@ -782,7 +789,13 @@ qualify points < 0
 -- name: adjust_clawback
 -- A return that was corrected, or whose original was, after it was posted: the difference.
 insert into event
-with due as (
+with handed_over as (  -- returns that name nothing, of a card that is somebody else's by now
+    select group_id, rule
+    from owed_back inner join taken_back using (group_id, is_named, rule)
+    where not is_named and owed_back.customer_id <> taken_back.customer_id and taken_back.points <> 0
+),
+
+due as (
     select
         group_id,
         is_named,
@@ -796,7 +809,8 @@ with due as (
     group by group_id, is_named, rule
     having
         bool_or(amount <> posted_basis)
-        or any_value(group_id) in (select transaction_id from corrected)
+        or group_id in (select transaction_id from corrected)
+        or (not is_named and (group_id, rule) in (select group_id, rule from handed_over))
 ),
 
 taken as (
@@ -844,10 +858,12 @@ difference as (
 )
 
 select
-    customer_id,
+    difference.customer_id,
     concat_ws(':', 'adjust', group_id, if(is_named, '(returns)', '(return)'), rule, (
         select count(*) from posted where posted.source_id = difference.group_id
-    ) + row_number() over (partition by group_id order by is_named, rule, customer_id), total),
+    ) + row_number() over (
+        partition by group_id order by is_named, rule, difference.customer_id
+    ), total),
     'adjust',
     'return',
     group_id,
@@ -856,10 +872,12 @@ select
     version,
     change,
     returned,
-    sold_at,
+    difference.sold_at,
     if(is_named, group_id, null),
-    null
+    -- What comes back lasts as long as what was bought.
+    if(is_named, local_day(receipt.sold_at), null)
 from difference
+left join receipt on difference.group_id = receipt.transaction_id
 where change <> 0
 
 -- name: losers

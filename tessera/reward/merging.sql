@@ -141,7 +141,11 @@ where
     and owner_id not in (select customer_id from points_merge where programme = :programme)
 
 -- name: owners_of_cards
+-- A member whose number happens to be that of somebody's card is still themselves.
 select unnamed.owner_id as customer_id, card_owners.customer_id as into_id
 from unnamed inner join card_owners on unnamed.owner_id = card_owners.card_id
-where card_owners.customer_id <> unnamed.owner_id
+where
+    card_owners.customer_id <> unnamed.owner_id
+    and unnamed.owner_id not in (select customer_id from customers)
+    and unnamed.owner_id not in (select customer_id from card_owners)
 order by all

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from tessera import clock
-from tessera.reward import earning, exchange, gifts, ledger, night
+from tessera.reward import cards, earning, exchange, gifts, ledger, night
 from tessera.reward.night import Night, Step
 from tessera.reward.programme import Programme, load
 from tessera.store import Connection
@@ -112,6 +112,7 @@ def _post(
         as_of=ws.as_of,
         since=datetime.fromisoformat(cursor.as_of) if cursor else None,
         seen_files=ledger.seen_files(store, programme.programme),
+        handed_on=cards.handed_on(duck, store, programme.programme),
         zone=programme.zone(ws.settings.timezone),
     )
     posted = ledger.posted(store, programme.programme, wanted)

@@ -152,10 +152,14 @@ def build_name(inputs: Inputs, business_date: date, *, again: bool) -> str:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write `text` beside `path`, then put it in its place: readers see the old or the new."""
+    """Write `text` beside `path`, then put it in its place: readers see the old or the new. What could not be
+    written whole goes: who tries again on a full disk has another number, and would leave one each time."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -197,6 +197,30 @@ def test_a_row_overtaken_by_a_later_file_stays_out(
     assert found.reasons["duplicate_key"] == 1
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1), (12,)])
+def test_of_a_row_that_was_bad_in_two_files_the_later_wins_in_whatever_order_they_come_back(
+    quarantined: Workspace, tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    """The shop sent the line again, as bad as before; both are set right, one after the other or at once."""
+    later = workspace(quarantined.home.root, "2026-04-01")
+    land(later, "transactions", [good("transactions", 32, kind="gift", amount=777)])
+    judge(later)
+    path = tmp_path / "bad.csv"
+    quarantine.export(later, Choice(), path)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["transaction_id"] == "R1-32"]
+    fixed = {row["file_id"]: row | {"kind": "sale"} for row in rows}
+    fixed["1"]["amount"] = "1225"
+    for files in order:
+        save(path, [fixed[number] for number in str(files)])
+        readmit(later, path)
+    found = [
+        r for r in stored(later.home.validated, "transactions") if r["transaction_id"] == "R1-32"
+    ]
+    assert max(found, key=lambda row: row["file_id"])["amount"] == 777
+    assert standing(later) == (30, 4 if order == (1, 2) else 5, 2 if order == (1, 2) else 1)
+
+
 def test_a_semicolon_file_of_a_spreadsheet_is_read(quarantined: Workspace, tmp_path: Path) -> None:
     path = corrected(quarantined, tmp_path / "bad.csv", {32: MONEY})
     with path.open(encoding="utf-8", newline="") as file:

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tessera import clock
-from tessera.reward import ledger, lots, merging, post
+from tessera.reward import cards, ledger, lots, merging, post
 from tessera.reward import night as night_module
 from tessera.reward.points import Books, Posted, balance
 from tessera.reward.posting import STEPS
@@ -613,6 +613,109 @@ def test_who_earned_in_a_night_that_was_killed_rises_whatever_night_comes_betwee
     STEPS["tie out"](another)
     assert STEPS["tiers rising"](tonight)["tiers_reached"] == 1
     assert tier(shop) == [("silver", "reached"), ("gold", "reached")]
+
+
+@BOTH_STORES
+def test_a_members_number_that_is_somebodys_card_too_moves_nothing(shop: Workspace) -> None:
+    """Shops count both from 1."""
+    club(shop)
+    owners = [{"card_id": "1", "customer_id": "2"}, {"card_id": "2", "customer_id": "1"}]
+    known = [{"customer_id": "1"}, {"customer_id": "2"}]
+    sales = [line("t", "1", 1000, card_id="2"), line("u", "2", 2000, card_id="1")]
+    for day in ("2026-03-02", "2026-03-03", "2026-03-04"):
+        assert night(shop, day, *sales, customers=known, card_owners=owners).points_merged == 0
+    assert (points(shop, "1"), points(shop, "2")) == ((10, 0, 0), (20, 0, 0))
+    late = [{"card_id": "9", "customer_id": "1"}, *owners]
+    night(shop, "2026-03-05", *sales, line("w", "9", 300, file_id=2), customers=known)
+    night(
+        shop,
+        "2026-03-06",
+        *sales,
+        line("w", "1", 300, file_id=2),
+        customers=known,
+        card_owners=late,
+    )
+    assert points(shop, "1") == (13, 0, 0), "of a card that was registered late"
+
+
+@BOTH_STORES
+def test_points_follow_a_card_that_turns_out_to_be_somebody_elses(shop: Workspace) -> None:
+    """No receipt is told again: the shop corrects its list of cards, twice, and the first time the card
+    was nobody's. Returns follow too, and what ann bought with another card stays hers."""
+    club(shop, expiry={"kind": "rolling", "months": 12})
+
+    def own(owner: str, day: str) -> None:
+        mine = {"card_id": "C1", "sold_at": "2026-03-01T10:00"}
+        lines = [
+            line("t", owner, 1000, **mine),
+            line("r", owner, -300, original_transaction_id="t", **mine),
+            line("s", owner, -200, **mine),
+            line("u", "ann", 500, card_id="C2", sold_at="2026-03-01"),
+        ]
+        cards_ = [{"card_id": "C2", "customer_id": "ann", "is_last": True}]
+        if owner != "C1":
+            cards_.append({"card_id": "C1", "customer_id": owner, "is_last": True})
+        people = [{"customer_id": "ann", "card_id": "C2"}, {"customer_id": owner, "card_id": "C1"}]
+        night(shop, day, *lines, customers=people, card_owners=cards_)
+        cards.refresh(replace(shop, as_of=clock.parse_as_of(day, "UTC")))
+
+    own("C1", "2026-03-02")
+    assert points(shop, "C1") == (5, 0, 0)
+    own("ann", "2026-03-03")
+    assert points(shop) == (10, 0, 0)
+    own("bob", "2026-03-04")
+    assert (points(shop), points(shop, "bob")) == ((5, 0, 0), (5, 0, 0))
+    own("ann", "2026-03-05")
+    own("cy", "2026-03-06")
+    assert (points(shop), points(shop, "bob"), points(shop, "cy")) == (
+        (5, 0, 0),
+        (0, 0, 0),
+        (5, 0, 0),
+    )
+    with shop.store.read() as store:
+        ends = store.scalar("select distinct expires_on from lot where remaining > 0")
+    assert ends == "2027-03-01"
+    sound(shop)
+
+
+def test_what_was_earned_while_two_were_one_goes_with_the_card_when_they_are_two_again(
+    shop: Workspace,
+) -> None:
+    club(shop)
+
+    def own(owner: str, day: str, *lines: dict[str, Any]) -> None:
+        card = {"card_id": "C1", "customer_id": owner, "is_last": True}
+        night(shop, day, *lines, customers=[{"customer_id": owner}], card_owners=[card])
+        cards.refresh(replace(shop, as_of=clock.parse_as_of(day, "UTC")))
+
+    def sale(owner: str, number: int) -> dict[str, Any]:
+        sold = {"sold_at": f"2026-03-0{number}T10:00", "file_id": number, "card_id": "C1"}
+        return line(f"t{number}", owner, 1000, **sold)
+
+    own("bob", "2026-03-02", sale("bob", 1))
+    with shop.store.write() as store:
+        store.run("insert into person_merge values ('bob', 'ann', 1, '2026-03-02')")
+    own("ann", "2026-03-03", sale("ann", 1), sale("ann", 2))
+    assert (points(shop), points(shop, "bob")) == ((20, 0, 0), (0, 0, 0))
+    with shop.store.write() as store:
+        store.run("update person_merge set is_in_force = 0")
+    own("bob", "2026-03-04", sale("bob", 1), sale("bob", 2))
+    assert (points(shop), points(shop, "bob")) == ((0, 0, 0), (20, 0, 0))
+    sound(shop)
+
+
+def test_points_of_a_return_that_was_told_too_large_come_back_with_their_own_end(
+    shop: Workspace,
+) -> None:
+    club(shop, expiry={"kind": "rolling", "months": 12})
+    sale = line("t", "ann", 1000, sold_at="2026-03-01T10:00")
+    back = {"original_transaction_id": "t", "sold_at": "2026-06-01T10:00"}
+    night(shop, "2026-06-02", sale, line("r", "ann", -900, **back))
+    night(shop, "2026-06-03", sale, line("r", "ann", -200, file_id=2, **back))
+    with shop.store.read() as store:
+        left = store.all("select expires_on, sum(remaining) as left from lot group by expires_on")
+    assert [dict(row) for row in left] == [{"expires_on": "2027-03-01", "left": 8}]
+    sound(shop)
 
 
 def test_what_was_earned_this_morning_counts_at_noon(shop: Workspace) -> None:

@@ -26,12 +26,20 @@ from tessera.report.summary import complete
 from tessera.settings import CHECKOUT
 from tessera.testing import line, publish, workspace
 from tessera.warehouse import marts, red
+from tessera.warehouse.inputs import replace_text
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.integration.test_cli import LOSE
 from tests.unit.test_web_pages import colours, contrast
 
 DAY = "2026-03-31"
+
+
+def test_what_cannot_be_put_in_its_place_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "index.html").mkdir()
+    with pytest.raises(IsADirectoryError):
+        replace_text(tmp_path / "index.html", "somebody's name")
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
 MESSAGE = (
