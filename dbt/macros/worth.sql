@@ -1,11 +1,11 @@
 {# What points are worth, times the share of them that is expected to be spent, in whole minor units,
-   rounded half up; null where points pay no money. #}
+   the half away from nothing, whoever owes it; null where points pay no money. #}
 {% macro worth_of(points) -%}
     {%- set worth = var("worth") -%}
     {%- if not worth.pays -%} cast(null as bigint) {%- else -%}
-    {%- set value = in_full(points) ~ " * " ~ worth.pays * worth.expected[0] -%}
+    {%- set value = in_full("abs(" ~ points ~ ")") ~ " * " ~ worth.pays * worth.expected[0] -%}
     {%- set unit = worth.points * worth.expected[1] -%}
-    cast({{ quotient("2 * " ~ value ~ " + " ~ unit, 2 * unit) }} as bigint)
+    cast(case when {{ points }} < 0 then -1 else 1 end * {{ quotient("2 * " ~ value ~ " + " ~ unit, 2 * unit) }} as bigint)
     {%- endif -%}
 {%- endmacro %}
 

@@ -24,5 +24,11 @@ where keyed('{kind}', v) in (select "hash" from erased where kind = '{kind}')
 -- name: all
 select kind, hash from erased_identifier
 
+-- name: anybody
+select 1 from erased_identifier limit 1
+
+-- name: is_known
+select 1 from erased_identifier where kind = :kind and hash = :hash
+
 -- name: add
 insert into erased_identifier (kind, hash) values (:kind, :hash) on conflict do nothing

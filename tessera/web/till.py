@@ -12,9 +12,10 @@ import re
 from asyncio import get_running_loop
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from anyio import to_thread
@@ -28,6 +29,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tessera import clock
+from tessera.errors import BadInput
+from tessera.land.erased import is_erased
 from tessera.reward import cards, keys, offline, once, referrals
 from tessera.reward.preview import Preview
 from tessera.reward.programme import Programme, load
@@ -42,6 +45,7 @@ from tessera.web import till_messages as said
 from tessera.web.contract import IDEMPOTENCY, Operation, document
 from tessera.web.protection import TooLarge, read_body
 from tessera.web.site import Site
+from tessera.workspace import Workspace
 
 LOG = logging.getLogger("tessera.web")
 BODY_BYTES_MAX = 256 * 1024
@@ -217,9 +221,21 @@ def replace(ask: Ask) -> Answer:
 def batch(ask: Ask) -> Answer:
     """Each operation has its own key and its own transaction."""
     site = ask.counter.site
-    post = offline.Post(site.store, site.now(), ask.counter.till, _offline)
+    post = offline.Post(site.store, site.now(), ask.counter.till, partial(_unless_erased, site.ws))
     found = [one.model_dump(mode="json") for one in ask.body.operations]
     return {"results": post.take_in(ask.store_id, found)}
+
+
+def _unless_erased(ws: Workspace, till: Till, one: Mapping[str, Any]) -> Answer:
+    """What names a card of somebody who was erased does not wait for it: its number would stay."""
+    try:
+        return _offline(till, one)
+    except Refusal as refusal:
+        named = [one[name] for name in ("card", "new_card") if one.get(name)]
+        with suppress(BadInput):  # another key than theirs: `tessera land` says so
+            if refusal.kind == "unknown-card" and is_erased(ws, till.store, "card", named):
+                raise Refusal("card-blocked") from None
+        raise
 
 
 def _offline(till: Till, one: Mapping[str, Any]) -> Answer:

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from tessera.hear import export
+from tessera.land.erased import Keyring
 from tessera.reward import cards, keys, once
 from tessera.reward.ledger import audit
 from tessera.reward.points import Books
@@ -1103,6 +1104,28 @@ def test_what_waits_for_ever_holds_up_nothing_else(
     assert len(tried) < 10
     assert rows(ws, "select * from till_waiting where store_id = 'S1'") == []
     assert balance(ws, "N1")["debt"] == 3
+
+
+@BOTH_STORES
+def test_what_was_done_with_the_card_of_who_was_erased_does_not_wait(
+    ws: Workspace, till: Counter
+) -> None:
+    """It waited for ever, with the number of the card in it."""
+    ring = Keyring.of(ws)
+    with ws.store.write() as store:
+        ring.add(store, [("card", "GONE"), ("customer", "N2")])
+    at = "2026-03-30T10:00:00Z"
+    told = till.batch(
+        spent("a", at, card="GONE", points=3),
+        {"kind": "replace", "key": "b", "at": at, "card": "N1", "new_card": "GONE"},
+        spent("c", at, card="N2", points=3),
+    )
+    assert [(one["status"], one["problem"]) for one in told] == [
+        ("refused", "card-blocked"), ("refused", "card-blocked"), ("waiting", None),
+    ]  # fmt: skip
+    kept = [rows(ws, f"select * from {table}") for table in ("till_waiting", "till_request")]
+    assert len(kept[0]) == 1
+    assert "GONE" not in str(kept)
 
 
 @SQLITE
