@@ -15,7 +15,7 @@ from pyarrow import parquet
 from tessera import approval, clock
 from tessera.consent import complaint_guard
 from tessera.decide import campaigns as files
-from tessera.decide import holds, judging, rewards, schedule, tables, versions, winners
+from tessera.decide import holds, judging, numbers, rewards, schedule, tables, versions, winners
 from tessera.decide.campaign import Campaign
 from tessera.decide.judging import Judged
 from tessera.decide.members import Members
@@ -130,8 +130,9 @@ def _judge(
             pool.lock(store)
         stopped = complaint_guard(store, ws.as_of).stopped
         courses = [*current, *versions.begun_under(store, current)]
-        live = _live(store, ws, courses, rules)
+        told = _live(store, ws, courses, rules)
         members = gathered.result()
+        live = numbers.follow(duck, told)
         courses = holds.with_templates_seen(duck, ws, courses)
         duck.execute(f"set variable stopped = {constant('complaint rate' if stopped else None)}")
         _register(duck, ws, live, courses, rules)

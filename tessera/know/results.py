@@ -39,7 +39,6 @@ PROGRAMME = "*"
 ALL_CONTROL = "Everybody who could be written to is in the control group, and nobody is compared."
 
 Masks = dict[str, np.ndarray]
-KNOWN_AS = pa.schema({"customer_id": pa.string(), "into_customer_id": pa.string()})
 VOUCHER = pa.schema(
     [
         ("customer_id", pa.string()),
@@ -165,8 +164,6 @@ def _judge(
 def _follow(duck: duckdb.DuckDBPyConnection) -> None:
     """Make who has another number by now one person in the table `entry`: the first of their entries
     counts. The marts say who that is, for the receipts are theirs."""
-    if "known_as" not in marts.views(duck):
-        duck.register("known_as", KNOWN_AS.empty_table())
     one_each = SQL["merged"].format(parts=SQL["followed"].format(table="entry"))
     duck.execute(f"create or replace temp table entry as {one_each}")
 

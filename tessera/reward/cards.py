@@ -110,7 +110,6 @@ def refresh(ws: Workspace) -> int:
             duck.register("known_card", store.arrow(SQL["known_cards"], KNOWN_CARD))
             duck.register("known_member", store.arrow(SQL["known_members"], KNOWN_MEMBER))
         of_models(duck)
-        known_as(duck)
         as_of = clock.naive(ws.as_of)
         cards = duck.execute(SQL["new_cards"], {"as_of": as_of}).to_arrow_table()
         members = duck.execute(SQL["new_members"]).to_arrow_table()
@@ -140,12 +139,6 @@ def handed_on(duck: DuckDBPyConnection, store: Connection, programme: str) -> pa
 def of_models(duck: DuckDBPyConnection) -> None:
     """Every card that the models know an owner of, as the view `model_card`."""
     duck.execute(SQL["models" if _is_there(duck, "card_owners") else "live_cards"])
-
-
-def known_as(duck: DuckDBPyConnection) -> None:
-    """Who has another number by now, as the view `known_as`, also where the models publish none."""
-    if not _is_there(duck, "known_as"):
-        duck.execute(SQL["nobody_else"])
 
 
 def _is_there(duck: DuckDBPyConnection, view: str) -> bool:

@@ -47,10 +47,6 @@ where referral_code.customer_id is null
 -- name: view
 select 1 from duckdb_views() where view_name = $name
 
--- name: nobody_else
-create temp view known_as as
-select null::varchar as customer_id, null::varchar as into_customer_id where false
-
 -- name: became
 -- Prospects who are customers by now. Who was merged may be parted again: what was theirs stays so.
 select customer_id, into_customer_id from known_as where customer_id like 'prospect:%'

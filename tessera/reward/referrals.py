@@ -97,7 +97,6 @@ def _judged(ws: Workspace, programme: Programme) -> list[Row]:
                 duck.register(f"referral_{name}", store.arrow(SQL[name], OPEN))
             duck.register("referral_merged", store.arrow(SQL["merged"], MERGED))
         cards.of_models(duck)
-        cards.known_as(duck)
         return _ask(duck, ws, programme)
 
 

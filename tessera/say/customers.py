@@ -58,6 +58,13 @@ class Customers:
         rows: list[dict[str, Any]] = found.to_pylist()
         return rows
 
+    def prospects_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """Who of `ids` was a prospect before: under which number, and who that is now."""
+        if not ids:
+            return {}
+        rows = self.query(SQL["prospects"], ids)
+        return {row["customer_id"]: row["into_customer_id"] for row in rows}
+
     def _products(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The names of what each is recommended."""
         if not ids:

@@ -55,3 +55,7 @@ select owner_id as customer_id, sum(balance) as points
 from account
 where owner_type = 'member' and bucket = 'available' and owner_id in (select value from {ids})
 group by owner_id
+
+-- name: prospects
+select customer_id, into_customer_id from known_as
+where starts_with(customer_id, 'prospect:') and into_customer_id in (select unnest($ids))

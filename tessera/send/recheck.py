@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tessera.addresses import address_hash
+from tessera.consent.preferences import WANTED
 from tessera.say.customers import Customer, Customers
 from tessera.send.versions import versions
 from tessera.send.writing import address
@@ -128,10 +129,14 @@ class Recheck:
         return address(person, self.channel) or ""
 
     def _chosen(self, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """What each chose, before they were a customer or since, which holds."""
+        before = self.customers.prospects_of(ids)
         chosen: dict[str, dict[str, str]] = {}
-        for row in self._rows("choices", ids):
-            chosen.setdefault(row["customer_id"], {})[row["name"]] = row["value"]
-        return chosen
+        rows = self._rows("choices", [*before, *ids])
+        for row in sorted(rows, key=lambda row: row["customer_id"] not in before):
+            who = before.get(row["customer_id"]) or row["customer_id"]
+            chosen.setdefault(who, {})[row["name"]] = row["value"]
+        return {who: {n: v for n, v in its.items() if v != WANTED} for who, its in chosen.items()}
 
     def _withdrawn(self, ids: Sequence[str]) -> set[tuple[str, str]]:
         """(customer, purpose) whose latest word, in the marts or in the store, is no. Silence is

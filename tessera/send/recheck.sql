@@ -26,11 +26,11 @@ from consents
 where channel = $channel and customer_id in (select unnest($ids))
 
 -- name: choices
--- What people chose that stops a message: a break, or a topic less.
+-- What people chose that may stop a message: a break, or a topic less.
 select customer_id, name, value from current_preference
 where
     customer_id in (select value from {keys})
-    and (name = 'paused_until' or (name like 'topic:%' and value = 'no'))
+    and (name = 'paused_until' or name like 'topic:%')
 
 -- name: complained
 select customer_id, 'complaint_opened' as event, strftime(max(occurred_on), '%Y-%m-%d') as occurred_on

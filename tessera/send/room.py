@@ -77,6 +77,9 @@ class Room:
         merged = connection.arrow(
             SQL["merged"].format(people=names), MERGED, people=json.dumps(people)
         )
+        before = self.customers.prospects_of(people)
+        were = {"customer_id": list(before), "into_customer_id": list(before.values())}
+        merged = pa.concat_tables([merged, pa.table(were, schema=MERGED)])
         same = sorted(
             {*people, *(name for column in merged.columns for name in column.to_pylist())}
         )

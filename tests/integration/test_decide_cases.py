@@ -583,6 +583,45 @@ def test_what_nobody_came_to_send_is_no_step_that_another_follows(
     ]
 
 
+def test_who_has_another_number_by_now_is_one_person_with_their_letters_and_choices(
+    shop: Workspace,
+) -> None:
+    """A prospect who became a customer, or somebody merged, was written to anew: their letters counted under
+    no cap, came again, and their break was forgotten."""
+    letter = campaign("letter", {}, {"after": "2d"})
+    other = campaign("other", {"template": "letter/s0"}, audience="late", priority=9)
+    write(shop.project, {"caps": [{"purpose": "marketing", "max": 1, "days": 2}]}, letter, other)
+    old, new = ["prospect:p", "prospect:q", "merged", "x"], ["p", "q", "kept", "x"]
+    first = [person(name, email=f"{n}@shop.example") for n, name in enumerate(old)]
+    people(shop, *old, customers=first, audience_late=[])
+    decide(shop)
+    insert(shop, "preference", customer_id="prospect:q", name="paused_until", value="2026-05-01",
+           recorded_at="2026-03-31T12:00:00+00:00")  # fmt: skip
+    became = [
+        {"customer_id": one, "into_customer_id": two}
+        for one, two in zip(old, new, strict=True)
+        if one != two
+    ]
+    told = {}
+    for day in ("2026-04-01", "2026-04-02", "2026-04-03"):
+        today = on(shop, day)
+        late = [member(name, occurrence="late") for name in new]
+        people(today, *new, known_as=became, audience_late=late)
+        decide(today)
+        rows = find(today.home, Question(on=date.fromisoformat(day)))
+        told[day[-2:]] = {
+            (row["customer_id"], row["campaign"]): (row["step"], row["reason"]) for row in rows
+        }
+    for name in ("p", "kept", "x"):
+        letters = [told[day].get((name, "letter")) for day in ("01", "02", "03")]
+        assert letters == [("s1", "not_due"), ("s1", "planned"), ("s1", "re_entry")], name
+        others = {told[day][name, "other"] for day in ("01", "02", "03")}
+        assert others == {("s0", "repeat_content")}, name
+    assert {reason for (name, _), (_, reason) in told["02"].items() if name == "q"} == {
+        "suppressed"
+    }
+
+
 # -- variants and rewards
 
 

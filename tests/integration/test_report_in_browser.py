@@ -79,6 +79,9 @@ def test_the_page_is_whole(browser: Any, shown: Workspace, width: int, scheme: s
 
 def test_a_long_name_does_not_widen_a_phones_page(browser: Any, shown: Workspace) -> None:
     name = "a_rather_long_name_of_the_weekly_offers_for_spring_and_summer"
+    marts = reporting()
+    marts["performance"][0]["name"] = "Donaudampfschifffahrtsgesellschaft" * 5
+    publish(shown, transactions=[line("t", "c", 100)], customers=[{"customer_id": "c"}], **marts)
     judged(shown, campaigns=[campaign() | {"campaign": name}], past=[])
     decide(shown, (name, "planned", 149), day=str(shown.business_date))
     tab = browser.new_page(viewport={"width": 360, "height": 800})

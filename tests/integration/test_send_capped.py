@@ -111,6 +111,28 @@ def test_two_people_found_to_be_one_share_their_caps(tmp_path: Path) -> None:
     assert send(shop(tmp_path, "2026-04-01", **WEEK)).accepted == 1
 
 
+def test_what_a_prospect_was_sent_and_chose_holds_for_the_customer_they_became(
+    tmp_path: Path,
+) -> None:
+    ws = shop(tmp_path, **WEEK)
+    became = [{"customer_id": f"prospect:p{n}", "into_customer_id": f"c{n}"} for n in range(3)]
+    people = [customer(n, customer_id=f"prospect:p{n}") for n in range(3)]
+    publish(ws, customers=people)
+    enqueue(ws, message("prospect:p0", "meet", "2026-03-30"))
+    send(shop(tmp_path, "2026-03-30", **WEEK))
+    for name in ("prospect:p1", "prospect:p2"):
+        with ws.store.write() as connection:
+            choose(connection, name, {"topic:news": "no"}, ws.as_of)
+    with ws.store.write() as connection:
+        choose(connection, "c2", {"topic:news": "yes"}, ws.as_of)
+    publish(ws, customers=[customer(n) for n in range(3)], known_as=became)
+    enqueue(ws, *(message(f"c{n}", "hello", tags="news") for n in range(3)))
+    assert send(ws).accepted == 1
+    assert sent(ws) == {("prospect:p0", "meet"), ("c2", "hello")}
+    declined = "no_consent: topic news declined"
+    assert reasons(ws) == {"c0": "capped: 1 marketing in 7 days", "c1": declined}
+
+
 @BOTH_STORES
 def test_a_no_under_either_number_holds_and_an_old_yes_of_the_other_does_not_undo_it(
     store_url: str, tmp_path: Path

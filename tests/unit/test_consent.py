@@ -110,6 +110,31 @@ def test_the_latest_choice_counts_and_the_same_choice_is_none(ws: Workspace) -> 
         assert current(connection, "c2") == {}
 
 
+@BOTH_STORES
+def test_what_was_chosen_last_under_any_number_of_a_person_counts(ws: Workspace) -> None:
+    """The pause and the topics of who was merged held no more, and what they chose by a link in an old letter
+    was written down for nobody."""
+    said: list[tuple[str, dict[str, str]]] = [
+        ("c1", {"frequency": "weekly", "topic:offers": "yes"}),
+        ("c2", {"paused_until": "2026-05-01", "topic:offers": "no"}),
+        ("c3", {"frequency": "monthly"}),
+    ]
+    with ws.store.write() as connection:
+        for customer_id, wanted in said:
+            choose(connection, customer_id, wanted, ws.as_of)
+        for other in ("c2", "c3"):
+            connection.run(
+                "insert into person_merge values (:other, 'c1', 1, '2026-03-31')", other=other
+            )
+        one = {"frequency": "monthly", "paused_until": "2026-05-01", "topic:offers": "no"}
+        assert [current(connection, name) for name in ("c1", "c2", "c3")] == [one] * 3
+        assert choose(connection, "c2", {"topic:offers": "yes"}, ws.as_of)
+        assert current(connection, "c1") == one | {"topic:offers": "yes"}
+        connection.run("update person_merge set is_in_force = 0")
+        assert current(connection, "c1") == said[0][1]
+        assert current(connection, "c3") == said[2][1]
+
+
 def told(
     ws: Workspace, delivered: int, complaints: int, days_ago: float = 1, **columns: Any
 ) -> None:

@@ -1,7 +1,24 @@
 {{ config(tags=["daily"]) }}
 
--- What people last chose in the preference centre before as_of, as far as the profile shows it.
-with ranked as (
+-- What people last chose in the preference centre before as_of, as far as the profile shows it,
+-- whichever of their numbers they chose it under: also as a prospect who is a customer now.
+with chosen as (
+    select
+        coalesce(
+            prospects.customer_id, merged.into_customer_id, preferences.customer_id
+        ) as customer_id,
+        preferences.preference_id,
+        preferences.name,
+        preferences.value,
+        preferences.recorded_at
+    from {{ ref("stg_engine__preferences") }} as preferences
+    left join {{ ref("int_merged_customers") }} as merged
+        on preferences.customer_id = merged.customer_id
+    left join {{ ref("int_prospects") }} as prospects
+        on preferences.customer_id = {{ prospect_key("prospects.prospect_id") }}
+),
+
+ranked as (
     select
         *,
         row_number() over (
@@ -9,7 +26,7 @@ with ranked as (
             -- Numbers as text: of two in one second the longer, then the greater, is the later.
             order by recorded_at desc, length(preference_id) desc, preference_id desc
         ) as place
-    from {{ ref("stg_engine__preferences") }}
+    from chosen
     where recorded_at < {{ as_of() }} and name in ('language', 'paused_until')
 )
 

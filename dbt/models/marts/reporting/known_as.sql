@@ -1,5 +1,3 @@
-{{ config(tags=["report"]) }}
-
 -- Whoever is known by another number by now: merged customers, and prospects who became customers
 -- or were noted before under the same address. What was decided and given under the old number is
 -- followed by it to where the receipts are.
