@@ -107,8 +107,8 @@ def refresh(ws: Workspace) -> int:
     """Bring the tills' cards and members up to the models'; how many rows were new or changed."""
     with closing(ws.marts()) as duck:
         with ws.store.read() as store:
-            duck.register("known_card", store.arrow(SQL["known_cards"], KNOWN_CARD))
-            duck.register("known_member", store.arrow(SQL["known_members"], KNOWN_MEMBER))
+            duck.register("known_card", store.scan(SQL["known_cards"], KNOWN_CARD))
+            duck.register("known_member", store.scan(SQL["known_members"], KNOWN_MEMBER))
         of_models(duck)
         as_of = clock.naive(ws.as_of)
         cards = duck.execute(SQL["new_cards"], {"as_of": as_of}).to_arrow_table()
@@ -130,7 +130,7 @@ def refresh(ws: Workspace) -> int:
 
 def handed_on(duck: DuckDBPyConnection, store: Connection, programme: str) -> pa.Table:
     """The cards that belong to another member of `programme` than at the last `refresh`."""
-    duck.register("known_card", store.arrow(SQL["known_cards"], KNOWN_CARD))
+    duck.register("known_card", store.scan(SQL["known_cards"], KNOWN_CARD))
     duck.register("followed", store.arrow(SQL["followed"], FOLLOWED, programme=programme))
     of_models(duck)
     return duck.execute(SQL["handed_on"]).to_arrow_table()
