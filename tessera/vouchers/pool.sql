@@ -64,13 +64,16 @@ from reward_grant
 left join voucher on reward_grant.code = voucher.code
 where reward_grant.send_key in (select value from {keys})
 union all
--- A message about points that became a voucher tells that voucher.
+-- A message about points that became a voucher tells that voucher, also who they are by now whose it was.
 select outbox.send_key, reward_grant.code, voucher.valid_until
 from outbox
 inner join reward_grant on outbox.occurrence = reward_grant.send_key
-inner join voucher on reward_grant.code = voucher.code and outbox.customer_id = voucher.customer_id
+inner join voucher on reward_grant.code = voucher.code
+left join person_merge as merged
+    on voucher.customer_id = merged.customer_id and merged.is_in_force = 1
 where
-    outbox.send_key in (select value from {keys})
+    outbox.customer_id in (voucher.customer_id, merged.into_customer_id)
+    and outbox.send_key in (select value from {keys})
     and not exists (select 1 from reward_grant as own where own.send_key = outbox.send_key)
 
 -- name: of_members

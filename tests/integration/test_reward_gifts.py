@@ -150,7 +150,11 @@ def test_a_message_about_points_that_became_a_voucher_tells_its_code(shop: Works
     with shop.store.write() as store:
         row = store.one("select send_key, code from reward_grant")
         assert row
-        for key, customer in (("hers", "ann"), ("his", "bob")):
+        store.run(
+            "insert into person_merge (customer_id, into_customer_id, is_in_force, recorded_at) "
+            "values ('ann', 'cleo', 1, ''), ('dan', 'bob', 1, '')"
+        )
+        for key, customer in (("hers", "ann"), ("his", "bob"), ("hers now", "cleo")):
             store.run(
                 "insert into outbox (send_key, customer_id, campaign, campaign_version, step, "
                 "occurrence, channel, purpose, template, language, timezone, business_date, "
@@ -158,10 +162,10 @@ def test_a_message_about_points_that_became_a_voucher_tells_its_code(shop: Works
                 "'s', :of, 'email', 'marketing', 't', 'en', 'UTC', '2026-03-02', '', '', '', 'ready', '')",
                 key=key, customer=customer, of=row["send_key"],
             )  # fmt: skip
-    found = pool.of_messages(shop.store, ["hers", "his"])
+    found = pool.of_messages(shop.store, ["hers", "his", "hers now"])
     assert {key: one["code"].replace("-", "") for key, one in found.items()} == {
-        "hers": row["code"]
-    }
+        "hers": row["code"], "hers now": row["code"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

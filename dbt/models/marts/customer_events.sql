@@ -18,6 +18,32 @@ visits as (
         and visited_on >= {{ days_after(business_date(), -31) }}
 ),
 
+told as (
+    select distinct
+        customer_id,
+        occurrence
+    from {{ ref("stg_engine__messages") }}
+    where occurrence like 'reward:%' and state in ('accepted', 'ambiguous', 'reconciled')
+),
+
+rewards as (
+    -- Points that became a voucher by themselves. Whose they were may be another by now, who is
+    -- told of what they were not told themselves.
+    select
+        transfers.idem_key,
+        transfers.business_date,
+        coalesce(merged.into_customer_id, transfers.customer_id) as customer_id
+    from {{ ref("stg_engine__point_transfers") }} as transfers
+    left join {{ ref("int_merged_customers") }} as merged
+        on transfers.customer_id = merged.customer_id
+    left join told
+        on merged.customer_id = told.customer_id and transfers.idem_key = told.occurrence
+    where
+        transfers.kind = 'redeem' and transfers.idem_key like 'reward:%'
+        and transfers.business_date >= {{ days_after(business_date(), -31) }}
+        and told.customer_id is null
+),
+
 interactions as (
     select
         *,
@@ -119,16 +145,13 @@ events as (
     from {{ ref("int_tier_changes") }}
     where is_raised
     union all
-    -- Points that became a voucher by themselves, by whose key a message finds the code.
+    -- By whose key a message finds the code.
     select
         customer_id,
         'reward_earned' as event,
         idem_key as occurrence,
         business_date as occurred_on
-    from {{ ref("stg_engine__point_transfers") }}
-    where
-        kind = 'redeem' and idem_key like 'reward:%'
-        and business_date >= {{ days_after(business_date(), -31) }}
+    from rewards
     union all
     -- Points without a purchase: a gift, a friend's first purchase, a favour.
     select
