@@ -106,7 +106,9 @@ REPORTING: dict[str, dict[str, str]] = {
         bigint="issued redeemed expired clawed_back outstanding liability",
     ),
     "liability_by_expiry": _columns(date="expires_in", bigint="points"),
-    "liability_by_cohort": _columns(date="earned_in", bigint="points spent ended remaining"),
+    "liability_by_cohort": _columns(
+        date="earned_in", bigint="points spent ended taken_back remaining"
+    ),
     "deferral_by_month": _columns(varchar="currency", date="month", bigint="sales deferred"),
 }
 SOLD = {"line_id": "1", "product_id": "p", "quantity": 1, "discount": 0, "file_id": 1}

@@ -24,7 +24,8 @@ order by expires_in nulls last
 select * from (
     select
         strftime(earned_in, '%Y-%m') as month, sum(points)::bigint as points,
-        sum(spent)::bigint as spent, sum(ended)::bigint as ended, sum(remaining)::bigint as remaining,
+        sum(spent)::bigint as spent, sum(ended)::bigint as ended,
+        sum(taken_back)::bigint as taken_back, sum(remaining)::bigint as remaining,
         (100 * sum(ended) / nullif(sum(spent + ended), 0))::integer as breakage
     from liability_by_cohort group by earned_in
     order by month desc limit $months

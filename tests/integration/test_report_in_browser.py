@@ -51,7 +51,7 @@ def liability() -> dict[str, Any]:
     """Of a large programme."""
     month, many = date(2026, 2, 1), 123_456_789
     moved = dict.fromkeys(("issued", "redeemed", "expired", "clawed_back", "outstanding"), many)
-    became = dict.fromkeys(("points", "spent", "ended", "remaining"), many)
+    became = dict.fromkeys(("points", "spent", "ended", "taken_back", "remaining"), many)
     return {
         "liability_by_month": [{"month": month, "liability": many} | moved],
         "liability_by_expiry": [{"expires_in": month, "points": many + 7}],

@@ -473,6 +473,15 @@ def test_a_target_that_drifts_out_of_reach_needs_attention(ws: Workspace) -> Non
     assert "| new customers | 2026-04-30 | 20 | 90 | 41 | out of reach |" in short
 
 
+def test_what_became_of_a_month_s_points_adds_up(ws: Workspace) -> None:
+    became = {"points": 1_000, "spent": 500, "ended": 300, "taken_back": 150, "remaining": 50}
+    month = {"month": date(2026, 1, 1), "outstanding": 50}
+    rows = [{"earned_in": date(2026, 1, 1), **became}]
+    sold = [line("1", "c", 100)]
+    publish(ws, transactions=sold, liability_by_month=[month], liability_by_cohort=rows)
+    assert "Taken back Left Breakage 2026-01 1,000 500 300 150 50 38 %" in words(ws)
+
+
 def test_a_number_that_stands_for_many_needs_attention(ws: Workspace) -> None:
     """Tills that write 0 where there is no card make one customer of all strangers."""
     at = "2026-03-29 10:00:00"
