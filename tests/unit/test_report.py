@@ -475,10 +475,15 @@ def test_a_target_that_drifts_out_of_reach_needs_attention(ws: Workspace) -> Non
 
 def test_what_became_of_a_month_s_points_adds_up(ws: Workspace) -> None:
     became = {"points": 1_000, "spent": 500, "ended": 300, "taken_back": 150, "remaining": 50}
-    month = {"month": date(2026, 1, 1), "outstanding": 50}
-    rows = [{"earned_in": date(2026, 1, 1), **became}]
-    sold = [line("1", "c", 100)]
-    publish(ws, transactions=sold, liability_by_month=[month], liability_by_cohort=rows)
+    moved = dict.fromkeys(("issued", "redeemed", "expired", "clawed_back", "outstanding"), 0)
+    publish(
+        ws,
+        transactions=[line("1", "c", 100)],
+        liability_by_month=[{"month": date(2026, 1, 1), **moved}],
+        liability_by_expiry=[],
+        liability_by_cohort=[{"earned_in": date(2026, 1, 1), **became}],
+        deferral_by_month=[],
+    )
     assert "Taken back Left Breakage 2026-01 1,000 500 300 150 50 38 %" in words(ws)
 
 
