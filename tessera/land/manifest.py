@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tessera import clock
+from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.locks import alone_in
 from tessera.store import queries
@@ -82,9 +83,29 @@ def path(home: Home, feed: str, file_id: int) -> Path:
 
 def sweep(ws: Workspace) -> None:
     """Remove files whose process died before it could commit their row. Call it locked: then no
-    living process is between the two."""
+    living process is between the two. BadInput: see `check`."""
+    for folder in check(ws):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check(ws: Workspace) -> list[Path]:
+    """The folders of landed files that the manifest does not know. BadInput where one of them was judged,
+    which none is before its row is there: then the store is not this home's, or an older one, and would have
+    everything land, post and send once more."""
     with ws.store.read() as store:
         known = {(row["feed"], f"file_id={row['file_id']}") for row in store.all(SQL["all"])}
-    for folder in ws.home.landing.glob("*/file_id=*"):
-        if (folder.parent.name, folder.name) not in known:
-            shutil.rmtree(folder, ignore_errors=True)
+    strange = [
+        folder
+        for folder in ws.home.landing.glob("*/file_id=*")
+        if (folder.parent.name, folder.name) not in known
+    ]
+    for folder in strange:
+        judged = ws.home.validated / folder.parent.name / folder.name
+        if judged.exists():
+            raise BadInput(
+                f"The store knows nothing of {folder}, which was landed and judged: it is not the store of "
+                "this home, or an older one. Name the right one in TESSERA_STORE_URL, or bring it back from "
+                "a backup with its -wal file; to go on from an older one, delete the home's folder validated/ "
+                "and land again what came since."
+            )
+    return strange

@@ -21,7 +21,8 @@ SQL = queries("tessera.land", "verdict.sql")
 
 def restore(ws: Workspace) -> int:
     """Put back the good rows of accepted files that `validated/` has no more, or not to their end; how many
-    files. BadInput names the first of which what was landed is lost too."""
+    files. BadInput names the first of which what was landed is lost too, or that the store knows nothing of."""
+    manifest.check(ws)
     with ws.store.read() as store:
         accepted = store.all(SQL["accepted"])
     gone = [row for row in accepted if not is_whole(quarantine.good_rows(ws.home, **_place(row)))]

@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flows.validate import judge
+from tessera.errors import BadInput
 from tessera.land import land, spool
 from tessera.land.files import Unreachable
 from tessera.settings import CHECKOUT
@@ -128,6 +130,24 @@ def test_a_landing_that_ends_while_another_looks_for_leftovers_is_none(
     monkeypatch.setattr(Path, "glob", found_and_gone)
     with spool.spool(ws) as folder:
         assert [*folder.parent.iterdir()] == [folder]
+
+
+def test_an_empty_store_beside_a_home_that_has_landed_is_refused_and_nothing_is_swept(
+    tmp_path: Path,
+) -> None:
+    """A slip in TESSERA_STORE_URL, or a copy without the store's -wal file, would have landed all that there
+    is removed, and everybody written to again."""
+    ws = till(tmp_path)
+    land(ws, "till", put(tmp_path / "in", day__csv=csv_text(receipt())))
+    judge(ws)
+    another = till(tmp_path, store_url=f"sqlite:///{tmp_path}/another.sqlite")
+    for stage in (judge, lambda ws: land(ws, "till", tmp_path / "in")):
+        with pytest.raises(BadInput, match="it is not the store of this home, or an older one"):
+            stage(another)
+    assert len(landed(ws)) == 1
+    shutil.rmtree(ws.home.validated)  # as the sentence says
+    again = land(another, "till", tmp_path / "in")
+    assert (again.landed, judge(another).rows_good) == (1, 1)
 
 
 def test_what_was_killed_while_it_removed_its_folder_is_removed_by_the_next(ws: Workspace) -> None:
