@@ -198,7 +198,7 @@ def test_the_command_and_the_report_say_what_the_marts_say(shop: Workspace) -> N
         page = re.sub(r"\s+", " ", section(duck, "EUR"))
     assert "53 points are outstanding, worth €4.51" in page
     assert (
-        '<th scope="row">2026-01</th><td>25</td><td>5</td><td>15</td><td>5</td><td>75 %</td>'
+        '<th scope="row">2026-01</th><td>25</td><td>5</td><td>15</td><td>0</td><td>5</td><td>75 %</td>'
         in page
     )
     assert "Members owe" not in page
