@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tessera.store import queries
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-KNOWN_AS = "select customer_id, min(into_customer_id) from known_as group by customer_id"
+SQL = queries("tessera.decide", "people.sql")
 Tables = Mapping[str, pa.Table]
 
 
 def follow(duck: DuckDBPyConnection, live: Tables) -> Tables:
     """The store's tables by the numbers of today. Not by a join: DuckDB tells the scan of an Arrow table
     what a join knows of its keys, which fails."""
-    now = dict(duck.execute(KNOWN_AS).fetchall())
+    now = dict(duck.execute(SQL["known_as"]).fetchall())
     if not now:
         return live
     history, preference = live["history"], live["preference"]

@@ -81,3 +81,7 @@ select
     {household} as gid,
     cast('0x' || left(md5(customer_id), 8) as ubigint) as draw
 from numbered
+
+-- name: known_as
+-- Who goes by which other number by now.
+select customer_id, min(into_customer_id) from known_as group by customer_id

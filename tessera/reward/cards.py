@@ -14,6 +14,7 @@ from tessera import clock
 from tessera.reward.refusal import Refusal
 from tessera.store import Connection, queries
 from tessera.vouchers import codes
+from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -138,11 +139,7 @@ def handed_on(duck: DuckDBPyConnection, store: Connection, programme: str) -> pa
 
 def of_models(duck: DuckDBPyConnection) -> None:
     """Every card that the models know an owner of, as the view `model_card`."""
-    duck.execute(SQL["models" if _is_there(duck, "card_owners") else "live_cards"])
-
-
-def _is_there(duck: DuckDBPyConnection, view: str) -> bool:
-    return duck.execute(SQL["view"], {"name": view}).fetchone() is not None
+    duck.execute(SQL["models" if "card_owners" in marts.views(duck) else "live_cards"])
 
 
 def _bring(store: Connection, table: str, rows: pa.Table) -> None:

@@ -44,9 +44,6 @@ from member
 left join referral_code on member.customer_id = referral_code.customer_id
 where referral_code.customer_id is null
 
--- name: view
-select 1 from duckdb_views() where view_name = $name
-
 -- name: became
 -- Prospects who are customers by now. Who was merged may be parted again: what was theirs stays so.
 select customer_id, into_customer_id from known_as where customer_id like 'prospect:%'
