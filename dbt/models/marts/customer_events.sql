@@ -23,7 +23,7 @@ told as (
         customer_id,
         occurrence
     from {{ ref("stg_engine__messages") }}
-    where occurrence like 'reward:%' and state in ('accepted', 'ambiguous', 'reconciled')
+    where occurrence like 'reward:%' and {{ has_left("state") }}
 ),
 
 rewards as (
