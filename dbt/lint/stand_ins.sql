@@ -42,3 +42,5 @@
 {% macro is_changed_day(day) %}{{ day }} in (cast('2026-03-01' as date)){% endmacro %}
 {% macro first_moment() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}
 {% macro has_left(state) %}{{ state }} in ('accepted'){% endmacro %}
+{% macro person_of(relation) %}{{ relation }}.customer_id{% endmacro %}
+{% macro with_person(relation) %}{% endmacro %}

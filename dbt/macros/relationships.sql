@@ -42,3 +42,16 @@
 {% macro kinds_that_count() -%}
     '{{ var("tiers").kinds | join("', '") }}'
 {%- endmacro %}
+
+{# Who stands by now behind the number in a relation's customer_id: who a prospect became, or who a customer was
+   merged into. Asks for `with_person` of the same relation among its joins. #}
+{% macro person_of(relation) -%}
+    coalesce(prospects.customer_id, merged.into_customer_id, {{ relation }}.customer_id)
+{%- endmacro %}
+
+{% macro with_person(relation) -%}
+    left join {{ ref("int_prospects") }} as prospects
+        on {{ relation }}.customer_id = {{ prospect_key("prospects.prospect_id") }}
+    left join {{ ref("int_merged_customers") }} as merged
+        on {{ relation }}.customer_id = merged.customer_id
+{%- endmacro %}

@@ -5,9 +5,7 @@
 -- merge itself is a no: the strictest holds until the person says otherwise.
 with said as (
     select
-        coalesce(
-            merged.into_customer_id, prospects.customer_id, consents.customer_id
-        ) as customer_id,
+        {{ person_of("consents") }} as customer_id,
         consents.customer_id as said_by,
         consents.channel,
         consents.purpose,
@@ -17,10 +15,7 @@ with said as (
         consents.wording_version,
         consents.file_id
     from {{ ref("stg_shop__consents") }} as consents
-    left join {{ ref("int_merged_customers") }} as merged
-        on consents.customer_id = merged.customer_id
-    left join {{ ref("int_prospects") }} as prospects
-        on consents.customer_id = {{ prospect_key("prospects.prospect_id") }}
+    {{ with_person("consents") }}
 ),
 
 people as (

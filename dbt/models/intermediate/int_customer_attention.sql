@@ -14,18 +14,13 @@ with reads as (
 
 messages as (
     select
-        coalesce(
-            prospects.customer_id, merged.into_customer_id, messages.customer_id
-        ) as customer_id,
+        {{ person_of("messages") }} as customer_id,
         messages.send_at,
         reads.read_at,
         reads.is_clicked
     from {{ ref("stg_engine__messages") }} as messages
     left join reads on messages.send_key = reads.send_key
-    left join {{ ref("int_prospects") }} as prospects
-        on messages.customer_id = {{ prospect_key("prospects.prospect_id") }}
-    left join {{ ref("int_merged_customers") }} as merged
-        on messages.customer_id = merged.customer_id
+    {{ with_person("messages") }}
     where
         messages.purpose = 'marketing'
         and {{ has_left("messages.state") }}

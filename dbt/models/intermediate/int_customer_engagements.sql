@@ -4,16 +4,11 @@
 -- shop. That the shop contacted them is no answer.
 with answers as (
     select
-        coalesce(
-            prospects.customer_id, merged.into_customer_id, messages.customer_id
-        ) as customer_id,
+        {{ person_of("messages") }} as customer_id,
         events.occurred_at
     from {{ ref("stg_engine__message_events") }} as events
     inner join {{ ref("stg_engine__messages") }} as messages on events.send_key = messages.send_key
-    left join {{ ref("int_prospects") }} as prospects
-        on messages.customer_id = {{ prospect_key("prospects.prospect_id") }}
-    left join {{ ref("int_merged_customers") }} as merged
-        on messages.customer_id = merged.customer_id
+    {{ with_person("messages") }}
     where events.event in ('open', 'click') and events.occurred_at < {{ as_of() }}
     union all
     select

@@ -4,18 +4,13 @@
 -- whichever of their numbers they chose it under: also as a prospect who is a customer now.
 with chosen as (
     select
-        coalesce(
-            prospects.customer_id, merged.into_customer_id, preferences.customer_id
-        ) as customer_id,
+        {{ person_of("preferences") }} as customer_id,
         preferences.preference_id,
         preferences.name,
         preferences.value,
         preferences.recorded_at
     from {{ ref("stg_engine__preferences") }} as preferences
-    left join {{ ref("int_merged_customers") }} as merged
-        on preferences.customer_id = merged.customer_id
-    left join {{ ref("int_prospects") }} as prospects
-        on preferences.customer_id = {{ prospect_key("prospects.prospect_id") }}
+    {{ with_person("preferences") }}
 ),
 
 ranked as (

@@ -11,9 +11,7 @@ with messages as (
 sent as (
     select
         messages.send_key,
-        coalesce(
-            prospects.customer_id, merged.into_customer_id, messages.customer_id
-        ) as customer_id,
+        {{ person_of("messages") }} as customer_id,
         -- A provider keeps what it is given ahead of its time; what was held up left later.
         case
             when messages.state = 'accepted' and messages.state_at > messages.send_at
@@ -21,10 +19,7 @@ sent as (
             else coalesce(messages.send_at, messages.state_at)
         end as sent_at
     from messages
-    left join {{ ref("int_prospects") }} as prospects
-        on messages.customer_id = {{ prospect_key("prospects.prospect_id") }}
-    left join {{ ref("int_merged_customers") }} as merged
-        on messages.customer_id = merged.customer_id
+    {{ with_person("messages") }}
     where {{ has_left("messages.state") }}
 ),
 
