@@ -158,8 +158,8 @@ def explain(
 
     ws = open_workspace(home=home)
     kept.refuse_unknown(ws, campaign)
-    asked = kept.Question(since=kept.day(since, "--since"), campaign=campaign, customer_id=customer)
-    found = explained(ws, asked)
+    asked = kept.Question(since=kept.day(since, "--since"), campaign=campaign)
+    found = explained(ws, customer, asked)
     if as_json:
         print_json(found)
         return

@@ -1,29 +1,70 @@
-"""One customer's decisions in words, with what became of the messages."""
+"""One person's decisions in words, with what became of the messages."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from tessera.decide import decisions
 from tessera.decide.decisions import Question
 from tessera.decide.reasons import sentence
+from tessera.quoting import literal
+from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
+if TYPE_CHECKING:
+    from tessera.decide.fates import Fate
 
-def explained(ws: Workspace, asked: Question) -> list[dict[str, Any]]:
-    """The decisions asked for, each with `since` (what happened to its message) and `said`."""
-    rows = decisions.find(ws.home, asked)
-    if not any(row.get("send_key") for row in rows) or asked.customer_id is None:
-        return [{**row, "since": [], "said": sentence(row)} for row in rows]
+NUMBERS = """
+with today as (
+    select coalesce(min(into_customer_id), {who}) as number from known_as where customer_id = {who}
+)
+select number from today
+union all
+select distinct known_as.customer_id
+from known_as inner join today on known_as.into_customer_id = today.number
+"""
+
+
+def explained(ws: Workspace, customer_id: str, asked: Question) -> list[dict[str, Any]]:
+    """The decisions asked for of one customer, under whichever of their numbers, each with `since` (what
+    happened to its message) and `said`."""
+    numbers = _numbers(ws, customer_id)
+    rows = [
+        row
+        for number in numbers
+        for row in decisions.find(ws.home, replace(asked, customer_id=number))
+    ]
+    fates = _fates(ws, numbers) if any(row.get("send_key") for row in rows) else {}
+    rows.sort(key=lambda row: (row["business_date"], row["campaign"]))
+    return [_explained(row, numbers[0], fates.get(row["send_key"] or "", [])) for row in rows]
+
+
+def _numbers(ws: Workspace, customer_id: str) -> list[str]:
+    """The customer's number of today, then the others of who was merged or was a prospect before."""
+    if not marts.is_published(ws.home):
+        return [customer_id]
+    with closing(ws.marts()) as duck:
+        found = duck.execute(NUMBERS.format(who=literal(customer_id))).fetchall()
+    return [number for (number,) in found]
+
+
+def _fates(ws: Workspace, numbers: Sequence[str]) -> dict[str, list[Fate]]:
     from tessera.decide import fates  # the store's libraries take as long as all the rest
 
     with ws.store.read() as store:
-        found = fates.of_customer(store, asked.customer_id)
-    return [_explained(row, found.get(row["send_key"] or "", [])) for row in rows]
+        return {
+            key: told
+            for number in numbers
+            for key, told in fates.of_customer(store, number).items()
+        }
 
 
-def _explained(row: dict[str, Any], since: list[Any]) -> dict[str, Any]:
+def _explained(row: dict[str, Any], today: str, since: list[Fate]) -> dict[str, Any]:
     from tessera.decide import fates
 
-    words = [sentence(row).removesuffix("."), *map(fates.said, since)]
+    former = "" if row["customer_id"] == today else row["customer_id"]
+    words = [sentence(row, former).removesuffix("."), *map(fates.said, since)]
     return {**row, "since": since, "said": f"{'; '.join(words)}."}

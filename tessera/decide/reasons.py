@@ -58,12 +58,13 @@ SENTENCES: dict[Reason, str] = {
 ADDRESSES = {"email": "e-mail address", "sms": "telephone number"}  # by channel
 
 
-def sentence(decision: Mapping[str, Any]) -> str:
-    """One decision row as a sentence."""
+def sentence(decision: Mapping[str, Any], former: str = "") -> str:
+    """One decision row as a sentence; `former` is a number that its customer no longer has."""
     said = SENTENCES[Reason(decision["reason"])].format(
         by=decision["decided_by"],
         send_at=decision["send_at"],
         address=ADDRESSES.get(decision["channel"], "address"),
     )
     place = f"{decision['campaign']}, step {decision['step']} ({decision['occurrence']})"
+    place += f", as {former}" if former else ""
     return f"{decision['business_date']}  {place}: {said}."

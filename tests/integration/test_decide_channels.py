@@ -70,7 +70,7 @@ def test_a_text_message_needs_a_number_and_a_yes_to_text_messages(shop: Workspac
         "dan": "suppressed",
         "eva": "planned",
     }
-    (told,) = explained(shop, Question(customer_id="bob"))
+    (told,) = explained(shop, "bob", Question())
     assert told["said"].endswith("there is no telephone number that works.")
     assert send(shop).accepted == 2
     assert sorted(p.read_text() for p in (shop.home.root / "sms").rglob("*.*")) != []

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from flows.decide import decide as decide_flow
 from tessera.cli.app import app
 from tessera.errors import BadInput
+from tessera.testing import publish
 from tests.integration.test_decide import HELLO, YES, member, people, person, workspace, write
 
 
@@ -84,6 +85,21 @@ def test_decide_then_decisions_then_explain(home: Path) -> None:
     assert run("explain", "ann", *at, "--campaign", "weekly", "--since", "2026-03-01") == (
         "Campaign 'weekly' has not had customer 'ann' as a candidate since 2026-03-01.\n"
     )
+
+
+def test_explain_tells_of_all_numbers_of_a_person(home: Path) -> None:
+    at = ("--home", str(home))
+    run("decide", *at, "--as-of", "2026-03-31")
+    ws = workspace(home, "2026-04-01", timezone="UTC")
+    publish(ws, known_as=[{"customer_id": "bob", "into_customer_id": "ann"}])
+    ann, bob = (run("explain", who, *at) for who in ("ann", "bob"))
+    assert ann == bob
+    assert ann.splitlines() == [
+        "2026-03-31  hello, step first (first): planned for 2026-03-31T09:00:00+00:00; not sent yet.",
+        "2026-03-31  hello, step first (first), as bob: "
+        "not written to, for there is no e-mail address that works.",
+    ]
+    assert [row["customer_id"] for row in told("explain", "bob", *at)] == ["ann", "bob"]
 
 
 @pytest.mark.parametrize(
