@@ -99,7 +99,7 @@ def made_marts(home: Path) -> None:
                     end as product_id,
                     timestamp '{FIRST}' + to_days((400 - 40 * (row % 20 // 2) + hash(customer) % 90)::integer)
                         + to_hours((8 + hash(row, 5) % 12)::integer) as sold_at,
-                    'Europe/Athens' as timezone, 'sale' as kind, 500::bigint as amount, 0::bigint as discount
+                    'Europe/Athens' as timezone, 'sale' as kind, 'EUR' as currency, 500::bigint as amount, 0::bigint as discount
                 from (
                     select customer, customer * 20 + line as row
                     from range({CUSTOMERS}) t (customer), range(20) u (line)

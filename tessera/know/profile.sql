@@ -38,7 +38,7 @@ select
         end as churn_risk,
         scores.alive::decimal(9, 4) as chance_alive,
         scores.expected_purchases::decimal(9, 2) as predicted_purchases,
-        scores.expected_revenue as predicted_revenue,
+        round(scores.expected_revenue / coalesce(rate.factor, 1))::bigint as predicted_revenue,
         offers.is_advised as is_offer_advised,
         offers.reason as offer_reason
     )
@@ -46,3 +46,4 @@ from customers
 left join habits using (customer_id)
 left join scores using (customer_id)
 left join offers using (customer_id)
+left join rate on customers.currency = rate.currency

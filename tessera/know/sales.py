@@ -12,6 +12,7 @@ from tessera.workspace import Workspace
 SQL = queries("tessera.know", "sales.sql")
 TABLES = (
     "counted",
+    "rate",
     "person",
     "article",
     "moment",

@@ -8,11 +8,25 @@ select
     product_id,
     time_bucket(interval '15 minutes', sold_at) as quarter,
     timezone,
+    currency,
     amount,
     coalesce(discount, 0) as discount
 from transactions
 where customer_id is not null and kind = 'sale' and amount >= 0
     and sold_at < getvariable('as_of')
+
+-- name: rate
+-- What a currency's minor unit is in those of the main one, if lines are worth the same in both: what is
+-- learned of money is who buys much or little, not who pays in yen.
+create temp table rate as
+select
+    currency,
+    first_value(mean) over (order by lines desc, currency) / mean as factor
+from (
+    select currency, count(*) as lines, greatest(avg(amount), 1) as mean
+    from counted
+    group by currency
+)
 
 -- name: person
 create temp table person as
@@ -35,16 +49,17 @@ select
 from (select distinct quarter, timezone from counted)
 
 -- name: sold
--- One row per customer, product and day.
+-- One row per customer, product and day; money in the main currency.
 create temp table sold as
 select
     person.customer,
     article.item,
     moment.day,
     min(moment.hour) as hour,
-    sum(counted.amount)::bigint as amount,
-    sum(counted.discount)::bigint as discount
+    sum(counted.amount * rate.factor)::bigint as amount,
+    sum(counted.discount * rate.factor)::bigint as discount
 from counted
+inner join rate on counted.currency is not distinct from rate.currency
 inner join person using (customer_id)
 left join article using (product_id)
 inner join moment

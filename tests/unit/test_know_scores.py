@@ -109,6 +109,32 @@ def test_what_is_learned_stands_in_the_customers_mart(scored: Workspace) -> None
     assert unknown == (None,) * 5
 
 
+def test_money_of_two_currencies_is_not_added_up(tmp_path: Path, scored: Workspace) -> None:
+    ws = workspace(tmp_path / "home")
+    dear = {f"c{who}" for who in range(0, 120, 3)}  # a third pays in roubles, a hundred for a euro
+    paid = {"currency": "RUB", "amount": 90_000}
+    lines = [{**row, **paid} if row["customer_id"] in dear else row for row in bought()]
+    who = [{"customer_id": f"c{who}", "currency": "EUR"} for who in range(120)]
+    people = [{**one, "currency": "RUB"} if one["customer_id"] in dear else one for one in who]
+    publish(ws, transactions=lines, customers=people)
+    score(ws)
+
+    def learned(home: Workspace) -> list[tuple[Any, ...]]:
+        with marts.connect(home.home) as connection:
+            return connection.execute(
+                "select customer_id, predicted_revenue from customers "
+                "where predicted_revenue is not null order by customer_id"
+            ).fetchall()
+
+    in_one = learned(scored)
+    assert learned(ws) == [
+        (one, pytest.approx(money * (100 if one in dear else 1), rel=0.01, abs=50))
+        for one, money in in_one
+    ]
+    weeks = [duckdb.sql(f"from '{home.home.know / 'weeks.parquet'}'") for home in (scored, ws)]
+    assert weeks[0].fetchall() == weeks[1].fetchall()
+
+
 def bought_by(who: str) -> list[dict[str, Any]]:
     return [row for row in bought() if row["customer_id"] == who]
 
