@@ -38,6 +38,7 @@
 {% macro words_of(relation) %}select * from {{ relation }}{% endmacro %}
 {% macro plain_text(text) %}lower({{ text }}){% endmacro %}
 {% macro month_of(date) %}cast({{ date }} as date){% endmacro %}
+{% macro months_from(first_date, last_date) %}cast({{ first_date }} as date){% endmacro %}
 {% macro kinds_that_count() %}'earn', 'adjust'{% endmacro %}
 {% macro is_changed_day(day) %}{{ day }} in (cast('2026-03-01' as date)){% endmacro %}
 {% macro first_moment() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}

@@ -79,3 +79,16 @@
 {% macro month_of(date) -%}
     cast({{ dbt.date_trunc("month", date) }} as date)
 {%- endmacro %}
+
+{# A row for each month from that of one date to that of another: its first day. #}
+{% macro months_from(first_date, last_date) -%}
+    {{ return(adapter.dispatch("months_from", "tessera")(month_of(first_date), month_of(last_date))) }}
+{%- endmacro %}
+
+{% macro duckdb__months_from(first_month, last_month) -%}
+    cast(unnest(generate_series({{ first_month }}, {{ last_month }}, interval '1 month')) as date)
+{%- endmacro %}
+
+{% macro spark__months_from(first_month, last_month) -%}
+    explode(sequence({{ first_month }}, {{ last_month }}, interval '1 month'))
+{%- endmacro %}

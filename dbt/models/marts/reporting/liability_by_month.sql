@@ -1,7 +1,8 @@
 {{ config(tags=["daily"]) }}
 
 -- What happened to the programme's points in each month before this day, and what members could
--- still spend when it closed: what is held for somebody counts, what they owe is taken off.
+-- still spend when it closed: what is held for somebody counts, what they owe is taken off. A month
+-- in which nothing happened has what the one before it left.
 {% set worth = var("worth") %}
 with transfers as (
     select
@@ -11,7 +12,7 @@ with transfers as (
     where business_date < {{ business_date() }}
 ),
 
-months as (
+moved as (
     select
         programme,
         month,
@@ -28,6 +29,35 @@ months as (
         sum(case when credit = 'system:programme:issuance' then amount else 0 end) as clawed_back
     from transfers
     group by programme, month
+),
+
+begun as (
+    select
+        programme,
+        min(month) as month
+    from transfers
+    group by programme
+),
+
+calendar as (
+    select
+        programme,
+        {{ months_from("month", days_after(business_date(), -1)) }} as month
+    from begun
+),
+
+months as (
+    select
+        calendar.programme,
+        calendar.month,
+        coalesce(moved.issued, 0) as issued,
+        coalesce(moved.activated, 0) as activated,
+        coalesce(moved.redeemed, 0) as redeemed,
+        coalesce(moved.expired, 0) as expired,
+        coalesce(moved.clawed_back, 0) as clawed_back
+    from calendar
+    left join moved
+        on calendar.programme = moved.programme and calendar.month = moved.month
 ),
 
 closed as (
