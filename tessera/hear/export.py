@@ -70,12 +70,13 @@ def _export(ws: Workspace) -> ExportReport:
     files = 0
     _forget_unconfirmed(ws)
     through = _reopen_late_days(ws)
-    for feed in rows:
-        for day in days(ws, feed):
-            path = ws.home.engine / feed / f"{day.isoformat()}.parquet"
-            if not path.exists():
-                rows[feed] += _write(ws, feed, day, path)
-                files += 1
+    with ws.store.read() as store:  # one for all: of a large store a process reads
+        for feed in rows:
+            for day in days(ws, store, feed):
+                path = ws.home.engine / feed / f"{day.isoformat()}.parquet"
+                if not path.exists():
+                    rows[feed] += _write(ws, store, feed, day, path)
+                    files += 1
     with ws.store.write() as connection:
         connection.run(SQL["export_through"], through=through)
     return ExportReport(files, **rows)
@@ -102,12 +103,11 @@ def _forget_unconfirmed(ws: Workspace) -> None:
         connection.run(SQL["forget_unconfirmed"], before=before)
 
 
-def days(ws: Workspace, feed: str) -> Iterator[date]:
+def days(ws: Workspace, store: Connection, feed: str) -> Iterator[date]:
     """The closed days on which `feed` has rows: one look into an index per day."""
     start = date(1970, 1, 1)
     while True:
-        with ws.store.read() as connection:
-            found = connection.scalar(SQL[f"next_{feed}"], start=_bound(ws, feed, start))
+        found = store.scalar(SQL[f"next_{feed}"], start=_bound(ws, feed, start))
         day = None if found is None else _day(ws, found)
         if day is None or day >= ws.business_date:
             return
@@ -129,7 +129,7 @@ def _bound(ws: Workspace, feed: str, day: date) -> str:
     return clock.stamp(midnight)
 
 
-def _write(ws: Workspace, feed: str, day: date, path: Path) -> int:
+def _write(ws: Workspace, store: Connection, feed: str, day: date, path: Path) -> int:
     """One day's rows, sorted by key; how many. The file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
@@ -139,15 +139,14 @@ def _write(ws: Workspace, feed: str, day: date, path: Path) -> int:
         "until": _bound(ws, feed, day + timedelta(days=1)),
         "day": day.isoformat(),
     }
-    with ws.store.read() as connection:
-        table = _typed(feed, connection, raw, bounds)
+    table = _typed(feed, store, raw, bounds)
     pq.write_table(table, beside, compression="zstd")
     beside.replace(path)
     return int(table.num_rows)
 
 
-def _typed(feed: str, connection: Connection, raw: pa.Schema, bounds: dict[str, str]) -> pa.Table:
-    table = connection.scan(SQL[feed], raw, **bounds)
+def _typed(feed: str, store: Connection, raw: pa.Schema, bounds: dict[str, str]) -> pa.Table:
+    table = store.scan(SQL[feed], raw, **bounds)
     columns = {name: _cast(table[name], TYPES[kind]) for name, kind in FEEDS[feed].columns.items()}
     return pa.table(columns)
 

@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from fractions import Fraction
 from functools import cached_property
 
@@ -34,6 +34,7 @@ STORE = queries("tessera.know", "results_store.sql")
 MEASURES = ("converted", "revenue", "margin", "net")
 BEFORE = 56  # days of spending before the entry that narrow the intervals
 WITHIN = 14  # days counted where a campaign names no goal
+LATELY = timedelta(days=92)  # what was bought since is in the shop's currency
 FOR_EVER = 36_500  # days: all there are
 PROGRAMME = "*"
 ALL_CONTROL = "Everybody who could be written to is in the control group, and nobody is compared."
@@ -152,7 +153,7 @@ def _judge(
         return Results(*made_of, currency, False, [], None, past)
     _follow(duck)
     duck.execute(SQL["entrant"])
-    spending(ws, duck, "entrant", currency)
+    spending(ws, duck, "entrant", currency, since=first_compared(duck))
     _rewards(ws, duck, currency, point_worth if paid_in in ("any", currency) else None)
     (known,) = duck.execute("select count(margin) from sold where revenue <> 0").fetchone() or [0]
     judge = _Judge(ws, duck, bool(known), _facts(ws, duck))
@@ -169,20 +170,40 @@ def _follow(duck: duckdb.DuckDBPyConnection) -> None:
 
 
 def currency_of(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> str | None:
-    """The shop's, in which all money is; None before anything was sold."""
-    given = {"as_of": clock.naive(ws.as_of)}
-    return (duck.execute(SQL["currency"], given).fetchone() or [None])[0]
+    """The shop's, in which all money is; None before anything was sold. Where nothing was lately: of all
+    there is, which takes long."""
+    as_of = clock.naive(ws.as_of)
+    for since in (as_of - LATELY, datetime.min):  # noqa: DTZ901 - as DuckDB has it
+        if row := duck.execute(SQL["currency"], {"since": since, "as_of": as_of}).fetchone():
+            return str(row[0])
+    return None
 
 
 KNOWN_NOW = "select customer_id, into_customer_id from known_as"
 NAMES = "select distinct campaign from entrant order by campaign"
 
 
-def spending(ws: Workspace, duck: duckdb.DuckDBPyConnection, people: str, currency: str) -> None:
-    """Make the table `sold`: what the people of a table bought, by day of the shop's calendar."""
+def first_compared(duck: duckdb.DuckDBPyConnection) -> date:
+    """The first day whose receipts any of the table `entrant` is compared by."""
+    given = {"before": max(BEFORE, observed.DAYS)}
+    (found,) = duck.execute(SQL["first_compared"], given).fetchone() or [None]
+    return found or date.max
+
+
+def spending(
+    ws: Workspace,
+    duck: duckdb.DuckDBPyConnection,
+    people: str,
+    currency: str,
+    *,
+    since: date = date.min,
+) -> None:
+    """Make the table `sold`: what the people of a table bought since a day, by day of the shop's calendar."""
+    day = since if since == date.min else since - timedelta(days=1)  # it is another in UTC
     given = {
         "zone": ws.settings.timezone,
         "currency": currency,
+        "since": datetime.combine(day, time.min),
         "as_of": clock.naive(ws.as_of),
     }
     duck.execute(SQL["sold"].format(people=people), given)

@@ -84,13 +84,14 @@ group by customer_id
 -- As in the models: of most receipts of the last 92 days, for a shop may change its currency.
 select currency
 from transactions
-where sold_at < $as_of
+where sold_at >= $since and sold_at < $as_of
 group by currency
-order by
-    count(distinct transaction_id) filter (sold_at >= $as_of - interval 92 day) desc,
-    count(distinct transaction_id) desc,
-    currency
+order by count(distinct transaction_id) desc, currency
 limit 1
+
+-- name: first_compared
+-- No receipt before this day is compared with any.
+select min(candidate_on) - cast($before as integer) from entrant
 
 -- name: sold
 -- What was paid per person and day in one currency, returns taken off; who paid in another has bought
@@ -113,6 +114,7 @@ with line as (
     left join products on transactions.product_id = products.product_id
     where
         transactions.customer_id in (select customer_id from {people})
+        and transactions.sold_at >= $since
         and transactions.sold_at < $as_of
 ),
 

@@ -18,6 +18,7 @@ from tessera.land.files import SourceFile, Unreachable, find
 from tessera.land.manifest import Landing
 from tessera.land.mapping import Entry, Mapping
 from tessera.land.plan import Plan, Shapes, plan, wanted
+from tessera.land.seen import Seen
 from tessera.land.spool import Spooled, fetch, spool
 from tessera.land.table import open_table
 from tessera.quoting import literal
@@ -69,6 +70,7 @@ class Bench:
     folder: Path
     shapes: Shapes
     erased: Erased | None  # whose rows are not wanted
+    seen: Seen
 
     @property
     def duck(self) -> duckdb.DuckDBPyConnection:
@@ -89,12 +91,14 @@ def land(
     if not meant:
         raise BadInput(" ".join(unreadable) or _nothing_for(known, str(path), files))
     with spool(ws) as folder, _duck(ws, folder) as duck:
-        bench = Bench(ws, known, folder, Shapes(duck), Erased.load(ws))
+        seen = Seen.load(ws.home, source)
+        bench = Bench(ws, known, folder, Shapes(duck), Erased.load(ws), seen)
         outcomes = []
         for number, file in enumerate(meant, start=1):
             if progress:
                 progress(file.name, number, len(meant))
             outcomes.append(_land_file(bench, file))
+        seen.keep()
     names = {file.name for file in meant}
     ignored = tuple(file.name for file in files if file.name not in names)
     return _report(source, outcomes, ignored, unreadable)
@@ -135,6 +139,9 @@ def _duck(ws: Workspace, folder: Path) -> duckdb.DuckDBPyConnection:
 
 def _land_file(bench: Bench, file: SourceFile) -> Outcome:
     outcome = Outcome(file)
+    known = bench.seen.content(file)
+    if known and not any(True for _ in _wanting(bench, file, known)):
+        return outcome
     try:
         spooled = fetch(file, bench.folder)
     except Unreachable:
@@ -142,18 +149,22 @@ def _land_file(bench: Bench, file: SourceFile) -> Outcome:
     except BadInput as error:
         outcome.refused.append(str(error))
         return outcome
-    for feed, entry in bench.mapping.entries(file.name):
+    bench.seen.add(file, spooled)
+    for feed, entry, key in _wanting(bench, file, spooled.content_hash):
         try:
-            if key := _key(bench, file, spooled, feed, entry):
-                _land_feed(bench, outcome, replace(spooled, content_hash=key), feed, entry)
+            _land_feed(bench, outcome, replace(spooled, content_hash=key), feed, entry)
         except BadInput as error:
             outcome.refused.append(str(error))
     return outcome
 
 
-def _key(bench: Bench, file: SourceFile, spooled: Spooled, feed: Feed, entry: Entry) -> str | None:
-    source, content = bench.mapping.source, spooled.content_hash
-    return manifest.key(bench.ws, source, feed.name, file.name, content, whole=entry.whole)
+def _wanting(bench: Bench, file: SourceFile, content: str) -> Iterator[tuple[Feed, Entry, str]]:
+    """The feeds that have not taken this content yet, and under which key each will."""
+    source = bench.mapping.source
+    for feed, entry in bench.mapping.entries(file.name):
+        key = manifest.key(bench.ws, source, feed.name, file.name, content, whole=entry.whole)
+        if key:
+            yield feed, entry, key
 
 
 def _land_feed(bench: Bench, outcome: Outcome, spooled: Spooled, feed: Feed, entry: Entry) -> None:

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import random
+import shutil
 import sys
 import zipfile
 from collections import defaultdict
@@ -470,6 +471,39 @@ def test_a_later_file_has_a_higher_number(tmp_path: Path) -> None:
         (3, 300),
         (4, 400),
     ]
+
+
+def test_a_file_that_is_as_it_was_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder is landed every night, and only grows: what is new is read, and what was changed, also in
+    place, without another size or time."""
+    ws, stage, read = till(tmp_path), sys.modules["tessera.land.land"], list[str]()
+    fetch = stage.fetch
+    monkeypatch.setattr(stage, "fetch", lambda file, to: read.append(file.name) or fetch(file, to))
+
+    def names_read() -> list[str]:
+        read.clear()
+        land(ws, "till", tmp_path / "in")
+        return read
+
+    files = put(tmp_path / "in", a__csv=csv_text(receipt(1)), b__csv=csv_text(receipt(2)))
+    assert names_read() == ["a.csv", "b.csv"]
+    assert names_read() == []
+    put(tmp_path / "in", c__csv=csv_text(receipt(3)))
+    assert names_read() == ["c.csv"]
+    before = (files / "a.csv").stat()
+    put(tmp_path / "in", a__csv=csv_text(receipt(4)))
+    os.utime(files / "a.csv", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (files / "a.csv").stat().st_size == before.st_size
+    assert names_read() == ["a.csv"]
+    assert [row["transaction_id"] for row in landed(ws)] == ["R1", "R2", "R3", "R4"]
+    with ws.store.write() as store:  # an older store was brought back
+        store.run("delete from landed_file where name = 'c.csv'")
+    shutil.rmtree(ws.home.landing / "transactions" / "file_id=3")
+    assert names_read() == ["c.csv"]
+    (ws.home.landing / ".seen" / "till.json").write_text("{")
+    assert names_read() == ["a.csv", "b.csv", "c.csv"]
 
 
 @BOTH_STORES

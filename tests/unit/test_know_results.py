@@ -18,8 +18,17 @@ from typer.testing import CliRunner
 
 from tessera.cli.app import app
 from tessera.errors import BadInput
-from tessera.know import past
-from tessera.know.results import Result, Results, are_current, results
+from tessera.know import entries, past
+from tessera.know.results import (
+    SQL,
+    Result,
+    Results,
+    are_current,
+    currency_of,
+    first_compared,
+    results,
+    spending,
+)
 from tessera.testing import line, publish, workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
@@ -428,6 +437,32 @@ def test_who_paid_in_another_currency_has_bought_too(tmp_path: Path) -> None:
     assert one.first is not None
     converted, revenue, _ = one.first.measures
     assert (converted.treated, revenue.treated) == (1, 975)
+
+
+def test_receipts_of_years_ago_are_not_read(tmp_path: Path) -> None:
+    """What is compared are the days since the first entry, and those before it that narrow the intervals; and
+    a shop counts in the currency of the last 92 days."""
+    ws = workspace(tmp_path, "2026-03-16")
+    people = [who(i) for i in range(80)]
+    days = (date(2020, 1, 1), ENTRY - timedelta(days=300), ENTRY - timedelta(days=20), ENTRY)
+    lines = [
+        line(f"{one}-{day}-{i}", one, 1000, sold_at=f"{day} 12:00:00", currency=currency)
+        for one in people
+        for day in days
+        for i, currency in enumerate(["EUR"] if day > days[1] else ["DEM"] * 3)
+    ]
+    publish(ws, transactions=lines)
+    halve(ws, people)
+    with ws.marts() as duck:
+        assert currency_of(ws, duck) == "EUR"
+        assert entries.load(duck, ws.home, ws.business_date)
+        duck.execute(SQL["entrant"])
+        spending(ws, duck, "entrant", "EUR", since=first_compared(duck))
+        found = duck.execute("select distinct day from sold order by day").fetchall()
+    assert [day for (day,) in found] == list(days[2:])
+    late = workspace(tmp_path, "2026-09-16")  # after half a year without a receipt: of all
+    with late.marts() as duck:
+        assert currency_of(late, duck) == "DEM"
 
 
 @pytest.mark.parametrize(
