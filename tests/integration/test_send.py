@@ -23,7 +23,7 @@ from tessera import clock
 from tessera.addresses import address_hash
 from tessera.clock import stamp
 from tessera.errors import BadInput
-from tessera.say.links import secret_of, verify
+from tessera.say.links import secret_of
 from tessera.send import send, sender
 from tessera.send.holds import unsent
 from tessera.send.messengers.base import Unusable
@@ -32,6 +32,7 @@ from tessera.send.messengers.sendgrid import SendGridMessenger
 from tessera.send.messengers.smtp import SmtpMessenger
 from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
+from tessera.tokens import verify
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.sending import (
