@@ -66,7 +66,7 @@ MARTS: dict[str, dict[str, str]] = {
         timestamp="recorded_at",
     ),
 }
-# What only the report and the results read; published where it is given.
+# What only the report, the results and a person's journey read; published where it is given.
 REPORTING: dict[str, dict[str, str]] = {
     "customer_points": _columns(varchar="customer_id", date="given_on", bigint="points"),
     "known_as": _columns(varchar="customer_id into_customer_id"),
@@ -82,6 +82,9 @@ REPORTING: dict[str, dict[str, str]] = {
         varchar="level",
         bigint="place people people_ever went_on average_revenue",
         double="conversion median_days",
+    ),
+    "relationship_transitions": _columns(
+        varchar="customer_id level previous_level", date="changed_on"
     ),
     "level_moves": _columns(varchar="previous_level level", date="week_on", bigint="moves"),
     "cohorts": _columns(date="cohort_on", bigint="months_since customers active"),

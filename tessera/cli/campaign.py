@@ -1,4 +1,4 @@
-"""`tessera campaign`: the campaigns there are, whether they are sound, and how they look."""
+"""`tessera campaign`: the campaigns there are, whether they are sound, how they look and arrive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tessera.cli.options import AsOfOption, HomeOption, JsonOption, print_json, 
 if TYPE_CHECKING:
     from tessera.workspace import Workspace
 
-campaign = typer.Typer(help="Campaigns: list them, check their files, preview a message.")
+campaign = typer.Typer(help="Campaigns: list them, check their files, preview or test a message.")
 
 
 def register(app: typer.Typer) -> None:
@@ -197,6 +197,47 @@ def preview(
     print_json({**found, "page": str(page)}) if as_json else typer.echo(str(page))
     if show:
         typer.launch(page.as_uri())
+
+
+@campaign.command("test")
+def try_out(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The campaign.")],
+    to: Annotated[str, typer.Argument(metavar="ADDRESS", help="Who wants to see it.")],
+    *,
+    step: Annotated[str | None, typer.Option(help="Which step (default the first).")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Which variant of the step (default its first).")
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="In this language, such as fa.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send one message, as a made-up customer would get it, to an address of your own.
+
+    Example: tessera campaign test winback me@shop.example --language fa
+    """
+    from tessera.decide import campaigns
+    from tessera.errors import BadInput
+    from tessera.send import trial
+    from tessera.workspace import open_workspace
+
+    ws = open_workspace(home=home)
+    (one,) = campaigns.choose(campaigns.load(ws.project), [name])
+    chosen = campaigns.step(one, step)
+    content = campaigns.content(chosen, variant)
+    _say_if_unspoken(ws, language)
+    if one.channel != "email":
+        raise BadInput(
+            f"Campaign '{name}' goes by {one.channel}; a test goes by mail only, and "
+            f"'tessera campaign preview {name}' shows what is not mail."
+        )
+    what = trial.Trial(one.campaign, chosen.name, content.template, language)
+    messenger = trial.send(ws, what, to)
+    found = {"campaign": one.campaign, "step": chosen.name, "variant": content.name or None}
+    if as_json:
+        print_json({**found, "messenger": messenger})
+    else:
+        typer.echo(f"Sent to {to} by the messenger '{messenger}'.")
 
 
 def _say_if_unspoken(ws: Workspace, asked: str | None) -> None:

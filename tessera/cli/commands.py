@@ -16,6 +16,7 @@ MODULES = (
     "hear",
     "web",
     "answers",
+    "customers",
     "quarantine",
     "campaign",
     "person",

@@ -19,10 +19,30 @@ def register(app: typer.Typer) -> None:
         help="A person's rights: export and erase; customers who are one: duplicates and merge.",
         no_args_is_help=True,
     )
-    for command in (export, erase, merge):
+    for command in (journey, export, erase, merge):
         group.command()(command)
     duplicates.register(group)
     app.add_typer(group, name="person")
+
+
+def journey(
+    customer: CustomerArgument,
+    *,
+    since: Annotated[str | None, typer.Option(help="From this day on, as 2026-03-31.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Everything that passed between a customer and the shop, in order, with what it brought and cost.
+
+    Example: tessera person journey C000017 --since 2026-03-01
+    """
+    from tessera import clock, person
+    from tessera.person.journey import COLUMNS
+    from tessera.workspace import open_workspace
+
+    day = clock.parse_day(since, "--since") if since else None
+    found = person.journey(open_workspace(home=home), customer, day)
+    print_json(found) if as_json else print_table(found, COLUMNS)
 
 
 def export(

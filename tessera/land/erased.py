@@ -7,7 +7,6 @@ shop's figures stay true; every other row goes.
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ import pyarrow as pa
 
 from tessera.errors import BadInput
 from tessera.feeds import Feed
+from tessera.keyfile import key_in
 from tessera.quoting import literal, name
-from tessera.say.links import keep
 from tessera.store import Connection, queries
 from tessera.workspace import Workspace
 
@@ -84,9 +83,7 @@ def is_erased(ws: Workspace, connection: Connection, kind: str, values: Iterable
 def _key(ws: Workspace, *, may_make: bool) -> str | None:
     if ws.settings.erasure_key is not None:
         return ws.settings.erasure_key.get_secret_value()
-    if not _path(ws).exists() and may_make:
-        keep(_path(ws), secrets.token_hex(32))
-    return _path(ws).read_text(encoding="ascii") if _path(ws).exists() else None
+    return key_in(_path(ws)) if may_make or _path(ws).exists() else None
 
 
 def _path(ws: Workspace) -> Path:

@@ -2,6 +2,17 @@
 
 from tessera.person.erasure import Erasure, erase, resume
 from tessera.person.export import Export, export
+from tessera.person.journey import journey
 from tessera.person.merge import merge, refuse_strangers, undo
 
-__all__ = ["Erasure", "Export", "erase", "export", "merge", "refuse_strangers", "resume", "undo"]
+__all__ = [
+    "Erasure",
+    "Export",
+    "erase",
+    "export",
+    "journey",
+    "merge",
+    "refuse_strangers",
+    "resume",
+    "undo",
+]

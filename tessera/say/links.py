@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from pathlib import Path
-
-from tessera.tokens import PREFERENCES, REFERRAL, SCORE, UNSUBSCRIBE, sign, verify
+from tessera.keyfile import key_in
+from tessera.tokens import PREFERENCES, REFERRAL, SCORE, UNSUBSCRIBE, sign
 from tessera.workspace import Workspace
-
-__all__ = [
-    "PREFERENCES",
-    "REFERRAL",
-    "SCORE",
-    "UNSUBSCRIBE",
-    "links",
-    "secret_of",
-    "secrets_of",
-    "sign",
-    "verify",
-]
 
 
 def links(public_url: str, secret: bytes, send_key: str) -> dict[str, str]:
@@ -38,10 +23,7 @@ def secret_of(ws: Workspace) -> bytes:
     """What signs this home's links: the setting, or a random secret made once and kept."""
     if ws.settings.link_secret is not None:
         return ws.settings.link_secret.get_secret_value().encode()
-    path = ws.home.root / "link_secret"
-    if not path.exists():
-        keep(path, secrets.token_hex(32))
-    return path.read_bytes()
+    return key_in(ws.home.root / "link_secret").encode()
 
 
 def secrets_of(ws: Workspace) -> list[bytes]:
@@ -49,17 +31,3 @@ def secrets_of(ws: Workspace) -> list[bytes]:
     old = ws.settings.link_secrets_old
     earlier = old.get_secret_value().split(",") if old else []
     return [secret_of(ws), *(text.strip().encode() for text in earlier if text.strip())]
-
-
-def keep(path: Path, secret: str) -> None:
-    """Write it whole, readable by nobody else; of two processes at once the first wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    beside.touch(mode=0o600)
-    beside.write_text(secret, encoding="ascii")
-    try:
-        os.link(beside, path)
-    except FileExistsError:
-        pass
-    finally:
-        beside.unlink()

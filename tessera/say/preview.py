@@ -30,14 +30,36 @@ def preview(
 
     Without a customer it is a made-up one. The links in it are signed for nobody.
     """
+    rendered = written(
+        ws,
+        template,
+        customer_id=customer_id,
+        language=language,
+        campaign=campaign,
+        step=step,
+        channel=channel,
+    )
+    whom = f"customer {customer_id}" if customer_id else "a made-up customer"
+    return _write(ws, template, rendered, whom)
+
+
+def written(
+    ws: Workspace,
+    template: str,
+    *,
+    campaign: str,
+    step: str,
+    customer_id: str | None = None,
+    language: str | None = None,
+    channel: str = "email",
+) -> Rendered:
+    """The message as this or, without one, a made-up customer would get it; BadInput where it cannot be."""
     data, spoken = _data(ws, customer_id, campaign, step)
     templates = Templates(ws.project / "templates", ws.settings.language)
     try:
-        rendered = templates.render(template, language or spoken, data, channel)
+        return templates.render(template, language or spoken, data, channel)
     except Unrenderable as error:
         raise BadInput(f"{templates.folder}/{error}.") from error
-    whom = f"customer {customer_id}" if customer_id else "a made-up customer"
-    return _write(ws, template, rendered, whom)
 
 
 def _data(

@@ -95,7 +95,8 @@ def send(
 
 @contextmanager
 def _collecting_seldom() -> Iterator[None]:
-    """A lease's messages hold no cycles; looking for some again and again takes a sixth of the time."""
+    """What writing leaves behind in cycles is some tens of megabytes by then; looking for them again and
+    again takes a sixth of the time."""
     usual = gc.get_threshold()
     gc.set_threshold(SELDOM, *usual[1:])
     try:

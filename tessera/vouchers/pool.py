@@ -229,4 +229,4 @@ def _moment(at: datetime, day: date) -> dict[str, str]:
 
 def _unheard(day: date) -> str:
     """Of a message that was due before, it is known whether it could be held back at the provider."""
-    return (day - min(timedelta(days=1), day - date.min)).isoformat()
+    return (day - timedelta(days=1)).isoformat()

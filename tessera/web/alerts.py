@@ -26,7 +26,7 @@ def tell(ws: Workspace, now: datetime) -> int:
 
 def _tell(ws: Workspace, send_key: str, now: datetime) -> bool:
     with ws.store.read() as connection:
-        answer = connection.one(SQL["alerted"], send_key=send_key) or {}
+        answer = connection.one(SQL["answer"], send_key=send_key) or {}
     subject = f"A customer answered {answer['score']} of 10"
     lines = [
         f"Customer {answer['customer_id']} would not recommend us: {answer['score']} of 10.",

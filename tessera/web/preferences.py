@@ -51,7 +51,7 @@ class Person:
             suppressed = scopes(connection, address_hash(email)) if email else set()
         books = people.words(ws, customer_id)
         said = latest(ours, books or {})
-        if suppressed & {MARKETING}:
+        if MARKETING in suppressed:
             said[EMAIL] = False
         return cls(customer_id, email, said, books is not None)
 

@@ -4,7 +4,11 @@ from outbox
 where send_key = :send_key
 
 -- name: answer
-select score, comment from answer where send_key = :send_key order by answer_id desc limit 1
+-- The last one to this message's question.
+select customer_id, score, comment from answer
+where send_key = :send_key
+order by answer_id desc
+limit 1
 
 -- name: add_answer
 insert into answer (send_key, customer_id, score, comment, answered_at)
@@ -23,12 +27,6 @@ where
     )
 on conflict do nothing
 returning send_key
-
--- name: alerted
-select customer_id, score, comment from answer
-where send_key = :send_key
-order by answer_id desc
-limit 1
 
 -- name: unclaim_alert
 delete from answer_alert where send_key = :send_key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,82 @@ def test_the_flow_is_the_stage(home: Path) -> None:
     assert (found["planned"], found["new"]) == (1, 0)
     found = decide_flow.fn(campaign="weekly", as_of="2026-03-31", home=str(home))
     assert (found["candidates"], found["new"]) == (2, 1)
+
+
+def found(home: Path, *words: str) -> list[str]:
+    return [row["customer_id"] for row in told("customers", *words, "--home", str(home))]
+
+
+@pytest.fixture
+def base(home: Path, tmp_path: Path) -> Path:
+    """Four customers: of one nothing is known."""
+    noon = datetime.fromisoformat("2026-03-01 23:30")
+    ann = person("ann", given_name="Ann", tier="gold", revenue=900, birth_date=date(1990, 2, 28))
+    bob = person("bob", given_name="Bób", tier="silver", revenue=1500, joined_at=noon)
+    cat = person("cat", given_name="O'Neil", tier="basic", revenue=20, has_complaint_open=True)
+    ws = workspace(home, project=tmp_path / "project")
+    people(ws, customers=[ann, bob, cat, {"customer_id": "dan"}])
+    return home
+
+
+WHO: list[tuple[list[str], list[str]]] = [
+    ([], ["ann", "bob", "cat", "dan"]),
+    (["--where", "tier=gold"], ["ann"]),
+    (["--where", "tier = gold, silver"], ["ann", "bob"]),
+    (["--where", "tier!=gold,silver"], ["cat", "dan"]),
+    (["--where", "tier!=gold"], ["bob", "cat", "dan"]),
+    (["--where", "tier="], ["dan"]),
+    (["--where", "tier!=", "--where", "revenue>=900"], ["ann", "bob"]),
+    (["--where", "revenue<20.5"], ["cat"]),
+    (["--where", "birth_date=1990-02-28"], ["ann"]),
+    (["--where", "has_complaint_open=true"], ["cat"]),
+    (["--where", "joined_at>2026-02-28"], ["bob"]),
+    (["--where", "joined_at=2026-03-01"], ["bob"]),
+    (["--where", "joined_at>2026-03-01T23:30"], []),
+    (["--sort", "-revenue"], ["bob", "ann", "cat", "dan"]),
+    (["--sort", "tier", "--sort", "-revenue", "--limit", "2"], ["cat", "ann"]),
+    (["BÓB"], ["bob"]),
+    (["o'n"], ["cat"]),
+    (["shop.example", "--where", "revenue>100"], ["ann", "bob"]),
+    (["' or true --"], []),
+    (["--where", "tier=' or true --"], []),
+]
+
+
+def test_customers_are_searched_filtered_and_sorted(base: Path) -> None:
+    for words, who in WHO:
+        assert found(base, *words) == who, words
+
+
+def test_customers_are_shown_with_how_many_there_are(base: Path) -> None:
+    at = ("--home", str(base))
+    shown = run("customers", "--column", "tier", "--column", "revenue", "--limit", "1", *at)
+    assert [line.split() for line in shown.splitlines()[::2]] == [
+        ["tier", "revenue"],
+        ["gold", "900"],
+    ]
+    assert shown.endswith("1 of 4; --limit N shows more, --json all.\n")
+    assert run("customers", "--where", "tier=gold", *at).endswith("1 of 1.\n")
+    assert "(nothing)\n0 of 0." in run("customers", "nobody", *at)
+
+
+SLIPS = [
+    (["--where", "gold"], "--where 'gold' is no filter; write it as tier=gold"),
+    (["--where", "tir=gold"], r"'tir' is not a column .*\. Did you mean 'tier'"),
+    (["--where", "revenue>much"], "'much' is not a number"),
+    (["--where", "revenue>nan"], "'nan' is not a number"),
+    (["--where", "revenue>"], "'' is not a number"),
+    (["--where", "revenue>1,2"], "only = and != may be followed by several"),
+    (["--where", "tier>gold"], "'tier' is text, which is not more or less"),
+    (["--where", "is_registered=yes"], "'yes' is not true or false"),
+    (["--where", "birth_date>1990"], "'1990' is not a day"),
+    (["--where", "joined_at>soon"], "'soon' is not a day"),
+    (["--sort", "-revenu"], r"'revenu' is not a column .*\. Did you mean 'revenue'"),
+    (["--column", "name"], "'name' is not a column"),
+]
+
+
+def test_a_search_that_cannot_be_understood_is_one_sentence(base: Path) -> None:
+    for words, sentence in SLIPS:
+        with pytest.raises(BadInput, match=sentence):
+            run("customers", *words, "--home", str(base))

@@ -1,7 +1,7 @@
 """Two senders are killed at random points of plan, send and hear, while the provider misbehaves and addresses
 fall away: it gets no message twice, every message ends known, and what went with a message shares its
 fate. What went wrong elsewhere: people skipped or written to again after a restart, and a whole batch lost
-with its worker (T1, T7, T15, L29)."""
+with its worker (T1, T7, T15, complaint 29)."""
 
 from __future__ import annotations
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from tessera import say
+from tessera import audit, say
+from tessera.addresses import address_hash
 from tessera.cli.app import app
 from tessera.decide import campaigns
+from tessera.say.fields import VOUCHER
 from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
+from tests.deciding import insert
+from tests.serving import served
 
 LANGUAGES = ["en", *sorted(path.stem for path in (CHECKOUT / "templates/locale").glob("*.po"))]
 CAMPAIGNS = {one.campaign: one for one in campaigns.load(CHECKOUT)}
@@ -35,6 +42,52 @@ def test_a_language_without_a_catalogue_is_shown_in_another_and_said(tmp_path: P
     result = CliRunner().invoke(app, [*words, "xx"])
     assert "No catalogue for 'xx'; shown in en." in result.stderr
     assert CliRunner().invoke(app, [*words, "de-AT"]).stderr == ""
+
+
+def test_t42_a_test_arrives_as_it_will_look_and_takes_nothing_from_anybody(tmp_path: Path) -> None:
+    """Case T42: a test send used up a code; nor does one count under a cap, or do its links do anything."""
+    ws = workspace(tmp_path / "home")
+    at = ["--home", str(ws.home.root)]
+    words = ["campaign", "test", "birthday", "me@shop.example", "--language", "fa", *at]
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert told == {
+        "campaign": "birthday", "step": "greeting", "variant": None, "messenger": "file",
+    }  # fmt: skip
+    (path,) = ws.home.mail.rglob("*.eml")
+    mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    assert mail["To"] == "me@shop.example"
+    assert mail["Subject"].startswith("[Test] ")
+    html = mail.get_body(("html",)).get_content()  # type: ignore[attr-defined]
+    assert 'dir="rtl"' in html
+    assert VOUCHER["code"] in html
+    link = str(mail["List-Unsubscribe"]).strip("<>")
+    with ws.store.read() as store:
+        counts = [store.scalar(f"select count(*) from {one}") for one in ("outbox", "voucher")]
+        assert counts == [0, 0]
+    assert [(one["action"], one["subject"]) for one in audit.entries(ws)] == [
+        ("send a test", "campaign birthday")
+    ]
+    with served(ws) as client:
+        assert client.post(link.removeprefix(ws.settings.public_url)).status_code == 404
+    assert "Sent to me@shop.example" in CliRunner().invoke(app, words).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["birthdy", "me@shop.example"], "no campaign 'birthdy'"),
+        (["birthday", "me"], "'me' is no address that mail can be sent to"),
+        (["birthday", "gone@shop.example"], "That address is suppressed"),
+    ],
+)
+def test_a_test_that_cannot_be_sent_is_a_sentence(
+    tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    ws = workspace(tmp_path / "home")
+    hashed = address_hash("gone@shop.example")
+    insert(ws, "suppression", address_hash=hashed, channel="email", scope="all", cause="erased", since="2026")  # fmt: skip
+    found = CliRunner().invoke(app, ["campaign", "test", *words, "--home", str(ws.home.root)])
+    assert sentence in str(found.exception)
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,8 @@ def test_row_01_buying_and_returning_a_hundred_times_gains_nothing(shop: Workspa
     publish(shop, transactions=lines)
     report = post(shop)
     assert report.points_earned == report.points_clawed_back == 100
+    assert balance(shop, "ann") == (0, 0)
+    assert differences(shop) == []
 
 
 def test_row_06_what_was_cancelled_and_then_completed_earns_again(shop: Workspace) -> None:

@@ -65,7 +65,7 @@ def with_policy(folder: Path, store_url: str | None = None, **policy: Any) -> Wo
 def test_a_paused_campaign_waits_and_a_resumed_one_writes_to_nobody_twice(
     store_url: str, tmp_path: Path, api: Api
 ) -> None:
-    """Complaint 30: resuming sent again. T2, T3, L30: a resume that began from the top, or was declared finished half way."""
+    """Complaint 30, T2, T3: a resume began from the top, or was declared finished half way."""
     ws = workspace(tmp_path, store_url=store_url)
     keys = plan(ws, 12, campaigns=2)
     assert holds.pause(ws, "winback-0") == 6
@@ -536,7 +536,7 @@ def test_doubt_ends_as_the_purpose_says_when_no_event_came(
 
 
 def test_an_event_that_comes_46_times_under_other_ids_counts_once(tmp_path: Path, api: Api) -> None:
-    """Complaint 31: webhooks repeat with new ids. Repeated webhooks, late and shuffled, end the doubt once and change nothing more."""
+    """Complaint 31: webhooks repeat with new ids; late and shuffled, they end the doubt once."""
     ws = workspace(tmp_path)
     plan(ws, 4)
     api.will("cut-after")

@@ -106,7 +106,7 @@ def nothing_twice_nothing_lost(ws: Workspace, api: Api, keys: list[str]) -> None
 def test_a_killed_sender_leaves_at_most_one_message_in_doubt(
     store_url: str, tmp_path: Path, api: Api, death: str, doubtful: int
 ) -> None:
-    """Complaint 34: a dead worker kept its slot. L34: a dead worker held its place; the next run finishes what it had in hand."""
+    """Complaint 34: a dead worker kept its slot; the next run finishes what it had in hand."""
     ws = workspace(tmp_path, store_url=store_url)
     keys = plan(ws, 6, campaigns=6)
     ended(start(ws, DOOMED, *death.split(), host=api.url), -signal.SIGKILL)

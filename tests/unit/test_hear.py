@@ -174,7 +174,7 @@ def stream(chance: random.Random, keys: list[str]) -> list[dict[str, Any]]:
 def test_repeats_and_shuffles_leave_the_same_state(
     ws: Workspace, store_url: str, tmp_path: Path, seed: int
 ) -> None:
-    """T35, L31: each event came about three times, some 46 times, with other ids, late and in any order.
+    """T35, complaint 31: each event came about three times, some 46 times, with other ids, late and in any order.
     T36: what happened is dated by when it happened. What was given up meanwhile is overruled."""
     chance = random.Random(seed)
     keys = enqueue(ws, *(outbox_row(f"c{n}", state="ambiguous") for n in range(20)))

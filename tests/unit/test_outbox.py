@@ -287,7 +287,7 @@ def test_not_now_is_asked_again_later_and_later_and_not_for_ever(
 def test_a_lease_that_runs_out_gives_its_messages_back_and_fences_its_holder(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Complaint 33: jobs were stuck as running for months. L33: thousands of jobs were at work for months; shown by letting the clock jump. T6, T17: fenced."""
+    """Complaint 33: thousands of jobs were at work for months. T6, T17: who wakes up after that is fenced."""
     enqueue(ws, outbox_row("c1"))
     slow, fresh = outbox(ws, "slow"), outbox(ws, "fresh")
     lease = claimed(slow)

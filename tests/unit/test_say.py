@@ -14,9 +14,10 @@ from tessera.errors import BadInput
 from tessera.say import Templates, Unrenderable, check, preview, render
 from tessera.say.environment import make_environment
 from tessera.say.fields import sample
-from tessera.say.links import PREFERENCES, SCORE, UNSUBSCRIBE, links, secret_of, sign, verify
+from tessera.say.links import links, secret_of
 from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
+from tessera.tokens import PREFERENCES, SCORE, UNSUBSCRIBE, sign, verify
 from tessera.workspace import Workspace
 
 FOOTER = "{{ links.unsubscribe }} {{ shop.postal_address }}"

@@ -275,7 +275,7 @@ def test_read_then_write_by_many_threads_loses_nothing(store: Store) -> None:
 
 @BOTH_STORES
 def test_fifty_threads_with_one_key_leave_one_row(store: Store) -> None:
-    """L32: numbers raced under load, and nothing kept a posting from coming twice."""
+    """Complaint 32: numbers raced under load, and nothing kept a posting from coming twice."""
     event = dict.fromkeys(("event_key", "send_key", "event", "occurred_at", "received_at"), "same")
     rows, new = pa.Table.from_pylist([event]), []
 

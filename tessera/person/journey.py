@@ -1,0 +1,80 @@
+"""A person's journey: every touchpoint from the first contact to the till and after, with what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date
+from fractions import Fraction
+from typing import Any
+
+from tessera import clock
+from tessera.decide import fates, policy
+from tessera.errors import BadInput
+from tessera.person import identity as who
+from tessera.person.identity import Identity
+from tessera.store import Connection, queries
+from tessera.warehouse.rows import named
+from tessera.workspace import Workspace
+
+SQL = queries("tessera.person", "journey.sql")
+COLUMNS = ("at", "what", "channel", "about", "amount", "cost", "currency")
+OF_STORE = ("answers", "words", "chose", "redeemed")
+LEFT = ("sent", "perhaps sent, which nobody can know")  # and was paid for
+Row = dict[str, Any]
+
+
+def journey(ws: Workspace, customer_id: str, since: date | None = None) -> list[Row]:
+    """The touchpoints in the order of time, of all numbers the person has; `at` is UTC, `amount` and
+    `cost` are minor units of `currency`. BadInput when nothing is known of the customer."""
+    identity = who.find(ws, customer_id)
+    with ws.store.read() as store:
+        found = [*_seen(ws, identity), *_kept(store, identity), *_written(ws, store, identity)]
+    if not found:
+        raise BadInput(f"Nothing is known of a customer '{customer_id}'; check the id.")
+    rows = [dict.fromkeys(COLUMNS) | row for row in found]
+    return sorted(
+        (row for row in rows if str(row["at"]) >= str(since or "")),
+        key=lambda row: (row["at"], row["what"], row["about"] or ""),
+    )
+
+
+def _seen(ws: Workspace, identity: Identity) -> Iterator[Row]:
+    """What the models have, and what was landed of talks."""
+    files = sorted((ws.home.validated / "interactions").glob("file_id=*/rows.parquet"))
+    asked = [SQL["bought"], SQL["moved"]]
+    asked += [SQL["spoke"].format(files=who.listed(files))] if files else []
+    with closing(ws.marts()) as duck:
+        who.show(duck, identity)
+        for query in asked:
+            for row in named(duck.execute(query)):
+                yield {**row, "at": clock.stamp(row["at"].replace(tzinfo=UTC))}
+
+
+def _kept(store: Connection, identity: Identity) -> Iterator[Row]:
+    """What people said on the pages, and spent at tills."""
+    for name in OF_STORE:
+        yield from map(dict, _of(store, name, identity))
+
+
+def _written(ws: Workspace, store: Connection, identity: Identity) -> Iterator[Row]:
+    """What became of each message to them, from its sending on."""
+    costs = policy.load(ws.project).costs
+    each = Fraction(costs.per_thousand_messages, 1000) if costs else None
+    paid = {"cost": float(each), "currency": costs.currency} if costs and each else {}
+    messages = {row["send_key"]: row for row in _of(store, "messages", identity)}
+    for customer_id in sorted(identity.customers):
+        for send_key, happened in fates.of_customer(store, customer_id).items():
+            message = messages[send_key]
+            for one in happened:
+                what = " ".join(filter(None, ["message", one["what"]]))
+                about = ": ".join(filter(None, [message["about"], one["why"]]))
+                row = {"at": one["at"], "channel": message["channel"], "what": what, "about": about}
+                yield row | (paid if one["what"] in LEFT else {})
+
+
+def _of(store: Connection, name: str, identity: Identity) -> list[Any]:
+    numbers = json.dumps(sorted(identity.customers))
+    query = f"{SQL[name]} in (select value from {store.listed('values')})"
+    return list(store.all(query, values=numbers))

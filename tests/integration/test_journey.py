@@ -1,0 +1,131 @@
+"""A person's journey: every touchpoint under every number, in order, with what it brought and cost."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tessera import person
+from tessera.cli.app import app
+from tessera.consent import Word, record
+from tessera.consent.preferences import choose
+from tessera.errors import BadInput
+from tessera.reward.points import Books
+from tessera.testing import line, publish, workspace
+from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
+from tests.deciding import insert
+from tests.integration.model_home import validated
+from tests.sending import enqueue, outbox_row
+
+RECEIPT = {"sold_at": "2026-03-02 10:00", "store_id": "S1", "currency": "EUR"}
+
+
+def lived(folder: Path, store_url: str) -> Workspace:
+    """A home in which `ann` was prospect `p` once and is registered as `bea` too; `zoe` is nobody of hers."""
+    (folder / "project/deployments").mkdir(parents=True)
+    costs = yaml.safe_dump({"costs": {"currency": "EUR", "per_thousand_messages": 80}})
+    (folder / "project/deployments/contact_policy.yml").write_text(costs)
+    ws = workspace(folder / "home", project=folder / "project", store_url=store_url)
+    sold = [
+        line("r1", "ann", 1000, **RECEIPT),
+        line("r1", "ann", 250, **{**RECEIPT, "line_id": "2", "sold_at": "2026-03-02 10:01"}),
+        line("r2", "ann", -250, **{**RECEIPT, "sold_at": "2026-03-04 10:00"}),
+        line("r3", "zoe", 900, **RECEIPT),
+    ]
+    moves = [("ann", None, "potential", 1), ("ann", "potential", "new", 2), ("zoe", None, "new", 2)]
+    levels = [
+        {"customer_id": who, "previous_level": was, "level": now, "changed_on": date(2026, 3, day)}
+        for who, was, now, day in moves
+    ]
+    publish(ws, transactions=sold, relationship_transitions=levels)
+    talk = {"interaction_id": "I1", "prospect_id": "p", "kind": "contact", "channel": "post"}
+    told = {**talk, "occurred_at": "2026-02-20 09:00", "topic": "coupon", "currency": "EUR"}
+    complaint = {"interaction_id": "I2", "customer_id": "bea", "kind": "complaint"}
+    complained = {**complaint, "occurred_at": "2026-03-05 09:00", "status": "open"}
+    answered = {**complained, "interaction_id": "answer:x", "kind": "survey", "score": 3}
+    validated(ws.home, "interactions", 1, [{**told, "cost": 99}, complained, answered])
+    validated(ws.home, "interactions", 2, [{**told, "cost": 85}])
+    people = ws.home.landing / "prospects/file_id=3"
+    people.parent.mkdir(parents=True)
+    validated(ws.home, "prospects", 3, [{"prospect_id": "p", "email": "ann@shop.example"}])
+    (ws.home.validated / "prospects/file_id=3").rename(people)
+    registered = ws.home.landing / "customers/file_id=4"
+    registered.parent.mkdir(parents=True)
+    validated(ws.home, "customers", 4, [{"customer_id": "ann", "email": "ann@shop.example"}])
+    (ws.home.validated / "customers/file_id=4").rename(registered)
+    return ws
+
+
+def kept(ws: Workspace) -> None:
+    """What the store knows: two numbers of hers, a message and what followed, words and points."""
+    merge = {"customer_id": "bea", "into_customer_id": "ann", "is_in_force": 1}
+    insert(ws, "person_merge", **merge, recorded_at="2026-03-20T09:00:00+00:00")
+    at = "2026-03-06T09:00:00+00:00"
+    left = {"state": "accepted", "state_reason": None, "state_at": at}
+    stopped = {"state": "cancelled", "state_reason": "no_consent"}
+    (key, *_) = enqueue(
+        ws,
+        outbox_row("bea", **left),
+        outbox_row("ann", step="news", state_at="2026-03-08T09:00:00+00:00", **stopped),
+        outbox_row("zoe", **left),
+    )
+    at = "2026-03-06T10:00:00+00:00"
+    insert(ws, "provider_event", event_key="e", send_key=key, event="click", occurred_at=at, received_at=at)  # fmt: skip
+    said = {"send_key": key, "customer_id": "bea", "score": 3}
+    insert(ws, "answer", answer_id=1, **said, answered_at="2026-03-06T11:00:00+00:00")
+    with ws.store.write() as store:
+        word = Word("ann", "email", False, "preference centre")
+        record(store, word, ws.as_of.replace(day=7, hour=9))
+        choose(store, "ann", {"frequency": "weekly"}, ws.as_of.replace(day=7, hour=10))
+        books = Books(store, "club", ws.as_of.replace(day=9), date(2026, 3, 9))
+        books.grant(key="g", customer_id="ann", points=100)
+        books.spend(key="s", customer_id="ann", points=60)
+        books.reverse(of="s", key="v", points=20)
+
+
+@BOTH_STORES
+def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
+    tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws = lived(tmp_path, store_url)
+    kept(ws)
+    found = person.journey(ws, "ann")
+    told = [(row["at"][5:16], row["what"], row["channel"], row["about"]) for row in found]
+    assert told == [
+        ("02-20T09:00", "contact", "post", "coupon"),
+        ("03-01T00:00", "known", None, "potential"),
+        ("03-02T00:00", "moved", None, "potential to new"),
+        ("03-02T10:00", "bought", "store S1", "receipt r1"),
+        ("03-04T10:00", "returned", "store S1", "receipt r2"),
+        ("03-05T09:00", "complaint", None, "open"),
+        ("03-06T09:00", "message sent", "email", "winback, step reminder"),
+        ("03-06T10:00", "message clicked", "email", "winback, step reminder"),
+        ("03-06T11:00", "survey", "email", "score 3"),
+        ("03-07T09:00", "declined", "email", "marketing, preference centre"),
+        ("03-07T10:00", "chose", None, "frequency weekly"),
+        ("03-08T09:00", "message cancelled", "email", "winback, step news: no_consent"),
+        ("03-09T00:00", "got points back", None, "20 points"),
+        ("03-09T00:00", "spent points", None, "60 points"),
+    ]
+    money = {row["what"]: (row["amount"], row["cost"]) for row in found if row["currency"]}
+    assert money == {
+        "contact": (None, 85),
+        "bought": (1250, None),
+        "returned": (-250, None),
+        "message sent": (None, 0.08),
+    }
+    assert person.journey(ws, "bea") == found
+    monkeypatch.setenv("TESSERA_PROJECT", str(ws.project))
+    monkeypatch.setenv("TESSERA_STORE_URL", store_url)
+    at = ["person", "journey", "ann", "--home", str(ws.home.root), "--since", "2026-03-09"]
+    assert json.loads(CliRunner().invoke(app, [*at, "--json"]).stdout) == found[-2:]
+    assert "got points back" in CliRunner().invoke(app, at).stdout
+    with pytest.raises(BadInput, match="Nothing is known of a customer 'nobody'"):
+        person.journey(ws, "nobody")
+    ws.store.close()
