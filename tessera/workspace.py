@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tessera import clock, settings
 from tessera.errors import BadInput
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 CAMPAIGNS = Path("deployments/campaigns")
+PROGRAMME = Path("deployments/programme.yml")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,18 @@ class Workspace:
     def campaigns(self) -> set[str]:
         """The names of the campaigns that have a file, sound or not."""
         return {file.stem for file in (self.project / CAMPAIGNS).glob("*.y*ml")}
+
+
+def programme_as_written(project: Path) -> Mapping[str, Any]:
+    """The loyalty programme's file; empty where there is none. What is wrong with it is said where it is
+    read for good."""
+    import yaml
+
+    try:
+        found = yaml.safe_load((project / PROGRAMME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def open_workspace(as_of: str | None = None, **overrides: object) -> Workspace:

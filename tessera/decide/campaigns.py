@@ -14,9 +14,8 @@ from tessera.decide.campaign import Campaign, OnDate, OnEvent, Step, Variant, da
 from tessera.decide.policy import ContactPolicy
 from tessera.documents import Problem, Source, nearest
 from tessera.errors import BadInput
-from tessera.workspace import CAMPAIGNS
+from tessera.workspace import CAMPAIGNS, PROGRAMME, programme_as_written
 
-PROGRAMME = Path("deployments/programme.yml")
 EARNED = "reward_earned"  # its messages tell the voucher that points became
 EVENT_DAYS = 31  # how far back the mart customer_events goes
 N = TypeVar("N", Step, Variant)
@@ -227,13 +226,8 @@ def _unknown_rewards(project: Path, campaign: Campaign, source: Source) -> Itera
 
 
 def rewards(project: Path) -> dict[str, Mapping[str, Any]]:
-    """The programme's rewards by name, as written; none when there is no programme. What is wrong with one
-    is said where the programme is read."""
-    try:
-        found = yaml.safe_load((project / PROGRAMME).read_text(encoding="utf-8"))
-    except (FileNotFoundError, yaml.YAMLError):
-        return {}
-    listed = found.get("rewards") if isinstance(found, dict) else None
+    """The programme's rewards by name, as written; none when there is no programme."""
+    listed = programme_as_written(project).get("rewards")
     named = listed if isinstance(listed, list) else []
     return {str(one["reward"]): one for one in named if isinstance(one, dict) and "reward" in one}
 

@@ -15,7 +15,7 @@ from tessera.errors import BadInput
 from tessera.store import Connection, queries
 from tessera.vouchers import pool
 from tessera.vouchers.terms import Terms
-from tessera.workspace import Workspace
+from tessera.workspace import PROGRAMME, Workspace
 
 SQL = queries("tessera.decide", "outbox.sql")
 
@@ -29,7 +29,7 @@ def _terms(name: str, said: Mapping[str, Any]) -> Terms:
     try:
         return Terms.model_validate(said.get("voucher") or {})
     except ValidationError:
-        wrong = f"{campaigns.PROGRAMME}: the voucher of '{name}' cannot be"
+        wrong = f"{PROGRAMME}: the voucher of '{name}' cannot be"
         raise BadInput(f"{wrong}; 'tessera programme check' says why.") from None
 
 

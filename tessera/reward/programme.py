@@ -16,8 +16,9 @@ from tessera.reward.rules import MOST, EarnRule, Gift, Name, Points
 from tessera.reward.terms import Expiry
 from tessera.reward.worth import Referral, Worth
 from tessera.vouchers.terms import Terms as VoucherTerms
+from tessera.workspace import PROGRAMME
 
-FILE = Path("deployments/programme.yml")
+FILE = PROGRAMME
 __all__ = ["FILE", "EarnRule", "Programme", "load"]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from tessera.store import queries
-from tessera.workspace import Workspace
+from tessera.workspace import Workspace, programme_as_written
 
 SQL = queries("tessera.say", "customers.sql")
 
@@ -72,10 +72,14 @@ class Customers:
         rows = self.query(SQL["recommended"], ids, least=min(ids), most=max(ids))
         return {row.pop("customer_id"): row for row in rows}
 
+    @cached_property
+    def _programme(self) -> str | None:
+        return programme_as_written(self.ws.project).get("programme")
+
     def _points(self, ids: Sequence[str]) -> dict[str, int]:
         with self.ws.store.read() as connection:
             query = SQL["balances"].format(ids=connection.listed("ids"))
-            rows = connection.all(query, ids=json.dumps(ids))
+            rows = connection.all(query, ids=json.dumps(ids), programme=self._programme)
             return {row["customer_id"]: int(row["points"]) for row in rows}
 
 

@@ -51,10 +51,12 @@ where r.customer_id between $least and $most
 group by r.customer_id
 
 -- name: balances
-select owner_id as customer_id, sum(balance) as points
+-- What tills would take: not the points of a programme beside which this one was begun.
+select owner_id as customer_id, balance as points
 from account
-where owner_type = 'member' and bucket = 'available' and owner_id in (select value from {ids})
-group by owner_id
+where
+    programme = :programme and owner_type = 'member' and bucket = 'available'
+    and owner_id in (select value from {ids})
 
 -- name: prospects
 select customer_id, into_customer_id from known_as

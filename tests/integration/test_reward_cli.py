@@ -13,6 +13,7 @@ from flows.reward import reward
 from tessera.cli.app import app
 from tessera.errors import BadInput
 from tessera.reward import post
+from tessera.say.customers import Customers
 from tessera.store import Store
 from tessera.testing import line, publish, workspace
 
@@ -133,6 +134,8 @@ def test_a_programme_under_another_name_gives_nothing_twice_unless_it_is_meant_t
         post(ws)
     file.write_text(f"programme: klub\nbeside: [club]\ncurrency: any\n{rules}")
     assert post(ws).points_earned == 19
+    points = Customers(ws)._points(["ann"])
+    assert points == {"ann": 9}  # a letter tells what tills see
     file.write_text(f"programme: klub\ncurrency: any\n{rules}")
     assert post(ws).transfers == 0  # begun
 

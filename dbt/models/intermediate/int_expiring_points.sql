@@ -1,6 +1,7 @@
 {{ config(tags=["daily"]) }}
 
--- The first of the next 31 days on which points of a member end, and how many do on that day.
+-- The first of the next 31 days on which points of a member end, and how many do on that day: those
+-- that tills see, so not of a programme beside which this one was begun.
 with ending as (
     select
         customer_id,
@@ -9,6 +10,7 @@ with ending as (
     from {{ ref("int_lots") }}
     where
         remaining > 0
+        and programme = '{{ var("tiers").programme }}'
         and expires_on >= {{ business_date() }}
         and expires_on <= {{ days_after(business_date(), 31) }}
     group by customer_id, expires_on
