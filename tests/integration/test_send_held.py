@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -648,3 +649,30 @@ def test_what_was_put_off_does_not_leave_on_a_blackout(store_url: str, tmp_path:
     accepted = [send(on(ws, f"2026-04-0{day}")).accepted for day in (1, 2, 3)]
     assert accepted == [0, 1, 1]
     assert (states(ws), reasons(ws)) == ({"accepted": 4, "cancelled": 1}, {"c1": said})
+
+
+def test_a_template_that_comes_due_during_a_long_run_is_looked_at_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: Api
+) -> None:
+    """A throttled run lasts hours, and more falls due: broken, it waits as what was due at the start does."""
+    ws = with_policy(tmp_path, throttle={"per_minute": 1})
+    now = clock.now()
+    ws = replace(ws, as_of=now)
+    templates = ws.project / "templates"
+    templates.unlink()
+    shutil.copytree(CHECKOUT / "templates", templates)
+    (templates / "birthday/greeting/subject.txt").write_text("{% if %}")
+    publish(ws, customers=[customer(n) for n in range(3)])
+    good = {"business_date": f"{ws.business_date}", "not_after": "2199-01-01T00:00:00+00:00"}
+    broken = {"campaign": "birthday", "template": "birthday/greeting"}
+    later = clock.stamp(now + timedelta(minutes=30))
+    soon = [outbox_row(f"c{n}", send_at=clock.stamp(now), **good) for n in range(2)]
+    enqueue(ws, *soon, outbox_row("c2", send_at=later, **good, **broken))
+
+    def sleep(_seconds: float) -> None:
+        monkeypatch.setattr(clock, "now", lambda: now + timedelta(hours=1))
+
+    report = send(ws, messenger=SendGridMessenger("key", api.url, schedules=False), sleep=sleep)
+    assert (report.accepted, report.rejected, len(report.held)) == (2, 0, 1)
+    assert states(ws) == {"accepted": 2, "ready": 1}
+    assert "birthday/greeting/subject.txt" in reasons(ws)["c2"]
