@@ -27,7 +27,7 @@ from tessera.send.pace import Pace
 from tessera.send.recall import ProviderBatches
 from tessera.send.recheck import Recheck
 from tessera.send.room import MARKETING, Room
-from tessera.send.versions import can_wait_until
+from tessera.send.versions import can_wait_until, priorities
 from tessera.send.writing import Batches, Letter, Writer, address
 from tessera.vouchers import pool
 from tessera.workspace import Workspace
@@ -210,7 +210,7 @@ class Sender:
         batches = ProviderBatches(self.ws, self.messenger)
         self.writer = Writer(self.ws, self.messenger.channel, batches.of)
         self._look_at(waiting)
-        while lease := self.outbox.claim(self.claims, list(self.held)):
+        while lease := self._claim():
             fell_due = {(row["template"], row["language"]) for row in lease.rows} - self.looked_at
             try:
                 if not fell_due:
@@ -220,6 +220,11 @@ class Sender:
             if fell_due:
                 self._look_at(self.outbox.due())
         self.counts["cancelled"] += end_late(self.outbox)  # whose time passed meanwhile
+
+    def _claim(self) -> Lease | None:
+        """Where not all may leave today, the campaign of higher priority goes first."""
+        ranks = priorities(self.ws.store) if self.pace.is_limited else None
+        return self.outbox.claim(self.claims, list(self.held), ranks)
 
     def _look_at(self, waiting: Sequence[Row]) -> None:
         """Hold what is due with a template that nobody can be written to with."""

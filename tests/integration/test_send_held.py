@@ -405,6 +405,31 @@ def test_what_a_throttled_run_does_not_reach_goes_the_next_day(
     assert states(ws) == {"accepted": 18, "cancelled": 1}
 
 
+@BOTH_STORES
+@pytest.mark.parametrize("pace", [{"throttle": {"per_minute": 1}}, {"warm_up": {"first_day": 2}}])
+def test_where_not_all_can_leave_the_campaign_of_higher_priority_goes_first(
+    store_url: str, tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch, pace: dict[str, Any]
+) -> None:
+    """A win-back took the place of a birthday, whose day does not come back, and of a complaint's answer."""
+    ws = with_policy(tmp_path, store_url, **pace)
+    moment = [datetime(2026, 3, 31, 16, 28, 30, tzinfo=UTC)]
+    monkeypatch.setattr(clock, "now", lambda: moment[0])
+
+    def nap(seconds: float) -> None:
+        moment[0] += timedelta(seconds=seconds)
+
+    good = {"not_after": "2026-03-31T16:30:00+00:00"}
+    keys = plan(ws, 4, **good)
+    version(ws, "winback", priority=40)
+    version(ws, "birthday", priority=90)
+    later = {"send_at": "2026-03-31T10:00:00+00:00", **good}
+    keys += enqueue(ws, outbox_row("c0", campaign="birthday", **later),
+                    outbox_row("c1", campaign="answer", purpose="service", **later))  # fmt: skip
+    report = by_sendgrid(replace(ws, as_of=moment[0]), api, sleep=nap)
+    assert report.accepted == 2
+    assert api.journal == [keys[5], keys[4]]
+
+
 def test_a_day_that_begins_meanwhile_leaves_what_a_throttled_run_could_not_come_to(
     tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
