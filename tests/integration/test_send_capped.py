@@ -331,3 +331,16 @@ def test_complaints_that_are_heard_during_a_long_run_stop_it(
 
     assert send(ws, sleep=sleep).accepted == 2  # the second was on its way when they were heard
     assert len(reasons(ws)) == 2
+
+
+def test_hours_that_end_while_the_day_plans_them_are_over_for_today_only(tmp_path: Path) -> None:
+    """A night of hours planned what it could not send any more, and gave it up as if nobody had come."""
+    ws = slowly(tmp_path, caps=None)
+    insert(ws, "campaign_version", campaign="birthday", version="1", first_used_at="2026",
+           body='{"on_cap": "drop"}')  # fmt: skip
+    ended = {"not_after": clock.stamp(clock.now() - timedelta(hours=1))}
+    before = {"not_after": clock.stamp(ws.as_of - timedelta(hours=1))}
+    enqueue(ws, of_today(ws, "c1", "news", **ended), of_today(ws, "c2", "birthday", **ended),
+            of_today(ws, "c3", "old", **before))  # fmt: skip
+    assert (send(ws).claimed, states(ws)) == (0, {"ready": 1, "cancelled": 2})
+    assert reasons(ws) == {"c1": "outside_window", "c2": "too_late", "c3": "too_late"}
