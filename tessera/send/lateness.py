@@ -22,8 +22,9 @@ def end_all_late(ws: Workspace) -> int:
 def end_late(outbox: Outbox) -> int:
     """Move what was kept past its hours to its next ones, as far as its campaign lets it, and cancel
     what else is late; how many. Kept is also what was over only since the sender began that has been at work
-    the longest: it could not come to it."""
-    since = stamp(at_work_since(outbox.ws.home.senders)) if outbox.is_live else outbox.moment
+    the longest, or since the day's run began: they could not come to it."""
+    began = min(at_work_since(outbox.ws.home.senders), outbox.ws.as_of)
+    since = stamp(began) if outbox.is_live else outbox.moment
     values, zone = {"moment": outbox.moment, "channel": outbox.channel}, outbox.ws.settings.timezone
     with outbox.ws.store.read() as connection:
         found = connection.all(SQL["late_hours"], **values, since=since, never=NEVER)

@@ -129,17 +129,26 @@ class Outbox:
             connection.run(text, **self._due_values(), **its, why=why)
         return f"{row['template']} {row['language']}"
 
-    def claim(self, size: int, aside: Sequence[str] = ()) -> Lease | None:
+    def claim(
+        self, size: int, aside: Sequence[str] = (), ranks: Mapping[str, int] | None = None
+    ) -> Lease | None:
         """Up to `size` due messages but for those set `aside`, under one lease; None when nothing
-        is due."""
+        is due. With `ranks`, by campaign and version, what ranks higher goes first, and service before all."""
         with self.ws.store.write() as connection:
             request = self._open(connection, "leased")
-            lock = "for update skip locked" if connection.dialect == "postgresql" else ""
+            lock = "for update of outbox skip locked" if connection.dialect == "postgresql" else ""
             sound = SQL["sound"].format(held=connection.listed("aside")) if aside else ""
+            is_ranked = ranks is not None
             rows = connection.all(
-                SQL["claim"].format(claimable=f"{SQL['claimable']} {sound}", lock=lock),
+                SQL["claim"].format(
+                    claimable=f"{SQL['claimable']} {sound}",
+                    lock=lock,
+                    ranked=SQL["ranked"].format(ranks=connection.paired("ranks")) * is_ranked,
+                    first=SQL["first"] * is_ranked,
+                ),
                 **self._due_values(),
                 **({"aside": json.dumps(aside)} if aside else {}),
+                **({"ranks": json.dumps(ranks)} if is_ranked else {}),
                 at=self.at,
                 request=request,
                 size=size,
@@ -147,7 +156,7 @@ class Outbox:
             if not rows:
                 connection.run(SQL["close_lease"], request=request)
                 return None
-            return Lease(request, sorted(rows, key=lambda r: (r["send_at"], r["message_id"])))
+            return Lease(request, sorted(rows, key=lambda row: _turn(row, ranks or {})))
 
     def drop(self, lease: Lease, state: str, reasons: Mapping[int, str]) -> None:
         """Leased messages that will not be sent, with the reason for each."""
@@ -336,6 +345,13 @@ class Outbox:
             "asked": asked,
             "at": self.at,
         }
+
+
+def _turn(row: Row, ranks: Mapping[str, int]) -> tuple[bool, int, str, int]:
+    """As the query has it, which returns what it claims in no order."""
+    is_last = bool(ranks) and row["purpose"] != "service"
+    rank = ranks.get(f"{row['campaign']} {row['campaign_version']}", 0)
+    return is_last, -rank, row["send_at"], row["message_id"]
 
 
 def next_hours(row: Row, moment: str, end: str = FOR_EVER) -> dict[str, str]:

@@ -86,19 +86,26 @@ order by template, language
 select count(*) from outbox where state = 'ready' and channel = :channel and send_at < :until
 
 -- name: claim
--- On PostgreSQL {lock} passes over what another sender is claiming.
+-- On PostgreSQL {lock} passes over what another sender is claiming. {ranked} and {first} say who goes first
+-- where not all can.
 update outbox set state = 'leased', state_at = :at, request_id = :request
 where
     message_id in (
         select message_id
-        from outbox
+        from outbox {ranked}
         where {claimable}
-        order by send_at, message_id
+        order by {first} send_at, message_id
         limit :size {lock}
     )
 returning
     message_id, send_key, customer_id, household_id, campaign, campaign_version, tags, step, occurrence, channel, purpose,
     template, language, timezone, business_date, decided_at, send_at, not_after, attempts
+
+-- name: ranked
+left join {ranks} as ranks on ranks.key = outbox.campaign || ' ' || outbox.campaign_version
+
+-- name: first
+case purpose when 'service' then 0 else 1 end, cast(coalesce(ranks.value, '0') as integer) desc,
 
 -- name: open_request
 insert into provider_request
@@ -278,6 +285,9 @@ order by o.business_date, o.campaign, o.send_at, o.message_id
 
 -- name: versions
 select campaign, version, body from campaign_version where campaign in (select value from {names})
+
+-- name: all_versions
+select campaign, version, body from campaign_version
 
 -- name: batch_of
 select batch_id

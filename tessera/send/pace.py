@@ -29,6 +29,11 @@ class Pace:
     messenger: str
     sleep: Callable[[float], None]
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether what is due today may not all leave today."""
+        return not (self.policy.throttle is None and self.policy.warm_up is None)
+
     def at_most(self, size: int) -> int:
         """No request is larger than a minute's allowance."""
         throttle = self.policy.throttle

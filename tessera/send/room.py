@@ -50,19 +50,19 @@ class Room:
     policy: SendingPolicy
     customers: Customers
 
-    def full(self, rows: Sequence[Row]) -> dict[int, str]:
-        """The cap without room, by message id, for each of a lease's `rows` that it keeps back. Of
+    def full(self, rows: Sequence[Row], moment: str) -> dict[int, str]:
+        """The cap without room at `moment`, by message id, for each of a lease's `rows` that it keeps back. Of
         several the campaign of higher priority goes first, then what is due first."""
         asked = [row for row in rows if row["purpose"] == MARKETING]
         found: dict[int, str] = {}
         if asked:
             self._register(asked)
-            while more := self._over(found):  # what stays back leaves room for what follows
+            while more := self._over(found, moment):  # what stays back leaves room for what follows
                 found |= more
         return found
 
-    def _over(self, refused: Mapping[int, str]) -> dict[int, str]:
-        values = {"at": stamp(self.ws.as_of), "refused": list(refused)}
+    def _over(self, refused: Mapping[int, str], moment: str) -> dict[int, str]:
+        values = {"at": moment, "refused": list(refused)}
         rows = self.customers.connection.execute(SQL["full"], values).fetchall()
         return {number: f"capped: {label}" for number, label in rows}
 

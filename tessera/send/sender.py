@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from tessera import clock
 from tessera.addresses import mailbox
-from tessera.consent import complaint_guard
+from tessera.consent import Guard, complaint_guard
 from tessera.errors import BadInput
 from tessera.say.customers import Customer, Customers
 from tessera.send import policy
@@ -26,7 +27,7 @@ from tessera.send.pace import Pace
 from tessera.send.recall import ProviderBatches
 from tessera.send.recheck import Recheck
 from tessera.send.room import MARKETING, Room
-from tessera.send.versions import can_wait_until
+from tessera.send.versions import can_wait_until, priorities
 from tessera.send.writing import Batches, Letter, Writer, address
 from tessera.vouchers import pool
 from tessera.workspace import Workspace
@@ -35,6 +36,7 @@ from tessera.workspace import Workspace
 # several requests.
 CLAIM, CLAIM_REQUESTS = 2000, 10
 SELDOM = 200_000  # more objects than before, and cycles are looked for
+GUARD_LASTS = timedelta(minutes=1)  # a throttled run lasts hours; people complain meanwhile
 Row = Mapping[str, Any]
 
 
@@ -187,6 +189,8 @@ class Sender:
     progress: Callable[[int, int], None]
     counts: Counter[str] = field(default_factory=Counter)
     held: dict[str, str] = field(default_factory=dict)  # a sentence for each that waits
+    looked_at: set[tuple[str, str]] = field(default_factory=set)  # templates, in a language
+    asked: tuple[datetime, Guard] | None = None  # what the complaints said, and when
     due: int = 0
 
     def __post_init__(self) -> None:
@@ -204,17 +208,30 @@ class Sender:
         waiting = self.outbox.due()
         if not waiting:
             return
-        with self.ws.store.read() as connection:
-            self.guard = complaint_guard(connection, self.ws.as_of)
         batches = ProviderBatches(self.ws, self.messenger)
         self.writer = Writer(self.ws, self.messenger.channel, batches.of)
-        self.due = sum(row["messages"] for row in waiting if self._is_sound(row))
-        while lease := self.outbox.claim(self.claims, list(self.held)):
+        self._look_at(waiting)
+        while lease := self._claim():
+            fell_due = {(row["template"], row["language"]) for row in lease.rows} - self.looked_at
             try:
-                self._work(lease)
+                if not fell_due:
+                    self._work(lease)
             finally:
                 self.outbox.release(lease)
+            if fell_due:
+                self._look_at(self.outbox.due())
         self.counts["cancelled"] += end_late(self.outbox)  # whose time passed meanwhile
+
+    def _claim(self) -> Lease | None:
+        """Where not all may leave today, the campaign of higher priority goes first."""
+        ranks = priorities(self.ws.store) if self.pace.is_limited else None
+        return self.outbox.claim(self.claims, list(self.held), ranks)
+
+    def _look_at(self, waiting: Sequence[Row]) -> None:
+        """Hold what is due with a template that nobody can be written to with."""
+        new = [row for row in waiting if (row["template"], row["language"]) not in self.looked_at]
+        self.due += sum(row["messages"] for row in new if self._is_sound(row))
+        self.looked_at |= {(row["template"], row["language"]) for row in new}
 
     def _is_sound(self, row: Row) -> bool:
         """Whether people can be written to with this template in this language; if not, they wait."""
@@ -247,17 +264,27 @@ class Sender:
         rows = self._put_off(lease, wanted, self._stopped(wanted))
         day = self.outbox.day
         rows = self._put_off(lease, rows, resting(self.ws.store, self.policy, rows, day))
-        rows = self._put_off(lease, rows, self.room.full(rows))
+        rows = self._put_off(lease, rows, self.room.full(rows, self.outbox.moment))
         addresses = {key: address(one, self.messenger.channel) or "" for key, one in people.items()}
         beyond = self.pace.beyond(rows, addresses)
         return self._put_off(lease, rows, {row["message_id"]: "warm_up" for row in beyond})
 
     def _stopped(self, rows: Sequence[Row]) -> Mapping[int, str]:
         """Marketing, when so many have complained by now that it has to stop."""
-        if not self.guard.stopped:
+        guard = self._guard()
+        if not guard.stopped:
             return {}
-        said = f"suppressed: {self.guard}"
+        said = f"suppressed: {guard}"
         return {row["message_id"]: said for row in rows if row["purpose"] == MARKETING}
+
+    def _guard(self) -> Guard:
+        """As of this instant: a run may last for hours."""
+        now = clock.now()
+        if self.asked is None or now - self.asked[0] >= GUARD_LASTS:
+            with self.ws.store.read() as connection:
+                moment = datetime.fromisoformat(self.outbox.moment)
+                self.asked = now, complaint_guard(connection, moment)
+        return self.asked[1]
 
     def _put_off(
         self, lease: Lease, rows: Sequence[Row], reasons: Mapping[int, str]

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from tessera import clock
 from tessera.clock import stamp
 from tessera.send.outbox import SQL
-from tessera.store import Connection
+from tessera.store import Connection, Store
 
 Row = Mapping[str, Any]
 
@@ -21,6 +21,14 @@ def versions(connection: Connection, rows: Iterable[Row]) -> dict[tuple[str, str
     names = json.dumps(sorted({row["campaign"] for row in rows}))
     found = connection.all(SQL["versions"].format(names=connection.listed("names")), names=names)
     return {(row["campaign"], row["version"]): json.loads(row["body"]) for row in found}
+
+
+def priorities(store: Store) -> dict[str, int]:
+    """The priority of every campaign that was ever decided, by its name and version."""
+    with store.read() as connection:
+        found = connection.all(SQL["all_versions"])
+    bodies = {f"{row['campaign']} {row['version']}": json.loads(row["body"]) for row in found}
+    return {name: int(body.get("priority", 0)) for name, body in bodies.items()}
 
 
 def can_wait_until(connection: Connection, rows: Sequence[Row], shop: ZoneInfo) -> list[str]:

@@ -3,17 +3,19 @@ caps forgotten by queues), and so does a break that a person takes: each case sa
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from tessera import clock
 from tessera.consent.ledger import Word, record
 from tessera.consent.preferences import choose
 from tessera.hear.hearing import take_in
 from tessera.person.merge import merge, undo
-from tessera.send import holds, send
+from tessera.send import holds, send, sender
 from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
 from tessera.workspace import Workspace
@@ -276,3 +278,69 @@ def test_what_another_sender_has_in_hand_counts(tmp_path: Path) -> None:
     Outbox(ws, "other", "file").release(other)
     assert send(ws).accepted == 1
     assert sent(ws) == {("c1", "a")}
+
+
+# A throttled run lasts hours: what holds is asked of the instant at which a message leaves
+
+
+def slowly(folder: Path, **policy: Any) -> Workspace:
+    """A workspace whose run began three hours ago and writes to one a minute."""
+    shop(folder, throttle={"per_minute": 1}, **policy)
+    began = (clock.now() - timedelta(hours=3)).isoformat()
+    ws = workspace(folder / "home", began, project=folder / "project")
+    publish(ws, customers=[customer(n) for n in range(4)])
+    return ws
+
+
+def of_today(ws: Workspace, who: str, campaign: str, **columns: Any) -> dict[str, Any]:
+    hours = {"send_at": clock.stamp(ws.as_of), "not_after": "2199-01-01T00:00:00+00:00"}
+    return message(who, campaign, f"{ws.business_date}", **{**hours, **columns})
+
+
+def test_a_cap_of_hours_counts_from_now_in_a_run_that_began_hours_ago(tmp_path: Path) -> None:
+    ws = slowly(tmp_path, caps=[{"purpose": "marketing", "max": 1, "hours": 1}])
+    left = clock.stamp(clock.now() - timedelta(minutes=10))
+    enqueue(ws, of_today(ws, "c1", "a", state="accepted", state_at=left), of_today(ws, "c1", "b"))
+    assert send(ws).accepted == 0
+    assert reasons(ws) == {"c1": "capped: 1 marketing in 1 hours"}
+
+
+def test_a_gap_that_is_over_by_now_keeps_nobody_waiting_in_a_long_run(tmp_path: Path) -> None:
+    ws = slowly(tmp_path, caps=None, min_gap_hours=20)
+    left = clock.stamp(clock.now() - timedelta(hours=21))
+    yesterday = {"state": "accepted", "state_at": left, "send_at": left}
+    enqueue(ws, of_today(ws, "c1", "a", **yesterday), of_today(ws, "c1", "b"))
+    assert send(ws).accepted == 1
+
+
+def test_complaints_that_are_heard_during_a_long_run_stop_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "GUARD_LASTS", timedelta(0))
+    ws = slowly(tmp_path, caps=None)
+    day = f"{ws.business_date}"
+    keys = enqueue(ws, *(message(f"x{n}", "past", day, state="accepted") for n in range(1000)))
+    now = int(clock.now().timestamp())
+    said = [{"event": "delivered", "send_key": key, "timestamp": now} for key in keys]
+    take_in(ws.store, said, clock.now())
+    enqueue(ws, *(of_today(ws, f"c{n}", "news") for n in range(4)))
+
+    def sleep(_seconds: float) -> None:
+        angry = [{**one, "event": "spamreport"} for one in said[:2]]
+        take_in(ws.store, angry, clock.now())
+
+    assert send(ws, sleep=sleep).accepted == 2  # the second was on its way when they were heard
+    assert len(reasons(ws)) == 2
+
+
+def test_hours_that_end_while_the_day_plans_them_are_over_for_today_only(tmp_path: Path) -> None:
+    """A night of hours planned what it could not send any more, and gave it up as if nobody had come."""
+    ws = slowly(tmp_path, caps=None)
+    insert(ws, "campaign_version", campaign="birthday", version="1", first_used_at="2026",
+           body='{"on_cap": "drop"}')  # fmt: skip
+    ended = {"not_after": clock.stamp(clock.now() - timedelta(hours=1))}
+    before = {"not_after": clock.stamp(ws.as_of - timedelta(hours=1))}
+    enqueue(ws, of_today(ws, "c1", "news", **ended), of_today(ws, "c2", "birthday", **ended),
+            of_today(ws, "c3", "old", **before))  # fmt: skip
+    assert (send(ws).claimed, states(ws)) == (0, {"ready": 1, "cancelled": 2})
+    assert reasons(ws) == {"c1": "outside_window", "c2": "too_late", "c3": "too_late"}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -404,6 +405,31 @@ def test_what_a_throttled_run_does_not_reach_goes_the_next_day(
     assert states(ws) == {"accepted": 18, "cancelled": 1}
 
 
+@BOTH_STORES
+@pytest.mark.parametrize("pace", [{"throttle": {"per_minute": 1}}, {"warm_up": {"first_day": 2}}])
+def test_where_not_all_can_leave_the_campaign_of_higher_priority_goes_first(
+    store_url: str, tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch, pace: dict[str, Any]
+) -> None:
+    """A win-back took the place of a birthday, whose day does not come back, and of a complaint's answer."""
+    ws = with_policy(tmp_path, store_url, **pace)
+    moment = [datetime(2026, 3, 31, 16, 28, 30, tzinfo=UTC)]
+    monkeypatch.setattr(clock, "now", lambda: moment[0])
+
+    def nap(seconds: float) -> None:
+        moment[0] += timedelta(seconds=seconds)
+
+    good = {"not_after": "2026-03-31T16:30:00+00:00"}
+    keys = plan(ws, 4, **good)
+    version(ws, "winback", priority=40)
+    version(ws, "birthday", priority=90)
+    later = {"send_at": "2026-03-31T10:00:00+00:00", **good}
+    keys += enqueue(ws, outbox_row("c0", campaign="birthday", **later),
+                    outbox_row("c1", campaign="answer", purpose="service", **later))  # fmt: skip
+    report = by_sendgrid(replace(ws, as_of=moment[0]), api, sleep=nap)
+    assert report.accepted == 2
+    assert api.journal == [keys[5], keys[4]]
+
+
 def test_a_day_that_begins_meanwhile_leaves_what_a_throttled_run_could_not_come_to(
     tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -648,3 +674,30 @@ def test_what_was_put_off_does_not_leave_on_a_blackout(store_url: str, tmp_path:
     accepted = [send(on(ws, f"2026-04-0{day}")).accepted for day in (1, 2, 3)]
     assert accepted == [0, 1, 1]
     assert (states(ws), reasons(ws)) == ({"accepted": 4, "cancelled": 1}, {"c1": said})
+
+
+def test_a_template_that_comes_due_during_a_long_run_is_looked_at_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: Api
+) -> None:
+    """A throttled run lasts hours, and more falls due: broken, it waits as what was due at the start does."""
+    ws = with_policy(tmp_path, throttle={"per_minute": 1})
+    now = clock.now()
+    ws = replace(ws, as_of=now)
+    templates = ws.project / "templates"
+    templates.unlink()
+    shutil.copytree(CHECKOUT / "templates", templates)
+    (templates / "birthday/greeting/subject.txt").write_text("{% if %}")
+    publish(ws, customers=[customer(n) for n in range(3)])
+    good = {"business_date": f"{ws.business_date}", "not_after": "2199-01-01T00:00:00+00:00"}
+    broken = {"campaign": "birthday", "template": "birthday/greeting"}
+    later = clock.stamp(now + timedelta(minutes=30))
+    soon = [outbox_row(f"c{n}", send_at=clock.stamp(now), **good) for n in range(2)]
+    enqueue(ws, *soon, outbox_row("c2", send_at=later, **good, **broken))
+
+    def sleep(_seconds: float) -> None:
+        monkeypatch.setattr(clock, "now", lambda: now + timedelta(hours=1))
+
+    report = send(ws, messenger=SendGridMessenger("key", api.url, schedules=False), sleep=sleep)
+    assert (report.accepted, report.rejected, len(report.held)) == (2, 0, 1)
+    assert states(ws) == {"accepted": 2, "ready": 1}
+    assert "birthday/greeting/subject.txt" in reasons(ws)["c2"]
