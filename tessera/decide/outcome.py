@@ -273,14 +273,13 @@ class Outcome:
 
     @cached_property
     def _leaving(self) -> Numbers:
-        """The new ones in the order in which they are to leave; people are numbered in the order of their names."""
+        """The new ones by customer, for people are numbered in the order of their names: so each page of the outbox's
+        indexes by person is written once. Of one second they leave in this order."""
         row = self._new()
         small = self.book.tables
         campaign = alphabetical(small["course"]["campaign"])[self.given["course_id"][row]]
         step = alphabetical(small["step"]["step"])[self.given["step_id"][row]]
-        found: Numbers = row[
-            np.lexsort((step, campaign, self.given["cid"][row], self._moment(row)))
-        ]
+        found: Numbers = row[np.lexsort((step, campaign, self.given["cid"][row]))]
         return found
 
     def _moment(self, row: Numbers) -> Numbers:

@@ -8,8 +8,7 @@ what the campaign did to them.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
@@ -23,7 +22,7 @@ from tessera import clock
 from tessera.know import entries, lift, observed
 from tessera.know.fitting import Floats
 from tessera.store import queries
-from tessera.store.store import Row
+from tessera.store.aside import REPEATED
 from tessera.warehouse import marts
 from tessera.warehouse.inputs import replace_text
 from tessera.workspace import Workspace
@@ -50,6 +49,7 @@ VOUCHER = pa.schema(
         ("basket", pa.string()),
     ]
 )
+SENT = pa.schema([("campaign", REPEATED), ("purpose", REPEATED), ("customer_id", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,6 @@ def currency_of(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> str | None:
     return None
 
 
-KNOWN_NOW = "select customer_id, into_customer_id from known_as"
 NAMES = "select distinct campaign from entrant order by campaign"
 
 
@@ -235,31 +234,18 @@ class Facts:
 
 
 def _facts(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Facts:
-    now_known_as = dict(duck.execute(KNOWN_NOW).fetchall())
-    numbers = json.dumps(sorted({*now_known_as, *now_known_as.values()}))
-    today = ws.business_date.isoformat()
     with ws.store.read() as connection:
         bodies = connection.all(STORE["versions"])
-        sent = connection.all(STORE["recipients"], today=today)
-        renumbered = STORE["renumbered"].format(numbers=connection.listed("numbers"))
-        theirs = connection.all(renumbered, numbers=numbers, today=today)
+        sent = connection.scan(STORE["sent"], SENT, today=ws.business_date.isoformat())
     latest = {row["campaign"]: json.loads(row["body"]) for row in bodies}
     goals = {name: body["goal"] for name, body in latest.items() if body.get("goal")}
     days = {name: int(goal["within"].rstrip("d")) for name, goal in goals.items()}
     with_control = {name for name, body in latest.items() if body.get("control_group_share")}
-    twice = _counted_twice(theirs, now_known_as)
-    recipients = {row["campaign"]: int(row["people"]) - twice[row["campaign"]] for row in sent}
-    return Facts(days, with_control, recipients)
-
-
-def _counted_twice(sent: Sequence[Row], now_known_as: Mapping[str, str]) -> Counter[str]:
-    """By campaign: how many more numbers were written to than people."""
-    numbers = {(row["campaign"], row["customer_id"]) for row in sent}
-    numbers |= {(PROGRAMME, row["customer_id"]) for row in sent if row["purpose"] == "marketing"}
-    people = {(campaign, now_known_as.get(one, one)) for campaign, one in numbers}
-    twice = Counter(campaign for campaign, _ in numbers)
-    twice.subtract(campaign for campaign, _ in people)
-    return twice
+    duck.register("sent", sent)
+    followed = SQL["followed"].format(table="recipient")
+    rows = duck.execute(SQL["recipients"].format(followed=followed)).fetchall()
+    duck.unregister("sent")
+    return Facts(days, with_control, dict(rows))
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,19 @@ from entry
 where purpose = 'marketing'
 group by customer_id
 
+-- name: recipients
+-- People who were sent something, by campaign and by marketing as a whole ('*').
+create or replace temp table recipient as
+select distinct campaign, purpose, customer_id from sent;
+
+with them as (
+    {followed}
+)
+
+select campaign, count(distinct customer_id) from them group by campaign
+union all
+select '*', count(distinct customer_id) from them where purpose = 'marketing'
+
 -- name: currency
 -- As in the models: of most receipts of the last 92 days, for a shop may change its currency.
 select currency
