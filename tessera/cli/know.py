@@ -52,6 +52,19 @@ def score(as_of: AsOfOption = None, home: HomeOption = None, as_json: JsonOption
     )
 
 
+@know.command()
+def weeks(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Purchases and revenue week by week, as last learned: those to come, and the last ones as foretold.
+
+    Example: tessera know weeks
+    """
+    from tessera.know.weeks import learned
+    from tessera.workspace import open_workspace
+
+    found = learned(open_workspace(home=home))
+    print_json(found) if as_json else print_table(found)
+
+
 @evaluate.command()
 def value(
     file: FileArgument,

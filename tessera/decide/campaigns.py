@@ -204,8 +204,10 @@ def _bad_templates(
 
 
 def _voucher(known: Mapping[str, Mapping[str, Any]], campaign: Campaign, step: Step) -> list[str]:
-    """What the step's messages can show of a voucher: without one nothing, and no last day where none is."""
-    name = step.grant.voucher if step.grant else None
+    """What the step's messages can show of a voucher, their own or an earlier step's: without one nothing,
+    and no last day where none is."""
+    so_far = campaign.steps[: campaign.steps.index(step) + 1]
+    name = next((one.grant.voucher for one in reversed(so_far) if one.grant), None)
     if name is None and str(campaign.trigger) == f"event {EARNED}":
         name = next((name for name, one in known.items() if one.get("at_points")), None)
     if name is None:

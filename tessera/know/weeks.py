@@ -13,6 +13,9 @@ from tessera.errors import BadInput
 from tessera.know.fitting import Floats, Z
 from tessera.know.forecast import Forecast, Question, forecast
 from tessera.know.purchases import Customers, Purchases
+from tessera.warehouse import marts
+from tessera.warehouse.rows import named
+from tessera.workspace import Workspace
 
 WEEK = 7
 TRIED_WEEKS = 8
@@ -126,6 +129,17 @@ def errors(weeks: list[Week]) -> dict[str, float]:
         "revenue_off": round(off_money / money, 4),
         "within_interval": round(sum(held) / len(held), 4),
     }
+
+
+def learned(ws: Workspace) -> list[dict[str, Any]]:
+    """The weeks of the night that learned last, in their order; BadInput before the first."""
+    with ws.marts() as duck:
+        if "weeks" not in marts.views(duck):
+            raise BadInput(
+                f"No week is foretold in {ws.home.root}: say 'tessera know score', which needs some months "
+                "of receipts."
+            )
+        return named(duck.execute("select * from weeks order by begins_on"))
 
 
 def table(backwards: list[Week], forwards: list[Week]) -> pa.Table:

@@ -33,6 +33,9 @@ class Morning:
     touches: Rows
     scores: Rows  # month, answers, score, low, high, has_fallen
     opinions: Rows  # topic, opinions, positive, negative
+    weeks: (
+        Rows  # what is learned of weeks: those foretold, and the last ones as they would have been
+    )
     results: Mapping[str, Any] | None
 
     @property
@@ -54,7 +57,7 @@ def morning(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Morning:
         opinions=found["opinions"],
         results=_results(ws),
         **{name: found[name] for name in ("funnel", "cohorts", "retention")},
-        **{name: found[name] for name in ("sources", "performance")},
+        **{name: found[name] for name in ("sources", "performance", "weeks")},
     )
 
 

@@ -71,3 +71,15 @@ where month >= date_trunc('month', $today) - interval 1 month
 group by topic
 order by opinions desc, topic
 limit 8
+
+-- name: weeks
+-- Learned this morning, or lately where a night could not learn; what is of a later day is not known yet.
+select
+    kind, begins_on, low, high,
+    expected_purchases as expected, actual_purchases as actual,
+    round(expected_revenue)::bigint as revenue, round(actual_revenue)::bigint as actual_revenue
+from weeks
+where
+    (select min(begins_on) from weeks where kind = 'forecast')
+    between $today - interval 7 day and $today
+order by begins_on

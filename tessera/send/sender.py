@@ -298,7 +298,8 @@ class Sender:
 
     def _ends(self, rows: Sequence[Row]) -> Mapping[int, str]:
         """As the campaign says, and no later than the last day of the code that goes with the message."""
-        codes = pool.of_messages(self.ws.store, [row["send_key"] for row in rows])
+        keys = [row["send_key"] for row in rows]
+        codes = pool.of_messages(self.ws.store, keys, self.ws.business_date)
         last = {key: one["valid_until"] for key, one in codes.items()}
         dated = [{**row, "last_day": last.get(row["send_key"])} for row in rows]
         with self.ws.store.read() as connection:

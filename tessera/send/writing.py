@@ -45,7 +45,8 @@ class Writer:
 
     def letters(self, rows: Iterable[Row], people: Mapping[str, Customer]) -> Iterator[Letter]:
         rows = list(rows)
-        vouchers = pool.of_messages(self.ws.store, [row["send_key"] for row in rows])
+        keys, day = [row["send_key"] for row in rows], self.ws.business_date
+        vouchers = pool.of_messages(self.ws.store, keys, day)
         friends = pool.of_members(self.ws.store, [row["customer_id"] for row in rows])
         for row in rows:
             try:

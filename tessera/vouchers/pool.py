@@ -201,11 +201,12 @@ def uses(store: Store, code: str) -> list[Row]:
         return connection.all(SQL["uses"], code=codes.tidy(code))
 
 
-def of_messages(store: Store, send_keys: Sequence[str]) -> dict[str, Row]:
-    """The voucher that goes with each of these messages: `code` as it is read, `valid_until`."""
+def of_messages(store: Store, send_keys: Sequence[str], day: date) -> dict[str, Row]:
+    """The voucher that each of these messages, sent on `day`, brings or tells: `code` as it is read,
+    `valid_until`."""
     with store.read() as connection:
         query = SQL["of_messages"].format(keys=connection.listed("keys"))
-        rows = connection.all(query, keys=json.dumps(list(send_keys)))
+        rows = connection.all(query, keys=json.dumps(list(send_keys)), day=day.isoformat())
     return {
         row["send_key"]: {
             "code": codes.spoken(row["code"]),

@@ -75,6 +75,24 @@ where
     outbox.customer_id in (voucher.customer_id, merged.into_customer_id)
     and outbox.send_key in (select value from {keys})
     and not exists (select 1 from reward_grant as own where own.send_key = outbox.send_key)
+union all
+-- A later step of a journey tells the code that an earlier one brought, while it is good and was not used.
+select later.send_key, reward_grant.code, voucher.valid_until
+-- SQLite would begin with all that was ever sent.
+from outbox as later
+cross join outbox as earlier
+inner join reward_grant on earlier.send_key = reward_grant.send_key
+inner join voucher on reward_grant.code = voucher.code
+where
+    later.send_key in (select value from {keys})
+    and later.customer_id = earlier.customer_id and later.campaign = earlier.campaign
+    and later.occurrence = earlier.occurrence and later.message_id > earlier.message_id
+    and earlier.state in ('accepted', 'ambiguous', 'reconciled')
+    and voucher.withdrawn_at is null
+    and (voucher.valid_until is null or voucher.valid_until >= :day)
+    and not exists (select 1 from voucher_use where voucher_use.code = voucher.code)
+    and not exists (select 1 from reward_grant as own where own.send_key = later.send_key)
+order by 1, 3, 2
 
 -- name: of_members
 select customer_id, code from referral_code

@@ -162,7 +162,7 @@ def test_a_message_about_points_that_became_a_voucher_tells_its_code(shop: Works
                 "'s', :of, 'email', 'marketing', 't', 'en', 'UTC', '2026-03-02', '', '', '', 'ready', '')",
                 key=key, customer=customer, of=row["send_key"],
             )  # fmt: skip
-    found = pool.of_messages(shop.store, ["hers", "his", "hers now"])
+    found = pool.of_messages(shop.store, ["hers", "his", "hers now"], shop.business_date)
     assert {key: one["code"].replace("-", "") for key, one in found.items()} == {
         "hers": row["code"], "hers now": row["code"],
     }  # fmt: skip

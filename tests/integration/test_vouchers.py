@@ -8,6 +8,7 @@ import gzip
 import re
 import threading
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,46 @@ def test_what_was_paused_past_its_hours_waits_no_longer_than_its_code(
     holds.pause(shop, "gift")
     send(on(shop, "2026-04-01T06:00"))
     assert [row["state_reason"] for row in rows(shop, "select state_reason from outbox")] == [why]
+
+
+@BOTH_STORES
+def test_a_later_step_reminds_of_the_code_that_is_about_to_end(shop: Workspace) -> None:
+    """Of one that was used, withdrawn or is over it tells nothing; another chance is another journey."""
+    rewards(shop.project, "voucher: {amount: 500, currency: EUR, valid_days: 3}")
+    folder = shop.project / "templates/gift/ends"
+    folder.mkdir()
+    for part in ("subject.txt", "body.html", "body.txt"):
+        (folder / part).write_text("Ends: {{ voucher.code or 'none' }}")
+    steps = [*GIFT["steps"], {"name": "ends", "template": "gift/ends", "after": "2d"}]
+    write(shop.project, None, {**GIFT, "steps": steps})
+    names = ["anna", "ben", "cat"]
+    people(shop, *names)
+    decide(shop)
+    send(shop)
+    first = mailed(shop)
+    assert try_at_till(shop, first["ben"]) == "ok"
+    with shop.store.write() as store:
+        pool.withdraw(store, [first["cat"]], shop.as_of)
+    later = on(shop, "2026-04-02")
+    people(later, *names, "dan")
+    decide(later)
+    keys = {
+        row["customer_id"]: row["send_key"]
+        for row in rows(shop, "select customer_id, send_key from outbox where step = 'ends'")
+    }
+    told = pool.of_messages(shop.store, list(keys.values()), later.business_date)
+    assert {key: one["code"] for key, one in told.items()} == {
+        keys["anna"]: codes.spoken(first["anna"])
+    }
+    assert pool.of_messages(shop.store, list(keys.values()), date(2026, 4, 3)) == {}
+    send(later)
+    said = [
+        str(email.message_from_bytes(path.read_bytes(), policy=email.policy.default)["subject"])
+        for path in (shop.home.mail / "2026-04-02").glob("*.eml")
+    ]
+    assert sorted(one for one in said if one.startswith("Ends")) == [
+        f"Ends: {codes.spoken(first['anna'])}", "Ends: none", "Ends: none",
+    ]  # fmt: skip
 
 
 @SQLITE

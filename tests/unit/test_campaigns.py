@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -384,6 +385,23 @@ def test_a_template_shows_no_more_of_a_voucher_than_its_messages_have(
         True
     ] * len(said)
     assert len(found) == len(said)
+
+
+def test_a_template_may_show_the_code_that_an_earlier_step_brought(project: Path) -> None:
+    (project / "deployments/programme.yml").write_text(
+        "rewards: [{reward: tea, voucher: {percent: 10}}]\n"
+    )
+    shutil.copytree(project / "templates/winback/reminder", project / "templates/winback/ends")
+    (project / "templates/winback/ends/subject.txt").write_text("{{ voucher.code }}")
+    brings, ends = (
+        "  - {name: reminder, template: winback/reminder%s}\n",
+        "  - {name: ends, template: winback/ends, after: 9d}\n",
+    )
+    for grant, said in ((", grant: {voucher: tea}", []), ("", ["'voucher.code' is empty"])):
+        found = check(write(project, GOOD.replace(brings % "", brings % grant + ends)))
+        assert [one in str(problem) for one, problem in zip(said, found, strict=True)] == [
+            True
+        ] * len(said)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from tessera.cli.app import app
 from tessera.errors import BadInput
 from tessera.know.scores import score
+from tessera.know.weeks import learned
 from tessera.person.held import held
 from tessera.person.identity import find
 from tessera.testing import line, publish, workspace
@@ -55,6 +59,19 @@ def test_everybody_who_bought_has_a_score(scored: Workspace) -> None:
     assert money == pytest.approx(
         900 * duckdb.sql(f"select sum(expected_purchases) from '{path}'").fetchall()[0][0], rel=0.02
     )
+
+
+def test_the_weeks_foretold_are_told_by_the_command(scored: Workspace, tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ["know", "weeks", "--json", "--home", str(scored.home.root)])
+    weeks = json.loads(told.stdout)
+    assert [week["kind"] for week in weeks] == ["back_test"] * 8 + ["forecast"] * 13
+    assert all(week["low"] < week["expected_purchases"] < week["high"] for week in weeks)
+    coming = [week["begins_on"] for week in weeks if week["actual_purchases"] is None]
+    assert (len(coming), min(coming)) == (13, "2026-03-31")
+    young = workspace(tmp_path / "home")
+    publish(young)
+    with pytest.raises(BadInput, match="No week is foretold"):
+        learned(young)
 
 
 def test_nothing_just_bought_is_recommended(scored: Workspace) -> None:

@@ -17,6 +17,7 @@ from flows.report import tell
 from tessera.consent import Guard
 from tessera.errors import RedBuild, TesseraError
 from tessera.know.results import currency_of
+from tessera.know.weeks import NUMBERS
 from tessera.report import report, runs
 from tessera.report.alerts import Alert, alerts
 from tessera.report.figures import figures
@@ -120,6 +121,28 @@ def test_the_same_day_gives_the_same_bytes(ws: Workspace) -> None:
     publish(ws, transactions=[line(str(i), f"c{i % 3}", 100 * i) for i in range(1, 40)])
     decide(ws, ("welcome", "planned", 3), ("welcome", "no_consent", 2))
     assert page(ws) == page(ws)
+
+
+def test_what_is_to_be_expected_is_told_as_long_as_it_is_news(ws: Workspace) -> None:
+    publish(ws, transactions=[line("1", "c", 100)])
+    ws.home.know.mkdir()
+    path = ws.home.know / "weeks.parquet"
+    for first, is_told in (("2026-03-31", True), ("2026-03-24", True), ("2026-03-23", False),
+                           ("2026-04-01", False)):  # fmt: skip
+        numbers = {"forecast": "80.4, 57, 104, 330808, null, null",
+                   "back_test": "67.9, 47, 89, 284000, 43, 208537"}  # fmt: skip
+        rows = [
+            f"('{kind}', date '{first}' - {7 * (kind == 'back_test')}, {told})"
+            for kind, told in numbers.items()
+        ]
+        duckdb.sql(
+            f"select kind, begins_on, {', '.join(f'{one}::double as {one}' for one in NUMBERS)} from "
+            f"(values {', '.join(rows)}) as t (kind, begins_on, {', '.join(NUMBERS)})"
+        ).write_parquet(str(path))
+        said = words(ws)
+        assert ("In the 1 weeks to come 80 purchases and €3,308" in said) == is_told, first
+        assert (f"{first} 80 57 to 104 €3,308 –" in said) == is_told
+        assert ("68 47 to 89 €2,840 43, €2,085" in said) == is_told
 
 
 @BOTH_STORES
