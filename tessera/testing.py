@@ -38,7 +38,7 @@ MARTS: dict[str, dict[str, str]] = {
         bigint="points_to_next_tier receipts lines revenue average_basket returned_receipts recency_quintile "
         "frequency_quintile monetary_quintile days_since_last_purchase points_expiring "
         "satisfaction_score complaints messages_received messages_opened messages_clicked "
-        "messages_unread favourite_weekday favourite_hour predicted_revenue",
+        "messages_unread best_hour favourite_weekday favourite_hour predicted_revenue",
         double="units median_days_between_purchases discount_share overdue_factor price_level "
         "chance_alive predicted_purchases",
         boolean="is_registered has_complaint_open has_email_consent has_sms_consent "

@@ -128,9 +128,12 @@ def slot(world: World, campaign: Row, customer: Row) -> tuple[datetime, datetime
         zone = ZoneInfo("UTC")
     window = campaign.get("send_window") or DEFAULT_WINDOW
     end_of_today = at(world.today + timedelta(days=1), "00:00", ZoneInfo("UTC"))
+    best = f"{customer['best_hour']:02}:00" if customer.get("best_hour") is not None else ""
+    is_best = campaign.get("at_best_hour") and window["start"] <= best < window["end"]
     for ahead in (0, 1):
         day = world.today + timedelta(days=ahead)
-        begins = max(at(day, window["start"], zone), world.as_of)
+        opens = best if is_best and not ahead else window["start"]
+        begins = max(at(day, opens, zone), world.as_of)
         closes = at(day, window["end"], zone)
         if begins < closes and (not ahead or begins < end_of_today):
             return begins, closes
@@ -612,6 +615,7 @@ def alike(world: World, one: Candidate) -> tuple[object, ...]:
         one.campaign["purpose"],
         *sorted(capped_tags & set(one.campaign.get("tags", ()))),
         str(one.campaign.get("send_window") or DEFAULT_WINDOW),
+        bool(one.campaign.get("at_best_hour")),
     )
 
 

@@ -8,6 +8,7 @@
 {% macro days_after(date, days) %}date_add({{ date }}, {{ days }}){% endmacro %}
 {% macro instant_days_after(instant, days) %}date_add({{ instant }}, {{ days }}){% endmacro %}
 {% macro local_date(instant) %}cast({{ instant }} as date){% endmacro %}
+{% macro hour_in(instant, zone) %}hour({{ instant }}){% endmacro %}
 {% macro quarter_hour(instant) %}date_trunc('hour', {{ instant }}){% endmacro %}
 {% macro quick_hash(text) %}hash({{ text }}){% endmacro %}
 {% macro new_files(feed) %}{{ feed }}{% endmacro %}

@@ -51,6 +51,19 @@
     to_date(from_utc_timestamp({{ instant }}, '{{ var("timezone") }}'))
 {%- endmacro %}
 
+{# The hour of the day, from 0, that clocks in the zone show at a UTC instant. #}
+{% macro hour_in(instant, zone) -%}
+    {{ return(adapter.dispatch("hour_in", "tessera")(instant, zone)) }}
+{%- endmacro %}
+
+{% macro duckdb__hour_in(instant, zone) -%}
+    hour(timezone({{ zone }}, timezone('UTC', {{ instant }})))
+{%- endmacro %}
+
+{% macro spark__hour_in(instant, zone) -%}
+    hour(from_utc_timestamp({{ instant }}, {{ zone }}))
+{%- endmacro %}
+
 {# The quarter of an hour an instant falls in. Days begin on one in every zone, so that the date
    need only be worked out once for each quarter, which is some 50 times less work. #}
 {% macro quarter_hour(instant) -%}

@@ -256,6 +256,7 @@ class Campaign(Document):
     priority: int = Field(0, ge=0, le=1000, strict=True)  # the higher goes first
     schedule: Annotated[str, AfterValidator(schedule.check)]
     send_window: Window | None = None
+    at_best_hour: bool = False
     blackout_dates: tuple[Blackout, ...] = ()
     control_group_share: float = Field(0, ge=0, le=1, strict=True)
     re_entry_after_days: int | None = Field(None, ge=1, le=DAYS_MAX, strict=True)

@@ -25,6 +25,12 @@ where
     and purpose = 'marketing' and (not granted or recorded_at <= getvariable('as_of'))
 group by customer_id, channel
 
+-- name: places
+-- In which time zones people are, and at which hour of the day they read best.
+select distinct timezone, best_hour from person
+union
+select null, null
+
 -- name: reach
 -- What stops any message of a purpose and channel to a person, the first rule that does; null: nothing. How
 -- tired of us the person is; and what else every candidate is asked, so that one join brings it all.
@@ -86,8 +92,10 @@ asked as (
     left join (select * from preference where name = 'frequency') as frequency
         on person.customer_id = frequency.customer_id
     left join cap as pace on frequency.value = pace.pace
-    left join (select distinct timezone, zone_id from slot) as zone
-        on person.timezone is not distinct from zone.timezone
+    left join (select distinct timezone, best_hour, zone_id from slot) as zone
+        on
+            person.timezone is not distinct from zone.timezone
+            and person.best_hour is not distinct from zone.best_hour
 ),
 
 stopped as (

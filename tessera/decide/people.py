@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SQL = queries("tessera.decide", "people.sql")
 # columns that marts of earlier versions lack
-LATER = {"satisfaction_score": "bigint", "satisfaction_at": "timestamp"}
+LATER = {"satisfaction_score": "bigint", "satisfaction_at": "timestamp", "best_hour": "bigint"}
 
 
 def gather(

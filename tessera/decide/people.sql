@@ -59,6 +59,7 @@ with known as (
         household_id,
         coalesce(nullif(trim(language), ''), getvariable('language')) as language,
         timezone,
+        {best_hour} as best_hour,
         coalesce(has_complaint_open, false) as has_complaint_open,
         hash_of(email) as address_hash,
         {phone_hash} as phone_hash,

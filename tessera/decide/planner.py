@@ -192,7 +192,7 @@ def _register(
 ) -> None:
     """Give the pass the tables of files and store."""
     shop, day = clock.zone(ws.settings.timezone), ws.business_date
-    zones = duck.execute("select distinct timezone from person union select null").fetchall()
+    places = duck.execute(SQL["places"]).fetchall()
     given = {
         **live,
         **tables.of_policy(rules),
@@ -200,7 +200,7 @@ def _register(
         "slot": tables.of_slots(
             courses,
             rules,
-            [zone for (zone,) in zones],
+            places,
             shop=shop,
             day=day,
             as_of=tables.second(ws.as_of),

@@ -12,6 +12,9 @@ from tessera.decide.policy import Hours, Window, minutes
 DAY = 24 * 60
 MINUTE = timedelta(minutes=1)
 Slot = tuple[datetime, datetime]  # UTC: from, and until but not at
+Place = tuple[
+    str | None, int | None
+]  # a time zone, and the hour of the day at which one reads best
 
 
 def open_hours(window: Window, quiet: Hours | None) -> list[tuple[int, int]]:
@@ -45,13 +48,17 @@ def find_slot(
     day: date,
     as_of: datetime,
     until: datetime,
+    best_hour: int | None = None,
 ) -> Slot | None:
     """The first open span that is not over at `as_of`: on `day` by the customer's calendar, which
     may be tomorrow by the shop's; or, where `day` is over already, on the next, if that begins
     before `until` (the end of the business date; tomorrow's pass sees to the rest). None when
-    there is none."""
+    there is none. Today a span in which the customer's `best_hour` lies comes before others, and
+    begins with it."""
+    best = None if best_hour is None else best_hour * 60
+    todays = sorted(_beginning_with(best, spans), key=lambda span: span[0] != best)
     for ahead in (0, 1):
-        for start, end in spans:
+        for start, end in spans if ahead else todays:
             opens = _instant(day + timedelta(days=ahead), start, zone)
             closes = _instant(day + timedelta(days=ahead), end, zone)
             opens_again = _instant(day + timedelta(days=ahead), start, zone, fold=1)
@@ -59,6 +66,13 @@ def find_slot(
             if begins < closes and (not ahead or begins < until):
                 return begins, closes
     return None
+
+
+def _beginning_with(
+    best: int | None, spans: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    for start, end in spans:
+        yield (best, end) if best is not None and start <= best < end else (start, end)
 
 
 def _instant(day: date, minute: int, zone: ZoneInfo, *, fold: int = 0) -> datetime:
@@ -76,16 +90,24 @@ def _instant(day: date, minute: int, zone: ZoneInfo, *, fold: int = 0) -> dateti
 
 def find_slots(
     spans: Sequence[tuple[int, int]],
-    timezones: Iterable[str | None],
+    places: Iterable[Place],
     *,
     shop: ZoneInfo,
     day: date,
     as_of: datetime,
+    is_at_best_hour: bool = False,
 ) -> Iterator[dict[str, object]]:
-    """A row per time zone as customers have it: the zone used, and the slot (null: none)."""
+    """A row per time zone and best hour as customers have them: the zone used, and the slot (null: none)."""
     until = clock.day_ends(day, shop)
-    for name in timezones:
+    for name, hour in places:
         zone = clock.zone_or(name, shop)
-        slot = find_slot(spans, zone, day=day, as_of=as_of, until=until)
+        best_hour = hour if is_at_best_hour else None
+        slot = find_slot(spans, zone, day=day, as_of=as_of, until=until, best_hour=best_hour)
         send_from, send_until = slot or (None, None)
-        yield {"timezone": name, "zone": zone.key, "send_from": send_from, "send_until": send_until}
+        yield {
+            "timezone": name,
+            "best_hour": hour,
+            "zone": zone.key,
+            "send_from": send_from,
+            "send_until": send_until,
+        }

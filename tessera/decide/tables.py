@@ -16,7 +16,7 @@ from tessera.caps import PACES, Cap, Channel
 from tessera.clock import stamp
 from tessera.decide import slots
 from tessera.decide.campaign import Campaign, Condition, Scored, Step
-from tessera.decide.policy import ContactPolicy
+from tessera.decide.policy import ContactPolicy, Window
 from tessera.decide.schedule import is_due
 from tessera.store import Connection, queries
 from tessera.store.aside import REPEATED
@@ -58,7 +58,9 @@ STEP = _schema(
 EDGE = _schema(days="step_id", text="after_step")
 CONDITION = _schema(days="step_id position low high", text="about did label", yes="negated")
 CONTENT = _schema(days="content_id step_id number weight first_unit units", text="variant template")
-SLOT = _schema(text="timezone zone", days="slot_id hours_id zone_id", moment="send_from send_until")
+SLOT = _schema(
+    text="timezone zone", days="best_hour slot_id hours_id zone_id", moment="send_from send_until"
+)
 CAP = _schema(
     text="label purpose pace",
     whole="most minutes tag_bits",
@@ -257,21 +259,30 @@ def _step(course: Course, step: Step) -> dict[str, Any]:
     }
 
 
-def hours_of(courses: Iterable[Course], rules: ContactPolicy) -> list[str]:
-    """The different send windows, as text; a course's `hours_id` is its place here."""
-    return sorted({str(one.campaign.send_window or rules.send_window) for one in courses})
+def hours_of(courses: Iterable[Course], rules: ContactPolicy) -> dict[tuple[str, bool], Window]:
+    """The different send windows, as text and whether a person's best hour in them is chosen; a course's
+    `hours_id` is its place here."""
+    found = {
+        _hours(one.campaign, rules): one.campaign.send_window or rules.send_window
+        for one in courses
+    }
+    return dict(sorted(found.items()))
+
+
+def _hours(its: Campaign, rules: ContactPolicy) -> tuple[str, bool]:
+    return str(its.send_window or rules.send_window), its.at_best_hour
 
 
 def _courses(
     courses: Sequence[Course], rules: ContactPolicy, shop: ZoneInfo, day: date
 ) -> Iterator[dict[str, Any]]:
-    hours, bits = hours_of(courses, rules), tag_bits(rules)
+    hours, bits = list(hours_of(courses, rules)), tag_bits(rules)
     classes: dict[tuple[object, ...], int] = {}
     for number, course in enumerate(courses):
         its = course.campaign
-        window, ends_at = str(its.send_window or rules.send_window), its.ends_at(shop)
+        its_hours, ends_at = _hours(its, rules), its.ends_at(shop)
         mine = sum(bits.get(word, 0) for word in _words(its))
-        alike = (its.purpose, mine, window, ends_at, course.due_in)
+        alike = (its.purpose, mine, its_hours, ends_at, course.due_in)
         yield {
             "course_id": number,
             "class_id": classes.setdefault(alike, len(classes)),
@@ -293,8 +304,8 @@ def _courses(
             "valid_days": its.valid_days,
             "valid_hours": its.valid_hours,
             "ends_at": ends_at.replace(tzinfo=None) if ends_at else None,
-            "hours": window,
-            "hours_id": hours.index(window),
+            "hours": its_hours[0],
+            "hours_id": hours.index(its_hours),
             "held_by": held_by(its, rules, day + timedelta(days=course.due_in)),
             "broken_by": course.broken,
             "due_in": course.due_in,
@@ -356,28 +367,24 @@ def _contents(step_id: int, step: Step) -> Iterator[dict[str, Any]]:
 def of_slots(
     courses: Sequence[Course],
     rules: ContactPolicy,
-    timezones: Sequence[str | None],
+    places: Sequence[slots.Place],
     *,
     shop: ZoneInfo,
     day: date,
     as_of: datetime,
 ) -> pa.Table:
-    """`slot`: each send window in each time zone as customers have it."""
-    windows = {
-        str(window): window
-        for one in courses
-        for window in [one.campaign.send_window or rules.send_window]
-    }
+    """`slot`: each send window in each time zone, and at each best hour, as customers have them."""
     rows = [
         {"hours_id": number, "zone_id": zone, **row}
-        for number, hours in enumerate(hours_of(courses, rules))
+        for number, ((_, is_at_best_hour), window) in enumerate(hours_of(courses, rules).items())
         for zone, row in enumerate(
             slots.find_slots(
-                slots.open_hours(windows[hours], rules.quiet_hours),
-                timezones,
+                slots.open_hours(window, rules.quiet_hours),
+                places,
                 shop=shop,
                 day=day,
                 as_of=as_of,
+                is_at_best_hour=is_at_best_hour,
             )
         )
     ]

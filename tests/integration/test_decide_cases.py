@@ -451,6 +451,30 @@ def test_t28_one_bad_zone_costs_nobody_a_message_and_is_told(shop: Workspace) ->
     assert {m["timezone"] for m in outbox(shop) if m["customer_id"] == "p7"} == {"UTC"}
 
 
+def test_everybody_is_written_to_at_their_best_hour_where_the_campaign_says_so(
+    shop: Workspace,
+) -> None:
+    write(shop.project, None, campaign("best", at_best_hour=True), campaign("usual"))
+    hours = {"early": 7, "noon": 12, "late": 23, "unknown": None}
+    zoned = {
+        name: person(name, best_hour=hour, timezone="Asia/Tokyo") for name, hour in hours.items()
+    }
+    people(shop, *zoned, customers=list(zoned.values()))
+    decide(shop)
+    tokyo = ZoneInfo("Asia/Tokyo")
+    told = {
+        (m["campaign"], m["customer_id"]): datetime.fromisoformat(m["send_at"])
+        .astimezone(tokyo)
+        .hour
+        for m in outbox(shop)
+    }
+    assert told == {
+        **{("usual", name): 9 for name in hours},
+        **{("best", name): 9 for name in hours},  # else where it opens
+        ("best", "noon"): 12,
+    }
+
+
 # -- journeys
 
 

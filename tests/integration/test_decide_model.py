@@ -100,6 +100,7 @@ campaigns = st.fixed_dictionaries(
         "blackout": rarely(1, 2),
         "valid": seldom("1d", "0d"),
         "send_window": st.sampled_from(WINDOWS),
+        "at_best_hour": rarely(True, usual=False),
         "steps": steps,
         "due": seldom(1, 2, 3),  # on that day of the calendar only; None: every day
     }
@@ -136,6 +137,7 @@ people = st.fixed_dictionaries(
     {
         "household": seldom("h1"),
         "timezone": st.sampled_from(ZONES),
+        "best_hour": seldom(2, 10, 18),
         "email": rarely(False, usual=True),
         "has_complaint_open": rarely(None, True, usual=False),
         "consents": st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=1).map(
@@ -247,7 +249,7 @@ def campaign_file(number: int, drawn: Mapping[str, Any], start: date) -> dict[st
         name: drawn[name]
         for name in ("purpose", "tags", "audience", "trigger", "priority", "control_group_share",
                      "content_repeat", "re_entry_after_days", "exit_on", "on_cap", "cadence",
-                     "valid", "send_window")
+                     "valid", "send_window", "at_best_hour")
         if drawn[name]
     }  # fmt: skip
     if drawn["trigger"] and drawn["alone"]:
@@ -449,6 +451,7 @@ def customer(name: str, drawn: Mapping[str, Any]) -> dict[str, Any]:
         name,
         household_id=drawn["household"],
         timezone=drawn["timezone"],
+        best_hour=drawn["best_hour"],
         has_complaint_open=drawn["has_complaint_open"],
         email=f"{name}@shop.example" if drawn["email"] else None,
     )

@@ -129,10 +129,36 @@ def test_quiet_hours_cut_the_window() -> None:
     assert found[0].hour == 15
 
 
+@pytest.mark.parametrize(
+    ("best", "at", "expected"),
+    [
+        (14, "", "03-31 14:00 03-31 19:30"),
+        (9, "", "03-31 09:00 03-31 12:00"),
+        (13, "", "03-31 09:00 03-31 12:00"),  # quiet
+        (22, "", "03-31 09:00 03-31 12:00"),  # closed
+        (None, "", "03-31 09:00 03-31 12:00"),
+        (14, "2026-03-31T16:15+03:00", "03-31 16:15 03-31 19:30"),  # over: at once
+        (10, "2026-03-31T13:00+03:00", "03-31 14:00 03-31 19:30"),
+        (14, "2026-03-31T20:00+03:00", None),
+    ],
+)
+def test_a_message_leaves_at_the_best_hour_if_it_is_open(
+    best: int | None, at: str, expected: str | None
+) -> None:
+    athens = ZoneInfo("Europe/Athens")
+    spans = open_hours(DAY, Hours(start="12:00", end="14:00"))
+    as_of = datetime.fromisoformat(at or "2026-03-31T00:00+03:00").astimezone(UTC)
+    day = date(2026, 3, 31)
+    until = day_ends(day, athens)
+    found = find_slot(spans, athens, day=day, as_of=as_of, until=until, best_hour=best)
+    said = found and " ".join(f"{t.astimezone(athens):%m-%d %H:%M}" for t in found)
+    assert said == expected
+
+
 def test_a_zone_that_does_not_exist_is_the_shops() -> None:
     rows = find_slots(
         open_hours(DAY, None),
-        ["Mars/Olympus", None, "../etc/passwd", "Asia/Tehran"],
+        [("Mars/Olympus", None), (None, None), ("../etc/passwd", None), ("Asia/Tehran", None)],
         shop=ZoneInfo("Europe/Athens"),
         day=date(2026, 3, 31),
         as_of=datetime(2026, 3, 30, 21, tzinfo=UTC),

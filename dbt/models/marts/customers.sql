@@ -98,6 +98,7 @@ select
     coalesce(attention.messages_opened, 0) as messages_opened,
     coalesce(attention.messages_clicked, 0) as messages_clicked,
     coalesce(attention.messages_unread, 0) as messages_unread,
+    attention.best_hour,
     cast(null as bigint) as favourite_weekday,
     cast(null as bigint) as favourite_hour,
     cast(null as decimal(9, 4)) as price_level,
