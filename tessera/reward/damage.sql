@@ -43,8 +43,8 @@ select * from (
         keeper.owner_id <> credit.owner_id as astray,
         transfer.kind in ('earn', 'clawback') and transfer.idem_key not in (
             'earn:' || transfer.source_id || ':-:' || transfer.rule,
-            'clawback:' || transfer.source_id || ':' || transfer.source_line || ':' || transfer.rule,
-            'clawback:' || transfer.source_id || ':' || transfer.source_line || ':' || transfer.rule || ':+'
+            transfer.claim, transfer.claim || ':+',
+            transfer.claim || ':' || transfer.origin, transfer.claim || ':' || transfer.origin || ':+'
         ) as misnamed,
         transfer.kind not in ('merge', 'pool') and lot.earned_at <> transfer.effective_at as mistimed,
         (transfer.kind || ' ' || debit.bucket || ' ' || credit.bucket) not in ({ways}) as directions,
@@ -60,7 +60,14 @@ select * from (
                 else 0
             end
         ) as unpaid
-    from transfer
+    from (
+        select
+            *, 'clawback:' || source_id || ':' || source_line || ':' || rule as claim,
+            coalesce(
+                nullif(substr(reverses, 6, length(reverses) - 5 - length(':-:' || rule)), ''), source_id
+            ) as origin
+        from transfer where programme = :programme
+    ) as transfer
     left join account as debit on transfer.debit_id = debit.account_id
     left join account as credit on transfer.credit_id = credit.account_id
     left join lot on transfer.transfer_id = lot.lot_id
@@ -72,7 +79,6 @@ select * from (
             sum(case when delta > 0 then delta else 0 end) as returned
         from lot_move group by transfer_id
     ) as moved on transfer.transfer_id = moved.transfer_id
-    where transfer.programme = :programme
 ) as looked_at
 where nowhere or astray or directions or unpaid or misnamed or mistimed
 order by transfer_id

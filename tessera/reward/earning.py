@@ -34,6 +34,7 @@ POSTED = pa.schema(
         ("points", WHOLE),
         ("customer_id", TEXT),
         ("effective_at", TEXT),
+        ("origin", TEXT),
     ]
 )
 MEMBERS = pa.schema(
@@ -91,6 +92,20 @@ def find_receipts(
     for step in (*IN_SCOPE, "of_handed_on", "receipt", "return_line"):
         duck.execute(SQL[step])
     return duck.execute(SQL["wanted"]).to_arrow_table()
+
+
+def find_left(duck: DuckDBPyConnection, posted: pa.Table) -> pa.Table:
+    """The receipts that returns are no longer of, as what is `posted` says, come into the tables too; the ids
+    whose transfers the ledger must tell besides."""
+    duck.register("posted", posted)
+    asked = duck.execute(SQL["wanted"]).to_arrow_table()
+    if duck.execute(SQL["left"]).fetchone() == (0,):
+        return asked.slice(0, 0)
+    duck.register("asked", asked)
+    for step in ("receipt", "return_line"):
+        duck.execute(f"drop table {step}")
+        duck.execute(SQL[step])
+    return duck.execute(f"({SQL['wanted']}) except select source_id from asked").to_arrow_table()
 
 
 def files(duck: DuckDBPyConnection) -> pa.Table:

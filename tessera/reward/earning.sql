@@ -266,6 +266,13 @@ select transaction_id as source_id from scope
 union
 select transaction_id from return_line
 
+-- name: left
+-- What returns that came in were said to be of before.
+insert into scope
+select distinct origin as transaction_id
+from posted semi join touched on posted.source_id = touched.transaction_id
+where origin is not null and origin not in (select transaction_id from scope)
+
 -- name: customers
 select customer_id from receipt where customer_id is not null
 union
@@ -673,24 +680,34 @@ line_rule as (
         )
 ),
 
+posted_line as (
+    select
+        source_id, source_line, coalesce(origin, source_id) as group_id, origin is not null as is_named,
+        arg_max(basis, transfer_id) as basis
+    from posted
+    where kind = 'clawback'
+    group by source_id, source_line, origin
+),
+
 known as (
     select
         line_rule.*,
         posted_line.basis as posted_basis,
+        coalesce(said.groups, 0) > (posted_line.source_id is not null)::integer as is_moved,
         posted_line.source_id is not null or (
             line_rule.transaction_id not in (select transaction_id from touched)
             and line_rule.group_id not in (select transaction_id from fresh)
         ) as is_judged
     from line_rule
-    left join (
-        select source_id, source_line, arg_max(basis, transfer_id) as basis
-        from posted
-        where kind = 'clawback'
-        group by source_id, source_line
-    ) as posted_line
+    left join posted_line
         on
             line_rule.transaction_id = posted_line.source_id
             and line_rule.line_id = posted_line.source_line
+            and line_rule.group_id = posted_line.group_id
+            and line_rule.is_named = posted_line.is_named
+    left join (
+        select source_id, source_line, count(*) as groups from posted_line group by source_id, source_line
+    ) as said on line_rule.transaction_id = said.source_id and line_rule.line_id = said.source_line
 ),
 
 running as (
@@ -731,19 +748,19 @@ left join (select distinct * exclude (tier) from rate) as rate  -- tiers may giv
 left join rule on running.rule = rule.rule
 
 -- name: taken_back
--- What the ledger has taken back for each group already.
+-- What the ledger has taken back for each group already, whatever the returns are said to be of by now.
 create temp table taken_back as
-select group_id, is_named, rule, posted.customer_id, -sum(posted.points)::bigint as points
-from posted
-inner join (
-    select distinct transaction_id as source_id, line_id as source_line, group_id, is_named
-    from return_line
-    union all
-    select distinct group_id, if(is_named, '(returns)', '(return)'), group_id, is_named
-    from return_line
-) as source using (source_id, source_line)
-where posted.source_type = 'return'
-group by group_id, is_named, rule, posted.customer_id
+select
+    group_id, is_named, rule, customer_id, -sum(points)::bigint as points,
+    any_value(rule_version) as version, max(effective_at)[:19]::timestamp as taken_at
+from (
+    select
+        *, coalesce(origin, source_id) as group_id,
+        origin is not null or source_line = '(returns)' as is_named
+    from posted
+    where source_type = 'return'
+)
+group by group_id, is_named, rule, customer_id
 
 -- name: clawback
 insert into event
@@ -769,7 +786,7 @@ with due as (
 
 select
     customer_id,
-    concat('clawback:', transaction_id, ':', line_id, ':', rule),
+    concat_ws(':', 'clawback', transaction_id, line_id, rule, if(is_moved, group_id, null)),
     'clawback',
     'return',
     transaction_id,
@@ -809,8 +826,18 @@ due as (
     group by group_id, is_named, rule
     having
         bool_or(amount <> posted_basis)
+        or bool_or(is_moved and transaction_id in (select transaction_id from touched))
         or group_id in (select transaction_id from corrected)
         or (not is_named and (group_id, rule) in (select group_id, rule from handed_over))
+    union all by name
+    select  -- nothing comes back of these any more
+        group_id, is_named, rule, any_value(version) as version, any_value(customer_id) as customer_id,
+        max(taken_at) as sold_at, 0 as returned, 0 as points
+    from taken_back
+    where
+        group_id in (select transaction_id from scope)
+        and (group_id, is_named) not in (select (group_id, is_named) from return_line)
+    group by group_id, is_named, rule
 ),
 
 taken as (

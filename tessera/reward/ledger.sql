@@ -9,7 +9,7 @@ drop table wanted
 
 -- name: posted
 -- What receipts and returns have earned a member so far; points are signed. Those of somebody who
--- was found to be another member are the other's.
+-- was found to be another member are the other's. `origin`: the receipt that a return was said to be of.
 select
     transfer.transfer_id,
     transfer.source_type,
@@ -24,7 +24,10 @@ select
         merged.into_customer_id,
         case when credit.owner_type = 'member' then credit.owner_id else debit.owner_id end
     ) as customer_id,
-    transfer.effective_at
+    transfer.effective_at,
+    case when transfer.kind = 'clawback' then nullif(substr(
+        transfer.reverses, 6, length(transfer.reverses) - 5 - length(':-:' || transfer.rule)
+    ), '') end as origin
 from wanted cross join transfer
 inner join account as debit on transfer.debit_id = debit.account_id
 inner join account as credit on transfer.credit_id = credit.account_id

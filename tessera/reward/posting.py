@@ -9,6 +9,8 @@ from datetime import datetime
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from tessera import clock
 from tessera.reward import cards, earning, exchange, gifts, ledger, night
 from tessera.reward.night import Night, Step
@@ -116,6 +118,8 @@ def _post(
         zone=programme.zone(ws.settings.timezone),
     )
     posted = ledger.posted(store, programme.programme, wanted)
+    left = ledger.posted(store, programme.programme, earning.find_left(duck, posted))
+    posted = pa.concat_tables([posted, left])
     known = ledger.known(store, programme, earning.customers(duck, posted))
     earning.find_events(duck, known)
     transfers = _write(duck, store, programme, ws)

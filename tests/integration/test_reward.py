@@ -122,6 +122,55 @@ def test_a_return_takes_back_what_was_not_kept(shop: Workspace) -> None:
 
 
 @BOTH_STORES
+def test_a_return_that_turns_out_to_be_of_another_receipt_takes_what_that_one_says(
+    shop: Workspace,
+) -> None:
+    """4.10 of 8.00 or 8.05 cost 5 points, of 8.99 or of nothing known 4."""
+    sales = [line("t", "ann", 800), line("u", "ann", 899), line("v", "bob", 805)]
+    for day, original, points in [
+        ("2026-03-02", "t", (8 + 8 - 5, 8)),
+        ("2026-03-03", "u", (8 + 8 - 4, 8)),
+        ("2026-03-04", "v", (8 + 8, 8 - 5)),
+        ("2026-03-05", None, (8 + 8 - 4, 8)),
+        ("2026-03-06", "t", (8 + 8 - 5, 8)),
+    ]:
+        back = line("r", "ann", -410, original_transaction_id=original, file_id=int(day[-1]))
+        publish(on(shop, day), transactions=[*sales, back])
+        post(on(shop, day))
+        assert (balance(shop, "ann"), balance(shop, "bob")) == ((points[0], 0), (points[1], 0))
+    assert differences(shop) == []
+
+
+def test_what_comes_back_of_one_receipt_leaves_alone_what_came_back_with_it_of_another(
+    shop: Workspace,
+) -> None:
+    sales = [line("t", "ann", 800), line("u", "ann", 800)]
+    both = [
+        line("r", "ann", -200, original_transaction_id="t", sold_at="2026-03-02"),
+        line("r", "ann", -300, original_transaction_id="u", sold_at="2026-03-02", line_id="2"),
+    ]
+    more = line("s", "ann", -100, original_transaction_id="u", sold_at="2026-03-03", file_id=2)
+    for day, lines, left in [
+        ("2026-03-03", [*sales, *both], 11),
+        ("2026-03-04", [*sales, *both, more], 10),
+    ]:
+        publish(on(shop, day), transactions=lines)
+        post(on(shop, day))
+        assert balance(shop, "ann") == (left, 0)
+
+
+def test_a_return_that_turns_out_to_be_none_gives_back_what_it_took(shop: Workspace) -> None:
+    sale = line("t", "ann", 800)
+    back = line("r", "ann", -200, original_transaction_id="t", sold_at="2026-03-02")
+    publish(on(shop, "2026-03-03"), transactions=[sale, back])
+    post(on(shop, "2026-03-03"))
+    assert balance(shop, "ann") == (6, 0)
+    publish(on(shop, "2026-03-04"), transactions=[sale, line("r", "ann", 200, file_id=2)])
+    post(on(shop, "2026-03-04"))
+    assert balance(shop, "ann") == (10, 0)
+
+
+@BOTH_STORES
 def test_points_that_were_spent_are_owed_and_later_points_repay_them(shop: Workspace) -> None:
     publish(shop, transactions=[line("t", "ann", 1000)])
     post(shop)
