@@ -139,6 +139,7 @@ YAML = {
     "could not find expected ':'": "write a key as 'key: value', with a space",
     "did not find expected ',' or": "a bracket is not closed, or a comma is missing",
     "cannot start any token": "put a text that begins with @, ` or % in quotes",
+    "found undefined alias": "put a text that begins with * or & in quotes",
     "another document": "write one document in a file, without '---' in the middle",
 }
 
@@ -213,6 +214,8 @@ def _yaml_problem(source: Source, text: str, error: Exception) -> Problem:
     hint = next((f"; {said}" for words, said in YAML.items() if words in what), "")
     if "\t" in lines[line - 1][: len(lines[line - 1]) - len(lines[line - 1].lstrip())]:
         hint = "; indent with spaces, not with tabs"
+    if "\u00a0" in lines[line - 1]:  # as word processors and web pages write it
+        hint = "; there is a non-breaking space in this line, type a plain one"
     return Problem(source.file, line, "", f"this is not YAML: {what}{hint}.")
 
 
