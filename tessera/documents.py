@@ -129,6 +129,7 @@ def _whole_number(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
+NO_COMMA = "write a number with a point, as a comma begins the next key"
 NO_KEYS = "this must be keys with values"
 # What libyaml says, and what people have usually done. A tab is found by itself.
 YAML = {
@@ -258,7 +259,7 @@ def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Pro
     if not loc:
         said = f"{reason(error) if error['type'] == 'value_error' else NO_KEYS}."
     if error["type"] == "invalid_key":
-        loc, said = error["loc"], f"'{error['input']}' is not a key here."
+        loc, said = error["loc"], f"'{error['input']}' is not a key here; {NO_COMMA}."
     return source.problem(loc, said)
 
 

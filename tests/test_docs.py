@@ -18,7 +18,7 @@ from tessera import documents
 from tessera.cli.app import app
 from tessera.decide.policy import ContactPolicy
 from tessera.documents import Document
-from tessera.land.mapping import Mapping
+from tessera.land.mapping import load
 from tessera.reward.programme import Programme
 from tessera.settings import Settings
 
@@ -90,7 +90,6 @@ CLUB = (
     "programme: club\ncurrency: EUR\nreturns: debt\nearn_rules: [{rule: all, points: 1, per: 1}]\n"
 )
 PIECES: dict[str, tuple[type[Document], str, str]] = {
-    "land.md": (Mapping, "corner_shop.yml", ""),
     "reward.md": (Programme, "programme.yml", ""),
     "send.md": (ContactPolicy, "contact_policy.yml", "caps: null\n"),
     "till.md": (Programme, "programme.yml", CLUB),
@@ -98,9 +97,18 @@ PIECES: dict[str, tuple[type[Document], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("page", "block"), examples("yaml"), ids=[page for page, _ in examples("yaml")]
-)
+def test_the_mapping_of_a_page_is_one(tmp_path: Path) -> None:
+    (block,) = [block for page, block in examples("yaml") if page == "land.md"]
+    file = tmp_path / "deployments" / "sources" / "corner_shop.yml"
+    file.parent.mkdir(parents=True)
+    file.write_text(block, encoding="utf-8")
+    assert load(tmp_path, "corner_shop").feeds
+
+
+OTHERS = [one for one in examples("yaml") if one[0] != "land.md"]
+
+
+@pytest.mark.parametrize(("page", "block"), OTHERS, ids=[page for page, _ in OTHERS])
 def test_the_yaml_of_a_page_is_what_its_reader_takes(tmp_path: Path, page: str, block: str) -> None:
     model, name, rest = PIECES[page]
     file = tmp_path / name

@@ -152,6 +152,7 @@ def test_prefect_starts_a_campaign_when_its_own_file_says(
         ("receipts, gte: 2", "country, in: [AT, LX]", "5: 'country' is never 'LX'. Valid: AT, DE."),
         ("receipts, gte: 2", "country, ne: De", "5: 'country' is never 'De'. Valid: AT, DE."),
         ("receipts, gte: 2", "tier, in: [Gold]", "5: 'tier' is never 'Gold'. Did you mean 'gold'?"),
+        ("gte: 2", "gte: 2,50", "5: '50' is not a key here; write a number with a point, as a comma begins the next key."),
         ("0.10", "10", "9: 'control_group_share' cannot be 10: 1 is the most."),
     ],
 )  # fmt: skip
