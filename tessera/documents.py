@@ -129,6 +129,7 @@ def _whole_number(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
+NO_COMMA = "write a number with a point, as a comma begins the next key"
 NO_KEYS = "this must be keys with values"
 # What libyaml says, and what people have usually done. A tab is found by itself.
 YAML = {
@@ -139,6 +140,7 @@ YAML = {
     "could not find expected ':'": "write a key as 'key: value', with a space",
     "did not find expected ',' or": "a bracket is not closed, or a comma is missing",
     "cannot start any token": "put a text that begins with @, ` or % in quotes",
+    "found undefined alias": "put a text that begins with * or & in quotes",
     "another document": "write one document in a file, without '---' in the middle",
 }
 
@@ -213,6 +215,8 @@ def _yaml_problem(source: Source, text: str, error: Exception) -> Problem:
     hint = next((f"; {said}" for words, said in YAML.items() if words in what), "")
     if "\t" in lines[line - 1][: len(lines[line - 1]) - len(lines[line - 1].lstrip())]:
         hint = "; indent with spaces, not with tabs"
+    if "\u00a0" in lines[line - 1]:  # as word processors and web pages write it
+        hint = "; there is a non-breaking space in this line, type a plain one"
     return Problem(source.file, line, "", f"this is not YAML: {what}{hint}.")
 
 
@@ -255,7 +259,7 @@ def _problem(source: Source, model: type[BaseModel], error: ErrorDetails) -> Pro
     if not loc:
         said = f"{reason(error) if error['type'] == 'value_error' else NO_KEYS}."
     if error["type"] == "invalid_key":
-        loc, said = error["loc"], f"'{error['input']}' is not a key here."
+        loc, said = error["loc"], f"'{error['input']}' is not a key here; {NO_COMMA}."
     return source.problem(loc, said)
 
 

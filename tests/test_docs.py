@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
 import re
 import shlex
@@ -12,7 +14,12 @@ from pathlib import Path
 import pytest
 import typer
 
+from tessera import documents
 from tessera.cli.app import app
+from tessera.decide.policy import ContactPolicy
+from tessera.documents import Document
+from tessera.land.mapping import load
+from tessera.reward.programme import Programme
 from tessera.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,6 +72,74 @@ def test_every_make_target_of_the_readme_exists(target: str) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+TYPED = {
+    page.name: page.read_text(encoding="utf-8") for page in PAGES if page.parent == ROOT / "docs"
+}
+
+
+def examples(language: str) -> list[tuple[str, str]]:
+    """The blocks of a language in docs/, with the page they are on."""
+    blocks = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
+    return [(page, block) for page, text in TYPED.items() for block in blocks.findall(text)]
+
+
+# What each page's YAML is a piece of: the model that reads it, the file's name, and what the page leaves out
+CLUB = (
+    "programme: club\ncurrency: EUR\nreturns: debt\nearn_rules: [{rule: all, points: 1, per: 1}]\n"
+)
+PIECES: dict[str, tuple[type[Document], str, str]] = {
+    "reward.md": (Programme, "programme.yml", ""),
+    "send.md": (ContactPolicy, "contact_policy.yml", "caps: null\n"),
+    "till.md": (Programme, "programme.yml", CLUB),
+    "vouchers.md": (Programme, "programme.yml", CLUB),
+}
+
+
+def test_the_mapping_of_a_page_is_one(tmp_path: Path) -> None:
+    (block,) = [block for page, block in examples("yaml") if page == "land.md"]
+    file = tmp_path / "deployments" / "sources" / "corner_shop.yml"
+    file.parent.mkdir(parents=True)
+    file.write_text(block, encoding="utf-8")
+    assert load(tmp_path, "corner_shop").feeds
+
+
+OTHERS = [one for one in examples("yaml") if one[0] != "land.md"]
+
+
+@pytest.mark.parametrize(("page", "block"), OTHERS, ids=[page for page, _ in OTHERS])
+def test_the_yaml_of_a_page_is_what_its_reader_takes(tmp_path: Path, page: str, block: str) -> None:
+    model, name, rest = PIECES[page]
+    file = tmp_path / name
+    file.write_text(rest + block, encoding="utf-8")
+    found, problems, _ = documents.read(file, model, project=tmp_path)
+    assert (found is not None, problems) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("page", "block"), examples("python"), ids=[page for page, _ in examples("python")]
+)
+def test_the_python_of_a_page_names_what_there_is(page: str, block: str) -> None:
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(str(node.module))
+            assert [one.name for one in node.names if not hasattr(module, one.name)] == []
+
+
+TESSERA = re.compile(r"^(?:\$ |    )(?:[A-Z_]+=\S+ )*(tessera [a-z].*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", sorted(TYPED))
+def test_the_options_of_a_pages_commands_are_theirs(page: str) -> None:
+    unknown = []
+    for line in TESSERA.findall(TYPED[page]):
+        command, words = typer.main.get_command(app), shlex.split(line, comments=True)[1:]
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]  # type: ignore[attr-defined]
+        known = {option for one in command.params for option in one.opts}
+        unknown += [(line, word) for word in words if word.startswith("--") and word not in known]
+    assert unknown == []
 
 
 def command_names() -> list[str]:

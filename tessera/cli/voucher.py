@@ -110,7 +110,7 @@ def show(
 ) -> None:
     """One code: what it is, until when, and where it was used.
 
-    Example: tessera voucher show 7KQW-3H2M-9TZ4X
+    Example: tessera voucher show 7KQW-3H2M-9TZ46
     """
     from tessera.errors import BadInput
     from tessera.vouchers import codes, pool
@@ -119,8 +119,7 @@ def show(
     ws = open_workspace(home=home)
     found = pool.show(ws.store, code, at=ws.as_of, day=ws.business_date)
     if found is None:
-        slip = "" if codes.is_good(codes.tidy(code)) else " It has a slip of the pen in it."
-        raise BadInput(f"There is no such code.{slip}")
+        raise BadInput(f"There is no such code.{pool.slip(codes.tidy(code))}")
     used = pool.uses(ws.store, code)
     if as_json:
         print_json({**found, "redemptions": used})
@@ -138,16 +137,15 @@ def withdraw(
 ) -> None:
     """Have codes be worth nothing from now on.
 
-    Example: tessera voucher withdraw 7KQW-3H2M-9TZ4X
+    Example: tessera voucher withdraw 7KQW-3H2M-9TZ46
     """
     from tessera import audit, clock
     from tessera.vouchers import pool
-    from tessera.vouchers.codes import tidy
     from tessera.workspace import open_workspace
 
     ws = open_workspace(home=home)
     with ws.store.write() as connection:
-        gone = pool.withdraw(connection, [tidy(code) for code in codes], clock.now())
+        gone = pool.withdraw(connection, codes, clock.now())
         audit.record(ws, connection, "withdraw vouchers", "vouchers", codes=gone)
     if as_json:
         print_json({"withdrawn": gone, "codes": len(codes)})

@@ -78,6 +78,7 @@ def check(project: Path) -> list[Problem]:
         if campaign is not None:
             problems += _unknown_audience(project, campaign, source)
             problems += _wrong_fields(campaign, source, columns)
+            problems += _never_true(project, campaign, source)
             problems += _wrong_trigger(project, campaign, source, columns)
             problems += _never_told(campaign, source)
             problems += _bad_templates(project, campaign, source, told)
@@ -145,6 +146,26 @@ def _wrong_fields(
             yield source.problem(("where", number, "field"), said)
 
 
+def _never_true(project: Path, campaign: Campaign, source: Source) -> Iterator[Problem]:
+    values = _values(project)
+    for number, one in enumerate(campaign.where):
+        for said in filters.never_true(one, values.get(one.field, ())):
+            yield source.problem(("where", number, "field"), said)
+
+
+def _values(project: Path) -> dict[str, list[str]]:
+    """The only values of some columns of the customers mart: of those whose description lists them, and tiers."""
+    meta = {
+        column["name"]: column.get("config", {}).get("meta", {})
+        for column in _described(project, "customers")
+    }
+    known = {name: one["values"] for name, one in meta.items() if "values" in one}
+    tiers = programme_as_written(project).get("tiers")
+    levels = tiers.get("levels") if isinstance(tiers, dict) else None
+    named = [one["tier"] for one in levels or () if isinstance(one, dict) and "tier" in one]
+    return {**known, "tier": [*named, "basic"], "next_tier": named} if named else known
+
+
 def _wrong_trigger(
     project: Path, campaign: Campaign, source: Source, columns: Mapping[str, str]
 ) -> Iterator[Problem]:
@@ -194,13 +215,24 @@ def _bad_templates(
 ) -> Iterator[Problem]:
     from tessera import say
 
-    known = rewards(project)
+    known, folders = rewards(project), _template_names(project)
     for place, template in campaign.templates():
+        if template not in folders:
+            said = f"there is no template templates/{template}.{nearest(template, folders)}"
+            yield source.problem(place, said)
+            continue
         shown = _voucher(known, campaign, campaign.steps[int(place[1])])
         for said in say.faults(project, template, campaign.channel, voucher=shown):
             if said not in told:
                 told.add(said)
                 yield source.problem(place, said)
+
+
+def _template_names(project: Path) -> set[str]:
+    """The folders that hold parts of a message."""
+    folder = project / "templates"
+    parts = [part for kind in ("txt", "html") for part in folder.rglob(f"*.{kind}")]
+    return {part.parent.relative_to(folder).as_posix() for part in parts} - {".", "web"}
 
 
 def _voucher(known: Mapping[str, Mapping[str, Any]], campaign: Campaign, step: Step) -> list[str]:

@@ -140,6 +140,18 @@ def mistakes(one: Filter, columns: Mapping[str, str]) -> Iterator[str]:
             yield f"'{one.field}' is a {kind}; '{operator}: {_shown(value)}' is not."
 
 
+def never_true(one: Filter, known: Sequence[str]) -> Iterator[str]:
+    """Why nobody passes the filter, or a part of it tells nobody apart: a value that its field, of which
+    these are `known`, never has; bounds that leave nothing between them."""
+    for operator, value in one.comparisons():
+        for item in value if isinstance(value, list) else [value]:
+            if known and operator in ("eq", "ne", "in", "not_in") and item not in known:
+                yield f"'{one.field}' is never '{item}'.{nearest(item, known)}"
+    least, most = (one.gt if one.gte is None else one.gte), (one.lt if one.lte is None else one.lte)
+    if type(least) is type(most) and least is not None and least > most:  # type: ignore[operator]
+        yield f"'{one.field}' is never {_shown(least)} or more and {_shown(most)} or less at once."
+
+
 def _fits(value: object, kind: str) -> bool:
     if isinstance(value, bool):
         return kind == "boolean"

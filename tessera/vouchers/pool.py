@@ -173,11 +173,23 @@ def _take(store: Connection, reward: str, terms: Terms, grants: pa.Table, day: d
     return taken
 
 
-def withdraw(store: Connection, codes_: Sequence[str], at: datetime) -> int:
-    """Codes that are worth nothing from now on; how many were worth something."""
+def withdraw(store: Connection, typed: Sequence[str], at: datetime) -> int:
+    """Codes that are worth nothing from now on; how many were worth something. BadInput when there is one
+    that was never made or imported: none is withdrawn then."""
     lock(store)
+    codes_ = [codes.tidy(code) for code in typed]
+    listed = SQL["known"].format(codes=store.listed("codes"))
+    known = {row["code"] for row in store.all(listed, codes=json.dumps(codes_))}
+    for code, said in zip(codes_, typed, strict=True):
+        if code not in known:
+            raise BadInput(f"There is no code '{said}'; nothing was withdrawn.{slip(code)}")
     query = SQL["withdraw"].format(codes=store.listed("codes"))
-    return store.run(query, codes=json.dumps(list(codes_)), at=clock.stamp(at))
+    return store.run(query, codes=json.dumps(codes_), at=clock.stamp(at))
+
+
+def slip(code: str) -> str:
+    """What may be wrong with a tidied code that is not there."""
+    return "" if codes.is_good(code) else " It has a slip of the pen in it."
 
 
 def summary(store: Store, *, at: datetime, day: date) -> list[Row]:

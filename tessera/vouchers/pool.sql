@@ -54,6 +54,9 @@ update voucher set
 from {people} as person
 where voucher.code = person.key
 
+-- name: known
+select code from voucher where code in (select value from {codes})
+
 -- name: withdraw
 update voucher set withdrawn_at = :at
 where withdrawn_at is null and code in (select value from {codes})

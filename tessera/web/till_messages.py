@@ -37,7 +37,7 @@ def _utc(at: datetime) -> datetime:
 Whole = Annotated[int, Field(strict=True, ge=0, le=MOST), BeforeValidator(_whole)]
 Pieces = Annotated[int, Field(strict=True, ge=0, le=10**9), BeforeValidator(_whole)]
 Card = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._:/-]{0,63}$", examples=["K000017"])]
-Code = Annotated[str, Field(pattern=r"^[0-9A-Za-z -]{1,80}$", examples=["7KQW-3H2M-9TZ4X"])]
+Code = Annotated[str, Field(pattern=r"^[0-9A-Za-z -]{1,80}$", examples=["7KQW-3H2M-9TZ46"])]
 Product = Annotated[str, Field(pattern="^[!-~][ -~]{0,99}$", examples=["4006381333931"])]
 Category = Annotated[str, Field(pattern="^[!-~\u00a1-\ud7ff][ -~\u00a0-\ud7ff]{0,99}$")]
 Receipt = Annotated[str, Field(pattern="^[!-~]{1,100}$", examples=["S01-20260331-0042"])]

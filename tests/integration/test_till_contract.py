@@ -27,7 +27,7 @@ def fuzz(folder: Path, store_url: str, seconds: int, phases: str, seed: int = 1)
     publish(ws, customers=[member(0, card_id="K000017")])  # the document's own examples
     cards.refresh(ws)
     give(ws, "c0", 10**9)
-    example = "update voucher set code = '7KQW3H2M9TZ4X', uses = 1000000 where code = :code"
+    example = "update voucher set code = '7KQW3H2M9TZ46', uses = 1000000 where code = :code"
     code = voucher(ws)
     with ws.store.write() as store:
         store.run(example, code=code)

@@ -549,8 +549,13 @@ def test_codes_are_made_listed_shown_and_withdrawn(
     assert "call this one otherwise" in str(again.exception)
     wrong = run(shop, monkeypatch, "make", "kake", "5", "--batch", "b")
     assert "Did you mean 'cake'?" in str(wrong.exception)
-    slip = run(shop, monkeypatch, "show", "1" + printed[0][1:-1])
-    assert "slip of the pen" in str(slip.exception)
+    for command in ("show", "withdraw"):
+        slip = run(shop, monkeypatch, command, "1" + printed[0][1:-1])
+        assert "slip of the pen" in str(slip.exception)
+    both = run(shop, monkeypatch, "withdraw", printed[1], "7KQW-3H2M-9TZ46")
+    assert str(both.exception) == "There is no code '7KQW-3H2M-9TZ46'; nothing was withdrawn."
+    assert "printed" in run(shop, monkeypatch, "show", printed[1]).output
+    assert run(shop, monkeypatch, "withdraw", printed[0]).output.startswith("0 of 1 codes were")
 
 
 @SQLITE

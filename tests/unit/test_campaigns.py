@@ -52,12 +52,13 @@ def project(tmp_path: Path) -> Path:
     models.mkdir(parents=True)
     (tmp_path / "deployments").mkdir()
     (tmp_path / "deployments" / "programme.yml").write_text(
-        "rewards: [{reward: voucher-5}, {reward: tea}]\n"
+        "rewards: [{reward: voucher-5}, {reward: tea}]\ntiers: {levels: [{tier: gold, least: 9}]}\n"
     )
     (models / "audience_lapsed_members.sql").write_text("select 1")
     (models / "_models.yml").write_text(
         "models:\n  - name: customers\n    columns:\n"
-        "      - {name: receipts, data_type: bigint}\n      - {name: country, data_type: varchar}\n"
+        "      - {name: receipts, data_type: bigint}\n      - {name: country, data_type: varchar, config: {meta: {values: [AT, DE]}}}\n"
+        "      - {name: tier, data_type: varchar}\n"
         "      - {name: birth_date, data_type: date}\n      - {name: is_registered, data_type: boolean}\n"
         "  - name: customer_events\n    columns:\n      - name: event\n        data_tests:\n"
         "          - accepted_values: {arguments: {values: [joined, first_purchase]}}\n"
@@ -142,6 +143,18 @@ def test_prefect_starts_a_campaign_when_its_own_file_says(
         ("winback/reminder", "winback/remindr", "12: "),
         ("start: 09:00, end: 19:30", "start: 22:00, end: 23:00", "8: the send window 22:00-23:00 lies wholly in the quiet hours 21:00-08:00."),
         ("campaign: winback", "campaign: [", "1: this is not YAML: "),
+        ("priority: 40", "priority:\u00a040", "6: this is not YAML: could not find expected ':'; there is a non-breaking space in this line, type a plain one."),
+        ("  - {name", "\u00a0\u00a0- {name", "12: this is not YAML: "),
+        ("priority: 40", "priority: *40", "6: this is not YAML: found undefined alias; put a text that begins with * or & in quotes."),
+        ("0 9 * * TUE", "0 0 9 * * TUE", "7: 'schedule' cannot be '0 0 9 * * TUE': this is not a cron line such as '0 9 * * TUE' (Wrong number of fields)."),
+        ("winback/reminder", "winback/remindr", "12: there is no template templates/winback/remindr. Did you mean 'winback/reminder'?"),
+        ("winback/reminder", "Winback", "12: 'template' cannot be 'Winback': name a folder of templates/, such as winback/reminder."),
+        ("receipts, gte: 2", "receipts, gte: 5, lt: 2", "5: 'receipts' is never 5 or more and 2 or less at once."),
+        ("receipts, gte: 2", "country, in: [AT, LX]", "5: 'country' is never 'LX'. Valid: AT, DE."),
+        ("receipts, gte: 2", "country, ne: De", "5: 'country' is never 'De'. Valid: AT, DE."),
+        ("receipts, gte: 2", "tier, in: [Gold]", "5: 'tier' is never 'Gold'. Did you mean 'gold'?"),
+        ("gte: 2", "gte: 2,50", "5: '50' is not a key here; write a number with a point, as a comma begins the next key."),
+        ("0.10", "10", "9: 'control_group_share' cannot be 10: 1 is the most."),
     ],
 )  # fmt: skip
 def test_check_points_at_file_line_and_key(

@@ -91,7 +91,10 @@ def test_on_is_a_word_and_true_is_true(tmp_path: Path) -> None:
         ("name: a\nday: 2026-02-31", "page.yml:2: 'day' cannot be '2026-02-31': write a date as"),
         ("name: a\nword: Ab", "page.yml:2: 'word' cannot be 'Ab': write small letters, digits"),
         ("name: a\nwindows: []\nlist: []", "page.yml:3: 'list': write 1 at least."),
-        ("name: a\n3: b", "page.yml:2: '3' is not a key here."),
+        (
+            "name: a\n3: b",
+            "page.yml:2: '3' is not a key here; write a number with a point, as a comma begins the next key.",
+        ),
         ("2026-01-01: b", "page.yml:1: "),
         ("name: a\n\tday: 2026-01-01", "page.yml:2: this is not YAML: "),
         ("name: a\n day: b", "page.yml:2: this is not YAML: mapping values are not allowed"),
