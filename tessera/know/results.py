@@ -21,7 +21,7 @@ import pyarrow as pa
 from tessera import clock
 from tessera.know import entries, lift, observed
 from tessera.know.fitting import Floats
-from tessera.store import queries
+from tessera.store import Connection, queries
 from tessera.store.aside import REPEATED
 from tessera.warehouse import marts
 from tessera.warehouse.inputs import replace_text
@@ -154,9 +154,12 @@ def _judge(
     _follow(duck)
     duck.execute(SQL["entrant"])
     spending(ws, duck, "entrant", currency, since=first_compared(duck))
-    _rewards(ws, duck, currency, point_worth if paid_in in ("any", currency) else None)
+    worth = point_worth if paid_in in ("any", currency) else None
+    with ws.store.read() as store:  # one for both: of a large store a process reads
+        _rewards(ws, duck, store, currency, worth)
+        facts = _facts(ws, duck, store)
     (known,) = duck.execute("select count(margin) from sold where revenue <> 0").fetchone() or [0]
-    judge = _Judge(ws, duck, bool(known), _facts(ws, duck))
+    judge = _Judge(ws, duck, bool(known), facts)
     found = {name: judge.result(name) for (name,) in duck.execute(NAMES).fetchall()}
     programme = found.pop(PROGRAMME, None)
     return Results(*made_of, currency, bool(known), list(found.values()), programme, past)
@@ -209,15 +212,18 @@ def spending(
 
 
 def _rewards(
-    ws: Workspace, duck: duckdb.DuckDBPyConnection, currency: str, worth: Fraction | None
+    ws: Workspace,
+    duck: duckdb.DuckDBPyConnection,
+    store: Connection,
+    currency: str,
+    worth: Fraction | None,
 ) -> None:
     """Add what points and vouchers cost to `sold`."""
     if worth is not None and "customer_points" in marts.views(duck):
         asked = {"point_worth": float(worth), "today": ws.business_date}
         points = SQL["followed"].format(table="customer_points")
         duck.execute(SQL["rewarded"].format(people="entrant", points=points), asked)
-    with ws.store.read() as connection:
-        used = connection.scan(STORE["used"], VOUCHER, until=clock.stamp(ws.as_of))
+    used = store.scan(STORE["used"], VOUCHER, until=clock.stamp(ws.as_of))
     duck.register("voucher_use", used)
     given = {"zone": ws.settings.timezone, "currency": currency}
     uses = SQL["followed"].format(table="voucher_use")
@@ -233,10 +239,9 @@ class Facts:
     recipients: Mapping[str, int]  # people who were sent something
 
 
-def _facts(ws: Workspace, duck: duckdb.DuckDBPyConnection) -> Facts:
-    with ws.store.read() as connection:
-        bodies = connection.all(STORE["versions"])
-        sent = connection.scan(STORE["sent"], SENT, today=ws.business_date.isoformat())
+def _facts(ws: Workspace, duck: duckdb.DuckDBPyConnection, store: Connection) -> Facts:
+    bodies = store.all(STORE["versions"])
+    sent = store.scan(STORE["sent"], SENT, today=ws.business_date.isoformat())
     latest = {row["campaign"]: json.loads(row["body"]) for row in bodies}
     goals = {name: body["goal"] for name, body in latest.items() if body.get("goal")}
     days = {name: int(goal["within"].rstrip("d")) for name, goal in goals.items()}

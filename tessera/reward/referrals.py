@@ -91,11 +91,15 @@ def settle(ws: Workspace) -> ReferralReport:
 
 def _judged(ws: Workspace, programme: Programme) -> list[Row]:
     """Every open referral with what stands against it (`why`), or the purchase that was kept."""
+    with ws.store.read() as store:
+        claims = {name: store.arrow(SQL[name], OPEN) for name in ("open", "settled", "devices")}
+        merged = store.arrow(SQL["merged"], MERGED)
+    if not claims["open"].num_rows:
+        return []  # and no receipt is looked at
     with closing(ws.marts()) as duck:
-        with ws.store.read() as store:
-            for name in ("open", "settled", "devices"):
-                duck.register(f"referral_{name}", store.arrow(SQL[name], OPEN))
-            duck.register("referral_merged", store.arrow(SQL["merged"], MERGED))
+        for name, rows in claims.items():
+            duck.register(f"referral_{name}", rows)
+        duck.register("referral_merged", merged)
         cards.of_models(duck)
         return _ask(duck, ws, programme)
 

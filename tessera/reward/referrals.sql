@@ -127,6 +127,18 @@ said as (
     left join called as referrer on told.referred_by = referrer.name
 ),
 
+-- Of all receipts ever only those of friends who wait.
+theirs as (
+    select coalesce(original_transaction_id, transaction_id) as receipt_id
+    from transactions
+    where
+        kind = 'sale'
+        and customer_id in (
+            select customer_id from pair
+            where claimed_as in (select referral_open.customer_id from referral_open)
+        )
+),
+
 receipt as (
     select
         min(customer_id) filter (where kind = 'sale') as customer_id,
@@ -134,7 +146,9 @@ receipt as (
         min(sold_at) filter (where kind = 'sale') as sold_at,
         sum(amount) filter (where $currency in ('any', currency)) as kept
     from transactions
-    where sold_at < $as_of
+    where
+        sold_at < $as_of
+        and coalesce(original_transaction_id, transaction_id) in (select receipt_id from theirs)
     group by coalesce(original_transaction_id, transaction_id)
 ),
 
