@@ -29,7 +29,7 @@ def customers(
         list[str] | None, typer.Option(help="By this column; -revenue: the highest first.")
     ] = None,
     column: Annotated[
-        list[str] | None, typer.Option(help="Show this column, and others that are named.")
+        list[str] | None, typer.Option(help="Show this column instead of the usual ones.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
     home: HomeOption = None,

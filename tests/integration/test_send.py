@@ -40,6 +40,7 @@ from tests.sending import (
     addresses_in,
     customer,
     enqueue,
+    letter,
     outbox_row,
     plan,
     provider,
@@ -481,6 +482,19 @@ def test_mail_reaches_a_real_smtp_server_in_every_script(
         assert name in mail["Subject"]
         assert name in mail.get_body(("html",)).get_content()
         assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+def test_a_mail_that_is_handed_over_before_its_hour_is_not_of_the_future(
+    postbox: tuple[Postbox, str],
+) -> None:
+    """A named day's mail goes at once; what is dated ahead looks like spam."""
+    box, url = postbox
+    now = clock.now()
+    for ahead in (timedelta(days=1), timedelta(days=-1)):
+        SmtpMessenger(url).deliver([letter(send_at=now + ahead)])
+    first, second = (mail["Date"].datetime - now for mail in box.taken)
+    assert abs(first) < timedelta(minutes=1)
+    assert timedelta(0) <= second + timedelta(days=1, seconds=1) < timedelta(seconds=2)
 
 
 def test_refusals_concern_one_recipient_each(ws: Workspace, postbox: tuple[Postbox, str]) -> None:

@@ -211,6 +211,15 @@ def test_a_later_step_reminds_of_the_code_that_is_about_to_end(shop: Workspace) 
     assert sorted(one for one in said if one.startswith("Ends")) == [
         f"Ends: {codes.spoken(first['anna'])}", "Ends: none", "Ends: none",
     ]  # fmt: skip
+    with shop.store.write() as store:
+        (own,) = pool.make(store, "cake", Terms(), count=1, batch="own", at=shop.as_of)
+    insert(shop, "reward_grant", send_key=keys["anna"], reward="cake", code=own)
+    (told,) = pool.of_messages(shop.store, [keys["anna"]], later.business_date).values()
+    assert told["code"] == codes.spoken(own), "what it brings itself goes before"
+    with shop.store.write() as store:
+        store.run("delete from reward_grant where code = :own", own=own)
+        store.run("update outbox set state = 'cancelled' where step = 'first'")
+    assert pool.of_messages(shop.store, list(keys.values()), later.business_date) == {}
 
 
 @SQLITE

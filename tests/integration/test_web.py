@@ -22,6 +22,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tessera.addresses import address_hash
+from tessera.clock import stamp
 from tessera.errors import BadInput
 from tessera.hear import hearing
 from tessera.say.links import secret_of
@@ -32,6 +33,7 @@ from tessera.web import make_app, people
 from tessera.web.server import listen, serve
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
+from tests.deciding import insert
 from tests.sending import customer, enqueue, outbox_row, reasons, states
 from tests.serving import PUBLIC_KEY, SIGNATURE, TIMESTAMP, post_events, served, signed
 
@@ -315,6 +317,19 @@ def test_the_shops_own_books_count_until_the_person_speaks(ws: Workspace) -> Non
 
 
 @SQLITE
+def test_a_channel_whose_address_somebody_unsubscribed_is_not_ticked(ws: Workspace) -> None:
+    """Somebody else in the books may have the same one."""
+    yes = {"channel": "email", "purpose": "marketing", "granted": True, "recorded_at": "2026-01-01"}
+    same = [customer(1), {**customer(2), "email": ADDRESS}]
+    publish(ws, customers=same, consents=[{**yes, "customer_id": one} for one in ("c1", "c2")])
+    with served(ws) as client:
+        path = link(ws, PREFERENCES, sent_to(ws, "c2"))
+        assert re.search(r'id="channel_email"[^>]* checked', client.get(path).text)
+        client.post(link(ws, UNSUBSCRIBE, sent_to(ws)), data=ONE_CLICK)
+        assert not re.search(r'id="channel_email"[^>]* checked', client.get(path).text)
+
+
+@SQLITE
 def test_a_choice_is_one_against_what_the_page_had_shown(ws: Workspace) -> None:
     """Not against the books, which may not be readable just now, nor against what was said elsewhere since."""
     yes = {"customer_id": "c1", "channel": "email", "purpose": "marketing", "granted": True,
@@ -364,10 +379,10 @@ def test_a_yes_at_the_counter_after_a_no_can_be_taken_back_again(ws: Workspace) 
 @SQLITE
 def test_a_break_can_be_ended_and_everything_stopped(ws: Workspace, client: httpx.Client) -> None:
     path = link(ws, PREFERENCES, sent_to(ws))
-    submit(client, path, pause="14")
-    submit(client, path, pause="0")
-    paused = rows(ws, "select value from current_preference where name = 'paused_until'")
-    assert paused == [{"value": ""}]
+    for pause, until in (("14", "2026-04-14"), ("0", "")):
+        submit(client, path, pause=pause)
+        paused = rows(ws, "select value from current_preference where name = 'paused_until'")
+        assert paused == [{"value": until}]
     submit(client, path, action="none")
     words = rows(ws, "select channel, granted from consent order by channel")
     assert [tuple(word.values()) for word in words] == [("email", 0), ("print", 0), ("sms", 0)]
@@ -412,6 +427,8 @@ def test_staff_is_written_to_once_about_a_low_answer(tmp_path: Path, store_url: 
                      messenger="smtp", smtp_url="smtp://127.0.0.1:1")  # fmt: skip
     publish(ws, customers=[customer(1)])
     paths = [link(ws, SCORE, key) for key in enqueue(ws, outbox_row("c1"), outbox_row("c2"))]
+    week = {"customer_id": "c3", "score": 0, "answered_at": stamp(ws.as_of - timedelta(days=7))}
+    insert(ws, "answer", answer_id=1, send_key=sent_to(ws, "c3"), **week)  # is told no more
     with served(deaf) as client:
         submit(client, f"{paths[0]}/2", score="2")  # nobody can be told
     with served(ws) as client:
@@ -452,6 +469,8 @@ def test_only_the_owner_of_an_address_can_make_it_a_consent(ws: Workspace) -> No
         for _ in range(2):
             assert client.post(path, data={"form": hidden[0]}).status_code == 303
         assert "Welcome to <bdi>The Shop" in client.get(f"{path}?lang=en").text
+    with served(ws, lambda: ws.as_of + timedelta(hours=1)) as client:
+        client.post(path, data={"form": hidden[0]})
     (signup,) = rows(ws, "select * from signup")
     (word,) = rows(ws, "select * from consent")
     assert word["customer_id"] == signup["customer_id"] == f"prospect:web-{signup['signup_id']}"
@@ -603,7 +622,10 @@ def test_a_bug_is_no_page_full_of_details(
 def test_guessing_links_is_slowed_down(ws: Workspace, client: httpx.Client) -> None:
     found = [client.get(f"/u/guess{n}").status_code for n in range(35)]
     assert found == [404] * 30 + [429] * 5
-    assert client.get(link(ws, UNSUBSCRIBE, sent_to(ws))).status_code == 200
+    path = link(ws, UNSUBSCRIBE, sent_to(ws))
+    assert client.get(path).status_code == 200
+    found = [client.post(path, data=ONE_CLICK).status_code for _ in range(62)]
+    assert found == [200] * 60 + [429] * 2
 
 
 @SQLITE

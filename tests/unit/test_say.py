@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tessera.errors import BadInput
+from tessera.keyfile import key_in
 from tessera.say import Templates, Unrenderable, check, preview, render
 from tessera.say.environment import make_environment
 from tessera.say.fields import sample
@@ -335,6 +336,15 @@ def test_the_secret_is_made_once_and_readable_by_nobody_else(ws: Workspace) -> N
     assert len(found[0]) == 64
     assert stat.S_IMODE((ws.home.root / "link_secret").stat().st_mode) == 0o600
     assert [p.name for p in ws.home.root.iterdir()] == ["link_secret"]
+
+
+def test_of_two_processes_that_make_a_homes_key_at_once_the_first_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = key_in(tmp_path / "key")
+    monkeypatch.setattr(Path, "exists", lambda _self: False)  # as the other saw it before
+    assert key_in(tmp_path / "key") == first
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
 def test_a_secret_in_the_settings_is_used(tmp_path: Path) -> None:
