@@ -93,7 +93,11 @@ where
     and earlier.state in ('accepted', 'ambiguous', 'reconciled')
     and voucher.withdrawn_at is null
     and (voucher.valid_until is null or voucher.valid_until >= :day)
-    and not exists (select 1 from voucher_use where voucher_use.code = voucher.code)
+    and not exists (
+        select 1 from voucher_use
+        inner join redemption on voucher_use.redemption_id = redemption.redemption_id
+        where voucher_use.code = voucher.code and redemption.state = 'used'
+    )
     and not exists (select 1 from reward_grant as own where own.send_key = later.send_key)
 order by 1, 3, 2
 

@@ -563,6 +563,32 @@ def test_the_next_step_depends_on_what_became_of_the_last(shop: Workspace) -> No
     assert [(r["step"], r["decided_by"]) for r in told if r["reason"] == "condition_not_met"] == [("read", "ask was clicked")]  # fmt: skip
 
 
+def test_a_voucher_that_was_used_is_redeemed_with_or_without_a_card(shop: Workspace) -> None:
+    """Ann's own card, what bob's letter brought, a redemption that was void, and a code of nobody's."""
+    names = ["ann", "bob", "cat", "dan"]
+    ends = {"after": "1d", "only_if": {"step": "s0", "was": "not_redeemed"}}
+    write(shop.project, None, campaign("c", {}, ends))
+    people(shop, *names)
+    decide(shop)
+    key = next(m["send_key"] for m in outbox(shop) if m["customer_id"] == "bob")
+    insert(shop, "reward_grant", send_key=key, reward="cake", code="B")
+    at = "2026-03-31T20:00:00+00:00"
+    for code, who, state in [
+        ("A", "ann", "used"),
+        ("B", None, "used"),
+        ("C", "cat", "void"),
+        ("D", None, "used"),
+    ]:
+        spent = {"points": 0, "paid": 0, "discount": 5, "at": at, "state": state}
+        insert(shop, "redemption", redemption_id=code, store_id="s", **spent)
+        insert(shop, "voucher_use", redemption_id=code, code=code, discount=5)
+        if who:
+            insert(shop, "redemption_member", redemption_id=code, customer_id=who)
+    people(on(shop, "2026-04-01"), *names)
+    decide(on(shop, "2026-04-01"))
+    assert {m["customer_id"] for m in outbox(shop) if m["step"] == "s1"} == {"cat", "dan"}
+
+
 @pytest.mark.parametrize("how", ["purchased", "complaint_opened", "unsubscribed", "left_audience"])
 def test_a_journey_ends_at_once_when_its_aim_is_reached(shop: Workspace, how: str) -> None:
     write(shop.project, None, campaign("c", {}, {"after": "1d"}, exit_on=[how]))
