@@ -347,7 +347,7 @@ where receipt.transaction_id in (
     where posted.source_type = 'receipt'
     group by posted.source_id
     having
-        local_day(arg_max(posted.effective_at, posted.transfer_id)[:19]::timestamp)
+        local_day((arg_max(posted.effective_at, posted.transfer_id) filter (posted.points > 0))[:19]::timestamp)
         <> local_day(any_value(shown.sold_at))
 )
 
@@ -540,6 +540,7 @@ where points > 0
 -- name: adjust_earn
 -- A corrected receipt is judged again by the rules in force; the difference is a transfer of its
 -- own, numbered after those that are there. What gives by a rule for the first time is earned by it.
+-- Where the day was corrected all of it is given anew, to last from that day.
 insert into event
 with given as (
     select
@@ -547,37 +548,51 @@ with given as (
         customer_id,
         rule,
         arg_max(rule_version, transfer_id) as version,
-        sum(points)::bigint as points
+        sum(points)::bigint as points,
+        (arg_max(effective_at, transfer_id) filter (points > 0))[:19]::timestamp as given_at
     from posted
     where source_type = 'receipt'
     group by source_id, customer_id, rule
 ),
 
-difference as (
+weighed as (
     select
         transaction_id,
         customer_id,
         rule,
         coalesce(worth.version, given.version) as version,
         coalesce(worth.points, 0) as total,
-        coalesce(worth.points, 0) - coalesce(given.points, 0) as change
+        coalesce(given.points, 0) as before,
+        given.given_at,
+        corrected.sold_at
     from (
         select worth.* from worth semi join corrected using (transaction_id)
     ) as worth full outer join given using (transaction_id, customer_id, rule)
-    where change <> 0 and transaction_id in (select transaction_id from corrected)
+    inner join corrected using (transaction_id)
+),
+
+difference as (
+    select * exclude (before, given_at), total - before as change
+    from weighed where before = 0 or local_day(given_at) is not distinct from local_day(sold_at)
+    union all by name
+    select
+        * exclude (before, given_at, total, sold_at), unnest([0, total]) as total,
+        unnest([-before, total]) as change, unnest([given_at, sold_at]) as sold_at
+    from weighed where before <> 0 and local_day(given_at) is distinct from local_day(sold_at)
 ),
 
 numbered as (
     select
         difference.*,
         (select count(*) from posted where posted.source_id = difference.transaction_id)
-        + row_number() over (partition by transaction_id order by rule, customer_id) as number,
+        + row_number() over (partition by transaction_id order by rule, customer_id, change) as number,
         not exists (
             select 1 from given
             where
                 given.transaction_id = difference.transaction_id and given.rule = difference.rule
         ) as is_first
     from difference
+    where change <> 0
 )
 
 select
@@ -594,11 +609,10 @@ select
     version,
     change,
     coalesce(rule_basis.basis, 0),
-    corrected.sold_at,
+    numbered.sold_at,
     numbered.transaction_id,
     null
 from numbered
-inner join corrected using (transaction_id)
 left join rule_basis using (transaction_id, rule)
 
 -- name: earned

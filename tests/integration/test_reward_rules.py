@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +243,22 @@ def test_a_corrected_receipt_that_no_longer_suits_a_rule_gives_nothing_by_it(
     sales[2] |= {"store_id": "south", "file_id": 2}
     night(shop, "2026-03-03", *sales)
     assert [points(shop, name)[0] for name in ("ann", "bob", "cy")] == [50, 0, 0]
+
+
+@pytest.mark.parametrize("pending", [0, 30])
+def test_points_of_a_receipt_whose_day_is_corrected_last_from_that_day(
+    shop: Workspace, pending: int
+) -> None:
+    """Once, whichever way the day moves; what came back stays taken."""
+    rules(shop, expiry={"kind": "rolling", "months": 12}, pending_days=pending)
+    back = line("r", "ann", -300, original_transaction_id="t", sold_at="2026-03-09")
+    for night_on, day, told, moved in [
+        ("2026-03-10", 5, 1, 2), ("2026-03-11", 8, 2, 2), ("2026-03-12", 3, 3, 2), ("2026-03-13", 3, 4, 0),
+    ]:  # fmt: skip
+        sale = line("t", "ann", 1000, sold_at=f"2026-03-0{day}", file_id=told)
+        assert night(shop, night_on, sale, back).transfers == moved
+        last = date(2026, 3, day) + timedelta(days=pending)
+        assert ends(shop, "ann") == [(last.replace(year=2027).isoformat(), 7)]
 
 
 def test_a_receipt_whose_day_is_corrected_earns_by_the_rules_of_that_day(shop: Workspace) -> None:
