@@ -121,9 +121,10 @@ def store(store_url: str) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A real Chromium, driven by Playwright."""
+    """A real Chromium, driven by Playwright, whose loop runs until the fixture ends: no module after this one
+    could use `asyncio.run` if it stayed."""
     from playwright.sync_api import sync_playwright
 
     path = shutil.which("chromium") or missing("chromium")
