@@ -134,29 +134,42 @@ class Outbox:
     ) -> Lease | None:
         """Up to `size` due messages but for those set `aside`, under one lease; None when nothing
         is due. With `ranks`, by campaign and version, what ranks higher goes first, and service before all."""
+        if ranks is None:
+            return self._claim(size, aside)
+        while chosen := self._first(size, aside, ranks):
+            if lease := self._claim(size, aside, chosen):
+                return lease  # else others were quicker with all of them
+        return None
+
+    def _first(self, size: int, aside: Sequence[str], ranks: Mapping[str, int]) -> list[int]:
+        """The numbers of who goes first, looked for among all that is due while others may write."""
+        with self.ws.store.read() as connection:
+            claimable, values = self._claimable(connection, {"aside": aside})
+            query = SQL["first"].format(claimable=claimable, ranks=connection.paired("ranks"))
+            rows = connection.all(query, **values, ranks=json.dumps(ranks), size=size)
+            return [row["message_id"] for row in rows]
+
+    def _claim(self, size: int, aside: Sequence[str], chosen: Sequence[int] = ()) -> Lease | None:
         with self.ws.store.write() as connection:
             request = self._open(connection, "leased")
-            lock = "for update of outbox skip locked" if connection.dialect == "postgresql" else ""
-            sound = SQL["sound"].format(held=connection.listed("aside")) if aside else ""
-            is_ranked = ranks is not None
-            rows = connection.all(
-                SQL["claim"].format(
-                    claimable=f"{SQL['claimable']} {sound}",
-                    lock=lock,
-                    ranked=SQL["ranked"].format(ranks=connection.paired("ranks")) * is_ranked,
-                    first=SQL["first"] * is_ranked,
-                ),
-                **self._due_values(),
-                **({"aside": json.dumps(aside)} if aside else {}),
-                **({"ranks": json.dumps(ranks)} if is_ranked else {}),
-                at=self.at,
-                request=request,
-                size=size,
-            )
+            claimable, values = self._claimable(connection, {"aside": aside, "chosen": chosen})
+            lock = "for update skip locked" if connection.dialect == "postgresql" else ""
+            query = SQL["claim"].format(claimable=claimable, lock=lock)
+            rows = connection.all(query, **values, at=self.at, request=request, size=size)
             if not rows:
                 connection.run(SQL["close_lease"], request=request)
                 return None
-            return Lease(request, sorted(rows, key=lambda row: _turn(row, ranks or {})))
+            places = {number: place for place, number in enumerate(chosen)}
+            return Lease(request, sorted(rows, key=lambda row: _turn(row, places)))
+
+    def _claimable(
+        self, connection: Connection, among: Mapping[str, Sequence[object]]
+    ) -> tuple[str, dict[str, object]]:
+        """What is due, without those set `aside` and, where some are, of the `chosen`."""
+        asked = {name: those for name, those in among.items() if those}
+        tests = [SQL[name].format(**{name: connection.listed(name)}) for name in asked]
+        values = {name: json.dumps(those) for name, those in asked.items()}
+        return " ".join([SQL["claimable"], *tests]), {**self._due_values(), **values}
 
     def drop(self, lease: Lease, state: str, reasons: Mapping[int, str]) -> None:
         """Leased messages that will not be sent, with the reason for each."""
@@ -347,11 +360,9 @@ class Outbox:
         }
 
 
-def _turn(row: Row, ranks: Mapping[str, int]) -> tuple[bool, int, str, int]:
-    """As the query has it, which returns what it claims in no order."""
-    is_last = bool(ranks) and row["purpose"] != "service"
-    rank = ranks.get(f"{row['campaign']} {row['campaign_version']}", 0)
-    return is_last, -rank, row["send_at"], row["message_id"]
+def _turn(row: Row, places: Mapping[int, int]) -> tuple[int, str, int]:
+    """As the queries have it, for what is claimed is returned in no order."""
+    return places.get(row["message_id"], 0), row["send_at"], row["message_id"]
 
 
 def next_hours(row: Row, moment: str, end: str = FOR_EVER) -> dict[str, str]:

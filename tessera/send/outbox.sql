@@ -65,9 +65,12 @@ select distinct channel from outbox where state in ('ready', 'leased', 'calling'
             and approval.recipients > approval.approved
     )
 
--- name: sound
+-- name: aside
 -- And of no template and language that nobody can be written to with.
-    and template || ' ' || language not in (select value from {held})
+    and template || ' ' || language not in (select value from {aside})
+
+-- name: chosen
+    and message_id in (select cast(value as bigint) from {chosen})
 
 -- name: say_why
 -- `tessera send list` tells what keeps them waiting.
@@ -86,26 +89,30 @@ order by template, language
 select count(*) from outbox where state = 'ready' and channel = :channel and send_at < :until
 
 -- name: claim
--- On PostgreSQL {lock} passes over what another sender is claiming. {ranked} and {first} say who goes first
--- where not all can.
+-- On PostgreSQL {lock} passes over what another sender is claiming.
 update outbox set state = 'leased', state_at = :at, request_id = :request
 where
     message_id in (
         select message_id
-        from outbox {ranked}
+        from outbox
         where {claimable}
-        order by {first} send_at, message_id
+        order by send_at, message_id
         limit :size {lock}
     )
 returning
     message_id, send_key, customer_id, household_id, campaign, campaign_version, tags, step, occurrence, channel, purpose,
     template, language, timezone, business_date, decided_at, send_at, not_after, attempts
 
--- name: ranked
-left join {ranks} as ranks on ranks.key = outbox.campaign || ' ' || outbox.campaign_version
-
 -- name: first
-case purpose when 'service' then 0 else 1 end, cast(coalesce(ranks.value, '0') as integer) desc,
+-- Who goes first where not all can.
+select message_id
+from outbox
+left join {ranks} as ranks on ranks.key = outbox.campaign || ' ' || outbox.campaign_version
+where {claimable}
+order by
+    case purpose when 'service' then 0 else 1 end, cast(coalesce(ranks.value, '0') as integer) desc,
+    send_at, message_id
+limit :size
 
 -- name: open_request
 insert into provider_request

@@ -116,7 +116,7 @@ def test_a_mail_speaks_the_customers_language_and_carries_the_ledgers_balance(
 ) -> None:
     publish(ws, customers=[customer(1, given_name="Мария", favourite_category="Кофе")])
     enqueue(ws, outbox_row("c1", language="ru-RU"))
-    account = {"programme": "p", "owner_type": "member", "owner_id": "c1", "bucket": "available"}
+    account = {"programme": "club", "owner_type": "member", "owner_id": "c1", "bucket": "available"}
     put(ws, "account", **account, balance=3)
     put(ws, "account", **{**account, "bucket": "pending"}, balance=900)
     send(ws)

@@ -684,6 +684,8 @@ def test_a_template_that_comes_due_during_a_long_run_is_looked_at_too(
     """A throttled run lasts hours, and more falls due: broken, it waits as what was due at the start does."""
     ws = with_policy(tmp_path, throttle={"per_minute": 1})
     now = clock.now()
+    moment = [now]
+    monkeypatch.setattr(clock, "now", lambda: moment[0])
     ws = replace(ws, as_of=now)
     templates = ws.project / "templates"
     templates.unlink()
@@ -697,7 +699,7 @@ def test_a_template_that_comes_due_during_a_long_run_is_looked_at_too(
     enqueue(ws, *soon, outbox_row("c2", send_at=later, **good, **broken))
 
     def sleep(_seconds: float) -> None:
-        monkeypatch.setattr(clock, "now", lambda: now + timedelta(hours=1))
+        moment[0] = now + timedelta(hours=1)
 
     report = send(ws, messenger=SendGridMessenger("key", api.url, schedules=False), sleep=sleep)
     assert (report.accepted, report.rejected, len(report.held)) == (2, 0, 1)
