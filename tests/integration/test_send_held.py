@@ -695,7 +695,10 @@ def test_a_template_that_comes_due_during_a_long_run_is_looked_at_too(
     good = {"business_date": f"{ws.business_date}", "not_after": "2199-01-01T00:00:00+00:00"}
     broken = {"campaign": "birthday", "template": "birthday/greeting"}
     later = clock.stamp(now + timedelta(minutes=30))
-    soon = [outbox_row(f"c{n}", send_at=clock.stamp(now - timedelta(seconds=1)), **good) for n in range(2)]
+    soon = [
+        outbox_row(f"c{n}", send_at=clock.stamp(now - timedelta(seconds=1)), **good)
+        for n in range(2)
+    ]
     enqueue(ws, *soon, outbox_row("c2", send_at=later, **good, **broken))
 
     def sleep(_seconds: float) -> None:
