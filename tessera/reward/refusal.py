@@ -17,6 +17,7 @@ SENTENCES = {
     "does-not-stack": (409, "This voucher cannot be used beside another one."),
     "basket-does-not-qualify": (409, "What is being bought does not qualify for this voucher."),
     "not-enough-points": (409, "The member does not have so many points."),
+    "daily-limit": (409, "The member has redeemed as often as they may in a day."),
     "too-many-points": (409, "That is more points than there is left to pay."),
     "other-currency": (409, "Points do not pay in this currency."),
     "nothing-to-spend": (409, "Name points, vouchers, or both."),

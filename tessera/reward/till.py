@@ -231,6 +231,8 @@ class Till:
             raise Refusal("key-reused")  # so long ago that its answer is not kept any more
         if wish.points and customer_id is None:
             raise Refusal("card-needed")
+        if customer_id and not offline:  # what happened without a line has happened
+            self._check_limit(customer_id)
         judged = self._judge(wish, customer_id)
         if bad := next((one for one in judged if one.why), None):
             raise Refusal(bad.why or "", about=bad.code)
@@ -248,6 +250,18 @@ class Till:
             self.store.soon(SQL["whose"], redemption_id=redemption_id, customer_id=customer_id)
         spending.use(self.store, redemption_id, judged)
         return row, customer_id
+
+    def _check_limit(self, customer_id: str) -> None:
+        """Who redeems unusually often may be somebody with another's card."""
+        most = self.programme.redemptions_a_day
+        if most is None:
+            return
+        if self.store.dialect == "postgresql":
+            self.store.soon(SQL["alone"], customer_id=customer_id)
+        since = clock.day_starts(self.on, clock.zone(self.timezone))
+        values = {"customer_id": customer_id, "since": clock.stamp(since), "at": self.stamp}
+        if self.store.scalar(SQL["redeemed_since"], **values) >= most:
+            raise Refusal("daily-limit")
 
     def _judge(self, wish: Spend, customer_id: str | None, *, lock: bool = True) -> list[Judged]:
         at = wish.happened_at or self.at

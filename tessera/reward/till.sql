@@ -10,6 +10,18 @@ insert into redemption (
 -- name: known
 select 1 from redemption where redemption_id = :redemption_id
 
+-- name: alone
+-- PostgreSQL: nobody else counts a member's redemptions meanwhile.
+select pg_advisory_xact_lock(hashtext(:customer_id))
+
+-- name: redeemed_since
+select count(*)
+from redemption_member
+inner join redemption on redemption_member.redemption_id = redemption.redemption_id
+where
+    redemption_member.customer_id = :customer_id and redemption.at >= :since
+    and (redemption.state = 'used' or (redemption.state = 'held' and redemption.held_until > :at))
+
 -- name: level
 select tier from tier_move
 where programme = :programme and customer_id = :customer_id

@@ -113,6 +113,34 @@ def test_a_household_spends_together_and_a_refusal_moves_nothing(
 
 
 @BOTH_STORES
+def test_a_member_redeems_no_oftener_in_a_day_than_the_programme_allows(
+    tmp_path: Path, store_url: str
+) -> None:
+    ws = shop(tmp_path, store_url)
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(f"{file.read_text()}redemptions_a_day: 3\n")
+    for customer_id in ("c0", "c1"):
+        give(ws, customer_id, 100)
+    wish = {"basket": basket(1000), "points": 1}
+    with served(ws) as client, ThreadPoolExecutor(6) as six:
+        till = Counter(ws, client)
+        told = list(six.map(lambda _: till.reserve(card="K0", **wish), range(6)))
+        held = [answer.json()["redemption"] for answer in told if answer.is_success]
+        assert [kind(answer) for answer in told if answer.is_error] == ["daily-limit"] * 3
+        assert (
+            kind(till.take(card="K0", vouchers=[voucher(ws)], basket=basket(1000))) == "daily-limit"
+        )
+        assert till.take(card="K1", **wish).is_success  # somebody else
+        assert till.take(vouchers=[voucher(ws)], basket=basket(1000)).is_success  # nobody
+        till.settle(held[0], "void")
+        assert till.take(card="K0", **wish).is_success
+        assert kind(till.take(card="K0", **wish)) == "daily-limit"
+    with served(later(ws, "2026-04-01T00:00+00:00")) as client:
+        assert Counter(ws, client).take(card="K0", **wish).is_success
+    ws.store.close()
+
+
+@BOTH_STORES
 def test_a_till_shows_and_quotes_what_it_takes_though_no_night_came_by(
     ws: Workspace, till: Counter, now: list[datetime]
 ) -> None:
