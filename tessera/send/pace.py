@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from tessera import clock
@@ -51,15 +52,16 @@ class Pace:
         if ends - needed > now:
             self.sleep((ends - needed - now) / 1000)
 
-    def beyond(self, rows: Sequence[Row], addresses: Mapping[str, str]) -> list[Row]:
-        """Of `rows`, those for which their domain's share of the day is used up; the others'
+    def beyond(self, rows: Sequence[Row], addresses: Mapping[str, str], on: date) -> list[Row]:
+        """Of `rows`, those for which their domain's share of the day they leave `on` is used up; the others'
         share is taken."""
         warm_up = self.policy.warm_up
         if warm_up is None:
             return []
         domains = {r["message_id"]: _domain(addresses[r["customer_id"]]) for r in rows}
+        day = on.isoformat()
         with self.ws.store.write() as connection:
-            left = self._left(connection, warm_up, sorted(set(domains.values())))
+            left = self._left(connection, warm_up, sorted(set(domains.values())), day)
             taken: Counter[str] = Counter()
             beyond = []
             for row in rows:
@@ -68,22 +70,18 @@ class Pace:
                     beyond.append(row)
                 else:
                     taken[domain] += 1
-            used = [{"domain": one, "day": self._day, "messages": n} for one, n in taken.items()]
+            used = [{"domain": one, "day": day, "messages": n} for one, n in taken.items()]
             connection.run_many(SQL["use"], used)
         return beyond
 
-    @property
-    def _day(self) -> str:
-        return self.ws.business_date.isoformat()
-
     def _left(
-        self, connection: Connection, warm_up: WarmUp, domains: Sequence[str]
+        self, connection: Connection, warm_up: WarmUp, domains: Sequence[str], day: str
     ) -> dict[str, int]:
-        """What is left of today's share of the domains that are still being warmed up."""
+        """What is left of the day's share of the domains that are still being warmed up."""
         if connection.dialect == "postgresql":
             connection.run(SQL["lock"])
         query = SQL["days"].format(domains=connection.listed("domains"))
-        rows = connection.all(query, domains=json.dumps(domains), day=self._day)
+        rows = connection.all(query, domains=json.dumps(domains), day=day)
         found = {row["domain_hash"]: row for row in rows}
         left = {}
         for domain in domains:

@@ -266,7 +266,7 @@ class Sender:
         rows = self._put_off(lease, rows, resting(self.ws.store, self.policy, rows, day))
         rows = self._put_off(lease, rows, self.room.full(rows, self.outbox.moment))
         addresses = {key: address(one, self.messenger.channel) or "" for key, one in people.items()}
-        beyond = self.pace.beyond(rows, addresses)
+        beyond = self.pace.beyond(rows, addresses, day)
         return self._put_off(lease, rows, {row["message_id"]: "warm_up" for row in beyond})
 
     def _stopped(self, rows: Sequence[Row]) -> Mapping[int, str]:

@@ -407,6 +407,24 @@ def test_what_a_throttled_run_does_not_reach_goes_the_next_day(
     assert states(ws) == {"accepted": 18, "cancelled": 1}
 
 
+def test_a_run_that_goes_on_past_midnight_takes_the_new_days_share(
+    tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws = with_policy(tmp_path, throttle={"per_minute": 1}, warm_up={"first_day": 2})
+    moment = [datetime(2026, 3, 31, 23, 59, 30, tzinfo=UTC)]
+    monkeypatch.setattr(clock, "now", lambda: moment[0])
+
+    def nap(seconds: float) -> None:
+        moment[0] += timedelta(seconds=seconds)
+
+    plan(ws, 6)
+    by_sendgrid(replace(ws, as_of=moment[0]), api, sleep=nap)
+    with ws.store.read() as connection:
+        days = connection.all("select day, messages from domain_day order by day")
+    assert [(row["day"], row["messages"]) for row in days] == [("2026-03-31", 2), ("2026-04-01", 4)]
+    assert states(ws) == {"accepted": 6}
+
+
 @BOTH_STORES
 @pytest.mark.parametrize("pace", [{"throttle": {"per_minute": 1}}, {"warm_up": {"first_day": 2}}])
 def test_where_not_all_can_leave_the_campaign_of_higher_priority_goes_first(
