@@ -130,9 +130,8 @@ def _judge(
             pool.lock(store)
         stopped = complaint_guard(store, ws.as_of).stopped
         courses = [*current, *versions.begun_under(store, current)]
-        told = _live(store, ws, courses, rules)
+        live = _live(store, ws, courses, rules)
         members = gathered.result()
-        live = numbers.follow(duck, told)
         courses = holds.with_templates_seen(duck, ws, courses)
         duck.execute(f"set variable stopped = {constant('complaint rate' if stopped else None)}")
         _register(duck, ws, live, courses, rules)
@@ -159,6 +158,8 @@ def _find_past(duck: DuckDBPyConnection, members: Members) -> Members:
     """What is known of people and journeys; the members of whom nothing more is."""
     for step in BEFORE:
         duck.execute(SQL[step])
+    for table in ("history", "read_event"):  # have served
+        duck.unregister(table)
     others = members.part(duck)
     for step in OF_CONCERNED:
         duck.execute(SQL[step])
@@ -186,15 +187,15 @@ def _live(
 def _register(
     duck: DuckDBPyConnection,
     ws: Workspace,
-    live: Mapping[str, pa.Table],
+    live: dict[str, pa.Table],
     courses: Sequence[Course],
     rules: ContactPolicy,
 ) -> None:
-    """Give the pass the tables of files and store."""
+    """Give the pass the tables of files and store; `live` is empty then."""
     shop, day = clock.zone(ws.settings.timezone), ws.business_date
     places = duck.execute(SQL["places"]).fetchall()
     given = {
-        **live,
+        **numbers.follow(duck, live),
         **tables.of_policy(rules),
         **tables.of_courses(courses, rules, shop=shop, day=day),
         "slot": tables.of_slots(
@@ -206,6 +207,7 @@ def _register(
             as_of=tables.second(ws.as_of),
         ),
     }
+    live.clear()  # the years of messages are kept once
     for name, table in given.items():
         duck.register(name, table)
     for step in ("label", "each_kind", "reading", "attention"):
