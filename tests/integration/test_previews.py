@@ -97,7 +97,7 @@ def test_a_test_that_cannot_be_sent_is_a_sentence(
         ("winback/reminder", "fa", "rtl"),
         ("welcome/hello", "el", "ltr"),
         ("weekly_offers/offers/shelf", "de", "ltr"),
-        ("points_expiring/reminder", "ru", "ltr"),
+        ("birthday/reminder", "ru", "ltr"),
         ("second_purchase/companions", "lv", "ltr"),
     ],
 )
@@ -173,3 +173,13 @@ def test_the_answers_from_0_to_10_stand_on_one_line_of_a_desktop(
         tops = answers.evaluate_all("all => all.map(e => e.getBoundingClientRect().top)")
         assert (len(tops), len(set(tops))) == (11, 1)
         tab.close()
+
+
+def test_a_code_stands_on_one_line_of_a_phone(browser: Any, tmp_path: Path) -> None:
+    """It is read out, or typed in, at a till: the Russian words beside it are the longest."""
+    page = say.preview(workspace(tmp_path / "home"), "birthday/reminder", language="ru")
+    tab = browser.new_page(viewport={"width": 1500, "height": 1000})
+    tab.goto(page.as_uri())
+    code = tab.frame_locator("iframe[title=Phone]").get_by_text(VOUCHER["code"])
+    assert code.evaluate("e => e.getClientRects().length") == 1
+    tab.close()

@@ -23,6 +23,7 @@ from tessera.testing import publish, workspace
 from tessera.vouchers import codes
 from tessera.workspace import Workspace
 from tests.decide_model import bucket
+from tests.deciding import insert
 
 DAY = date(2026, 3, 31)  # a Tuesday
 Rows = list[dict[str, Any]]
@@ -200,9 +201,9 @@ def test_birthdays_are_kept_on_the_day_and_leap_days_on_the_28th(opened: Opened)
     shop.person()
     leap = shop.person(birth_date=date(2000, 2, 29))
     assert shop.at(0) == {today: "greeting"}
-    assert shop.at(1).get(today) is None
+    assert shop.at(1)[today] == "not_due"  # the reminder
     assert shop.on(date(2027, 2, 28)) == {leap: "greeting"}
-    assert shop.on(date(2027, 3, 1)) == {}
+    assert shop.on(date(2027, 3, 1)) == {leap: "not_due"}
     assert shop.on(date(2028, 2, 28)) == {}
     assert shop.on(date(2028, 2, 29)) == {
         leap: "greeting"
@@ -238,6 +239,43 @@ def test_a_birthday_brings_a_code_of_ones_own_that_the_letter_shows(opened: Open
         assert VOUCHER["code"] in page.read_text(encoding="utf-8")  # a preview takes no code
     with shop.ws.store.read() as store:
         assert store.scalar("select count(*) from voucher") == len(people)
+    leave(shop)
+    used = people.pop()
+    use(shop, codes.tidy(codes_of.pop(used)))
+    assert set(shop.at(9).values()) == {"not_due"}
+    assert shop.at(10) == {used: "condition_not_met", **dict.fromkeys(people, "reminder")}
+    told = letters(shop)
+    for name, language in zip(people, spoken, strict=False):
+        assert told[name].subject != found[name].subject
+        assert codes_of[name] in told[name].html
+        assert codes_of[name] in told[name].text
+        page = say.preview(shop.ws, "birthday/reminder", language=language)
+        assert VOUCHER["code"] in page.read_text(encoding="utf-8")
+
+
+def test_no_one_is_reminded_of_a_code_that_is_over(opened: Opened) -> None:
+    """After days down; nor is the next birthday kept from anybody by having been reminded."""
+    shop = opened("birthday")
+    name = shop.person(birth_date=date(1990, 3, 31))
+    assert shop.at(0) == {name: "greeting"}
+    leave(shop)
+    assert shop.at(13) == {name: "reminder"}  # on the code's last day
+    assert shop.on(date(2027, 3, 31)) == {name: "greeting"}
+    leave(shop)
+    assert shop.on(date(2027, 4, 14)) == {}
+
+
+def leave(shop: Shop) -> None:
+    """Everything that was planned goes out."""
+    with shop.ws.store.write() as store:
+        store.run("update outbox set state = 'accepted' where state = 'ready'")
+
+
+def use(shop: Shop, code: str) -> None:
+    """A till takes a code the day after, without a card."""
+    spent = {"points": 0, "paid": 0, "discount": 5, "at": f"{noon(1)}+00:00", "state": "used"}
+    insert(shop.ws, "redemption", redemption_id="r", store_id="s", **spent)
+    insert(shop.ws, "voucher_use", redemption_id="r", code=code, discount=5)
 
 
 def test_regulars_are_thanked_on_the_anniversary_of_their_first_purchase(opened: Opened) -> None:
