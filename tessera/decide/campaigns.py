@@ -215,10 +215,11 @@ def _bad_templates(
 ) -> Iterator[Problem]:
     from tessera import say
 
-    known, folders = rewards(project), _template_names(project)
+    known, folder = rewards(project), project / "templates"
     for place, template in campaign.templates():
-        if template not in folders:
-            said = f"there is no template templates/{template}.{nearest(template, folders)}"
+        if not (folder / template).is_dir():
+            near = nearest(template, _template_names(folder))
+            said = f"there is no template templates/{template}.{near}"
             yield source.problem(place, said)
             continue
         shown = _voucher(known, campaign, campaign.steps[int(place[1])])
@@ -228,9 +229,8 @@ def _bad_templates(
                 yield source.problem(place, said)
 
 
-def _template_names(project: Path) -> set[str]:
+def _template_names(folder: Path) -> set[str]:
     """The folders that hold parts of a message."""
-    folder = project / "templates"
     parts = [part for kind in ("txt", "html") for part in folder.rglob(f"*.{kind}")]
     return {part.parent.relative_to(folder).as_posix() for part in parts} - {".", "web"}
 

@@ -103,7 +103,7 @@ def files(home: Path, *folders: str) -> dict[str, str]:
         str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in folders
         for path in sorted((home / folder).rglob("*"))
-        if path.is_file()
+        if path.is_file() and ".seen" not in path.parts  # how things lay, not what they are
     }
 
 
