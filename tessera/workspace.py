@@ -70,7 +70,7 @@ def programme_as_written(project: Path) -> Mapping[str, Any]:
 
     try:
         found = yaml.safe_load((project / PROGRAMME).read_text(encoding="utf-8"))
-    except (FileNotFoundError, yaml.YAMLError):
+    except (FileNotFoundError, ValueError, yaml.YAMLError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -57,7 +57,7 @@ def of_value(ws: Workspace, found: Forecast, people: int, errors: Mapping[str, f
             "The last eight weeks, foretold from the days before them, were off by "
             f"{errors['purchases_off']:.1%} of the purchases and {errors['revenue_off']:.1%} of the "
             f"revenue, added up week by week; {errors['within_interval']:.0%} of them lay within "
-            "their 95 % interval."
+            f"their 95 % interval, {errors['revenue_within_interval']:.0%} within that of the revenue."
         )
     fits = {
         f"parameters, {name}": ", ".join(

@@ -84,10 +84,11 @@ class Purchases:
         rows = self._connection.execute(SQL["weeks"], {"end": end, "until": until}).fetchall()
         return {week: (number, float(amount)) for week, number, amount in rows}
 
-    def usual_amount(self, end: date) -> float:
-        """The mean amount of a purchase up to `end`."""
-        [mean] = self._connection.execute(SQL["usual_amount"], [end]).fetchone() or [0]
-        return float(mean or 0)
+    def usual_amount(self, end: date) -> tuple[float, float]:
+        """The mean amount of a purchase up to `end`, and the spread around it as a share of it."""
+        [found] = self._connection.execute(SQL["usual_amount"], [end]).fetchall()
+        mean, spread = (float(one or 0) for one in found)
+        return mean, spread
 
     def thinned(self, most: int) -> tuple[Purchases, float]:
         """The purchases of so many customers at most, evenly spread, and how many each stands for."""

@@ -115,4 +115,4 @@ where number % $every = 0
 order by customer_id, day
 
 -- name: usual_amount
-select avg(amount) from days where day <= ?
+select avg(amount), stddev_pop(amount) / nullif(avg(amount), 0) from days where day <= ?

@@ -70,7 +70,8 @@ def _value(ws: Workspace, purchases: Purchases) -> Value:
     value = Value(known.ids.astype(str), found, found.expected * amounts)
     _write(ws, "scores", value.rows())
     tried = weeks.tried(purchases, end, WEEK)
-    ahead = weeks.ahead(found, known, end, HORIZON, float(value.revenue.sum()))
+    money = float(value.revenue.sum()), purchases.usual_amount(end)[1]
+    ahead = weeks.ahead(found, known, end, HORIZON, money)
     _write(ws, "weeks", weeks.table(tried, ahead))
     cards.write(ws, cards.of_value(ws, value.found, len(value.ids), weeks.errors(tried)))
     return value

@@ -81,8 +81,8 @@ def _report(
     found = forecast(asked, known)
     plain, usual = _plain(asked, known)
     worth, amounts = worths(known)
-    revenue = float((found.expected * amounts).sum())
-    ahead = weeks.ahead(found, known, asked.end, asked.days, revenue)
+    money = float((found.expected * amounts).sum()), purchases.usual_amount(asked.end)[1]
+    ahead = weeks.ahead(found, known, asked.end, asked.days, money)
     tried = weeks.compared(ahead, purchases, asked.end)
     fits = {"bg_nbd": plain, **found.fits} | ({"gamma_gamma": worth} if worth else {})
     return ValueReport(

@@ -33,13 +33,18 @@ class Week:
     low: float  # 95 %
     high: float
     expected_revenue: float
+    revenue_low: float
+    revenue_high: float
     actual_purchases: int | None = None
     actual_revenue: float | None = None
 
 
-def ahead(found: Forecast, known: Customers, end: date, days: int, revenue: float) -> list[Week]:
-    """The whole weeks of the `days` after `end`; `revenue` is expected of all the days together. The
-    interval is of chance, of the level, and of how much weeks differed so far from those beside them."""
+def ahead(
+    found: Forecast, known: Customers, end: date, days: int, money: tuple[float, float]
+) -> list[Week]:
+    """The whole weeks of the `days` after `end`; `money` is the revenue expected of all the days together,
+    and the spread of a purchase's amount. The intervals are of chance, in the number of purchases and in
+    what each brings, of the level, and of how much weeks differed so far from those beside them."""
     number = days // WEEK
     if not number:
         return []
@@ -48,8 +53,20 @@ def ahead(found: Forecast, known: Customers, end: date, days: int, revenue: floa
     share = np.diff(upto, prepend=0) / total
     expected = share * float(found.expected.sum())
     unsure = np.hypot(2 * found.level_error, _unrest(known))
-    width = Z * np.sqrt(expected + (unsure * expected) ** 2)
-    return [_week(end, week, expected, width, share * revenue) for week in range(number)]
+    revenue, spread = money
+    alone = 1 / np.maximum(expected, 1e-9)
+    bought = _bounded(expected, Z * np.sqrt(alone + unsure**2), 1)
+    brought = _bounded(share * revenue, Z * np.sqrt((1 + spread**2) * alone + unsure**2), 2)
+    return [
+        Week(end + timedelta(days=1 + WEEK * week), *bought[week], *brought[week])
+        for week in range(number)
+    ]
+
+
+def _bounded(expected: Floats, width: Floats, digits: int) -> list[tuple[float, float, float]]:
+    """What is expected of each week, the least and the most; `width` is a share of it."""
+    bounds = expected, expected * np.maximum(1 - width, 0), expected * (1 + width)
+    return list(zip(*(np.round(one, digits).tolist() for one in bounds), strict=True))
 
 
 def _unrest(known: Customers) -> float:
@@ -63,16 +80,6 @@ def _unrest(known: Customers) -> float:
     beside = (bought[:-2] + bought[2:]) / 2
     spread = float(np.mean((bought[1:-1] / beside - 1) ** 2)) / 1.5  # the neighbours' own is in it
     return float(np.sqrt(max(spread - float(np.mean(1 / bought)), 0)))
-
-
-def _week(end: date, week: int, expected: Floats, width: Floats, revenue: Floats) -> Week:
-    return Week(
-        end + timedelta(days=1 + WEEK * week),
-        round(float(expected[week]), 1),
-        round(float(max(expected[week] - width[week], 0)), 1),
-        round(float(expected[week] + width[week]), 1),
-        round(float(revenue[week]), 2),
-    )
 
 
 def compared(weeks: list[Week], purchases: Purchases, end: date) -> list[Week]:
@@ -102,8 +109,8 @@ def tried(purchases: Purchases, end: date, unit_days: float) -> list[Week]:
         found = forecast(Question(part.upto, part.first, origin, days, unit_days), known)
     except BadInput:
         return []
-    worth = float(found.expected.sum()) * part.usual_amount(origin)
-    weeks = ahead(found, known, origin, days, worth)
+    mean, spread = part.usual_amount(origin)
+    weeks = ahead(found, known, origin, days, (float(found.expected.sum()) * mean, spread))
     return [_scaled(week, scale) for week in compared(weeks, part, origin)]
 
 
@@ -115,7 +122,7 @@ def _scaled(week: Week, scale: float) -> Week:
 
 
 def errors(weeks: list[Week]) -> dict[str, float]:
-    """How far weeks were off, as shares of what happened, and how often the interval held it."""
+    """How far weeks were off, as shares of what happened, and how often the intervals held it."""
     known = [week for week in weeks if week.actual_purchases is not None]
     bought = sum(week.actual_purchases or 0 for week in known)
     money = sum(week.actual_revenue or 0 for week in known)
@@ -124,10 +131,14 @@ def errors(weeks: list[Week]) -> dict[str, float]:
     off = sum(abs(week.expected_purchases - (week.actual_purchases or 0)) for week in known)
     off_money = sum(abs(week.expected_revenue - (week.actual_revenue or 0)) for week in known)
     held = [week.low <= (week.actual_purchases or 0) <= week.high for week in known]
+    held_money = [
+        week.revenue_low <= (week.actual_revenue or 0) <= week.revenue_high for week in known
+    ]
     return {
         "purchases_off": round(off / bought, 4),
         "revenue_off": round(off_money / money, 4),
         "within_interval": round(sum(held) / len(held), 4),
+        "revenue_within_interval": round(sum(held_money) / len(held), 4),
     }
 
 
@@ -159,6 +170,8 @@ NUMBERS = (
     "low",
     "high",
     "expected_revenue",
+    "revenue_low",
+    "revenue_high",
     "actual_purchases",
     "actual_revenue",
 )

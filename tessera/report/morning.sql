@@ -77,8 +77,14 @@ limit 8
 select
     kind, begins_on, low, high,
     expected_purchases as expected, actual_purchases as actual,
-    round(expected_revenue)::bigint as revenue, round(actual_revenue)::bigint as actual_revenue
-from weeks
+    round(expected_revenue)::bigint as revenue, round(actual_revenue)::bigint as actual_revenue,
+    round(revenue_low)::bigint as revenue_low, round(revenue_high)::bigint as revenue_high
+from (
+    -- Weeks of an earlier version have no bounds of their revenue.
+    select null::double as revenue_low, null::double as revenue_high where false
+    union all by name
+    from weeks
+)
 where
     (select min(begins_on) from weeks where kind = 'forecast')
     between $today - interval 7 day and $today

@@ -483,3 +483,12 @@ def test_a_day_in_quotes_is_a_day_to_a_filter_too(project: Path) -> None:
 def test_an_unknown_campaign_names_the_nearest(project: Path) -> None:
     with pytest.raises(BadInput, match=r"no campaign 'winbck'\. Did you mean 'winback'"):
         choose(load(project), ["winbck"])
+
+
+@pytest.mark.parametrize("written", [b"# caf\xe9\n", b"rewards: [", b"- a list\n"])
+def test_a_programme_that_cannot_be_read_is_no_crash_of_the_campaigns(
+    project: Path, written: bytes
+) -> None:
+    """What is wrong with it, `tessera programme check` says."""
+    (project / "deployments/programme.yml").write_bytes(written)
+    assert all("programme.yml" in str(one) for one in check(project))

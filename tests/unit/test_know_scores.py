@@ -172,6 +172,7 @@ def test_weeks_are_foretold_and_tried_on_the_past(scored: Workspace) -> None:
         actual
     )  # newcomers are left out
     assert all(row["low"] <= row["expected_purchases"] <= row["high"] for row in rows)
+    assert all(row["revenue_low"] < row["expected_revenue"] < row["revenue_high"] for row in rows)
 
 
 def test_each_model_has_a_card_that_says_how_good_it_is_and_where_it_ends(

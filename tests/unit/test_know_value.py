@@ -111,6 +111,26 @@ def test_value_foretells_better_than_the_rate_so_far(purchases: Path) -> None:
     assert found.expected == pytest.approx(found.actual, rel=0.15)
     assert found.mae < found.naive["mae"]
     assert set(found.parameters) >= {"bg_nbd", "gamma_gamma"}
+    assert found.weekly["within_interval"] > 0.8
+    assert found.weekly["revenue_within_interval"] > 0.8
+
+
+def test_a_week_is_as_sure_in_money_as_in_purchases_only_where_all_cost_the_same(
+    purchases: Path, tmp_path: Path
+) -> None:
+    same = tmp_path / "same.csv"
+    header, *rows = purchases.read_text().splitlines()
+    same.write_text("\n".join([header, *(f"{row.rpartition(',')[0]},5" for row in rows)]) + "\n")
+    width: dict[Path, list[tuple[float, float]]] = {}
+    for path in (same, purchases):
+        found = evaluate(path, date(2024, 7, 1), date(2024, 10, 20), Columns(), "weeks")
+        assert all(one["revenue_low"] < one["expected_revenue"] for one in found.weeks)
+        width[path] = [
+            (one["high"] / one["expected_purchases"], one["revenue_high"] / one["expected_revenue"])
+            for one in found.weeks
+        ]
+    assert all(money == pytest.approx(number, rel=0.01) for number, money in width[same])
+    assert all(money - 1 > 1.1 * (number - 1) for number, money in width[purchases])
 
 
 def test_nothing_after_the_calibration_is_learned_from(purchases: Path, tmp_path: Path) -> None:
