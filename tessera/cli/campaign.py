@@ -237,7 +237,8 @@ def try_out(
     if as_json:
         print_json({**found, "messenger": messenger})
     else:
-        typer.echo(f"Sent to {to} by the messenger '{messenger}'.")
+        place = f", into {ws.home.mail}" if messenger == "file" else ""
+        typer.echo(f"Sent to {to} by the messenger '{messenger}'{place}.")
 
 
 def _say_if_unspoken(ws: Workspace, asked: str | None) -> None:

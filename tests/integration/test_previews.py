@@ -69,7 +69,8 @@ def test_t42_a_test_arrives_as_it_will_look_and_takes_nothing_from_anybody(tmp_p
     ]
     with served(ws) as client:
         assert client.post(link.removeprefix(ws.settings.public_url)).status_code == 404
-    assert "Sent to me@shop.example" in CliRunner().invoke(app, words).stdout
+    said = f"Sent to me@shop.example by the messenger 'file', into {ws.home.mail}."
+    assert said in CliRunner().invoke(app, words).stdout
 
 
 @pytest.mark.parametrize(
