@@ -117,6 +117,13 @@ def day_of(message: Row) -> date:
     return date.fromisoformat(message["business_date"])
 
 
+def left_on(message: Row) -> date:
+    """The day on which it leaves, the earlier of the shop's and the person's, or its own if that is later."""
+    moment = instant(message["send_at"])
+    days = (moment.astimezone(ZoneInfo(name)).date() for name in ("UTC", message["timezone"]))
+    return max(day_of(message), min(days))
+
+
 def length(text: str | None, default: int = 0) -> int:
     return int(text[:-1]) if text else default
 
@@ -249,7 +256,7 @@ def next_steps(
         )
         came = [m for name in follows(version, number) if (m := sent(world, one, name))]
         if came and step["name"] not in told:
-            one.counted_from = max(day_of(m) for m in came)
+            one.counted_from = max(left_on(m) for m in came)
             found.append(one)
     for one in found:
         last_day = one.counted_from + timedelta(
