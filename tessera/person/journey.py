@@ -75,6 +75,5 @@ def _written(ws: Workspace, store: Connection, identity: Identity) -> Iterator[R
 
 
 def _of(store: Connection, name: str, identity: Identity) -> list[Any]:
-    numbers = json.dumps(sorted(identity.customers))
-    query = f"{SQL[name]} in (select value from {store.listed('values')})"
-    return list(store.all(query, values=numbers))
+    query = SQL[name].format(numbers=store.listed("numbers"))
+    return list(store.all(query, numbers=json.dumps(sorted(identity.customers))))

@@ -50,12 +50,12 @@ where
     or prospect_id in (select value from theirs where theirs.kind = 'prospect')
 
 -- name: messages
-select send_key, channel, campaign || ', step ' || step as about from outbox where customer_id
+select send_key, channel, campaign || ', step ' || step as about from outbox where customer_id in (select value from {numbers})
 
 -- name: answers
 select answered_at as at, 'survey' as what, 'email' as channel, 'score ' || score as about
 from answer
-where customer_id
+where customer_id in (select value from {numbers})
 
 -- name: words
 select
@@ -64,12 +64,12 @@ select
     channel,
     purpose || ', ' || origin as about
 from consent
-where customer_id
+where customer_id in (select value from {numbers})
 
 -- name: chose
 select recorded_at as at, 'chose' as what, null as channel, name || ' ' || value as about
 from preference
-where customer_id
+where customer_id in (select value from {numbers})
 
 -- name: redeemed
 select
@@ -82,4 +82,4 @@ inner join transfer
     on
         transfer.kind = 'redeem' and transfer.debit_id = account.account_id
         or transfer.kind = 'reverse' and transfer.credit_id = account.account_id
-where account.owner_type = 'member' and account.owner_id
+where account.owner_type = 'member' and account.owner_id in (select value from {numbers})

@@ -33,9 +33,7 @@ class Morning:
     touches: Rows
     scores: Rows  # month, answers, score, low, high, has_fallen
     opinions: Rows  # topic, opinions, positive, negative
-    weeks: (
-        Rows  # what is learned of weeks: those foretold, and the last ones as they would have been
-    )
+    weeks: Rows  # those foretold, and the last ones as they would have been
     results: Mapping[str, Any] | None
 
     @property

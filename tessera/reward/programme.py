@@ -93,9 +93,8 @@ class Programme(Document):
     pool: Literal["household"] | None = None  # who lives together may spend each other's points
     rewards: tuple[Reward, ...] = ()
     worth: Worth | None = None  # what points pay at the till; absent: they pay no money
-    redemptions_a_day: int | None = Field(
-        None, ge=1, le=1_000, strict=True
-    )  # of a member, at tills
+    # Of a member at tills; absent: as many as they like.
+    redemptions_a_day: int | None = Field(None, ge=1, le=1_000, strict=True)
     referral: Referral | None = None
 
     @field_validator("timezone")
