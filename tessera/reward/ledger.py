@@ -170,7 +170,8 @@ def _insert(store: Connection, batches: Iterable[pa.RecordBatch], in_bulk: bool)
 def settle(store: Connection, after: int) -> None:
     """Move the balances and lots by the transfers numbered after `after`, which nobody else posts
     meanwhile."""
-    store.run(SQL["move_balances"], after=after)
+    posted = "(select * from transfer where transfer_id > :after) as new"
+    store.run(SQL["move_balances"].format(posted=posted), after=after)
     lots.settle(store, after + 1, int(store.scalar(SQL["last_transfer"])))
 
 

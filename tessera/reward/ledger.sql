@@ -168,18 +168,16 @@ select coalesce(max(transfer_id), 0) from transfer
 select coalesce(max(account_id), 0) from account
 
 -- name: move_balances
--- Exactly what the transfers since `after` moved. `debt` counts what a member owes, so it grows
--- by debits; every other bucket by credits.
+-- Exactly what the `posted` moved. `debt` counts what a member owes, so it grows by debits; every other
+-- bucket by credits.
 update account
 set balance = balance + case when bucket = 'debt' then -moved.points else moved.points end
 from (
     select account_id, sum(points) as points
     from (
-        select credit_id as account_id, amount as points from transfer
-        where transfer_id > :after
+        select credit_id as account_id, amount as points from {posted}
         union all
-        select debit_id, -amount from transfer
-        where transfer_id > :after
+        select debit_id, -amount from {posted}
     ) as leg
     group by account_id
 ) as moved

@@ -23,9 +23,7 @@ where
 order by +lot.lot_id
 
 -- name: activating
--- What of those listed may still be moved, in the order in which it will be posted: a table, so that what
--- comes after need not find lots and what gave them again.
-create temporary table moving as
+-- What of those listed may still be moved, in the order in which it will be posted.
 select
     row_number() over (order by lot.account_id, lot.activates_at, lot.lot_id) as place,
     'activate:' || given.idem_key as idem_key, lot.lot_id, lot.account_id as debit_id,
@@ -40,16 +38,35 @@ inner join account as available
 inner join transfer as given on lot.lot_id = given.transfer_id
 where lot.lot_id = cast(listed.value as bigint) and lot.activates_at <= :cutoff and lot.remaining > 0
 
+-- name: move_sqlite
+-- A table, so that what comes after need not find lots and what gave them again: numbered as the transfers
+-- that are posted for them. Nobody else posts meanwhile.
+create temporary table moving as
+select (select coalesce(max(transfer_id), 0) from transfer) + due.place as transfer_id, due.*
+from ({due}) as due
+order by due.place
+
+-- name: move_postgresql
+-- As above; others may post meanwhile.
+create temporary table moving as
+select nextval('transfer_transfer_id_seq') as transfer_id, due.*
+from ({due}) as due
+order by due.place
+
 -- name: post_moving
 insert into transfer (
-    programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
+    transfer_id, programme, idem_key, kind, debit_id, credit_id, amount, source_type, source_id, rule,
     rule_version, effective_at, posted_at, business_date
 )
 select
-    :programme, idem_key, :kind, debit_id, credit_id, amount, 'transfer', source_id, rule,
+    transfer_id, :programme, idem_key, :kind, debit_id, credit_id, amount, 'transfer', source_id, rule,
     rule_version, effective_at, :at, :business_date
 from moving
-order by place
+order by transfer_id
+
+-- name: posted
+select min(transfer_id) as first, max(transfer_id) as last, cast(sum(amount) as bigint) as points
+from moving
 
 -- name: move_lots
 update lot set account_id = moving.credit_id, activates_at = null
@@ -176,8 +193,7 @@ where
 order by +lot.lot_id
 
 -- name: expiring
--- As above. Points that may be spent do not become pending again.
-create temporary table moving as
+-- As above, of every so many accounts one. Points that may be spent do not become pending again.
 select
     row_number() over (order by lot.account_id, lot.expires_at, lot.lot_id) as place,
     {end_key} as idem_key, lot.lot_id, lot.account_id as debit_id,
@@ -186,28 +202,19 @@ select
     given.rule_version
 from {lots} as listed cross join lot
 inner join transfer as given on lot.lot_id = given.transfer_id
-where lot.lot_id = cast(listed.value as bigint) and lot.expires_at <= :cutoff and lot.remaining > 0
+where
+    lot.lot_id = cast(listed.value as bigint) and lot.expires_at <= :cutoff and lot.remaining > 0
+    and lot.account_id % :hands = :hand
 
 -- name: end_lots
--- That each has its own transfer is seen from account and amount.
 insert into lot_move (transfer_id, lot_id, delta)
-select transfer.transfer_id, moving.lot_id, -moving.amount
-from moving inner join transfer
-    on
-        transfer.transfer_id = moving.place + :first - 1
-        and moving.debit_id = transfer.debit_id and moving.amount = transfer.amount
-where transfer.transfer_id between :first and :last
+select transfer_id, lot_id, -amount from moving order by transfer_id
 
 -- name: empty_lots
-update lot set remaining = 0
+-- A till that could have come between would be found out here.
+update lot set remaining = remaining - moving.amount
 from moving
 where lot.lot_id = moving.lot_id
-
--- name: first_after
-select min(transfer_id) from transfer where transfer_id > :before
-
--- name: moved
-select sum(amount) from transfer where transfer_id between :first and :last
 
 -- name: open_breakage
 insert into account (programme, owner_type, owner_id, bucket)

@@ -11,6 +11,9 @@ from tessera.store.store import CACHE_KB, Connection
 
 SQL = queries("tessera.store", "bulk.sql")
 LEAST = 100_000  # rows for which it is worth it
+# Of a SQLite store, while what comes in is read again for each index: what does not fit is looked up page by
+# page in a log that is the longer the more has come.
+LOAD_KB = 2_097_152
 # PostgreSQL believes a page elsewhere to cost four of those in line, as on a turning disk, and would rather
 # read a table of millions whole for each chunk than look up a chunk's rows in it.
 ROOM = {
@@ -40,6 +43,9 @@ def anew(store: Connection, *tables: str) -> Iterator[None]:
     for drop, _ in reversed(parts):
         store.soon(drop)
     make_room(store)
+    if store.dialect == "sqlite":
+        store.run(f"pragma cache_size = -{LOAD_KB}")
+        store.at_last(ROOM["sqlite"])
     yield
     for _, make in parts:
         store.run(make)

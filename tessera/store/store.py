@@ -86,6 +86,15 @@ class Connection:
         """Execute once for each of `rows`; how many rows all of it touched."""
         return max(0, int(self._ask(query, list(rows)).rowcount)) if rows else 0
 
+    def at_last(self, query: str) -> None:
+        """Execute at the end of this transaction, when the rest of it went well."""
+
+        def end(failure: type[BaseException] | None, *_: object) -> None:
+            if failure is None:
+                self.run(query)
+
+        self._open.push(end)
+
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """What is done inside is undone when it fails; what came before it stays."""
@@ -196,7 +205,8 @@ class Connection:
         marks = ", ".join(alike.get(name, "?") for name in rows.column_names)
         cursor = self._driver().cursor()
         if rows.num_rows >= MANY:  # else every row reads its pages of the large indexes anew
-            cursor.execute(f"pragma cache_size = -{CACHE_KB}")
+            (kept,) = cursor.execute("pragma cache_size").fetchone()
+            cursor.execute(f"pragma cache_size = {min(kept, -CACHE_KB)}")
         # OR IGNORE would also swallow broken CHECK and NOT NULL constraints.
         unless = "" if is_new else " on conflict do nothing"
         cursor.executemany(

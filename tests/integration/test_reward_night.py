@@ -151,8 +151,8 @@ def test_what_a_till_spends_while_others_points_end_does_not_end_as_well(
     night(shop, "2026-03-02", *sales)
     end = night_module._expire
 
-    def end_and_spend(tonight: Any, store: Connection, due: str) -> int:
-        ended = end(tonight, store, due)
+    def end_and_spend(tonight: Any, store: Connection, due: str, **hands: int) -> int:
+        ended = end(tonight, store, due, **hands)
         Books(store, "club", at, at.date()).spend(key="till", customer_id="bob", points=3)
         return ended
 
@@ -160,6 +160,36 @@ def test_what_a_till_spends_while_others_points_end_does_not_end_as_well(
     monkeypatch.setattr(night_module, "_expire", end_and_spend)
     assert night(shop, "2026-03-05", *sales).points_expired == 5 + 2
     assert (points(shop), points(shop, "bob")) == ((0, 0, 0), (0, 0, 0))
+    sound(shop)
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("failing", [0, 1])
+def test_points_that_end_by_several_hands_end_once_though_one_of_them_fails(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """Each commits by itself: what the other has ended is ended, and the next attempt takes the rest."""
+    club(shop, expiry={"kind": "rolling", "days": 1})
+    names = [f"c{number}" for number in range(8)]
+    sales = [line(f"t-{who}", who, 500, sold_at="2026-03-01T10:00") for who in names]
+    night(shop, "2026-03-02", *sales)
+    end = night_module._expire
+
+    def end_or_fail(tonight: Any, store: Connection, due: str, **hands: int) -> int:
+        ended = end(tonight, store, due, **hands)
+        if hands["hand"] == failing:
+            raise ConnectionError("the other")
+        return ended
+
+    with monkeypatch.context() as patch:
+        patch.setattr(night_module, "_expire", end_or_fail)
+        with pytest.raises(ConnectionError):
+            night(shop, "2026-03-05", *sales)
+    left = sum(points(shop, who)[0] for who in names)
+    assert left == (20 if failing == 0 else 40)
+    sound(shop)
+    assert night(shop, "2026-03-05", *sales).points_expired == left
+    assert [points(shop, who) for who in names] == [(0, 0, 0)] * 8
     sound(shop)
 
 
@@ -214,9 +244,9 @@ def explained(ws: Workspace, cutoff: str) -> str:
         query = night_module.SQL["expiring"].format(
             lots=store.listed("lots"), end_key=lots.SQL["end_key"]
         )
-        asked = query.replace("create temporary table moving as", "explain (analyze)", 1)
         ids = json.dumps([row["lot_id"] for row in store.all("select lot_id from lot")])
-        plan = store.all(asked, lots=ids, cutoff=cutoff, breakage=1)
+        values = {"lots": ids, "cutoff": cutoff, "breakage": 1, "hands": 1, "hand": 0}
+        plan = store.all(f"explain (analyze) {query}", **values)
     return "\n".join(str(*row.values()) for row in plan)
 
 

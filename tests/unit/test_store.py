@@ -197,6 +197,21 @@ def test_after_a_bulk_the_planner_knows_how_large_a_table_is(store: Store) -> No
             assert connection.scalar(query) == len(rows)
 
 
+def test_a_sqlite_store_keeps_much_in_memory_only_while_much_comes_in(tmp_path: Path) -> None:
+    """What follows a load in its transaction reads what was loaded; afterwards the night needs the memory."""
+    store = Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    files = pa.table({"programme": pa.repeat("club", 50_000), "file_id": range(50_000)})
+    kept = []
+    for is_anew in (False, True, False):
+        with store.write() as connection:
+            if is_anew:
+                with bulk.anew(connection, "transfer"):
+                    connection.insert("reward_file", files)
+            kept.append(connection.scalar("pragma cache_size"))
+    assert kept == [-2000, -bulk.LOAD_KB, -store_module.CACHE_KB]
+    store.close()
+
+
 @BOTH_STORES
 def test_bulk_insert_still_refuses_what_breaks_a_constraint(store: Store) -> None:
     with pytest.raises(Exception, match=r"(?i)not.null"), store.write() as connection:
