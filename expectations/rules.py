@@ -35,7 +35,8 @@ CHANNELS = (
     *("print", "post", "phone", "store", "event", "other"),
 )
 # A domain of two labels or more and no spaces, list separators or quotes: what mailers take.
-ROUNDED = r"\d([.,]\d+)?[eE]\+\d+"  # 2.90E+12, of what was 2900000012345
+# 2.90E+12, of what was 2900000012345. Statistics programs write 4.0128e+10, which is all of 40128000000.
+ROUNDED = r"\d([.,]\d+)?E\+\d+"
 EMAIL = r"""[^\s@,;:<>()"\[\]]{1,64}@[^\s@,;:<>()"\[\].]+(\.[^\s@,;:<>()"\[\].]+)+"""
 
 

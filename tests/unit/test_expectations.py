@@ -60,7 +60,7 @@ DEFECTS: list[tuple[str, dict[str, object], Reasons]] = [
     ("transactions", {"card_id": "2.90E+12"}, {("card_id", "rounded")}),
     (
         "transactions",
-        {"product_id": "5e+12", "store_id": "1,0E+10"},
+        {"product_id": "5E+12", "store_id": "1,0E+10"},
         {("product_id", "rounded"), ("store_id", "rounded")},
     ),
     ("customers", {"phone": "3.0697E+11"}, {("phone", "rounded")}),
@@ -146,6 +146,7 @@ FINE: list[tuple[str, dict[str, object]]] = [
     ("customers", {"email": "o'neil+tag@sub.example.co.uk", "language": "pt-BR"}),
     ("customers", {"email": "имя@почта.рф", "language": "zh-Hant-TW", "timezone": "UTC"}),
     ("customers", {"birth_date": "2026-03-31", "phone": "+30 210 1234567"}),
+    ("transactions", {"transaction_id": "4.0128e+10", "product_id": "9e+05"}),
     ("transactions", {"card_id": "5E12", "product_id": "A+B", "store_id": "E+5", "line_id": "1E+"}),
     ("interactions", {"score": 0, "status": None, "customer_id": None}),
     ("targets", {"period_start": "2030-01-01", "period_end": "2030-01-01"}),
