@@ -289,6 +289,30 @@ def test_inactivity_counts_from_every_purchase_and_wakes_nothing_that_has_ended(
     sound(shop)
 
 
+@BOTH_STORES
+def test_what_is_told_late_ends_with_the_members_others_where_they_end_by_inactivity(
+    shop: Workspace,
+) -> None:
+    """And so does what a correction adds. What would have ended before the member came again has ended."""
+    club(shop, expiry={"kind": "inactivity", "days": 10})
+    first = line("t", "ann", 500, sold_at="2026-03-01T10:00")
+    last = line("u", "ann", 100, sold_at="2026-03-09T10:00")
+    late = [
+        line("v", "ann", 200, sold_at="2026-03-03T10:00", file_id=2),
+        line("w", "ann", 900, sold_at="2026-02-10T10:00", file_id=2),
+        line("x", "bob", 300, sold_at="2026-03-03T10:00", file_id=2),
+    ]
+    night(shop, "2026-03-02", first)
+    night(shop, "2026-03-10", first, last)
+    first = {**first, "amount": 900, "file_id": 2}
+    night(shop, "2026-03-11", first, last, *late)
+    assert {day for day, _ in ends(shop, "ann")} == {"2026-03-19"}
+    assert points(shop) == (5 + 1 + 2 + 4, 0, 0)
+    assert ends(shop, "bob") == [("2026-03-13", 3)]
+    assert night(shop, "2026-03-20", first, last, *late).points_expired == 12 + 3
+    sound(shop)
+
+
 def test_who_spends_while_the_night_is_at_its_last_steps_was_active(
     shop: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
