@@ -25,6 +25,7 @@ WAYS = {
     "release": ("held available",),
     "reverse": ("redeemed available",),
     "expire": ("available breakage",),
+    "revive": ("breakage available",),
     "merge": ("available available", "pending pending", "debt debt"),
     "pool": ("available available",),
 }  # fmt: skip

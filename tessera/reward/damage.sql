@@ -32,7 +32,7 @@ order by what, number
 -- one it was given to. `directions`: it goes from or to where its kind never goes. `unpaid`: it is not what
 -- the lots say. What leaves a member's points is paid by lots, what comes in makes a lot or goes back to
 -- some; activation moves the lot itself. `misnamed`: its key names another receipt or rule. `mistimed`: its
--- lot was earned at another time; only those that came from another member are older than their transfer.
+-- lot was earned at another time; only those that came from another lot are older than their transfer.
 select * from (
     select transfer.transfer_id, transfer.idem_key, transfer.kind, transfer.amount,
         transfer.source_id, transfer.rule, transfer.effective_at, lot.earned_at,
@@ -46,7 +46,7 @@ select * from (
             transfer.claim, transfer.claim || ':+',
             transfer.claim || ':' || transfer.origin, transfer.claim || ':' || transfer.origin || ':+'
         ) as misnamed,
-        transfer.kind not in ('merge', 'pool') and lot.earned_at <> transfer.effective_at as mistimed,
+        transfer.kind not in ('merge', 'pool', 'revive') and lot.earned_at <> transfer.effective_at as mistimed,
         (transfer.kind || ' ' || debit.bucket || ' ' || credit.bucket) not in ({ways}) as directions,
         debit.account_id is not null and credit.account_id is not null and (
             coalesce(moved.paid, 0) <> case

@@ -179,20 +179,20 @@ def members(duck: DuckDBPyConnection, *, losers: bool = False) -> pa.Table:
     return duck.execute(query).to_arrow_table()
 
 
-def settle(
-    duck: DuckDBPyConnection,
-    programme: Programme,
-    *,
-    accounts: pa.Table,
-    issued: pa.Table,
-    pending: pa.Table,
-) -> pa.Table:
+def split(duck: DuckDBPyConnection, programme: Programme, *, pending: pa.Table) -> pa.Table:
+    """Tell what is pending from what is available; of whom, of which receipts and by which rules points that
+    can be spent are taken, and how many."""
+    duck.register("known_pending", pending)
+    _set(duck, returns=programme.returns)
+    duck.execute(SQL["split"])
+    return duck.execute(SQL["asked"]).to_arrow_table()
+
+
+def settle(duck: DuckDBPyConnection, *, accounts: pa.Table, issued: pa.Table) -> pa.Table:
     """Apply the return policy to members' balances; the accounts (owner and bucket) it lacks."""
     duck.register("known_account", accounts)
     duck.register("issued", issued)
-    duck.register("known_pending", pending)
-    duck.execute("set variable returns = ?", [programme.returns])
-    for step in ("split", "member", "forgiven", "debt"):
+    for step in ("member", "forgiven", "debt"):
         duck.execute(SQL[step])
     return duck.execute(SQL["owner"]).to_arrow_table()
 

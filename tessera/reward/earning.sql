@@ -992,10 +992,18 @@ where
     points + of_pending < 0
     and not (getvariable('returns') = 'only_pending' and source_type = 'return')
 
+-- name: asked
+select
+    customer_id, origin as source_id, rule, -sum(points)::bigint as points,
+    concat(strftime(min(effective_at), '%Y-%m-%dT%H:%M:%S'), '+00:00') as effective_at
+from event
+where points < 0 and bucket = 'available' and origin is not null
+group by customer_id, origin, rule
+
 -- name: member
 -- `floor_from`: what a clawback may take at most. `within_balance` takes what the member holds;
--- `debt` all that the member was ever issued, spent or not, and no more: a return whose purchase
--- nobody can name may be older than the programme.
+-- `debt` all that the member was ever issued and that did not end, spent or not, and no more: a return
+-- whose purchase nobody can name may be older than the programme.
 create or replace temp table member as
 select
     owner_id as customer_id,

@@ -13,15 +13,15 @@ SQL = queries("tessera.reward", "night.sql")
 
 
 def prolong(
-    store: Connection, programme: Programme, zone: str, after: int, on: str, *, is_earning: bool
+    store: Connection, programme: Programme, zone: str, since: dict[str, object], on: str
 ) -> None:
-    """Date the lots of those who spent, or (`is_earning`) earned, since transfer `after` from their last
-    activity, as far as they had not ended by then; nothing where points do not end by inactivity."""
+    """Date the lots of those who spent, or (`is_earning`) earned, `since` a transfer (`after`, `at` a
+    night's instant) from their last activity, as far as they had not ended by then; nothing where points
+    do not end by inactivity."""
     if programme.expiry is None or programme.expiry.kind != "inactivity":
         return
-    values = {"programme": programme.programme, "after": after, "is_earning": int(is_earning)}
     rows = []
-    for row in store.all(SQL["active"], **values):
+    for row in store.all(SQL["active"], programme=programme.programme, **since):
         day = datetime.fromisoformat(row["effective_at"]).astimezone(clock.zone(zone)).date()
         last = programme.expiry.last_day(day)
         ends = {"expires_on": last.isoformat(), "expires_at": day_after(last, zone)}

@@ -50,8 +50,8 @@ where
     and account.owner_type = 'member'
 
 -- name: issued
--- What each of the members wanted could ever spend, less what was taken back; spending, holding and
--- ending do not count, nor what a household shared.
+-- What each of the members wanted could ever spend, less what was taken back or ended; spending and
+-- holding do not count, nor what a household shared.
 select owner_id, cast(sum(points) as bigint) as points
 from (
     select member.owner_id, transfer.amount as points
@@ -61,7 +61,8 @@ from (
     where
         member.owner_id = wanted.id and member.owner_type = 'member'
         and member.programme = :programme and member.bucket = 'available'
-        and other.bucket in ('issuance', 'pending', 'available') and transfer.kind <> 'pool'
+        and other.bucket in ('issuance', 'pending', 'available', 'breakage')
+        and transfer.kind <> 'pool'
     union all
     select member.owner_id, -transfer.amount
     from wanted cross join account as member
@@ -70,7 +71,13 @@ from (
     where
         member.owner_id = wanted.id and member.owner_type = 'member'
         and member.programme = :programme and member.bucket = 'available'
-        and other.bucket in ('issuance', 'pending', 'available') and transfer.kind <> 'pool'
+        and other.bucket in ('issuance', 'pending', 'available', 'breakage')
+        and transfer.kind <> 'pool'
+        and not (transfer.kind = 'expire' and exists (
+            select 1
+            from lot_move inner join transfer as given on lot_move.lot_id = given.transfer_id
+            where lot_move.transfer_id = transfer.transfer_id and given.kind = 'pool'
+        ))
 ) as leg
 group by owner_id
 
@@ -286,6 +293,12 @@ inner join (
     from transfer inner join transfer as activation
         on activation.idem_key = 'activate:' || transfer.idem_key
             and activation.programme = transfer.programme
+    where transfer.programme = :programme and transfer.idem_key = :key
+    union all
+    select transfer.transfer_id, revival.transfer_id, 0
+    from transfer inner join transfer as revival
+        on revival.reverses = transfer.idem_key
+            and revival.programme = transfer.programme and revival.kind = 'revive'
     where transfer.programme = :programme and transfer.idem_key = :key
 ) as moved on given.transfer_id = moved.lot_id
 inner join transfer as mover on moved.transfer_id = mover.transfer_id

@@ -25,7 +25,10 @@ order by month, currency
 -- name: totals
 select
     coalesce(sum(case when debit.bucket = 'issuance' then transfer.amount else 0 end), 0) as issued,
-    coalesce(sum(case when credit.bucket = 'breakage' then transfer.amount else 0 end), 0) as expired,
+    coalesce(sum(
+        case when credit.bucket = 'breakage' then transfer.amount
+            when debit.bucket = 'breakage' then -transfer.amount else 0 end
+    ), 0) as expired,
     coalesce(sum(case when credit.bucket = 'issuance' then transfer.amount else 0 end), 0)
         as clawed_back,
     (

@@ -41,7 +41,8 @@ where
 
 -- name: take_own
 -- What is taken back is taken from the points that its receipt once gave, whoever has them by now
--- and as far as they are still there. That a receipt is no transfer is said for SQLite's index by source.
+-- and as far as they are still there; those that had ended before all others, for of less that was given as
+-- much had been spent. That a receipt is no transfer is said for SQLite's index by source.
 insert into lot_move (transfer_id, lot_id, delta)
 with due as (
     select
@@ -62,7 +63,8 @@ supply as (
     select
         lot.lot_id, lot.account_id, given.source_id, given.rule, lot.remaining,
         sum(lot.remaining) over (
-            partition by lot.account_id, given.source_id, given.rule order by lot.lot_id
+            partition by lot.account_id, given.source_id, given.rule
+            order by (given.kind <> 'revive'), lot.lot_id
         ) as upto
     from (select distinct account_id, source_id, rule from due) as wanted
     inner join transfer as given

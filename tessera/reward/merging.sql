@@ -67,7 +67,7 @@ from transfer
 inner join transfer as given
     on transfer.reverses = given.idem_key and transfer.programme = given.programme
 inner join lot on given.transfer_id = lot.lot_id
-where transfer.transfer_id between :first and :last and transfer.kind in ('merge', 'pool')
+where transfer.transfer_id between :first and :last and transfer.kind in ('merge', 'pool', 'revive')
 
 -- name: last_key
 select idem_key from transfer where debit_id = :account_id or credit_id = :account_id

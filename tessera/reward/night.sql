@@ -140,7 +140,29 @@ group by strftime(joined_on, '%m-%d')
 -- name: active
 -- Who earned, also what they cannot spend yet, or spent since the last night, and when they last did;
 -- where points ended before that, every time. What was earned is left out where it was looked at before.
-with activity as (
+-- For who got points of a day before the last night, told late or corrected, all that they ever did counts.
+with late as (
+    select distinct account.owner_id
+    from transfer cross join account
+    where
+        account.account_id = transfer.credit_id and transfer.transfer_id > :after
+        and :is_earning = 1 and transfer.kind in ('earn', 'adjust')
+        and transfer.effective_at < (
+            select max(balance_assertion.at) from balance_assertion
+            where balance_assertion.programme = :programme and balance_assertion.at < :at
+        )
+        and account.programme = :programme and account.owner_type = 'member'
+),
+
+holding as (
+    select account.owner_id, account.account_id
+    from late cross join account
+    where
+        account.owner_id = late.owner_id and account.programme = :programme
+        and account.owner_type = 'member' and account.bucket in ('available', 'pending')
+),
+
+activity as (
     select account.owner_id, transfer.effective_at
     from transfer cross join account
     where
@@ -150,6 +172,16 @@ with activity as (
         and transfer.source_type <> 'reward'
         and account.programme = :programme and account.owner_type = 'member'
         and account.bucket in ('available', 'pending')
+    union
+    select holding.owner_id, transfer.effective_at
+    from holding cross join transfer
+    where transfer.credit_id = holding.account_id and transfer.kind = 'earn'
+    union
+    select holding.owner_id, transfer.effective_at
+    from holding cross join transfer
+    where
+        transfer.debit_id = holding.account_id and transfer.kind in ('redeem', 'hold')
+        and transfer.source_type <> 'reward'
 ),
 
 latest as (

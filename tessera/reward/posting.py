@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from tessera import clock
 from tessera.reward import cards, earning, exchange, gifts, ledger, night
 from tessera.reward.night import Night, Step
-from tessera.reward.programme import Programme, load
+from tessera.reward.programme import load
+from tessera.reward.revival import revive
 from tessera.store import Connection
 from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
@@ -61,7 +61,7 @@ def earn(tonight: Night) -> dict[str, int]:
     """Post what the receipts earn and take back, all of it or nothing."""
     ws = tonight.ws
     with closing(tonight.marts()) as duck, _ledger(tonight) as store:
-        counts = _post(duck, store, tonight.programme, ws)
+        counts = _post(duck, store, tonight)
         ledger.check(store, tonight.name, ws.as_of, ws.business_date)
     return counts
 
@@ -104,9 +104,8 @@ STEPS: dict[str, Step] = {
 }
 
 
-def _post(
-    duck: DuckDBPyConnection, store: Connection, programme: Programme, ws: Workspace
-) -> dict[str, int]:
+def _post(duck: DuckDBPyConnection, store: Connection, tonight: Night) -> dict[str, int]:
+    programme, ws = tonight.programme, tonight.ws
     cursor = ledger.cursor(store, programme.programme)
     wanted = earning.find_receipts(
         duck,
@@ -115,40 +114,40 @@ def _post(
         since=datetime.fromisoformat(cursor.as_of) if cursor else None,
         seen_files=ledger.seen_files(store, programme.programme),
         handed_on=cards.handed_on(duck, store, programme.programme),
-        zone=programme.zone(ws.settings.timezone),
+        zone=tonight.zone,
     )
     posted = ledger.posted(store, programme.programme, wanted)
     left = ledger.posted(store, programme.programme, earning.find_left(duck, posted))
     posted = pa.concat_tables([posted, left])
     known = ledger.known(store, programme, earning.customers(duck, posted))
     earning.find_events(duck, known)
-    transfers = _write(duck, store, programme, ws)
+    transfers = _write(duck, store, tonight)
     ledger.advance(store, programme.programme, ws.as_of, earning.files(duck))
     (totals,) = named(duck.execute(earning.SQL["totals"]))
     return totals | {"transfers": transfers}
 
 
-def _write(duck: DuckDBPyConnection, store: Connection, programme: Programme, ws: Workspace) -> int:
-    name = programme.programme
+def _write(duck: DuckDBPyConnection, store: Connection, tonight: Night) -> int:
+    programme, name = tonight.programme, tonight.name
     members = earning.members(duck)
     if not members.num_rows:
         return 0
     losers = earning.members(duck, losers=True)
+    asked = earning.split(duck, programme, pending=ledger.pending(store, name, losers))
+    revived = revive(tonight, store, asked)
     owners = earning.settle(
         duck,
-        programme,
         accounts=ledger.accounts(store, name, members),
         issued=ledger.issued(store, name, losers),
-        pending=ledger.pending(store, name, losers),
     )
-    earning.set_terms(duck, programme, programme.zone(ws.settings.timezone))
+    earning.set_terms(duck, programme, tonight.zone)
     issuance = ledger.open_accounts(store, name, owners, are_new=True)
     rows = earning.transfers(
         duck,
         ledger.accounts(store, name, members),
         programme=name,
         issuance=issuance,
-        posted_at=clock.stamp(ws.as_of),
-        business_date=ws.business_date.isoformat(),
+        posted_at=tonight.at,
+        business_date=tonight.on,
     )
-    return ledger.insert(store, rows)
+    return ledger.insert(store, rows) + revived

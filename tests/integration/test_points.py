@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tessera.reward import gifts, ledger, lots, points
+from tessera.reward import gifts, ledger, lots, points, revival
 from tessera.reward.points import Balance, Books, Hold, KeyConflict, Posted, Refused, balance
 from tessera.reward.terms import Expiry, Terms, day_after
 from tessera.store import Store
@@ -323,13 +323,16 @@ def test_a_tie_out_costs_what_came_since_the_last_and_not_the_whole_history(tmp_
     assert all("rowid>?" in step or step == "SEARCH transfer" for step in looks), looks
 
 
-@pytest.mark.parametrize("query", [ledger.SQL["posted"], lots.SQL["take_own"]])
+@pytest.mark.parametrize(
+    "query", [ledger.SQL["posted"], lots.SQL["take_own"], revival.SQL["revive"]]
+)
 def test_what_a_receipt_moved_is_found_by_the_receipt(tmp_path: Path, query: str) -> None:
     """What came of transfers is not in that index, so a question must say that it wants none of it."""
     values = dict.fromkeys(re.findall(r"(?<!:):(\w+)", query), "x")
     store = Store.open(f"sqlite:///{tmp_path}/store.sqlite")
     with store.read() as connection:
         connection.run(ledger.SQL["want"])
+        connection.run(revival.SQL["ask"])
         steps = [row["detail"] for row in connection.all(f"explain query plan {query}", **values)]
     assert any("transfer_by_source (source_id=?" in step for step in steps), steps
 

@@ -16,19 +16,20 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from tessera.reward import merging, night, pooling
+from tessera.reward import merging, night, pooling, posting
 from tessera.reward.night import Night
 from tessera.reward.points import Books, Posted, Refused
 from tessera.reward.programme import Programme
 from tessera.reward.terms import Expiry, Terms, day_after, day_starts
 from tessera.store import Store
-from tessera.testing import workspace
+from tessera.testing import line, publish, workspace
 from tests.conftest import BOTH_STORES
 
 NAMES = ("ann", "bob", "cy")
 TOGETHER = ("ann", "bob")  # a household
 GRACE = 2
 EXPIRY = Expiry(kind="rolling", months=12, grace_days=GRACE)
+RECEIPTS = Expiry(kind="rolling", days=3)  # of what they earn
 NUMBERS = itertools.count()
 
 
@@ -45,6 +46,9 @@ class Lot:
     earned_at: datetime
     starts: date | None  # pending until then
     ends: date | None
+    receipt: str = ""
+    ended: int = 0  # and was not taken since
+    revived: int = 0  # how often some of that was taken
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -61,9 +65,35 @@ class Spent:
 
 
 @dataclass
+class Bought:
+    owner: str
+    amount: int
+    at: datetime
+    back: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+    is_posted: bool = False
+    taken: set[str] = field(default_factory=set)
+
+    def points_kept(self, without: set[str]) -> int:
+        return max(self.amount - sum(self.back[key][0] for key in without), 0) // 100
+
+
+@dataclass
+class Event:
+    """A receipt that earns, or a return that takes."""
+
+    at: datetime
+    points: int
+    key: str
+    receipt: str
+    rest: int = 0  # what its own receipt's lots do not pay
+
+
+@dataclass
 class Model:
     lots: list[Lot] = field(default_factory=list)
     debt: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NAMES, 0))
+    issued: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NAMES, 0))
+    bought: dict[str, Bought] = field(default_factory=dict)
     spent: dict[str, Spent] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
     merges: dict[str, int] = field(default_factory=dict)
@@ -78,8 +108,11 @@ class Model:
 
     def give(  # noqa: PLR0917
         self, key: str, owner: str, points: int, at: datetime, starts: Any = None, ends: Any = None
-    ) -> None:
+    ) -> Lot:
         self.lots.append(Lot(key, owner, len(self.lots), points, at, starts, ends))
+        if starts is None and not key.startswith(("owe:", "pool:")):
+            self.issued[owner] += points
+        return self.lots[-1]
 
     def take(
         self, owner: str, points: int, *, borrowed_first: bool = False
@@ -104,6 +137,9 @@ class Model:
     def end(self, owner: str | None, on: date) -> None:
         for one in self.lots:
             if owner in (None, one.owner) and one.starts is None and one.ends and one.ends < on:
+                if not one.key.startswith("pool:"):
+                    self.issued[one.owner] -= one.remaining
+                one.ended += one.remaining
                 one.remaining = 0
 
     def give_back(self, spent: Spent, points: int, on: date) -> None:
@@ -128,9 +164,7 @@ class Model:
                 times = self.draws.get(one.key, 0)
                 self.draws[one.key] = times + 1
                 key = f"pool:{one.key}:{times}"
-                self.lots.append(
-                    Lot(key, name, len(self.lots), part, one.earned_at, None, one.ends)
-                )
+                self.give(key, name, part, one.earned_at, None, one.ends).receipt = one.receipt
                 one.remaining -= part
                 lacking -= part
 
@@ -143,13 +177,93 @@ class Model:
             times = self.merges.get(one.key, 0)
             self.merges[one.key] = times + 1
             key = f"merge:{one.key}:{times}"
-            self.lots.append(
-                Lot(key, into, len(self.lots), one.remaining, one.earned_at, one.starts, one.ends)
-            )
+            given = self.give(key, into, one.remaining, one.earned_at, one.starts, one.ends)
+            given.receipt = one.receipt
+            self.issued[owner] -= 0 if one.starts else one.remaining
             one.remaining = 0
         self.debt[into] += self.debt[owner]
         self.debt[owner] = 0
         self.repay(into)
+
+    def told(self) -> dict[str, list[Event]]:
+        """What receipts earn and returns take that no night has looked at, by member, in order."""
+        found: dict[str, list[Event]] = {name: [] for name in NAMES}
+        for key, one in self.bought.items():
+            owner = self.merged.get(one.owner, one.owner)
+            events = found[owner]
+            if not one.is_posted:
+                one.owner, one.is_posted = owner, True
+                events.append(Event(one.at, one.amount // 100, f"earn:{key}:-:purchase", key))
+            new = sorted(one.back.keys() - one.taken, key=lambda back: (one.back[back][1], back))
+            for back in new:
+                before = one.points_kept(one.taken)
+                one.taken.add(back)
+                points = one.points_kept(one.taken) - before
+                taking = f"clawback:{back}:1:purchase"
+                events.append(Event(one.back[back][1], points, taking, key))
+        return {
+            name: sorted((e for e in events if e.points), key=lambda e: (e.at, -e.points, e.key))
+            for name, events in found.items()
+        }
+
+    def revive(self, owner: str, receipt: str, points: int) -> None:
+        """What has ended costs nobody anything: it comes back to be taken."""
+        for one in [lot for lot in self.lots if lot.receipt == receipt and lot.ended]:
+            part = min(one.ended, points)
+            if part:
+                key = f"revive:{one.key}:{one.revived}"
+                self.give(key, owner, part, one.earned_at, None, one.ends).receipt = receipt
+                one.revived += 1
+                one.ended -= part
+                points -= part
+
+    def forgive(self, owner: str, events: list[Event]) -> None:
+        """Nobody owes more than they were ever given that did not end."""
+        left = self.issued[owner]
+        bottom = min(left, 0)
+        for one in events:
+            left += one.points
+            if left < bottom:
+                one.points, left = one.points + bottom - left, bottom
+            self.issued[owner] += min(one.points, 0)
+
+    def pay_of_own(self, owner: str, one: Event) -> None:
+        """A return takes of its own receipt, and of that what had ended before all else."""
+        one.rest = -one.points
+        own = [lot for lot in self.lots if (lot.receipt, lot.owner) == (one.receipt, owner)]
+        for lot in sorted(own, key=lambda lot: not lot.key.startswith("revive:")):
+            part = 0 if lot.starts else min(lot.remaining, one.rest)
+            lot.remaining -= part
+            one.rest -= part
+
+    def post(self, days: int) -> None:
+        told = self.told()
+        for name, events in told.items():
+            for receipt in sorted({one.receipt for one in events}):
+                back = [one.points for one in events if one.receipt == receipt and one.points < 0]
+                self.revive(name, receipt, -sum(back))
+        for name, events in told.items():
+            self.forgive(name, events)
+            if kept := [one for one in events if one.points]:
+                self.settle(name, kept, days)
+
+    def settle(self, name: str, events: list[Event], days: int) -> None:
+        net = self.available(name) - self.debt[name] + sum(one.points for one in events)
+        owed = max(-net, 0)
+        for one in events:
+            if one.points > 0:
+                ends = one.at.date() + timedelta(days=days)
+                given = self.give(one.key, name, one.points, one.at, None, ends)
+                given.receipt = one.receipt
+        taking = [one for one in events if one.points < 0]
+        for one in taking:
+            self.pay_of_own(name, one)
+        if owed > self.debt[name]:
+            self.give("owe:night", name, owed - self.debt[name], events[-1].at)
+        for one in taking:
+            self.take(name, one.rest)
+        self.take(name, max(self.debt[name] - owed, 0))
+        self.debt[name] = owed
 
 
 class Machine(RuleBasedStateMachine):
@@ -313,6 +427,15 @@ class Machine(RuleBasedStateMachine):
         spent.left -= points
         self.model.give_back(spent, points, self.on)
 
+    @rule(name=st.sampled_from(NAMES), amount=st.integers(100, 2000))
+    def buy(self, name: str, amount: int) -> None:
+        self.model.bought[f"t{next(self.numbers):03}"] = Bought(name, amount, self.at)
+
+    @rule(which=st.integers(0, 50), amount=st.integers(50, 1500))
+    def bring_back(self, which: int, amount: int) -> None:
+        if bought := list(self.model.bought.values()):
+            bought[which % len(bought)].back[f"b{next(self.numbers):03}"] = (amount, self.at)
+
     @rule(pair=st.permutations(NAMES))
     def merge(self, pair: list[str]) -> None:
         with self.store.write() as connection:
@@ -332,9 +455,9 @@ class Machine(RuleBasedStateMachine):
     def time_goes_by(self, hours: int) -> None:
         self.at += timedelta(hours=hours)
 
-    @rule()
-    def a_night(self) -> None:
-        self.at = datetime.combine(self.on + timedelta(days=1), datetime.min.time(), UTC)
+    @rule(days=st.integers(1, 5))
+    def a_night(self, days: int) -> None:
+        self.at = datetime.combine(self.on + timedelta(days=days), datetime.min.time(), UTC)
         ws = workspace(self.home, self.at.isoformat())
         object.__setattr__(ws, "store", self.store)
         club = Programme.model_validate(
@@ -352,6 +475,7 @@ class Machine(RuleBasedStateMachine):
             if model.debt[name] or any(o.owner == name and o.remaining for o in model.lots):
                 model.merge(name, into)
         tonight = Night(ws, club)
+        publish(ws, transactions=self.lines())
         with self.store.write() as connection:
             self.books(connection).release_due()
         due = [k for k in self.holds if model.spent[k].until <= self.at]  # type: ignore[operator]
@@ -362,10 +486,24 @@ class Machine(RuleBasedStateMachine):
         for one in model.lots:
             if one.starts and one.starts <= self.on:
                 one.starts = None
+                model.issued[one.owner] += one.remaining
         for name in NAMES:
             model.repay(name)
+        posting.earn(Night(ws, club.model_copy(update={"expiry": RECEIPTS})))
+        model.post(RECEIPTS.days)
         night.expire(tonight)
         model.end(None, self.on)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The receipts so far, of whoever the buyer is by now."""
+        found = []
+        for key, one in self.model.bought.items():
+            owner = self.model.merged.get(one.owner, one.owner)
+            found.append(line(key, owner, one.amount, sold_at=one.at.replace(tzinfo=None)))
+            for back, (amount, at) in one.back.items():
+                said = {"original_transaction_id": key, "sold_at": at.replace(tzinfo=None)}
+                found.append(line(back, None, -amount, **said))
+        return found
 
     @invariant()
     def agrees(self) -> None:

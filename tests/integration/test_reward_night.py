@@ -319,6 +319,30 @@ def test_inactivity_counts_from_every_purchase_and_wakes_nothing_that_has_ended(
     sound(shop)
 
 
+@BOTH_STORES
+def test_what_is_told_late_ends_with_the_members_others_where_they_end_by_inactivity(
+    shop: Workspace,
+) -> None:
+    """And so does what a correction adds. What would have ended before the member came again has ended."""
+    club(shop, expiry={"kind": "inactivity", "days": 10})
+    first = line("t", "ann", 500, sold_at="2026-03-01T10:00")
+    last = line("u", "ann", 100, sold_at="2026-03-09T10:00")
+    late = [
+        line("v", "ann", 200, sold_at="2026-03-03T10:00", file_id=2),
+        line("w", "ann", 900, sold_at="2026-02-10T10:00", file_id=2),
+        line("x", "bob", 300, sold_at="2026-03-03T10:00", file_id=2),
+    ]
+    night(shop, "2026-03-02", first)
+    night(shop, "2026-03-10", first, last)
+    first = {**first, "amount": 900, "file_id": 2}
+    night(shop, "2026-03-11", first, last, *late)
+    assert {day for day, _ in ends(shop, "ann")} == {"2026-03-19"}
+    assert points(shop) == (5 + 1 + 2 + 4, 0, 0)
+    assert ends(shop, "bob") == [("2026-03-13", 3)]
+    assert night(shop, "2026-03-20", first, last, *late).points_expired == 12 + 3
+    sound(shop)
+
+
 def test_who_spends_while_the_night_is_at_its_last_steps_was_active(
     shop: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -745,6 +769,95 @@ def test_points_of_a_return_that_was_told_too_large_come_back_with_their_own_end
     with shop.store.read() as store:
         left = store.all("select expires_on, sum(remaining) as left from lot group by expires_on")
     assert [dict(row) for row in left] == [{"expires_on": "2027-03-01", "left": 8}]
+    sound(shop)
+
+
+def spend(ws: Workspace, points: int, day: str, customer: str = "ann") -> None:
+    at = clock.parse_as_of(day, "UTC")
+    with ws.store.write() as store:
+        done = Books(store, "club", at, at.date()).spend(
+            key=f"s:{customer}:{day}", customer_id=customer, points=points
+        )
+    assert isinstance(done, Posted)
+
+
+@BOTH_STORES
+def test_points_that_had_ended_cost_nobody_anything_when_the_goods_come_back(
+    shop: Workspace,
+) -> None:
+    """Of ten points four were spent and six ended. What comes back takes those that ended, then owes those
+    that were spent; a return that turns out smaller gives none that could be spent."""
+    club(shop, expiry={"kind": "rolling", "days": 10})
+    sale = line("t", "ann", 1000, sold_at="2026-03-01T10:00")
+    other = line("u", "ann", 300, sold_at="2026-03-19T10:00")
+    back = [
+        line(f"r{n}", "ann", -amount, original_transaction_id="t", sold_at=f"2026-03-2{n}T10:00")
+        for n, amount in enumerate((500, 100, 300, 100))
+    ]
+    night(shop, "2026-03-02", sale)
+    spend(shop, 4, "2026-03-05")
+    assert night(shop, "2026-03-12", sale).points_expired == 6
+    night(shop, "2026-03-20", sale, other)
+    for n, left in enumerate([(3, 0, 0), (3, 0, 0), (0, 0, 0), (0, 0, 1)], 1):
+        night(shop, f"2026-03-2{n}", sale, other, *back[:n])
+        assert points(shop) == left
+        sound(shop)
+    first = {**back[0], "amount": -200, "file_id": 2}
+    night(shop, "2026-03-25", sale, other, first, *back[1:])
+    assert points(shop) == (0, 0, 0)
+    sound(shop)
+    with shop.store.read() as store:
+        ended = store.all(
+            "select idem_key, amount from transfer where kind in ('expire', 'revive') order by transfer_id"
+        )
+    told = ledger.history(shop.store, "club", "earn:t:-:purchase")
+    assert [(row["kind"], row["points"]) for row in told] == [
+        ("earn", 10), ("redeem", -4), ("expire", -6), ("revive", 0), ("revive", 0),
+    ]  # fmt: skip
+    assert [tuple(row.values()) for row in map(dict, ended)] == [
+        ("expire:earn:t:-:purchase:2026-03-11", 6),
+        ("revive:earn:t:-:purchase:0", 5),
+        ("revive:earn:t:-:purchase:1", 1),
+        ("expire:adjust:t:(returns):purchase:2:7:2026-03-11", 2),
+    ]
+
+
+@BOTH_STORES
+@pytest.mark.parametrize("returns", ["debt", "within_balance"])
+def test_points_that_had_ended_leave_the_others_alone_whoever_has_the_receipt_by_then(
+    shop: Workspace, returns: str
+) -> None:
+    """Goods come back of a member who was found to be another, a receipt is found to be somebody else's, and
+    one is told anew, smaller and on another day: all after the points had ended."""
+    club(shop, expiry={"kind": "rolling", "days": 10}, returns=returns)
+    day = {"sold_at": "2026-03-01T10:00"}
+    sales = [line(f"t{n}", who, 1000, **day) for n, who in enumerate(("ann", "bob", "cy"))]
+    others = [line(f"u{who}", who, 400, sold_at="2026-03-18T10:00") for who in ("ann", "bob", "cy")]
+    night(shop, "2026-03-02", *sales)
+    night(shop, "2026-03-19", *sales, *others)
+    with shop.store.write() as store:
+        store.run("insert into person_merge values ('ann', 'dee', 1, '2026-03-19')")
+    mine = [line("t0", "dee", 1000, **day), line("uann", "dee", 400, sold_at=others[0]["sold_at"])]
+    again = [
+        line("t1", "cy", 1000, file_id=2, **day),
+        line("t2", "cy", 300, file_id=2, sold_at="2026-03-02T10:00"),
+        line("r", None, -900, original_transaction_id="t0", sold_at="2026-03-19T10:00"),
+    ]
+    night(shop, "2026-03-20", *mine, *others[1:], *again)
+    for who in ("dee", "bob", "cy"):
+        assert points(shop, who) == (4, 0, 0)
+    sound(shop)
+
+
+def test_a_return_that_names_no_receipt_owes_nothing_that_had_ended(shop: Workspace) -> None:
+    club(shop, expiry={"kind": "rolling", "days": 10})
+    sale = line("t", "ann", 1000, sold_at="2026-03-01T10:00")
+    back = line("r", "ann", -900, sold_at="2026-03-19T10:00")
+    night(shop, "2026-03-02", sale)
+    spend(shop, 3, "2026-03-05")
+    night(shop, "2026-03-12", sale)
+    night(shop, "2026-03-20", sale, back)
+    assert points(shop) == (0, 0, 3)
     sound(shop)
 
 

@@ -2,11 +2,14 @@
 
 -- What each lot has paid, by what for, and what is left of it, by the days before this one. `spent`
 -- counts what is held for somebody, `held` what of it is held still, `moved` what went to another
--- member's lot.
+-- member's lot. Points that had ended and were taken back all the same are a lot of their own, of
+-- which as many have ended less: beside the one in which they ended they count as taken back.
 with transfers as (
     select
         programme,
+        idem_key,
         kind,
+        amount,
         source_id
     from {{ ref("stg_engine__point_transfers") }}
     where business_date < {{ business_date() }}
@@ -18,6 +21,15 @@ resolved as (
         source_id as hold
     from transfers
     where kind in ('redeem', 'void', 'release')
+),
+
+revived as (
+    select
+        programme,
+        idem_key,
+        amount
+    from transfers
+    where kind = 'revive'
 ),
 
 held as (
@@ -61,8 +73,8 @@ select
     lots.amount,
     cast(coalesce(-moves.spent, 0) as bigint) as spent,
     cast(coalesce(held.points, 0) as bigint) as held,
-    cast(coalesce(-moves.ended, 0) as bigint) as ended,
-    cast(coalesce(-moves.moved, 0) as bigint) as moved,
+    cast(coalesce(-moves.ended, 0) - coalesce(revived.amount, 0) as bigint) as ended,
+    cast(coalesce(-moves.moved, 0) + coalesce(revived.amount, 0) as bigint) as moved,
     cast(coalesce(-moves.taken_back, 0) as bigint) as taken_back,
     cast(lots.amount + coalesce(moves.points, 0) as bigint) as remaining,
     lots.earned_at,
@@ -70,4 +82,5 @@ select
 from {{ ref("stg_engine__lots") }} as lots
 left join moves on lots.programme = moves.programme and lots.idem_key = moves.lot_key
 left join held on lots.programme = held.programme and lots.idem_key = held.lot_key
+left join revived on lots.programme = revived.programme and lots.idem_key = revived.idem_key
 where lots.business_date < {{ business_date() }}

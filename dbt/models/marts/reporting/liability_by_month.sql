@@ -25,7 +25,13 @@ moved as (
                 else 0
             end
         ) as redeemed,
-        sum(case when credit = 'system:programme:breakage' then amount else 0 end) as expired,
+        sum(
+            case
+                when credit = 'system:programme:breakage' then amount
+                when debit = 'system:programme:breakage' then -amount
+                else 0
+            end
+        ) as expired,
         sum(case when credit = 'system:programme:issuance' then amount else 0 end) as clawed_back
     from transfers
     group by programme, month
