@@ -46,7 +46,8 @@ def lived(folder: Path, store_url: str) -> Workspace:
         {"customer_id": who, "previous_level": was, "level": now, "changed_on": date(2026, 3, day)}
         for who, was, now, day in moves
     ]
-    publish(ws, transactions=sold, relationship_transitions=levels)
+    became = [{"customer_id": "prospect:p", "into_customer_id": "ann"}]
+    publish(ws, transactions=sold, relationship_transitions=levels, known_as=became)
     talk = {"interaction_id": "I1", "prospect_id": "p", "kind": "contact", "channel": "post"}
     told = {**talk, "occurred_at": "2026-02-20 09:00", "topic": "coupon", "currency": "EUR"}
     complaint = {"interaction_id": "I2", "customer_id": "bea", "kind": "complaint"}
@@ -130,7 +131,7 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
         "returned": (-250, None),
         "message sent": (None, 0.08),
     }
-    assert person.journey(ws, "bea") == found
+    assert person.journey(ws, "bea") == found == person.journey(ws, "prospect:p")
     monkeypatch.setenv("TESSERA_PROJECT", str(ws.project))
     monkeypatch.setenv("TESSERA_STORE_URL", store_url)
     monkeypatch.setenv("TESSERA_TIMEZONE", "Europe/Athens")
