@@ -111,6 +111,7 @@ def _copy_store(source: Connection, target: Store, *, start: str, day: str) -> N
 KNOWN = (
     *("landed_file", "readmission", "outbox", "provider_event", "campaign_version", "domain_day"),
     *("person_merge", "tier_move", "voucher_terms", "voucher", "reward_grant"),
+    *("redemption", "redemption_member", "voucher_use"),
 )
 
 

@@ -48,14 +48,41 @@ select * from tier_move where business_date < :day
 select * from voucher_terms
 
 -- name: voucher
--- Codes that were made to be given away.
-select * from voucher where batch is not null
+-- Codes that were made to be given away, and those that a message brought.
+select * from voucher
+where
+    batch is not null
+    or code in (
+        select reward_grant.code
+        from reward_grant
+        inner join outbox on reward_grant.send_key = outbox.send_key
+        where outbox.business_date < :day and outbox.state not in ('ready', 'leased', 'calling')
+    )
 
 -- name: reward_grant
 select reward_grant.*
 from reward_grant
 inner join outbox on reward_grant.send_key = outbox.send_key
 where outbox.business_date < :day and outbox.state not in ('ready', 'leased', 'calling')
+
+-- name: redemption
+-- Who has used a code by then.
+select * from redemption
+where at < :start and redemption_id in (select redemption_id from voucher_use)
+
+-- name: redemption_member
+select redemption_member.*
+from redemption_member
+inner join redemption on redemption_member.redemption_id = redemption.redemption_id
+where
+    redemption.at < :start
+    and redemption.redemption_id in (select redemption_id from voucher_use)
+
+-- name: voucher_use
+select voucher_use.*
+from voucher_use
+inner join redemption on voucher_use.redemption_id = redemption.redemption_id
+where redemption.at < :start
 
 -- name: reachable_customers
 -- Who has no address gets one; who has none and is not registered joins with the first purchase.

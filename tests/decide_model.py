@@ -139,7 +139,7 @@ def slot(world: World, campaign: Row, customer: Row) -> tuple[datetime, datetime
     is_best = campaign.get("at_best_hour") and window["start"] <= best < window["end"]
     for ahead in (0, 1):
         day = world.today + timedelta(days=ahead)
-        opens = best if is_best and not ahead else window["start"]
+        opens = best if is_best else window["start"]
         begins = max(at(day, opens, zone), world.as_of)
         closes = at(day, window["end"], zone)
         if begins < closes and (not ahead or begins < end_of_today):

@@ -147,13 +147,13 @@ def _wrong_fields(
 
 
 def _never_true(project: Path, campaign: Campaign, source: Source) -> Iterator[Problem]:
-    values = _values(project)
+    values = few_values(project)
     for number, one in enumerate(campaign.where):
         for said in filters.never_true(one, values.get(one.field, ())):
             yield source.problem(("where", number, "field"), said)
 
 
-def _values(project: Path) -> dict[str, list[str]]:
+def few_values(project: Path) -> dict[str, list[str]]:
     """The only values of some columns of the customers mart: of those whose description lists them, and tiers."""
     meta = {
         column["name"]: column.get("config", {}).get("meta", {})

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from tessera.decide.filters import Filter, condition, kind_of
+from tessera.decide.campaigns import few_values
+from tessera.decide.filters import Filter, condition, kind_of, never_true
 from tessera.documents import as_day, nearest
 from tessera.errors import BadInput
 from tessera.quoting import literal, name
@@ -16,7 +17,7 @@ from tessera.store import queries
 from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
-SAID = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*", re.DOTALL)
+SAID = re.compile(r"\s*(\w+)\s*(!=|>=|<=|==?|>|<)\s*(.*?)\s*", re.DOTALL)
 OPERATORS = {"=": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 AMONG = {"=": "in", "!=": "not_in"}
 # Where a word is looked for: what somebody at the counter or on the telephone says of themselves.
@@ -25,11 +26,10 @@ NAMES = (
     "household_id",
     "prospect_id",
     "card_id",
-    "given_name",
-    "family_name",
     "email",
     "phone",
 )
+FULL_NAMES = "concat_ws(' ', given_name, family_name), concat_ws(' ', family_name, given_name)"
 SHOWN = (
     "customer_id",
     "given_name",
@@ -68,9 +68,9 @@ def find(ws: Workspace, asked: Question) -> Found:
         types = {row[0]: row[1] for row in duck.execute("describe customers").fetchall()}
         duck.execute(queries("tessera.decide", "people.sql")["date_in"])
         duck.execute(f"set variable zone = {literal(ws.settings.timezone)}")
-        who = " and ".join(
-            [*_worded(asked.word), condition([_filter(text, types) for text in asked.where], types)]
-        )
+        filters = [_filter(text, types) for text in asked.where]
+        _refuse_never_true(ws, filters)
+        who = " and ".join([*_worded(asked.word), condition(filters, types)])
         shown = ", ".join(name(_known(one, types)) for one in asked.columns or SHOWN)
         order = ", ".join([*(_order(one, types) for one in asked.sort), "customer_id"])
         most = "" if asked.limit is None else f" limit {asked.limit:d}"
@@ -80,10 +80,19 @@ def find(ws: Workspace, asked: Question) -> Found:
 
 
 def _worded(word: str | None) -> list[str]:
-    if not word:
+    said = " ".join((word or "").split())
+    if not said:
         return []
     places = ", ".join(map(name, NAMES))
-    return [f"contains(lower(concat_ws(chr(10), {places})), lower({literal(word)}))"]
+    return [f"contains(lower(concat_ws(chr(10), {places}, {FULL_NAMES})), lower({literal(said)}))"]
+
+
+def _refuse_never_true(ws: Workspace, filters: Sequence[Filter]) -> None:
+    """`tier=Gold` would find nobody, and `tier!=Gold` everybody."""
+    known = few_values(ws.project) if filters else {}
+    for one in filters:
+        for said in never_true(one, known.get(one.field, ())):
+            raise BadInput(said)
 
 
 def _known(column: str, types: Mapping[str, str]) -> str:
@@ -106,6 +115,7 @@ def _filter(text: str, types: Mapping[str, str]) -> Filter:
             f"--where '{text}' is no filter; write it as tier=gold, tier!=gold,silver or revenue>=10000."
         )
     field, operator, written = said.groups()
+    operator = "=" if operator == "==" else operator
     kind = kind_of(types[_known(field, types)])
     if not written and operator in AMONG:
         return Filter(field=field, is_null=operator == "=")

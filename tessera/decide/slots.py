@@ -53,12 +53,12 @@ def find_slot(
     """The first open span that is not over at `as_of`: on `day` by the customer's calendar, which
     may be tomorrow by the shop's; or, where `day` is over already, on the next, if that begins
     before `until` (the end of the business date; tomorrow's pass sees to the rest). None when
-    there is none. Today a span in which the customer's `best_hour` lies comes before others, and
-    begins with it."""
+    there is none. A span in which the customer's `best_hour` lies comes before others, and begins
+    with it."""
     best = None if best_hour is None else best_hour * 60
-    todays = sorted(_beginning_with(best, spans), key=lambda span: span[0] != best)
+    spans = sorted(_beginning_with(best, spans), key=lambda span: span[0] != best)
     for ahead in (0, 1):
-        for start, end in spans if ahead else todays:
+        for start, end in spans:
             opens = _instant(day + timedelta(days=ahead), start, zone)
             closes = _instant(day + timedelta(days=ahead), end, zone)
             opens_again = _instant(day + timedelta(days=ahead), start, zone, fold=1)

@@ -6,6 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from tessera import clock
+from tessera.know.results import currency_of
 from tessera.store import queries
 from tessera.workspace import Workspace
 
@@ -31,6 +32,7 @@ def load(connection: duckdb.DuckDBPyConnection, ws: Workspace) -> None:
         "as_of": clock.naive(ws.as_of),
         "zone": ws.settings.timezone,
         "today": ws.business_date,
+        "currency": currency_of(ws, connection),
     }
     for name, value in values.items():
         connection.execute(f"set variable {name} = $value", {"value": value})

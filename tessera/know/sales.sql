@@ -16,12 +16,14 @@ where customer_id is not null and kind = 'sale' and amount >= 0
     and sold_at < getvariable('as_of')
 
 -- name: rate
--- What a currency's minor unit is in those of the main one, if lines are worth the same in both: what is
+-- What a currency's minor unit is in those of the shop's, if lines are worth the same in both: what is
 -- learned of money is who buys much or little, not who pays in yen.
 create temp table rate as
 select
     currency,
-    first_value(mean) over (order by lines desc, currency) / mean as factor
+    first_value(mean) over (
+        order by currency = getvariable('currency') desc nulls last, lines desc, currency
+    ) / mean as factor
 from (
     select currency, count(*) as lines, greatest(avg(amount), 1) as mean
     from counted
@@ -49,7 +51,7 @@ select
 from (select distinct quarter, timezone from counted)
 
 -- name: sold
--- One row per customer, product and day; money in the main currency.
+-- One row per customer, product and day; money in the shop's currency.
 create temp table sold as
 select
     person.customer,

@@ -76,13 +76,25 @@ def _one_person(ws: Workspace, customer_id: str) -> frozenset[str]:
     """The customer and those who were found to be the same person."""
     with ws.store.read() as connection:
         pairs = connection.all(SQL["merged"])
-    found = {customer_id}
+    found = {customer_id, *_became(ws, customer_id)}
     while (
         more := {side for pair in pairs if found & set(pair.values()) for side in pair.values()}
         - found
     ):
         found |= more
     return frozenset(found)
+
+
+def _became(ws: Workspace, prospect: str) -> set[str]:
+    """The customer whom the marts know a prospect as by now, if it is one."""
+    if not prospect.startswith(PROSPECT):
+        return set()
+    try:
+        connection = ws.marts()
+    except BadInput:  # nothing was published yet
+        return set()
+    with closing(connection):
+        return {row[0] for row in connection.execute(SQL["became"], [prospect]).fetchall()}
 
 
 @dataclass

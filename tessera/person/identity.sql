@@ -14,6 +14,10 @@ select referral_code.customer_id, card.customer_id
 from referral_code inner join card on referral_code.customer_id = card.card_id
 where card.customer_id <> card.card_id
 
+-- name: became
+-- DuckDB, the marts.
+select into_customer_id from known_as where customer_id = $1
+
 -- name: send_keys
 select send_key from outbox where customer_id = :customer_id
 

@@ -14,20 +14,23 @@ from tessera.decide import fates, policy
 from tessera.errors import BadInput
 from tessera.person import identity as who
 from tessera.person.identity import Identity
+from tessera.quoting import literal
 from tessera.store import Connection, queries
 from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.person", "journey.sql")
 COLUMNS = ("at", "what", "channel", "about", "amount", "cost", "currency")
-OF_STORE = ("answers", "words", "chose", "redeemed")
+OF_STORE = ("answers", "words", "chose", "redeemed", "used")
 LEFT = ("sent", "perhaps sent, which nobody can know")  # and was paid for
 Row = dict[str, Any]
 
 
 def journey(ws: Workspace, customer_id: str, since: date | None = None) -> list[Row]:
-    """The touchpoints in the order of time, of all numbers the person has; `at` is UTC, `amount` and
-    `cost` are minor units of `currency`. BadInput when nothing is known of the customer."""
+    """The touchpoints from the day `since` of the shop on in the order of time, of all numbers the person
+    has; `at` is UTC, `amount` and `cost` are minor units of `currency`. BadInput when nothing is known of
+    the customer."""
+    begins = clock.stamp(clock.day_starts(since, clock.zone(ws.settings.timezone))) if since else ""
     identity = who.find(ws, customer_id)
     with ws.store.read() as store:
         found = [*_seen(ws, identity), *_kept(store, identity), *_written(ws, store, identity)]
@@ -35,7 +38,7 @@ def journey(ws: Workspace, customer_id: str, since: date | None = None) -> list[
         raise BadInput(f"Nothing is known of a customer '{customer_id}'; check the id.")
     rows = [dict.fromkeys(COLUMNS) | row for row in found]
     return sorted(
-        (row for row in rows if str(row["at"]) >= str(since or "")),
+        (row for row in rows if str(row["at"]) >= begins),
         key=lambda row: (row["at"], row["what"], row["about"] or ""),
     )
 
@@ -47,6 +50,7 @@ def _seen(ws: Workspace, identity: Identity) -> Iterator[Row]:
     asked += [SQL["spoke"].format(files=who.listed(files))] if files else []
     with closing(ws.marts()) as duck:
         who.show(duck, identity)
+        duck.execute(f"set variable zone = {literal(ws.settings.timezone)}")
         for query in asked:
             for row in named(duck.execute(query)):
                 yield {**row, "at": clock.stamp(row["at"].replace(tzinfo=UTC))}

@@ -16,9 +16,9 @@ where customer_id in (select value from theirs where theirs.kind = 'customer')
 group by transaction_id, kind, store_id, currency
 
 -- name: moved
--- DuckDB, the marts.
+-- DuckDB, the marts. A day's move is told at its beginning, which is the shop's.
 select
-    changed_on::timestamp as at,
+    changed_on::timestamp at time zone getvariable('zone') at time zone 'UTC' as at,
     if(previous_level is null, 'known', 'moved') as what,
     null as channel,
     concat_ws(' to ', previous_level, level) as about,
@@ -83,3 +83,16 @@ inner join transfer
         transfer.kind = 'redeem' and transfer.debit_id = account.account_id
         or transfer.kind = 'reverse' and transfer.credit_id = account.account_id
 where account.owner_type = 'member' and account.owner_id in (select value from {numbers})
+
+-- name: used
+select
+    redemption.at,
+    'used a voucher' as what,
+    'store ' || redemption.store_id as channel,
+    voucher.reward as about
+from redemption_member
+inner join redemption on redemption_member.redemption_id = redemption.redemption_id
+inner join voucher_use on redemption.redemption_id = voucher_use.redemption_id
+inner join voucher on voucher_use.code = voucher.code
+where
+    redemption.state = 'used' and redemption_member.customer_id in (select value from {numbers})

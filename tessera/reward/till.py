@@ -259,7 +259,8 @@ class Till:
         if self.store.dialect == "postgresql":
             self.store.soon(SQL["alone"], customer_id=customer_id)
         since = clock.day_starts(self.on, clock.zone(self.timezone))
-        values = {"customer_id": customer_id, "since": clock.stamp(since), "at": self.stamp}
+        who = {"customer_id": customer_id, "programme": self.programme.programme}
+        values = {**who, "since": clock.stamp(since), "at": self.stamp}
         if self.store.scalar(SQL["redeemed_since"], **values) >= most:
             raise Refusal("daily-limit")
 

@@ -15,11 +15,18 @@ select 1 from redemption where redemption_id = :redemption_id
 select pg_advisory_xact_lock(hashtext(:customer_id))
 
 -- name: redeemed_since
+-- Under any number of theirs.
 select count(*)
 from redemption_member
 inner join redemption on redemption_member.redemption_id = redemption.redemption_id
 where
-    redemption_member.customer_id = :customer_id and redemption.at >= :since
+    redemption_member.customer_id in (
+        select :customer_id
+        union all
+        select customer_id from points_merge
+        where programme = :programme and into_customer_id = :customer_id
+    )
+    and redemption.at >= :since
     and (redemption.state = 'used' or (redemption.state = 'held' and redemption.held_until > :at))
 
 -- name: level

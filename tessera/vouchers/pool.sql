@@ -79,16 +79,27 @@ where
     and outbox.send_key in (select value from {keys})
     and not exists (select 1 from reward_grant as own where own.send_key = outbox.send_key)
 union all
--- A later step of a journey tells the code that an earlier one brought, while it is good and was not used.
+-- A later step of a journey tells the code that an earlier one brought, under any number that its reader had,
+-- while it is good and was not used.
 select later.send_key, reward_grant.code, voucher.valid_until
+from (
+    select send_key, customer_id, campaign, occurrence, message_id, customer_id as known_as
+    from outbox
+    union all
+    select
+        outbox.send_key, outbox.customer_id, outbox.campaign, outbox.occurrence, outbox.message_id,
+        merged.customer_id as known_as
+    from outbox
+    inner join person_merge as merged
+        on outbox.customer_id = merged.into_customer_id and merged.is_in_force = 1
+) as later
 -- SQLite would begin with all that was ever sent.
-from outbox as later
 cross join outbox as earlier
 inner join reward_grant on earlier.send_key = reward_grant.send_key
 inner join voucher on reward_grant.code = voucher.code
 where
     later.send_key in (select value from {keys})
-    and later.customer_id = earlier.customer_id and later.campaign = earlier.campaign
+    and later.known_as = earlier.customer_id and later.campaign = earlier.campaign
     and later.occurrence = earlier.occurrence and later.message_id > earlier.message_id
     and earlier.state in ('accepted', 'ambiguous', 'reconciled')
     and voucher.withdrawn_at is null

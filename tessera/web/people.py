@@ -20,6 +20,12 @@ SQL = queries("tessera.web", "web.sql")
 LOG = logging.getLogger("tessera.web")
 
 
+def today(ws: Workspace, customer_id: str) -> str:
+    """The number of whoever a letter went to: merged, or a prospect then, they have another by now."""
+    found = _ask(ws, SQL["today"], customer_id=customer_id) or [(customer_id,)]
+    return str(found[0][0])
+
+
 def address_of(ws: Workspace, customer_id: str) -> str | None:
     """The customer's e-mail address."""
     found = _ask(ws, SQL["address_of"], customer_id=customer_id) or []

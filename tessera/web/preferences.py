@@ -45,12 +45,13 @@ class Person:
     @classmethod
     def of(cls, visit: Visit) -> Person:
         customer_id, ws = visit.message["customer_id"], visit.site.ws
-        email = people.address_of(ws, customer_id)
+        today = people.today(ws, customer_id)
+        email = people.address_of(ws, today)
         with visit.site.store.read() as connection:
-            ours = words(connection, customer_id)
+            ours = [words(connection, number) for number in (customer_id, today)]
             suppressed = scopes(connection, address_hash(email)) if email else set()
-        books = people.words(ws, customer_id)
-        said = latest(ours, books or {})
+        books = people.words(ws, today)
+        said = latest(*ours, books or {})
         if MARKETING in suppressed:
             said[EMAIL] = False
         return cls(customer_id, email, said, books is not None)

@@ -70,3 +70,6 @@ select customer_id from customers where lower(trim(email)) = $address order by c
 
 -- name: address_of
 select email from customers where customer_id = $customer_id
+
+-- name: today
+select coalesce(min(into_customer_id), $customer_id) from known_as where customer_id = $customer_id

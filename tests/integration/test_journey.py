@@ -17,6 +17,8 @@ from tessera.consent.preferences import choose
 from tessera.errors import BadInput
 from tessera.reward.points import Books
 from tessera.testing import line, publish, workspace
+from tessera.vouchers import pool
+from tessera.vouchers.terms import Terms
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.deciding import insert
@@ -31,7 +33,8 @@ def lived(folder: Path, store_url: str) -> Workspace:
     (folder / "project/deployments").mkdir(parents=True)
     costs = yaml.safe_dump({"costs": {"currency": "EUR", "per_thousand_messages": 80}})
     (folder / "project/deployments/contact_policy.yml").write_text(costs)
-    ws = workspace(folder / "home", project=folder / "project", store_url=store_url)
+    zone = {"timezone": "Europe/Athens"}
+    ws = workspace(folder / "home", project=folder / "project", store_url=store_url, **zone)
     sold = [
         line("r1", "ann", 1000, **RECEIPT),
         line("r1", "ann", 250, **{**RECEIPT, "line_id": "2", "sold_at": "2026-03-02 10:01"}),
@@ -43,7 +46,8 @@ def lived(folder: Path, store_url: str) -> Workspace:
         {"customer_id": who, "previous_level": was, "level": now, "changed_on": date(2026, 3, day)}
         for who, was, now, day in moves
     ]
-    publish(ws, transactions=sold, relationship_transitions=levels)
+    became = [{"customer_id": "prospect:p", "into_customer_id": "ann"}]
+    publish(ws, transactions=sold, relationship_transitions=levels, known_as=became)
     talk = {"interaction_id": "I1", "prospect_id": "p", "kind": "contact", "channel": "post"}
     told = {**talk, "occurred_at": "2026-02-20 09:00", "topic": "coupon", "currency": "EUR"}
     complaint = {"interaction_id": "I2", "customer_id": "bea", "kind": "complaint"}
@@ -83,10 +87,16 @@ def kept(ws: Workspace) -> None:
         word = Word("ann", "email", False, "preference centre")
         record(store, word, ws.as_of.replace(day=7, hour=9))
         choose(store, "ann", {"frequency": "weekly"}, ws.as_of.replace(day=7, hour=10))
-        books = Books(store, "club", ws.as_of.replace(day=9), date(2026, 3, 9))
+        night = ws.as_of.replace(day=9, hour=22, minute=30)  # half past twelve in Athens
+        books = Books(store, "club", night, date(2026, 3, 10))
         books.grant(key="g", customer_id="ann", points=100)
         books.spend(key="s", customer_id="ann", points=60)
         books.reverse(of="s", key="v", points=20)
+        (code,) = pool.make(store, "cake", Terms(), count=1, batch="b", at=night)
+    used = {"redemption_id": "R", "store_id": "S1", "state": "used", "points": 0, "points_back": 0}
+    insert(ws, "redemption", **used, paid=0, discount=500, at="2026-03-09T08:00:00+00:00")
+    insert(ws, "redemption_member", redemption_id="R", customer_id="bea")
+    insert(ws, "voucher_use", redemption_id="R", code=code, discount=500)
 
 
 @BOTH_STORES
@@ -99,8 +109,8 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
     told = [(row["at"][5:16], row["what"], row["channel"], row["about"]) for row in found]
     assert told == [
         ("02-20T09:00", "contact", "post", "coupon"),
-        ("03-01T00:00", "known", None, "potential"),
-        ("03-02T00:00", "moved", None, "potential to new"),
+        ("02-28T22:00", "known", None, "potential"),  # days are the shop's
+        ("03-01T22:00", "moved", None, "potential to new"),
         ("03-02T10:00", "bought", "store S1", "receipt r1"),
         ("03-04T10:00", "returned", "store S1", "receipt r2"),
         ("03-05T09:00", "complaint", None, "open"),
@@ -110,8 +120,9 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
         ("03-07T09:00", "declined", "email", "marketing, preference centre"),
         ("03-07T10:00", "chose", None, "frequency weekly"),
         ("03-08T09:00", "message cancelled", "email", "winback, step news: no_consent"),
-        ("03-09T00:00", "got points back", None, "20 points"),
-        ("03-09T00:00", "spent points", None, "60 points"),
+        ("03-09T08:00", "used a voucher", "store S1", "cake"),
+        ("03-09T22:30", "got points back", None, "20 points"),
+        ("03-09T22:30", "spent points", None, "60 points"),
     ]
     money = {row["what"]: (row["amount"], row["cost"]) for row in found if row["currency"]}
     assert money == {
@@ -120,10 +131,11 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
         "returned": (-250, None),
         "message sent": (None, 0.08),
     }
-    assert person.journey(ws, "bea") == found
+    assert person.journey(ws, "bea") == found == person.journey(ws, "prospect:p")
     monkeypatch.setenv("TESSERA_PROJECT", str(ws.project))
     monkeypatch.setenv("TESSERA_STORE_URL", store_url)
-    at = ["person", "journey", "ann", "--home", str(ws.home.root), "--since", "2026-03-09"]
+    monkeypatch.setenv("TESSERA_TIMEZONE", "Europe/Athens")
+    at = ["person", "journey", "ann", "--home", str(ws.home.root), "--since", "2026-03-10"]
     assert json.loads(CliRunner().invoke(app, [*at, "--json"]).stdout) == found[-2:]
     assert "got points back" in CliRunner().invoke(app, at).stdout
     with pytest.raises(BadInput, match="Nothing is known of a customer 'nobody'"):

@@ -30,7 +30,10 @@ from tessera.land import land
 from tessera.person.merge import merge
 from tessera.settings import CHECKOUT
 from tessera.shop import make_shop
+from tessera.store import queries
 from tessera.testing import workspace
+from tessera.vouchers import codes, pool
+from tessera.vouchers.terms import Terms
 from tessera.workspace import Workspace
 from tests.deciding import insert, on
 from tests.sending import enqueue, outbox_row
@@ -194,6 +197,32 @@ def planned(ws: Workspace, campaign: str) -> set[str]:
 def verdict(ws: Workspace, customer: str) -> tuple[str, str] | None:
     rows = find(ws.home, Asked(on=LAST, campaign="weekly_offers", customer_id=customer))
     return (rows[0]["reason"], rows[0]["decided_by"]) if rows else None
+
+
+def test_codes_that_went_out_before_the_first_day_are_known_and_who_has_used_theirs(
+    tmp_path: Path,
+) -> None:
+    """A later step reminds of them, as it does in the home."""
+    ws = workspace(tmp_path / "home", "2026-03-31")
+    before = {"business_date": "2026-03-20", "state": "accepted"}
+    greeted = enqueue(ws, *(outbox_row(one, step="greeting", **before) for one in ("ann", "ben")))
+    day = date(2026, 3, 20)
+    with ws.store.write() as store:
+        made = codes.make(3)
+        pool.add(store, "cake", Terms(), made, batch=None, at=ws.as_of, day=day)
+    for key, code in zip([*greeted, "reward:of points"], made, strict=True):
+        insert(ws, "reward_grant", send_key=key, reward="cake", code=code)
+    used = {"redemption_id": "R", "store_id": "S1", "state": "used", "points": 0, "points_back": 0}
+    insert(ws, "redemption", **used, paid=0, discount=500, at="2026-03-25T08:00:00+00:00")
+    insert(ws, "redemption_member", redemption_id="R", customer_id="ben")
+    insert(ws, "voucher_use", redemption_id="R", code=made[1], discount=500)
+    found = open_scratch(ws, tmp_path / "scratch", Rules())
+    later = enqueue(found, *(outbox_row(one) for one in ("ann", "ben")))
+    told = pool.of_messages(found.store, later, found.business_date)
+    assert {key: one["code"] for key, one in told.items()} == {later[0]: codes.spoken(made[0])}
+    with found.store.read() as store:
+        redeemed = store.all(queries("tessera.decide", "outbox.sql")["redemptions"])
+    assert [row["customer_id"] for row in redeemed] == ["ben"]
 
 
 def test_recorded_responses_arrive_when_they_were_heard_also_of_earlier_messages(

@@ -37,6 +37,7 @@ from tessera.vouchers.terms import Line
 from tessera.web.till_messages import SpendQuestion
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
+from tests.deciding import insert
 from tests.serving import served
 from tests.tilling import Counter, balance, basket, give, kind, later, member, rows, shop, voucher
 
@@ -135,6 +136,11 @@ def test_a_member_redeems_no_oftener_in_a_day_than_the_programme_allows(
         till.settle(held[0], "void")
         assert till.take(card="K0", **wish).is_success
         assert kind(till.take(card="K0", **wish)) == "daily-limit"
+        give(ws, "c2", 100)
+        assert [till.take(card="K2", **wish).is_success for _ in range(2)] == [True, True]
+        merged = {"customer_id": "c1", "into_customer_id": "c2"}  # who has redeemed once, above
+        insert(ws, "points_merge", programme="club", **merged, merged_at="2026-03-31T11:00:00")
+        assert kind(till.take(card="K2", **wish)) == "daily-limit"
     with served(later(ws, "2026-04-01T00:00+00:00")) as client:
         assert Counter(ws, client).take(card="K0", **wish).is_success
     ws.store.close()

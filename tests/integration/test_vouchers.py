@@ -184,7 +184,7 @@ def test_a_later_step_reminds_of_the_code_that_is_about_to_end(shop: Workspace) 
     steps = [*GIFT["steps"], {"name": "ends", "template": "gift/ends", "after": "2d"}]
     write(shop.project, None, {**GIFT, "steps": steps})
     names = ["anna", "ben", "cat"]
-    people(shop, *names)
+    people(shop, *names, "eve")
     decide(shop)
     send(shop)
     first = mailed(shop)
@@ -192,7 +192,9 @@ def test_a_later_step_reminds_of_the_code_that_is_about_to_end(shop: Workspace) 
     with shop.store.write() as store:
         pool.withdraw(store, [first["cat"]], shop.as_of)
     later = on(shop, "2026-04-02")
-    people(later, *names, "dan")
+    eve = {"customer_id": "eve", "into_customer_id": "fay"}  # whom she was found to be meanwhile
+    insert(shop, "person_merge", **eve, is_in_force=1, recorded_at="2026-04-01T12:00:00+00:00")
+    people(later, *names, "dan", "fay", known_as=[eve])
     decide(later)
     keys = {
         row["customer_id"]: row["send_key"]
@@ -200,7 +202,8 @@ def test_a_later_step_reminds_of_the_code_that_is_about_to_end(shop: Workspace) 
     }
     told = pool.of_messages(shop.store, list(keys.values()), later.business_date)
     assert {key: one["code"] for key, one in told.items()} == {
-        keys["anna"]: codes.spoken(first["anna"])
+        keys["anna"]: codes.spoken(first["anna"]),
+        keys["fay"]: codes.spoken(first["eve"]),
     }
     assert pool.of_messages(shop.store, list(keys.values()), date(2026, 4, 3)) == {}
     send(later)
@@ -209,7 +212,8 @@ def test_a_later_step_reminds_of_the_code_that_is_about_to_end(shop: Workspace) 
         for path in (shop.home.mail / "2026-04-02").glob("*.eml")
     ]
     assert sorted(one for one in said if one.startswith("Ends")) == [
-        f"Ends: {codes.spoken(first['anna'])}", "Ends: none", "Ends: none",
+        *sorted(f"Ends: {codes.spoken(first[name])}" for name in ("anna", "eve")),
+        "Ends: none", "Ends: none",
     ]  # fmt: skip
     with shop.store.write() as store:
         (own,) = pool.make(store, "cake", Terms(), count=1, batch="own", at=shop.as_of)

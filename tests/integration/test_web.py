@@ -317,6 +317,24 @@ def test_the_shops_own_books_count_until_the_person_speaks(ws: Workspace) -> Non
 
 
 @SQLITE
+def test_a_link_in_a_letter_to_a_former_number_is_of_who_they_are_now(ws: Workspace) -> None:
+    """It showed no channel ticked, and left the address as it was."""
+    yes = {"customer_id": "c2", "channel": "email", "purpose": "marketing", "granted": True,
+           "recorded_at": "2026-01-01"}  # fmt: skip
+    was = [{"customer_id": "c1", "into_customer_id": "c2"}]
+    publish(ws, customers=[{**customer(2), "email": ADDRESS}], consents=[yes], known_as=was)
+    key = sent_to(ws)
+    path = link(ws, PREFERENCES, key)
+    with served(ws) as client:
+        assert re.search(r'id="channel_email"[^>]* checked', client.get(path).text)
+        client.post(link(ws, UNSUBSCRIBE, key), data=ONE_CLICK)
+        assert not re.search(r'id="channel_email"[^>]* checked', client.get(path).text)
+    assert [row["granted"] for row in rows(ws, "select granted from consent")] == [0]
+    (found,) = rows(ws, "select address_hash from suppression")
+    assert found == {"address_hash": address_hash(ADDRESS)}
+
+
+@SQLITE
 def test_a_channel_whose_address_somebody_unsubscribed_is_not_ticked(ws: Workspace) -> None:
     """Somebody else in the books may have the same one."""
     yes = {"channel": "email", "purpose": "marketing", "granted": True, "recorded_at": "2026-01-01"}

@@ -155,6 +155,23 @@ def test_a_message_leaves_at_the_best_hour_if_it_is_open(
     assert said == expected
 
 
+def test_whose_day_is_over_when_the_shops_begins_has_a_best_hour_too() -> None:
+    """Of the next day, as the window; where that is behind the end of the shop's, its pass sees to it."""
+    shop, auckland, on = (
+        ZoneInfo("America/Los_Angeles"),
+        ZoneInfo("Pacific/Auckland"),
+        date(2026, 3, 31),
+    )
+    as_of, until = day_starts(on, shop), day_ends(on, shop)
+    found = find_slot([(540, 900)], auckland, day=on, as_of=as_of, until=until, best_hour=14)
+    assert found is not None
+    assert f"{found[0].astimezone(auckland):%m-%d %H:%M}" == "04-01 14:00"
+    late = as_of.replace(
+        hour=23
+    )  # 12:00 of the next day in Auckland, where the shop's ends at 20:00
+    assert not find_slot([(540, 720), (1260, 1320)], auckland, day=on, as_of=late, until=until)
+
+
 def test_a_zone_that_does_not_exist_is_the_shops() -> None:
     rows = find_slots(
         open_hours(DAY, None),

@@ -152,6 +152,25 @@ def test_money_of_two_currencies_is_not_added_up(tmp_path: Path, scored: Workspa
     assert weeks[0].fetchall() == weeks[1].fetchall()
 
 
+def test_money_is_in_the_currency_of_today_where_the_shop_changed_it(tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "home")
+    lines = [
+        {**row, "currency": kuna, "amount": amount, "line_id": str(number)}
+        for row in bought()
+        for kuna, amount, count in [
+            ("HRK", 6_780, 2) if row["sold_at"] < "2026" else ("EUR", 900, 1)
+        ]
+        for number in range(count)
+    ]
+    publish(ws, transactions=lines)
+    score(ws)
+    (expected, money) = duckdb.sql(
+        "select sum(expected_purchases), sum(expected_revenue) "
+        f"from '{ws.home.know / 'weeks.parquet'}' where kind = 'forecast'"
+    ).fetchall()[0]
+    assert 900 <= money / expected <= 1_900, "cents of a euro, most lines being in kuna or not"
+
+
 def bought_by(who: str) -> list[dict[str, Any]]:
     return [row for row in bought() if row["customer_id"] == who]
 

@@ -125,7 +125,8 @@ def test_the_same_day_gives_the_same_bytes(ws: Workspace) -> None:
 
 
 def test_what_is_to_be_expected_is_told_as_long_as_it_is_news(ws: Workspace) -> None:
-    publish(ws, transactions=[line("1", "c", 100)])
+    kronor = line("3", "c", 100, currency="SEK")
+    publish(ws, transactions=[line("1", "c", 100), line("2", "c", 100), kronor])
     ws.home.know.mkdir()
     path = ws.home.know / "weeks.parquet"
     for first, is_told in (("2026-03-31", True), ("2026-03-24", True), ("2026-03-23", False),
@@ -142,6 +143,7 @@ def test_what_is_to_be_expected_is_told_as_long_as_it_is_news(ws: Workspace) -> 
         ).write_parquet(str(path))
         said = words(ws)
         assert ("In the 1 weeks to come 80 purchases and €3,308" in said) == is_told, first
+        assert ("What is paid in SEK is in it, as if" in said) == is_told
         assert (f"{first} 80 57 to 104 €3,308 €2,000 to €4,616 –" in said) == is_told
         assert ("68 47 to 89 €2,840 €1,500 to €4,180 43, €2,085" in said) == is_told
         earlier = pq.read_table(path).drop_columns(["revenue_low", "revenue_high"])
@@ -232,9 +234,13 @@ def test_returns_are_taken_off_the_revenue(ws: Workspace) -> None:
 def test_a_second_currency_is_named_and_left_out(ws: Workspace) -> None:
     at = "2026-03-30 10:00:00"
     euros = [line(str(i), "c", 1000, sold_at=at) for i in range(3)]
-    publish(ws, transactions=[*euros, line("9", "c", 99_000, sold_at=at, currency="SEK")])
-    assert "Revenue, last 7 days €30.00" in words(ws)
-    assert "Receipts in SEK are left out" in words(ws)
+    fair = {"acquisition_source": "fair", "currency": "EUR", "people": 1, "customers": 1}
+    kronor = line("9", "c", 99_000, sold_at=at, currency="SEK")
+    publish(ws, transactions=[*euros, kronor], sources=[fair])
+    said = words(ws)
+    assert "Revenue, last 7 days €30.00" in said
+    assert "Receipts in SEK are left out" in said
+    assert "What was spent or paid in SEK is left out." in said
 
 
 def test_a_shop_that_changed_its_currency_is_shown_in_the_new_one(ws: Workspace) -> None:

@@ -55,8 +55,9 @@ happened as (
             else cast(sales.units as double)
         end as amount
     from {{ ref("int_recent_sales") }} as sales
-    inner join currency on sales.currency = currency.currency
     cross join metrics
+    left join currency on sales.currency = currency.currency
+    where metrics.metric <> 'revenue' or currency.currency is not null
     union all
     select
         'new_customers' as metric,
@@ -83,6 +84,17 @@ happened as (
         contacted_on as happened_on,
         1 as amount
     from contacts
+),
+
+elsewhere as (
+    -- What sells in other currencies only has no revenue in the shop's, and no target in it.
+    select
+        sales.scope,
+        sales.scope_id
+    from {{ ref("int_recent_sales") }} as sales
+    left join currency on sales.currency = currency.currency
+    group by sales.scope, sales.scope_id
+    having count(currency.currency) = 0
 ),
 
 summed as (
@@ -146,6 +158,7 @@ figures as (
     select
         targets.*,
         case
+            when targets.metric = 'revenue' and elsewhere.scope_id is not null then null
             when targets.metric = 'active_customers' and targets.scope = 'shop'
                 then coalesce(active.actual, 0)
             when
@@ -165,6 +178,8 @@ figures as (
             and targets.scope = summed.scope
             and targets.scope_id = summed.scope_id
             and targets.period_start = summed.period_start
+    left join elsewhere
+        on targets.scope = elsewhere.scope and targets.scope_id = elsewhere.scope_id
     left join active
         on
             targets.scope = active.scope
