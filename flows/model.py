@@ -164,8 +164,8 @@ def _dbt_let_go() -> Iterator[None]:
 
 
 def _selection(inputs: Inputs, known: Green | None) -> list[str]:
-    """What to build: all of it, or what a new day and new files can change. Views see new files
-    by themselves, but for a feed's very first."""
+    """What to build: all of it, or what a new day and new files can change. Views follow what they read, but
+    for a feed's very first file, and for those that name its files."""
     if known is None:
         return ["--full-refresh", *MODELS_AND_TESTS]
     new = list(inputs.new_files(known.inputs))
@@ -174,12 +174,12 @@ def _selection(inputs: Inputs, known: Green | None) -> list[str]:
         kinds.append("view")
     roots = ["tag:daily+", *(f"source:*.{feed}+" for feed in new)]
     nodes = [f"{root},config.materialized:{kind}" for root in roots for kind in kinds]
-    return [*MODELS_AND_TESTS, "--select", *nodes]
+    return [*MODELS_AND_TESTS, "--select", "tag:names_files", *nodes]
 
 
 def _variables(ws: Workspace, inputs: Inputs, known: Green | None, name: str) -> dict[str, Any]:
-    def ids(its: Inputs) -> dict[str, list[int]]:
-        return {feed: list(files) for feed, files in its.files.items()}
+    files = {feed: list(its) for feed, its in inputs.files.items()}
+    new = inputs.new_files(known.inputs) if known else files
 
     def moment(text: str) -> str:
         return text.replace("T", " ").removesuffix("+00:00")
@@ -191,8 +191,9 @@ def _variables(ws: Workspace, inputs: Inputs, known: Green | None, name: str) ->
         "memory": ws.settings.duckdb_memory,
         "threads": ws.settings.threads,
         "validated": str(ws.home.validated),
-        "files": ids(inputs),
-        "known": ids(known.inputs) if known else {},
+        "files": files,
+        "new": new,
+        "spans": {feed: made_from.spans(files[feed], set(its)) for feed, its in new.items()},
         "as_of": moment(inputs.as_of),
         "known_as_of": moment(known.inputs.as_of) if known else "",
         "business_date": ws.business_date.isoformat(),
