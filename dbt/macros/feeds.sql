@@ -24,6 +24,8 @@
 {% macro landed(relation, new_only=false) %}
     {% set feed = relation.identifier %}
     {% set files = new_files(feed) if new_only else var("files").get(feed, []) %}
+    {% set packs = [] if new_only else var("packs").get(feed, []) %}
+    {% set loose = var("loose")[feed] if packs else files %}
     {% set columns = model.columns.values() | rejectattr("name", "in", ["file_id", "row_number"]) %}
     select
         {% for column in columns -%}
@@ -31,26 +33,33 @@
         {% endfor -%}
         cast({{ "_row_number" if files else "null" }} as bigint) as row_number,
         cast({{ "file_id" if files else "null" }} as bigint) as file_id
-    {% if files -%} from {{ parquet_files(feed, files) }} {%- else -%} where false {%- endif %}
+    {% if files -%} from {{ parquet_files(feed, loose, packs) }} {%- else -%} where false {%- endif %}
 {% endmacro %}
 
-{% macro parquet_files(feed, file_ids) -%}
-    {{ return(adapter.dispatch("parquet_files", "tessera")(feed, file_ids)) }}
+{# The rows of a feed's files, and of those that were put together: these know their files by themselves. #}
+{% macro parquet_files(feed, file_ids, packs) -%}
+    {{ return(adapter.dispatch("parquet_files", "tessera")(feed, file_ids, packs)) }}
 {%- endmacro %}
 
-{% macro duckdb__parquet_files(feed, file_ids) -%}
-    {%- set folder = var("validated") | replace("'", "''") ~ "/" ~ feed -%}
-    read_parquet(
-        [
-            {%- for file_id in file_ids %}
-            '{{ folder }}/file_id={{ file_id }}/rows.parquet' {{- "," if not loop.last }}
-            {%- endfor %}
-        ],
-        hive_partitioning = true
-    )
+{% macro duckdb__parquet_files(feed, file_ids, packs) -%}
+    {%- set folder = var("validated") ~ "/" ~ feed -%}
+    {%- set parts = [] -%}
+    {%- if file_ids -%}
+        {%- set paths = [] -%}
+        {%- for file_id in file_ids -%} {%- do paths.append(folder ~ "/file_id=" ~ file_id ~ "/rows.parquet") -%} {%- endfor -%}
+        {%- do parts.append("from read_parquet(" ~ path_list(paths) ~ ", hive_partitioning = true)") -%}
+    {%- endif -%}
+    {%- if packs -%}
+        {%- do parts.append("from read_parquet(" ~ path_list(packs) ~ ", hive_partitioning = false)") -%}
+    {%- endif -%}
+    ({{ parts | join(" union all by name ") }})
 {%- endmacro %}
 
-{% macro spark__parquet_files(feed, file_ids) -%}
+{% macro path_list(paths) -%}
+    ['{{ paths | map("replace", "'", "''") | join("', '") }}']
+{%- endmacro %}
+
+{% macro spark__parquet_files(feed, file_ids, packs) -%}
     (
         select * from parquet.`{{ var("validated") }}/{{ feed }}`
         where file_id in ({{ file_ids | join(", ") }})
