@@ -24,8 +24,6 @@
 {% macro landed(relation, new_only=false) %}
     {% set feed = relation.identifier %}
     {% set files = new_files(feed) if new_only else var("files").get(feed, []) %}
-    {% set packs = [] if new_only else var("packs").get(feed, []) %}
-    {% set loose = var("loose")[feed] if packs else files %}
     {% set columns = model.columns.values() | rejectattr("name", "in", ["file_id", "row_number"]) %}
     select
         {% for column in columns -%}
@@ -33,20 +31,22 @@
         {% endfor -%}
         cast({{ "_row_number" if files else "null" }} as bigint) as row_number,
         cast({{ "file_id" if files else "null" }} as bigint) as file_id
-    {% if files -%} from {{ parquet_files(feed, loose, packs) }} {%- else -%} where false {%- endif %}
+    {% if files -%} from {{ parquet_files(feed, files, [] if new_only else var("packs").get(feed, [])) }} {%- else -%} where false {%- endif %}
 {% endmacro %}
 
-{# The rows of a feed's files, and of those that were put together: these know their files by themselves. #}
+{# The rows of a feed's files, of which many may have been put together in packs: these know their files by
+   themselves. #}
 {% macro parquet_files(feed, file_ids, packs) -%}
     {{ return(adapter.dispatch("parquet_files", "tessera")(feed, file_ids, packs)) }}
 {%- endmacro %}
 
 {% macro duckdb__parquet_files(feed, file_ids, packs) -%}
     {%- set folder = var("validated") ~ "/" ~ feed -%}
+    {%- set loose = var("loose")[feed] if packs else file_ids -%}
     {%- set parts = [] -%}
-    {%- if file_ids -%}
+    {%- if loose -%}
         {%- set paths = [] -%}
-        {%- for file_id in file_ids -%} {%- do paths.append(folder ~ "/file_id=" ~ file_id ~ "/rows.parquet") -%} {%- endfor -%}
+        {%- for file_id in loose -%} {%- do paths.append(folder ~ "/file_id=" ~ file_id ~ "/rows.parquet") -%} {%- endfor -%}
         {%- do parts.append("from read_parquet(" ~ path_list(paths) ~ ", hive_partitioning = true)") -%}
     {%- endif -%}
     {%- if packs -%}

@@ -93,8 +93,11 @@ def _write(
         rows = f"from read_parquet({constant(before)}) union all by name {rows}"
     home.packs.mkdir(parents=True, exist_ok=True)
     beside = home.packs / f".{name}"
-    duck.execute(f"copy ({rows}) to {literal(str(beside))} (format parquet, compression zstd)")
-    beside.replace(_path(home, name))
+    try:
+        duck.execute(f"copy ({rows}) to {literal(str(beside))} (format parquet, compression zstd)")
+        beside.replace(_path(home, name))
+    finally:  # on a full disk no trial leaves one
+        beside.unlink(missing_ok=True)
     return name, pack
 
 

@@ -136,6 +136,7 @@ def test_whoever_is_killed_while_packing_loses_no_line_and_counts_none_twice(
             patch.setattr(Path if at == "replace" else packs, at, killed)
         with pytest.raises(Killed):
             found(home)
+    assert not list(home.packs.glob(".*")), "on a full disk, each trial would leave one"
     lines, rows = found(home)
     assert (len(lines.packs), lines.loose, rows) == (1, [], expected(range(1, 10)))
     assert {path.suffix for path in home.packs.iterdir()} == {".json", ".parquet"}
