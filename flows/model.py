@@ -30,6 +30,7 @@ from tessera.warehouse import inputs as made_from
 from tessera.warehouse import red
 from tessera.warehouse.inputs import Green, Inputs
 from tessera.warehouse.marts import undisturbed
+from tessera.warehouse.packs import FEED, Lines, gather
 from tessera.warehouse.publish import publish
 from tessera.workspace import Workspace, open_workspace
 
@@ -79,11 +80,12 @@ def build(ws: Workspace, *, full_refresh: bool = False, tested: bool = True) -> 
     started = time.monotonic()
     with undisturbed(ws.home):  # a second build waits, and then finds little to do
         inputs = _inputs(ws)
+        lines = _lines(ws, inputs)
         green = Green.load(ws.home)
         built = full_refresh or green is None or green.inputs != inputs
         if built or green is None:
-            green = _build(ws, inputs, green, afresh=full_refresh, tested=tested)
-        snapshot = _publish(ws, green)
+            green = _build(ws, inputs, lines, green, afresh=full_refresh, tested=tested)
+        snapshot = _publish(ws, green, lines)
     seconds = round(time.monotonic() - started, 2)
     return ModelReport(snapshot=snapshot, built=built, seconds=seconds, **green.report)
 
@@ -95,8 +97,13 @@ def _inputs(ws: Workspace) -> Inputs:
     return made_from.gather(ws.home, ws.project / "dbt", as_of=ws.as_of, settings=settings)
 
 
+def _lines(ws: Workspace, inputs: Inputs) -> Lines:
+    memory, threads = ws.settings.duckdb_memory, ws.settings.threads
+    return gather(ws.home, inputs.files.get(FEED, {}), memory=memory, threads=threads)
+
+
 def _build(
-    ws: Workspace, inputs: Inputs, green: Green | None, *, afresh: bool, tested: bool
+    ws: Workspace, inputs: Inputs, lines: Lines, green: Green | None, *, afresh: bool, tested: bool
 ) -> Green:
     """Build, from where `green` left off if that can be trusted; the record of the new build."""
     known = None if green is None or afresh or not _continues(ws, inputs, green) else green
@@ -108,7 +115,7 @@ def _build(
     with _dbt_let_go(), no_word_of_the_log():
         manifest = _parse(ws, inputs)
         selection = [*_selection(inputs, known), *([] if tested else UNTESTED)]
-        results = _run(ws, manifest, selection, _variables(ws, inputs, known, name))
+        results = _run(ws, manifest, selection, _variables(ws, inputs, lines, known, name))
     made = {r.node.name: name for r in results if r.node.resource_type == "model"}
     counts = Counter(str(r.node.resource_type) for r in results)
     report = {
@@ -164,8 +171,8 @@ def _dbt_let_go() -> Iterator[None]:
 
 
 def _selection(inputs: Inputs, known: Green | None) -> list[str]:
-    """What to build: all of it, or what a new day and new files can change. Views see new files
-    by themselves, but for a feed's very first."""
+    """What to build: all of it, or what a new day and new files can change. Views follow what they read, but
+    for a feed's very first file, and for those that name its files."""
     if known is None:
         return ["--full-refresh", *MODELS_AND_TESTS]
     new = list(inputs.new_files(known.inputs))
@@ -174,12 +181,14 @@ def _selection(inputs: Inputs, known: Green | None) -> list[str]:
         kinds.append("view")
     roots = ["tag:daily+", *(f"source:*.{feed}+" for feed in new)]
     nodes = [f"{root},config.materialized:{kind}" for root in roots for kind in kinds]
-    return [*MODELS_AND_TESTS, "--select", *nodes]
+    return [*MODELS_AND_TESTS, "--select", "tag:names_files", *nodes]
 
 
-def _variables(ws: Workspace, inputs: Inputs, known: Green | None, name: str) -> dict[str, Any]:
-    def ids(its: Inputs) -> dict[str, list[int]]:
-        return {feed: list(files) for feed, files in its.files.items()}
+def _variables(
+    ws: Workspace, inputs: Inputs, lines: Lines, known: Green | None, name: str
+) -> dict[str, Any]:
+    files = {feed: list(its) for feed, its in inputs.files.items()}
+    new = inputs.new_files(known.inputs) if known else files
 
     def moment(text: str) -> str:
         return text.replace("T", " ").removesuffix("+00:00")
@@ -191,8 +200,11 @@ def _variables(ws: Workspace, inputs: Inputs, known: Green | None, name: str) ->
         "memory": ws.settings.duckdb_memory,
         "threads": ws.settings.threads,
         "validated": str(ws.home.validated),
-        "files": ids(inputs),
-        "known": ids(known.inputs) if known else {},
+        "files": files,
+        "new": new,
+        "spans": {feed: made_from.spans(files[feed], set(its)) for feed, its in new.items()},
+        "packs": {FEED: list(map(str, lines.packs))},
+        "loose": {FEED: lines.loose},
         "as_of": moment(inputs.as_of),
         "known_as_of": moment(known.inputs.as_of) if known else "",
         "business_date": ws.business_date.isoformat(),
@@ -324,5 +336,5 @@ def _totals(ws: Workspace) -> dict[str, Any]:
     return dict(row)
 
 
-def _publish(ws: Workspace, green: Green) -> str:
-    return publish(ws.home, green, kept_days=ws.settings.snapshots_kept_days).name
+def _publish(ws: Workspace, green: Green, lines: Lines) -> str:
+    return publish(ws.home, green, lines, kept_days=ws.settings.snapshots_kept_days).name

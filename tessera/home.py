@@ -47,6 +47,11 @@ class Home:
         return self.dbt / "marts"
 
     @property
+    def packs(self) -> Path:
+        """The receipt lines of small files, put together; made anew where they are not there."""
+        return self.dbt / "packs"
+
+    @property
     def marts(self) -> Path:
         """Published snapshots: marts/<snapshot>/<mart>/…parquet and marts/current.json."""
         return self.root / "marts"

@@ -12,9 +12,7 @@
 {% macro quarter_hour(instant) %}date_trunc('hour', {{ instant }}){% endmacro %}
 {% macro quick_hash(text) %}hash({{ text }}){% endmacro %}
 {% macro new_files(feed) %}{{ feed }}{% endmacro %}
-{% macro is_in_new_file(feed) %}file_id in (1, 2){% endmacro %}
-{% macro is_in_known_file(feed) %}file_id in (1, 2){% endmacro %}
-{% macro is_in_file_read_before(feed) %}file_id in (1, 2){% endmacro %}
+{% macro is_in_new_file(feed) %}file_id between 1 and 2{% endmacro %}
 {% macro is_partial() %}true{% endmacro %}
 {% macro known_as_of() %}cast('2026-03-01 00:00:00' as timestamp){% endmacro %}
 {% macro is_known() %}true{% endmacro %}

@@ -1,34 +1,29 @@
-{# Which of a feed's files arrived since the last green build. Without the list of those it read,
-   which `tessera run` gives, every file is new, which is slower but as right. #}
+{# Which of a feed's files arrived since the last green build. Without the list of those, which
+   `tessera run` gives, every file is new, which is slower but as right. #}
 {% macro new_files(feed) %}
-    {{ return(var("files").get(feed, []) | reject("in", var("known").get(feed, [])) | list) }}
+    {% set new = var("files") if var("new") is none else var("new") %}
+    {{ return(new.get(feed, [])) }}
 {% endmacro %}
 
-{# Whether a row's file is one of those. #}
+{# Whether a row's file is one of those, told by bounds: DuckDB asks it of each file. #}
 {% macro is_in_new_file(feed) -%}
-    {{ is_in_file(new_files(feed)) }}
-{%- endmacro %}
-
-{# Whether it is one that this build was asked to read: more may have come since. #}
-{% macro is_in_known_file(feed) -%}
-    {{ is_in_file(var("files").get(feed, [])) }}
-{%- endmacro %}
-
-{# Whether it is one that the last green build read. #}
-{% macro is_in_file_read_before(feed) -%}
-    {{ is_in_file(var("known").get(feed, [])) }}
-{%- endmacro %}
-
-{% macro is_in_file(file_ids) -%}
-    {%- if file_ids -%} file_id in ({{ file_ids | join(", ") }}) {%- else -%} false {%- endif -%}
+    {%- if not new_files(feed) -%} false
+    {%- elif var("new") is none -%} true
+    {%- else -%}
+    (
+        {%- for first, last in var("spans")[feed] -%}
+        {{- " or " if not loop.first -}} file_id between {{ first }} and {{ last }}
+        {%- endfor -%}
+    )
+    {%- endif -%}
 {%- endmacro %}
 
 {# The rows of a feed's validated files as one typed relation, empty when there is no file yet.
-   Columns and types come from the model's own description. All files are read by a pattern, so
-   that a view of them sees the next file too. #}
+   Columns and types come from the model's own description. The files are those that the build was
+   asked to read, and not one that came since: a view of them is made anew by each build. #}
 {% macro landed(relation, new_only=false) %}
     {% set feed = relation.identifier %}
-    {% set files = new_files(feed) if new_only else ["*"] if var("files").get(feed) else [] %}
+    {% set files = new_files(feed) if new_only else var("files").get(feed, []) %}
     {% set columns = model.columns.values() | rejectattr("name", "in", ["file_id", "row_number"]) %}
     select
         {% for column in columns -%}
@@ -36,29 +31,38 @@
         {% endfor -%}
         cast({{ "_row_number" if files else "null" }} as bigint) as row_number,
         cast({{ "file_id" if files else "null" }} as bigint) as file_id
-    {% if files -%} from {{ parquet_files(feed, files) }} {%- else -%} where false {%- endif %}
+    {% if files -%} from {{ parquet_files(feed, files, [] if new_only else var("packs").get(feed, [])) }} {%- else -%} where false {%- endif %}
 {% endmacro %}
 
-{% macro parquet_files(feed, file_ids) -%}
-    {{ return(adapter.dispatch("parquet_files", "tessera")(feed, file_ids)) }}
+{# The rows of a feed's files, of which many may have been put together in packs: these know their files by
+   themselves. #}
+{% macro parquet_files(feed, file_ids, packs) -%}
+    {{ return(adapter.dispatch("parquet_files", "tessera")(feed, file_ids, packs)) }}
 {%- endmacro %}
 
-{% macro duckdb__parquet_files(feed, file_ids) -%}
-    {%- set folder = var("validated") | replace("'", "''") ~ "/" ~ feed -%}
-    read_parquet(
-        [
-            {%- for file_id in file_ids %}
-            '{{ folder }}/file_id={{ file_id }}/rows.parquet' {{- "," if not loop.last }}
-            {%- endfor %}
-        ],
-        hive_partitioning = true
-    )
+{% macro duckdb__parquet_files(feed, file_ids, packs) -%}
+    {%- set folder = var("validated") ~ "/" ~ feed -%}
+    {%- set loose = var("loose")[feed] if packs else file_ids -%}
+    {%- set parts = [] -%}
+    {%- if loose -%}
+        {%- set paths = [] -%}
+        {%- for file_id in loose -%} {%- do paths.append(folder ~ "/file_id=" ~ file_id ~ "/rows.parquet") -%} {%- endfor -%}
+        {%- do parts.append("from read_parquet(" ~ path_list(paths) ~ ", hive_partitioning = true)") -%}
+    {%- endif -%}
+    {%- if packs -%}
+        {%- do parts.append("from read_parquet(" ~ path_list(packs) ~ ", hive_partitioning = false)") -%}
+    {%- endif -%}
+    ({{ parts | join(" union all by name ") }})
 {%- endmacro %}
 
-{% macro spark__parquet_files(feed, file_ids) -%}
+{% macro path_list(paths) -%}
+    ['{{ paths | map("replace", "'", "''") | join("', '") }}']
+{%- endmacro %}
+
+{% macro spark__parquet_files(feed, file_ids, packs) -%}
     (
         select * from parquet.`{{ var("validated") }}/{{ feed }}`
-        {% if file_ids != ["*"] %} where file_id in ({{ file_ids | join(", ") }}) {% endif %}
+        where file_id in ({{ file_ids | join(", ") }})
     )
 {%- endmacro %}
 

@@ -1,8 +1,6 @@
 -- Lines read = lines in the receipts in force + lines that a later file said again.
 with read as (
-    -- A file that arrived since this build began is for the next one.
     select count(*) as lines from {{ ref("base_shop__transactions") }}
-    where {{ is_in_known_file("transactions") }}
 ),
 
 in_force as (

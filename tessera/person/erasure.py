@@ -217,7 +217,7 @@ def _forget_files(ws: Workspace, journal: Journal) -> None:
     with ws.store.write() as connection:
         files.recount(ws.home, connection)
     forget_warehouse(ws.home)
-    for name in ("preview", "exports", "tmp", "dbt/spill", "know"):
+    for name in ("preview", "exports", "tmp", "dbt/spill", "dbt/packs", "know"):
         shutil.rmtree(ws.home.root / name, ignore_errors=True)
 
 

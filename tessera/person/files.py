@@ -23,7 +23,8 @@ from tessera.person import held, records
 from tessera.person import identity as who
 from tessera.quoting import literal
 from tessera.store import Connection
-from tessera.warehouse.publish import LINES, prune
+from tessera.warehouse.packs import FEED
+from tessera.warehouse.publish import LINES, PACKED, prune
 
 EXPORTED = "(select *, null::map(varchar, varchar) as _cast_errors from {})"  # as if it were landed
 WITHOUT_CARD = """
@@ -67,7 +68,7 @@ class Files:
     def _quarantined(self, feed: Feed) -> None:
         theirs = held.is_quarantined(feed)
         for path in self._with(held.quarantined(self.home, feed), theirs):
-            if feed.name == "transactions":
+            if feed.name == FEED:
                 query = WITHOUT_CARD.format(theirs=theirs, rows=_file(path))
             else:
                 query = f"select * from {_file(path)} where not ({theirs})"
@@ -77,8 +78,9 @@ class Files:
         """The snapshot in force; those before it are gone."""
         for _, files in held.published(self.home):
             self._named(files)
-        lines = sorted(self.home.marts.glob(f"*/{LINES}/*/*.parquet"))
-        self._rows_of(FEEDS["transactions"], [path for path in lines if _is_landed(path)])
+        for lines in (f"{LINES}/*", PACKED):
+            found = sorted(self.home.marts.glob(f"*/{lines}/*.parquet"))
+            self._rows_of(FEEDS[FEED], [path for path in found if _is_landed(path)])
 
     def _named(self, files: list[Path]) -> None:
         theirs = held.is_named(self.duck, files[0]) if files else None

@@ -18,7 +18,7 @@ from tessera.person.identity import Identity
 from tessera.quoting import literal, name
 from tessera.store import queries
 from tessera.warehouse import marts
-from tessera.warehouse.publish import LINES
+from tessera.warehouse.publish import LINES, PACKED
 from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
@@ -59,7 +59,7 @@ def published(home: Home) -> Iterator[tuple[str, list[Path]]]:
     except BadInput:
         return
     for mart, files in snapshot.marts.items():
-        if mart != LINES:
+        if mart not in (LINES, PACKED):
             yield mart, sorted(home.marts.glob(files))
 
 

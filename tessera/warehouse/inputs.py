@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,13 @@ class Inputs:
         known = {feed: set(stamps) for feed, stamps in earlier.files.items()}
         new = {feed: sorted(set(ids) - known.get(feed, set())) for feed, ids in self.files.items()}
         return {feed: ids for feed, ids in new.items() if ids}
+
+
+def spans(files: Iterable[int], some: Container[int]) -> list[tuple[int, int]]:
+    """`some` of the `files`, which are in order, as the bounds of runs that have none of the others between:
+    to be asked of each file, which a long list would make as many questions as files times files."""
+    runs = [list(run) for is_in, run in groupby(files, some.__contains__) if is_in]
+    return [(run[0], run[-1]) for run in runs]
 
 
 def gather(home: Home, project: Path, *, as_of: datetime, settings: Mapping[str, object]) -> Inputs:

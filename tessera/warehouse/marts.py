@@ -1,7 +1,7 @@
 """Reading the published marts: an in-memory DuckDB with one view per mart.
 
-`transactions` is published in pieces (`receipt_lines`, `card_owners`, `superseded_lines`) and put
-together here.
+`transactions` is published in pieces (`receipt_lines`, `packed_lines`, `card_owners`, `superseded_lines`)
+and put together here.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from tessera.quoting import literal
 ANEW = "run 'tessera run' of the last day again, which publishes the marts anew"
 LEARNED = ("recommendations", "weeks")  # what the night learns, once it did, beside the marts
 NOBODY_ELSE = "create view known_as as select ''::varchar as customer_id, ''::varchar as into_customer_id where false"
+
+NONE_PACKED = "create view packed_lines as from receipt_lines where false"
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def connect(
             rows = f"read_parquet({literal(str(learned))})"
             connection.execute(f"create view {name} as select * from {rows}")
     if "receipt_lines" in snapshot.marts:
+        if "packed_lines" not in snapshot.marts:  # nor need there be
+            connection.execute(NONE_PACKED)
         connection.execute(
             resources.files("tessera.warehouse").joinpath("transactions.sql").read_text("utf-8")
         )

@@ -1,7 +1,7 @@
 """Publishing the marts: a folder of Parquet files, put in force by replacing `current.json`.
 
 Nothing is written again: what changed is the file that dbt made, under another name, what did not is
-that of the snapshot in force, and receipt lines are the validated files they lie in.
+that of the snapshot in force, and receipt lines are the validated files they lie in, or the packs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -25,14 +24,16 @@ from tessera.parquet import is_whole
 from tessera.quoting import literal
 from tessera.warehouse.inputs import Green, replace_text
 from tessera.warehouse.marts import Snapshot, current
+from tessera.warehouse.packs import FEED, Lines
 
-LINES = "receipt_lines"
+LINES, PACKED = "receipt_lines", "packed_lines"  # in files of their own, and in packs
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)  # what file systems answer
 
 
 def publish(
     home: Home,
     green: Green,
+    lines: Lines,
     *,
     kept_days: int,
 ) -> Snapshot:
@@ -43,12 +44,13 @@ def publish(
     """
     before = _in_force(home)
     folder = home.marts / green.name
-    if not _is_whole(folder, green):
+    if not _is_whole(folder, green, lines):
         shutil.rmtree(folder, ignore_errors=True)  # only of damage: it is renamed when it is whole
-        _write(home, folder, green, before=before)
+        _write(home, folder, green, lines, before=before)
     elif before is not None and before.name == green.name:
         return before
-    found = {mart: f"{green.name}/{mart}/*.parquet" for mart in green.marts}
+    names = [*green.marts, PACKED] if lines.packs else green.marts
+    found = {mart: f"{green.name}/{mart}/*.parquet" for mart in names}
     snapshot = {
         "name": green.name,
         "as_of": green.inputs.as_of,
@@ -71,19 +73,19 @@ def _in_force(home: Home) -> Snapshot | None:
         return None
 
 
-def _is_whole(folder: Path, green: Green) -> bool:
+def _is_whole(folder: Path, green: Green, lines: Lines) -> bool:
     """Whether the snapshot is there with all that readers will look for."""
-    lines = (
-        folder / LINES / f"file_id={n}" for n in green.inputs.files.get("transactions", {0: ""})
-    )
+    loose = (folder / LINES / f"file_id={n}" for n in lines.loose or [0])
     marts = (folder / mart for mart in green.marts)
-    return all(is_whole(part / "rows.parquet") for part in (*marts, *lines))
+    packs = (folder / PACKED / pack.name for pack in lines.packs)
+    return all(map(is_whole, (*(part / "rows.parquet" for part in (*marts, *loose)), *packs)))
 
 
 def _write(
     home: Home,
     folder: Path,
     green: Green,
+    lines: Lines,
     *,
     before: Snapshot | None,
 ) -> None:
@@ -93,7 +95,7 @@ def _write(
     for mart in green.marts:
         (beside / mart).mkdir(parents=True)
         _link(_source(home, green, mart, before), beside / mart / "rows.parquet")
-    _link_lines(home, green.inputs.files.get("transactions", {}), beside / LINES)
+    _link_lines(home, lines, beside)
     beside.rename(folder)
 
 
@@ -106,20 +108,22 @@ def _source(home: Home, green: Green, mart: str, before: Snapshot | None) -> Pat
     return home.built / f"{mart}.parquet"
 
 
-def _link_lines(home: Home, file_ids: Iterable[int], folder: Path) -> None:
-    ids = list(file_ids)
-    for file_id in ids:
-        part = folder / f"file_id={file_id}"
+def _link_lines(home: Home, lines: Lines, folder: Path) -> None:
+    for file_id in lines.loose:
+        part = folder / LINES / f"file_id={file_id}"
         part.mkdir(parents=True)
-        _link(home.validated / "transactions" / part.name / "rows.parquet", part / "rows.parquet")
-    if not ids:
-        _write_no_lines(folder / "file_id=0")
+        _link(home.validated / FEED / part.name / "rows.parquet", part / "rows.parquet")
+    if not lines.loose:
+        _write_no_lines(folder / LINES / "file_id=0")
+    for pack in lines.packs:
+        (folder / PACKED).mkdir(exist_ok=True)
+        _link(pack, folder / PACKED / pack.name)
 
 
 def _write_no_lines(folder: Path) -> None:
     """An empty file with the columns of a receipt line, so that readers find them."""
     folder.mkdir(parents=True)
-    types = {name: SQL_TYPES[kind] for name, kind in FEEDS["transactions"].columns.items()}
+    types = {name: SQL_TYPES[kind] for name, kind in FEEDS[FEED].columns.items()}
     columns = [
         f"null::{kind} as {name}" for name, kind in (types | {"_row_number": "bigint"}).items()
     ]

@@ -19,7 +19,7 @@ select
     lines.currency,
     coalesce(card_owners.customer_id, lines.card_id) as customer_id,
     lines.file_id
-from receipt_lines as lines
+from (from receipt_lines union all by name from packed_lines) as lines
 left join card_owners on lines.card_id = card_owners.card_id
 left join superseded_lines as superseded
     on lines.file_id = superseded.file_id and lines._row_number = superseded.row_number

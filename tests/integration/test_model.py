@@ -458,7 +458,7 @@ def test_dbt_lets_go_of_the_warehouse(shop: Workspace) -> None:
 def test_the_logic_of_every_model_is_right(shop: Workspace) -> None:
     """dbt's unit tests, which are tests of code: a shop's own builds go without them."""
     inputs = model._inputs(shop)
-    variables = model._variables(shop, inputs, None, "by-hand")
+    variables = model._variables(shop, inputs, model._lines(shop, inputs), None, "by-hand")
     with model._dbt_let_go():
         manifest = model._parse(shop, inputs)
         answer = model._invoke(

@@ -26,7 +26,7 @@ from tessera.person import duplicates
 from tessera.person.erasure import resume
 from tessera.reward import post
 from tessera.settings import as_environment, environment
-from tessera.warehouse import marts
+from tessera.warehouse import marts, packs
 from tessera.workspace import Workspace
 from tests.person import (
     EMAIL,
@@ -68,13 +68,17 @@ main()
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder with a shop and the home of two days of it, and the person's id."""
+    """A folder with a shop and the home of two days of it, and the person's id. Her receipts lie in a file of
+    their own and in a pack."""
     folder = tmp_path_factory.mktemp("person")
     her = shop_with_her(folder / "shop")
     project(folder / "project")
     ws = home_of(folder)
-    live(ws, folder / "shop")
-    next_day(ws)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packs, "LOOSE", 0)
+        patch.setattr(packs, "SMALL", 10_000)
+        live(ws, folder / "shop")
+        next_day(ws)
     ws.store.close()
     return folder, her
 
@@ -114,6 +118,11 @@ def named(folder: Path, her: str) -> list[str]:
 
 def test_after_an_erasure_a_search_of_the_whole_home_finds_nothing(ws: Workspace, her: str) -> None:
     before = places(ws.home.root)
+    with marts.connect(ws.home) as db:
+        asked = "select distinct card_id from transactions where customer_id = ?"
+        cards = [card for (card,) in db.execute(asked, [her]).fetchall()]
+    shown = " ".join(path for card in cards for path in named(ws.home.root, card))
+    assert all(place in shown for place in ("/receipt_lines/file_id=", "/packed_lines/", "/packs/"))
     assert {path.split("/")[0] for path in before} == {
         *("landing", "validated", "quarantine", "marts", "mail", "inbox", "dbt", "warehouse.duckdb")
     }
@@ -121,7 +130,7 @@ def test_after_an_erasure_a_search_of_the_whole_home_finds_nothing(ws: Workspace
     sold = takings(ws)
     proof = person.erase(ws, her)
     assert places(ws.home.root) == []
-    assert named(ws.home.root, her) == []
+    assert [path for own in (her, *cards) for path in named(ws.home.root, own)] == []
     assert her not in (ws.home.root / "store.sqlite").read_bytes().decode("latin-1")
     assert everybody(ws) == others
     assert takings(ws) == sold, "receipts stay, as sales to nobody"

@@ -20,7 +20,6 @@ with amounts as (
         lines.card_id is not null
         and lines.sold_at < {{ as_of() }}
         and products.category is not null
-        and {{ is_in_known_file("transactions") }}
     {% endif %}
 )
 

@@ -8,7 +8,7 @@ with repeated as (
     select
         *,
         file_id < max(
-            case when {{ is_in_file_read_before("transactions") }} then file_id else 0 end
+            case when {{ is_in_new_file("transactions") }} then 0 else file_id end
         ) over (partition by transaction_id, line_id) as was_superseded
     from {{ ref("base_shop__repeated_lines") }}
 ),
@@ -59,10 +59,9 @@ judged as (
         lines.amount,
         products.category,
         products.category_before,
-        {{ is_in_known_file("transactions") }}
-        and not coalesce(standing.is_superseded, false)
+        not coalesce(standing.is_superseded, false)
         and lines.sold_at < {{ as_of() }} as counts,
-        {{ is_in_file_read_before("transactions") }}
+        not {{ is_in_new_file("transactions") }}
         and not coalesce(standing.was_superseded, false)
         and lines.sold_at < {{ known_as_of() }} as counted
     from lines

@@ -35,7 +35,6 @@ lines as (
     from {{ ref("stg_shop__transactions") }}
     where
         sold_at < {{ as_of() }}
-        and {{ is_in_known_file("transactions") }}
         and sold_at >= {{ first_moment() }}
 ),
 

@@ -34,4 +34,3 @@ select
     lines.sold_at
 from {{ ref("base_shop__transactions") }} as lines
 inner join receipts on lines.transaction_id = receipts.transaction_id
-where {{ is_in_known_file("transactions") }}

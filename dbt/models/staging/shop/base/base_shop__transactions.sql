@@ -1,1 +1,3 @@
+{{ config(tags=["names_files"]) }}
+
 {{ landed(source("shop", "transactions")) }}
