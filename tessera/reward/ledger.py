@@ -167,11 +167,16 @@ def _insert(store: Connection, batches: Iterable[pa.RecordBatch], in_bulk: bool)
         return sum(store.insert("transfer", table) for table in tables)
 
 
+def move_balances(store: Connection, after: int) -> None:
+    """By the transfers numbered after `after`."""
+    posted = "(select * from transfer where transfer_id > :after) as new"
+    store.run(SQL["move_balances"].format(posted=posted), after=after)
+
+
 def settle(store: Connection, after: int) -> None:
     """Move the balances and lots by the transfers numbered after `after`, which nobody else posts
     meanwhile."""
-    posted = "(select * from transfer where transfer_id > :after) as new"
-    store.run(SQL["move_balances"].format(posted=posted), after=after)
+    move_balances(store, after)
     lots.settle(store, after + 1, int(store.scalar(SQL["last_transfer"])))
 
 

@@ -26,6 +26,6 @@ def revive(tonight: Night, store: Connection, asked: pa.Table) -> int:
     store.run(SQL["drop_asked"])
     if posted:
         last = int(store.scalar(ledger.SQL["last_transfer"]))
-        store.run(ledger.SQL["move_balances"], after=before)
+        ledger.move_balances(store, before)
         store.run(merging.SQL["give_lots"], first=before + 1, last=last)
     return posted
