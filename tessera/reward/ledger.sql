@@ -50,36 +50,46 @@ where
     and account.owner_type = 'member'
 
 -- name: issued
--- What each of the members wanted could ever spend, less what was taken back or ended; spending and
--- holding do not count, nor what a household shared.
-select owner_id, cast(sum(points) as bigint) as points
-from (
-    select member.owner_id, transfer.amount as points
-    from wanted cross join account as member
-    inner join transfer on member.account_id = transfer.credit_id
-    inner join account as other on transfer.debit_id = other.account_id
+-- What each of the members wanted, and who was found to be them, could ever spend, less what was taken
+-- back or ended; spending and holding do not count, nor what a household shared.
+with kin as (
+    select id as customer_id, id as owner_id from wanted
+    union
+    select points_merge.into_customer_id, points_merge.customer_id
+    from wanted cross join points_merge
+    where points_merge.into_customer_id = wanted.id and points_merge.programme = :programme
+),
+
+holding as (
+    select kin.customer_id, account.account_id
+    from kin cross join account
     where
-        member.owner_id = wanted.id and member.owner_type = 'member'
-        and member.programme = :programme and member.bucket = 'available'
-        and other.bucket in ('issuance', 'pending', 'available', 'breakage')
-        and transfer.kind <> 'pool'
+        account.owner_id = kin.owner_id and account.programme = :programme
+        and account.owner_type = 'member' and account.bucket = 'available'
+),
+
+leg as (
+    select holding.customer_id, transfer.amount as points, transfer.debit_id as other_id, transfer.kind
+    from holding cross join transfer
+    where transfer.credit_id = holding.account_id
     union all
-    select member.owner_id, -transfer.amount
-    from wanted cross join account as member
-    inner join transfer on member.account_id = transfer.debit_id
-    inner join account as other on transfer.credit_id = other.account_id
+    select holding.customer_id, -transfer.amount, transfer.credit_id, transfer.kind
+    from holding cross join transfer
     where
-        member.owner_id = wanted.id and member.owner_type = 'member'
-        and member.programme = :programme and member.bucket = 'available'
-        and other.bucket in ('issuance', 'pending', 'available', 'breakage')
-        and transfer.kind <> 'pool'
+        transfer.debit_id = holding.account_id
         and not (transfer.kind = 'expire' and exists (
             select 1
             from lot_move inner join transfer as given on lot_move.lot_id = given.transfer_id
             where lot_move.transfer_id = transfer.transfer_id and given.kind = 'pool'
         ))
-) as leg
-group by owner_id
+)
+
+select leg.customer_id as owner_id, cast(sum(leg.points) as bigint) as points
+from leg cross join account as other
+where
+    other.account_id = leg.other_id and leg.kind <> 'pool'
+    and other.bucket in ('issuance', 'pending', 'available', 'breakage')
+group by leg.customer_id
 
 -- name: pending
 -- Points of the members wanted that cannot be spent yet, by the receipt that earned them.

@@ -218,8 +218,8 @@ class Model:
                 points -= part
 
     def forgive(self, owner: str, events: list[Event]) -> None:
-        """Nobody owes more than they were ever given that did not end."""
-        left = self.issued[owner]
+        """Nobody owes more than they, and who turned out to be them, were ever given that did not end."""
+        left = sum(self.issued[n] for n in NAMES if self.merged.get(n, n) == owner)
         bottom = min(left, 0)
         for one in events:
             left += one.points

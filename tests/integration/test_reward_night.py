@@ -450,6 +450,9 @@ def test_who_has_spent_all_and_is_another_brings_along_what_was_earned(shop: Wor
     back = line("r", "bob", -500, original_transaction_id="t", sold_at="2026-03-03", file_id=2)
     night(shop, "2026-03-04", *theirs, back)
     assert (points(shop), points(shop, "bob")) == ((0, 0, 0), (10, 0, 0))
+    rest = line("s", "bob", -1500, original_transaction_id="t", sold_at="2026-03-04", file_id=3)
+    night(shop, "2026-03-05", *theirs, back, rest)
+    assert points(shop, "bob") == (0, 0, 5)  # twenty were spent, and fifteen are kept
     sound(shop)
 
 
