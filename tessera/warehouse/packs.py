@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -26,6 +27,7 @@ from tessera.warehouse.inputs import replace_text
 FEED = "transactions"  # of the others a file is read once, when it is new
 SMALL = 1 << 20  # bytes; a larger file is read where it lies
 LOOSE = 16  # small files that are left as they lie until there are more
+AT_ONCE = 4096  # files, of which DuckDB keeps 30 KB each until all are read
 LARGE = 64 << 20  # bytes of its files; a larger pack is not written again
 Pack = dict[int, str]  # file_id -> stamp of the validated file
 
@@ -44,11 +46,12 @@ def gather(home: Home, files: Mapping[int, str], *, memory: str = "4GB", threads
     packed = {n for pack in packs.values() for n in pack}
     small = {n: its for n, its in files.items() if n not in packed and _size(its) < SMALL}
     if len(small) > LOOSE:
-        merged = _merged(packs, small)
-        with duckdb.connect(config={"memory_limit": memory, "threads": threads}) as duck:
-            name, pack = _write(duck, home, {name: packs.pop(name) for name in merged}, small)
-        packs[name] = pack
-        replace_text(_list(home), json.dumps(packs))
+        with _duck(memory, threads) as duck:
+            for portion in _portions(small):
+                merged = {name: packs.pop(name) for name in _merged(packs, portion)}
+                name, pack = _write(duck, home, merged, portion)
+                packs[name] = pack
+                replace_text(_list(home), json.dumps(packs))
         packed |= small.keys()
     _sweep(home, packs)
     return Lines([_path(home, name) for name in packs], [n for n in files if n not in packed])
@@ -65,6 +68,21 @@ def _known(home: Home, files: Mapping[int, str]) -> dict[str, Pack]:
         for name, pack in packs.items()
         if pack.items() <= files.items() and is_whole(_path(home, name))
     }
+
+
+def _duck(memory: str, threads: int) -> duckdb.DuckDBPyConnection:
+    """One that keeps no copy of files that are read once."""
+    config: dict[str, Any] = {
+        "memory_limit": memory,
+        "threads": threads,
+        "enable_external_file_cache": False,
+    }
+    return duckdb.connect(config=config)
+
+
+def _portions(small: Pack) -> Iterator[Pack]:
+    for begin in range(0, len(small), AT_ONCE):
+        yield dict(list(small.items())[begin : begin + AT_ONCE])
 
 
 def _merged(packs: Mapping[str, Pack], small: Pack) -> list[str]:

@@ -107,6 +107,17 @@ def test_a_pack_is_good_while_its_files_are_what_they_were(home: Home) -> None:
     assert found(home) == (again, rows)
 
 
+def test_so_many_files_that_memory_would_not_do_are_put_together_by_and_by(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "AT_ONCE", 5)
+    sent(home, range(1, 24))
+    lines, rows = found(home)
+    assert rows == expected(range(1, 24))
+    assert (len(lines.packs) < 5, lines.loose) == (True, [])
+    assert found(home) == (lines, rows)
+
+
 def test_a_large_file_is_read_where_it_lies(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     sent(home, range(1, 6))
     size = (home.validated / FEED / "file_id=1/rows.parquet").stat().st_size
