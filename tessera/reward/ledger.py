@@ -87,7 +87,8 @@ def accounts(store: Connection, programme: str, members: pa.Table) -> pa.Table:
 
 def issued(store: Connection, programme: str, members: pa.Table) -> pa.Table:
     """What `members` were ever given, less what was taken back; spending does not count."""
-    return _for_ids(store, members, SQL["issued"], ISSUED, programme)
+    query = SQL["issued"].format(holding=SQL["holding"])
+    return _for_ids(store, members, query, ISSUED, programme)
 
 
 def pending(store: Connection, programme: str, members: pa.Table) -> pa.Table:
@@ -110,7 +111,7 @@ def known(store: Connection, programme: Programme, customers: pa.Table) -> dict[
         rules = store.listed("rules")
         budget = SQL["budget_before"].format(rules=rules)
         found["budget_before"] = store.arrow(budget, KNOWN["budget_before"], **values)
-        query = SQL["given_before"].format(rules=rules)
+        query = SQL["given_before"].format(holding=SQL["holding"], rules=rules)
         found["given_before"] = _for_ids(store, customers, query, KNOWN["given_before"], **values)
     return found
 

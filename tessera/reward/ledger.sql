@@ -49,10 +49,9 @@ where
     and account.programme = :programme
     and account.owner_type = 'member'
 
--- name: issued
--- What each of the members wanted, and who was found to be them, could ever spend, less what was taken
--- back or ended; spending and holding do not count, nor what a household shared.
-with kin as (
+-- name: holding
+-- The accounts of the members wanted, and of who was found to be them.
+kin as (
     select id as customer_id, id as owner_id from wanted
     union
     select points_merge.into_customer_id, points_merge.customer_id
@@ -61,22 +60,27 @@ with kin as (
 ),
 
 holding as (
-    select kin.customer_id, account.account_id
+    select kin.customer_id, account.account_id, account.bucket
     from kin cross join account
     where
         account.owner_id = kin.owner_id and account.programme = :programme
-        and account.owner_type = 'member' and account.bucket = 'available'
-),
+        and account.owner_type = 'member' and account.bucket in ('available', 'pending')
+)
+
+-- name: issued
+-- What each of the members wanted, and who was found to be them, could ever spend, less what was taken
+-- back or ended; spending and holding do not count, nor what a household shared.
+with {holding},
 
 leg as (
     select holding.customer_id, transfer.amount as points, transfer.debit_id as other_id, transfer.kind
     from holding cross join transfer
-    where transfer.credit_id = holding.account_id
+    where holding.bucket = 'available' and transfer.credit_id = holding.account_id
     union all
     select holding.customer_id, -transfer.amount, transfer.credit_id, transfer.kind
     from holding cross join transfer
     where
-        transfer.debit_id = holding.account_id
+        holding.bucket = 'available' and transfer.debit_id = holding.account_id
         and not (transfer.kind = 'expire' and exists (
             select 1
             from lot_move inner join transfer as given on lot_move.lot_id = given.transfer_id
@@ -108,21 +112,7 @@ group by account.owner_id, given.source_id, given.rule
 -- name: given_before
 -- What the rules gave the members wanted, and those who were found to be them, less what was taken back
 -- of it since: of which receipt, each at its time.
-with kin as (
-    select id as customer_id, id as owner_id from wanted
-    union
-    select points_merge.into_customer_id, points_merge.customer_id
-    from wanted cross join points_merge
-    where points_merge.into_customer_id = wanted.id and points_merge.programme = :programme
-),
-
-holding as (
-    select kin.customer_id, account.account_id
-    from kin cross join account
-    where
-        account.owner_id = kin.owner_id and account.programme = :programme
-        and account.owner_type = 'member' and account.bucket in ('available', 'pending')
-),
+with {holding},
 
 leg as (
     select holding.customer_id, transfer.*, transfer.amount as points
