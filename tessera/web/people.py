@@ -20,10 +20,11 @@ SQL = queries("tessera.web", "web.sql")
 LOG = logging.getLogger("tessera.web")
 
 
-def today(ws: Workspace, customer_id: str) -> str:
-    """The number of whoever a letter went to: merged, or a prospect then, they have another by now."""
-    found = _ask(ws, SQL["today"], customer_id=customer_id) or [(customer_id,)]
-    return str(found[0][0])
+def reader(ws: Workspace, customer_id: str) -> tuple[str, str | None]:
+    """Whoever a letter went to: merged, or a prospect then, they have another number by now; that and their
+    e-mail address."""
+    found = _ask(ws, SQL["reader"], customer_id=customer_id) or [(customer_id, None)]
+    return found[0][0], found[0][1]
 
 
 def address_of(ws: Workspace, customer_id: str) -> str | None:

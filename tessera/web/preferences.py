@@ -45,8 +45,7 @@ class Person:
     @classmethod
     def of(cls, visit: Visit) -> Person:
         customer_id, ws = visit.message["customer_id"], visit.site.ws
-        today = people.today(ws, customer_id)
-        email = people.address_of(ws, today)
+        today, email = people.reader(ws, customer_id)
         with visit.site.store.read() as connection:
             ours = [words(connection, number) for number in (customer_id, today)]
             suppressed = scopes(connection, address_hash(email)) if email else set()

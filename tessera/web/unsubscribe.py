@@ -33,8 +33,8 @@ def stop(visit: Visit, origin: str, *channels: str) -> None:
     and the address is suppressed, for somebody else in the books may have the same one."""
     site, customer_id, now = visit.site, visit.message["customer_id"], visit.site.now()
     stopped = channels or (visit.message["channel"],)
-    today = people.today(site.ws, customer_id)
-    email = people.address_of(site.ws, today) if EMAIL in stopped else None
+    today, address = people.reader(site.ws, customer_id)
+    email = address if EMAIL in stopped else None
     books = people.words(site.ws, today)
     with site.store.write() as connection:
         for channel in stopped:
@@ -49,6 +49,7 @@ def _is_done(visit: Visit) -> bool:
     customer_id = visit.message["customer_id"]
     with visit.site.store.read() as connection:
         ours = words(connection, customer_id)
-    books = people.words(visit.site.ws, people.today(visit.site.ws, customer_id))
+    today, _ = people.reader(visit.site.ws, customer_id)
+    books = people.words(visit.site.ws, today)
     said = latest(ours, books or {})
     return not said.get(visit.message["channel"], True)

@@ -71,5 +71,10 @@ select customer_id from customers where lower(trim(email)) = $address order by c
 -- name: address_of
 select email from customers where customer_id = $customer_id
 
--- name: today
-select coalesce(min(into_customer_id), $customer_id) from known_as where customer_id = $customer_id
+-- name: reader
+select known.customer_id, customers.email
+from (
+    select coalesce(min(into_customer_id), $customer_id) as customer_id
+    from known_as where customer_id = $customer_id
+) as known
+left join customers on known.customer_id = customers.customer_id
