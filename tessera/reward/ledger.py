@@ -86,7 +86,7 @@ def accounts(store: Connection, programme: str, members: pa.Table) -> pa.Table:
 
 
 def issued(store: Connection, programme: str, members: pa.Table) -> pa.Table:
-    """What `members` were ever given, less what was taken back; spending does not count."""
+    """What `members` were ever given, less what was taken back or ended; spending does not count."""
     query = SQL["issued"].format(holding=SQL["holding"])
     return _for_ids(store, members, query, ISSUED, programme)
 

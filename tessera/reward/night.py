@@ -242,8 +242,8 @@ def date_active(night: Night, store: Connection, *, is_earning: bool) -> None:
     """Whoever was active since the last tie-out keeps their points, where they end by inactivity."""
     cursor = ledger.cursor(store, night.name)
     after = cursor.asserted_id if cursor else 0
-    due = {"after": after, "at": night.at, "is_earning": int(is_earning)}
-    prolong(store, night.programme, night.zone, due, night.on)
+    since = {"after": after, "at": night.at, "is_earning": int(is_earning)}
+    prolong(store, night.programme, night.zone, since, night.on)
 
 
 def end_tiers(night: Night) -> Counts:
