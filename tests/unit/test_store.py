@@ -259,6 +259,42 @@ def test_the_ledger_refuses_update_and_delete(store: Store) -> None:
             connection.run(change)
 
 
+COLUMNS = (
+    "programme, kind, amount, source_type, source_id, rule, rule_version, effective_at, posted_at, "
+    "business_date"
+)
+WRONG = {
+    "a transfer to nobody's account": "insert into transfer (idem_key, debit_id, credit_id, "
+    f"{COLUMNS}) select new, 1, account, {COLUMNS} from transfer cross join "
+    "(select 'l' as new, 2 as account union all select 'm', 77) as more",
+    "a move of no lot": "insert into lot_move values (1, 77, -1)",
+    "a move by no transfer": "insert into lot_move values (77, 1, -1)",
+    "the end of an account": "delete from account where account_id = 2",
+    "the end of a lot": "delete from lot",
+    "another number of an account": "update account set account_id = 78 where account_id = 2",
+}
+
+
+@BOTH_STORES
+@pytest.mark.parametrize("is_anew", [False, True])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_the_ledger_names_is_there(store: Store, wrong: str, is_anew: bool) -> None:
+    lot = "lot (lot_id, account_id, amount, remaining, earned_at) values (1, 2, 5, 5, 't')"
+    with store.write() as connection:
+        for owner in "ab":
+            account(connection, owner)
+        connection.run(TRANSFER, amount=5)
+        connection.run(f"insert into {lot}")
+        connection.run("insert into lot_move values (1, 1, -1)")
+    tables = ("transfer", "lot_move") if is_anew else ()
+    with pytest.raises(IntegrityError), store.write() as connection, bulk.anew(connection, *tables):
+        connection.run(WRONG[wrong])
+    with store.write() as connection, bulk.anew(connection, "transfer", "lot_move"):
+        connection.run(TRANSFER.replace("'k'", "'n'"), amount=5)
+    with pytest.raises(IntegrityError), store.write() as connection:  # nor afterwards
+        connection.run(WRONG[wrong])
+
+
 @BOTH_STORES
 def test_a_member_balance_is_never_negative(store: Store) -> None:
     with store.write() as connection:
@@ -587,10 +623,10 @@ def test_an_attempt_undoes_what_was_asked_in_it_also_where_nothing_came_before(
     with store.read() as connection:
         assert [row["owner_id"] for row in connection.all("select owner_id from account")] == ["d"]
     with store.write() as connection:
-        connection.run("delete from account")
+        connection.run("update account set bucket = 'before'")
     store.together(lambda connection: work(connection, "a"))
     with store.read() as connection:
-        names = connection.all("select owner_id from account order by owner_id")
+        names = connection.all("select owner_id from account where bucket = 'b' order by owner_id")
     assert [row["owner_id"] for row in names] == ["a", "d"]
 
 
