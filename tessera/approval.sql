@@ -21,12 +21,16 @@ update approval
 set recipients = approved
 where
     business_date = :day and recipients > approved
-    and campaign in (
-        select campaign
-        from outbox
-        where business_date = :day and state <> 'cancelled'
-        group by campaign
-        having count(*) <= coalesce(cast(:over as bigint), count(*))
+    and coalesce(
+        (
+            select count(*)
+            from outbox
+            where
+                outbox.business_date = approval.business_date
+                and outbox.campaign = approval.campaign
+                and outbox.state <> 'cancelled'
+        ) <= cast(:over as bigint),
+        true
     )
 
 -- name: count_again

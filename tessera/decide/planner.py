@@ -22,7 +22,7 @@ from tessera.decide.members import Members
 from tessera.decide.outcome import COLUMNS, Outcome, conclude
 from tessera.decide.people import gather
 from tessera.decide.policy import ContactPolicy
-from tessera.decide.report import DecideReport
+from tessera.decide.report import CampaignCounts, DecideReport, counted
 from tessera.decide.rules import Rules
 from tessera.decide.tables import Course
 from tessera.quoting import constant
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SQL = queries("tessera.decide", "pass.sql")
+Passed = tuple[Outcome, list[CampaignCounts], int]  # and how many outbox rows are new
 
 
 def decide(
@@ -48,14 +49,12 @@ def decide(
     rules = Rules.load(ws.project)
     chosen = _chosen(ws, rules, campaigns)
     with closing(_connect(ws)) as duck:
-        outcome, new = _pass(duck, ws, rules, chosen, dry_run=dry_run)
+        _, plans, new = _pass(duck, ws, rules, chosen, dry_run=dry_run)
         held = holds.of_pass(duck)
     names = {campaign.campaign for campaign in chosen}
     others = [one.campaign for one in rules.campaigns if one.campaign not in names]
     seconds = perf_counter() - started
-    return DecideReport.of(
-        outcome, ws.business_date, chosen, others, held=held, new=new, seconds=seconds
-    )
+    return DecideReport.of(ws.business_date, plans, others, held=held, new=new, seconds=seconds)
 
 
 @contextmanager
@@ -66,7 +65,7 @@ def dry_pass(
     that were judged."""
     chosen = _chosen(ws, rules, campaigns)
     with closing(_connect(ws)) as duck:
-        outcome, _ = _pass(duck, ws, rules, chosen, dry_run=True)
+        outcome, *_ = _pass(duck, ws, rules, chosen, dry_run=True)
         duck.register("decision", outcome.decisions(outcome.today()))
         yield duck, chosen
 
@@ -96,8 +95,8 @@ def _pass(
     chosen: Sequence[Campaign],
     *,
     dry_run: bool,
-) -> tuple[Outcome, int]:
-    """Everything between reading and writing, and how many outbox rows are new."""
+) -> Passed:
+    """Everything between reading and writing."""
     current = [*map(Course, chosen), *_coming(ws, rules, chosen)]
     transaction = ws.store.read() if dry_run else ws.store.write()
     return _judge(duck, transaction, ws, current, rules.policy, dry_run=dry_run)
@@ -121,18 +120,19 @@ def _judge(
     rules: ContactPolicy,
     *,
     dry_run: bool,
-) -> tuple[Outcome, int]:
-    """Read what is live and decide while nobody else can; and how many outbox rows are new."""
+) -> Passed:
+    """Read what is live and decide while nobody else can."""
     # SQLite and DuckDB leave each other a core: the store is read and written beside the marts' work.
     with transaction as store, ThreadPoolExecutor(1) as beside:
+        spoken = duck.cursor()
         gathered = beside.submit(gather, duck, ws, current, rules)
         if not dry_run:
             pool.lock(store)
         stopped = complaint_guard(store, ws.as_of).stopped
         courses = [*current, *versions.begun_under(store, current)]
         live = _live(store, ws, courses, rules)
+        courses = holds.with_templates_seen(spoken, ws, courses)
         members = gathered.result()
-        courses = holds.with_templates_seen(duck, ws, courses)
         duck.execute(f"set variable stopped = {constant('complaint rate' if stopped else None)}")
         _register(duck, ws, live, courses, rules)
         others = _find_past(duck, members)
@@ -141,17 +141,18 @@ def _judge(
             day=ws.business_date, as_of=tables.naive(ws.as_of), reserve_days=rules.reserve_days,
             threads=ws.settings.threads,
         )  # fmt: skip
-        if dry_run:
-            return outcome, 0
-        messages = outcome.messages(duck)
         chosen = [course.campaign for course in current if not course.due_in]
+        if dry_run:
+            return outcome, counted(outcome, chosen), 0
+        messages = outcome.messages(duck)
         kept = beside.submit(_keep, ws, chosen, outcome)
+        plans = beside.submit(counted, outcome, chosen)
         versions.keep(store, ws, chosen)
         new = store.insert_new("outbox", messages)
         rewards.reserve(store, ws, outcome.rewards(messages))
         approval.ask(store, ws.business_date, rules.approval_over)
         kept.result()
-        return outcome, new
+        return outcome, plans.result(), new
 
 
 def _find_past(duck: DuckDBPyConnection, members: Members) -> Members:

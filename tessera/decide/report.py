@@ -45,42 +45,44 @@ class DecideReport:
     @classmethod
     def of(
         cls,
-        outcome: Outcome,
         day: date,
-        chosen: Sequence[Campaign],
+        plans: Sequence[CampaignCounts],
         others: Sequence[str],
         *,
         held: dict[str, str],
         new: int,
         seconds: float,
     ) -> DecideReport:
-        """What came of the `chosen` campaigns; `others` are not scheduled, those `held`
+        """What came of the campaigns of `plans`; `others` are not scheduled, those `held`
         wait for a reason."""
-        plans = list(_plans(outcome, chosen))
         return cls(
             business_date=day.isoformat(),
             candidates=sum(plan.candidates for plan in plans),
             planned=sum(plan.planned for plan in plans),
             new=new,
             reasons=_add_up(plan.reasons for plan in plans),
-            campaigns=plans,
+            campaigns=list(plans),
             not_scheduled=list(others),
             held=held,
             seconds=round(seconds, 3),
         )
 
 
-def _plans(outcome: Outcome, chosen: Sequence[Campaign]) -> Iterator[CampaignCounts]:
-    for one in chosen:
-        counts, first, last = outcome.counts(one.campaign)
-        yield CampaignCounts(
-            one.campaign,
-            sum(counts.values()),
-            counts.get(Reason.PLANNED, 0),
-            counts,
-            first_send_at=first,
-            last_send_at=last,
-        )
+def counted(outcome: Outcome, chosen: Sequence[Campaign]) -> list[CampaignCounts]:
+    """What came of each of the `chosen`."""
+    return [_counts(outcome, one.campaign) for one in chosen]
+
+
+def _counts(outcome: Outcome, campaign: str) -> CampaignCounts:
+    reasons, first, last = outcome.counts(campaign)
+    return CampaignCounts(
+        campaign,
+        sum(reasons.values()),
+        reasons.get(Reason.PLANNED, 0),
+        reasons,
+        first_send_at=first,
+        last_send_at=last,
+    )
 
 
 def _add_up(counts: Iterator[dict[str, int]]) -> dict[str, int]:
