@@ -48,11 +48,11 @@ def judge(duck: DuckDBPyConnection, others: Members, *, day: date, threads: int 
     rules = Judge(duck, day)
     found = ask(duck, SQL["candidate"])
     place, apart = rules.apart(duck, found["id"].to_numpy())
-    both = [found, others.table]
-    own = {name: _joined(both, name) for name in ("occurrence", "expected_value")}
-    rows = {name: _joined(both, name).to_numpy() for name in ("course_id", "cid", "step_id")}
-    rows["counted"] = _days(_joined(both, "entered_on"), day)
-    del found, both
+    joined = _joined([found, others.table], threads)
+    own = {name: joined.pop(name) for name in ("occurrence", "expected_value")}
+    rows = {"counted": _days(joined.pop("entered_on"), day)}
+    rows |= {name: its.to_numpy() for name, its in joined.items()}
+    del found, joined
     count = len(rows["cid"])
     out: dict[str, Numbers] = {name: np.empty(count, kind) for name, kind in OUT.items()}
 
@@ -70,10 +70,18 @@ def judge(duck: DuckDBPyConnection, others: Members, *, day: date, threads: int 
     return _with_planned(duck, given, own, rules)
 
 
-def _joined(tables: Sequence[pa.Table], name: str) -> pa.Array:
-    """A column of several tables, copied once."""
-    chunks = [chunk for table in tables for chunk in table[name].chunks]
-    return pa.concat_arrays(chunks) if chunks else whole(tables[0][name])
+ROWS = ("course_id", "cid", "step_id", "entered_on", "occurrence", "expected_value")
+
+
+def _joined(tables: Sequence[pa.Table], threads: int | None) -> dict[str, pa.Array]:
+    """The columns of several tables, each copied once."""
+
+    def join(name: str) -> pa.Array:
+        chunks = [chunk for table in tables for chunk in table[name].chunks]
+        return pa.concat_arrays(chunks) if chunks else whole(tables[0][name])
+
+    with ThreadPoolExecutor(threads) as pool:
+        return dict(zip(ROWS, pool.map(join, ROWS), strict=True))
 
 
 def _days(dates: pa.Array, day: date) -> Numbers:

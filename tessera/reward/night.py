@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -25,7 +25,7 @@ from tessera.reward.expiry import prolong
 from tessera.reward.points import Books
 from tessera.reward.programme import Programme
 from tessera.reward.terms import day_after
-from tessera.store import Connection, bulk, queries
+from tessera.store import Connection, bulk, checkpoints, queries
 from tessera.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -150,13 +150,18 @@ def _in_chunks(night: Night, step: Chunk, due: pa.Table) -> int:
     """So many at a time. They are listed once: PostgreSQL keeps what was due until its housekeeping, and
     would walk through it again and again. What a till spends meanwhile is looked at again."""
     moved = 0
-    for start in range(0, due.num_rows, CHUNK):
-        ids = json.dumps(due["lot_id"].slice(start, CHUNK).to_pylist())
-        with night.ws.store.write() as store:
-            ledger.lock(store)
-            moved += step(night, store, ids)
-            for table in ("transfer", "lot_move"):
-                store.count_anew(table, min(CHUNK, due.num_rows - start))
+    with checkpoints.beside(night.ws.store) if due.num_rows > CHUNK else nullcontext():
+        for start in range(0, due.num_rows, CHUNK):
+            moved += _chunk(night, step, due.slice(start, CHUNK))
+    return moved
+
+
+def _chunk(night: Night, step: Chunk, due: pa.Table) -> int:
+    with night.ws.store.write() as store:
+        ledger.lock(store)
+        moved = step(night, store, json.dumps(due["lot_id"].to_pylist()))
+        for table in ("transfer", "lot_move"):
+            store.count_anew(table, due.num_rows)
     return moved
 
 

@@ -1,7 +1,8 @@
 """SQLite's write-ahead log, copied into the database's file beside the work.
 
 Left alone, the commit that fills the log copies it, and whoever waits for that commit waits for the
-disk: a till some 50 to 200 ms, at several hundred redemptions a second one in twenty.
+disk: a till some 50 to 200 ms, at several hundred redemptions a second one in twenty, and a night after
+each of its chunks.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from tessera.store.store import Store
+from sqlalchemy import Engine, event
+
+from tessera.store.store import LOG_PAGES, Store
 
 LOG = logging.getLogger("tessera.store")
 EVERY_SECONDS = 0.2
@@ -20,18 +23,40 @@ EVERY_SECONDS = 0.2
 
 @contextmanager
 def beside(store: Store) -> Iterator[None]:
-    """Meanwhile a thread copies the log; PostgreSQL does so on its own."""
+    """Meanwhile a thread copies the log, and no commit does; PostgreSQL does so on its own."""
     if store.engine.dialect.name != "sqlite":
         yield
         return
     done = threading.Event()
     thread = threading.Thread(target=_copy, args=(store, done), name="checkpoints", daemon=True)
-    thread.start()
+    with _commits_that_copy_nothing(store.engine):
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+@contextmanager
+def _commits_that_copy_nothing(engine: Engine) -> Iterator[None]:
+    """Of connections that are taken meanwhile."""
+
+    def leave_the_log(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute("pragma wal_autocheckpoint = 0")
+
+    def as_before(connection: sqlite3.Connection | None, *_: object) -> None:
+        if connection is not None:  # else it broke
+            connection.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
+
+    told: dict[str, Callable[..., None]] = {"checkout": leave_the_log, "checkin": as_before}
+    for when, tell in told.items():
+        event.listen(engine, when, tell)
     try:
         yield
     finally:
-        done.set()
-        thread.join()
+        for when, tell in told.items():
+            event.remove(engine, when, tell)
 
 
 def _copy(store: Store, done: threading.Event) -> None:

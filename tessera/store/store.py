@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 BULK = 1_000  # rows at once, after which a table is another one to a planner
 MANY = 50_000  # rows at once, for which SQLite is given more memory than it takes by itself
+LOG_PAGES = 4_000  # of SQLite's log, after which a commit copies it; see `checkpoints`
 CACHE_KB = 262_144  # of a store that a database may then keep in memory
 LARGE = 64_000_000  # bytes of a SQLite store that is worth a process to read it
 T = TypeVar("T")
@@ -578,7 +579,7 @@ def _tune_sqlite(engine: Engine) -> None:
         connection.execute("pragma busy_timeout = 60000")
         _log_ahead(connection)
         connection.execute("pragma synchronous = full")
-        connection.execute("pragma wal_autocheckpoint = 4000")  # pages; see `checkpoints`
+        connection.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
         connection.execute("pragma foreign_keys = on")
 
     @event.listens_for(engine, "begin")

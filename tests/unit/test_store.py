@@ -420,12 +420,17 @@ def test_the_log_is_copied_beside_the_work_and_not_by_who_commits(tmp_path: Path
     with store.write() as connection:
         connection.insert_new("suppression", pa.Table.from_pylist([{**ROW, "cause": "a mark"}]))
     assert b"a mark" not in file.read_bytes()
+    often = "pragma wal_autocheckpoint"
     with checkpoints.beside(store):
+        with store.write() as connection:
+            assert connection.scalar(often) == 0
         until = time.monotonic() + 20
         while b"a mark" not in file.read_bytes() and time.monotonic() < until:
             time.sleep(0.02)
     assert b"a mark" in file.read_bytes()
     assert not any(thread.name.startswith("checkpoints") for thread in threading.enumerate())
+    with store.write() as connection:
+        assert connection.scalar(often) == store_module.LOG_PAGES
     store.close()
 
 
