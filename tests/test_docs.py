@@ -34,8 +34,8 @@ def console(page: Path) -> list[str]:
     return [line[2:].split("  #")[0].strip() for line in lines if line.startswith("$ ")]
 
 
-def run(command: str, folder: Path) -> None:
-    """Run one README command in `folder`, the way a user with an empty home would."""
+def run(command: str, folder: Path) -> str:
+    """What one README command prints in `folder`, run the way a user with an empty home would."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("TESSERA_")
     } | {"HOME": str(folder), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -49,13 +49,15 @@ def run(command: str, folder: Path) -> None:
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
+    return done.stdout
 
 
 def test_every_tessera_command_of_the_readme_runs(tmp_path: Path) -> None:
     commands = [line for line in console(ROOT / "README.md") if line.startswith("tessera ")]
     assert len(commands) > 5
-    for command in commands:
-        run(command, tmp_path)
+    printed = {command: run(command, tmp_path) for command in commands}
+    (shown,) = re.findall(r"```text\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert printed["tessera explain C24301896"] == shown
 
 
 @pytest.mark.parametrize(
