@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from tessera import documents
 from tessera.cli.app import app
@@ -166,3 +167,13 @@ def test_every_command_is_described_in_the_documents(command: str) -> None:
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_in_the_readme(name: str) -> None:
     assert f"`TESSERA_{name.upper()}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_customers_names_every_column_and_no_other() -> None:
+    text = TYPED["architecture.md"].partition("`customers` has one row per person")[2]
+    table = text.partition("| type | columns |")[2].partition("\n\n")[0]
+    columns = re.sub(r"\([^)]*\)", "", table)
+    named = {word for words in re.findall(r"`([^`]*)`", columns) for word in words.split(", ")}
+    models = yaml.safe_load((ROOT / "dbt/models/marts/_marts__models.yml").read_text("utf-8"))
+    (customers,) = (one for one in models["models"] if one["name"] == "customers")
+    assert named == {column["name"] for column in customers["columns"]}
