@@ -10,7 +10,7 @@ from typing import Any
 from prefect import flow
 
 from flows.artifacts import publish_page
-from flows.runtime import in_words, note, spared
+from flows.runtime import in_words, spared
 from tessera.decide import index
 from tessera.errors import BadInput
 from tessera.report import told
@@ -28,8 +28,6 @@ def report(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     ws = open_workspace(as_of, home=home)
     judge(ws)
     written = write(ws)
-    for alert in written.alerts:
-        note(str(alert))
     publish_page(ws)
     tell(ws, written.alerts)
     put_in_order(ws)
