@@ -92,6 +92,22 @@ def sent_on(ws: Workspace, name: str | None = None) -> list[str]:
     ]
 
 
+# -- content
+
+
+@pytest.mark.parametrize(("repeat", "other"), [("never", "outranked"), ("allow", "planned")])
+def test_a_content_comes_twice_on_a_day_only_where_it_may_be_repeated(
+    shop: Workspace, repeat: str, other: str
+) -> None:
+    note = {"template": "note"}
+    high, low = (
+        campaign(name, note, priority=priority, content_repeat=repeat)
+        for name, priority in (("high", 9), ("low", 1))
+    )
+    write(shop.project, None, high, low)
+    assert play(shop, 1) == [{"high/s0": "planned", "low/s0": other}]
+
+
 # -- caps
 
 
