@@ -196,15 +196,16 @@ def test_the_level_is_the_programmes_own_where_it_has_tiers(tmp_path: Path, stor
     file.write_text(file.read_text() + "tiers: {levels: [{tier: silver, least: 300}]}\n")
     move = (
         "insert into tier_move (programme, customer_id, business_date, position, tier, reason, "
-        "qualifying) values ('club', 'c0', '2026-03-30', 1, 'silver', 'reached', 300)"
+        "qualifying) values ('club', :who, '2026-03-30', 1, :tier, 'reached', 300)"
     )
     with ws.store.write() as store:
-        store.run(move)
+        store.run(move, who="c0", tier="silver")
+        store.run(move, who="c2", tier="bronze")  # which the programme names no more
     with served(ws) as client:
         till = Counter(ws, client)
-        told = [till.post("/cards/lookup", {"card": f"K{n}"}).json()["level"] for n in range(2)]
+        told = [till.post("/cards/lookup", {"card": f"K{n}"}).json()["level"] for n in range(3)]
         quote = till.post("/quotes", {"basket": basket(250)}).json()
-    assert told == ["silver", None]
+    assert told == ["silver", None, None]
     assert quote["points_earned"] == 2  # no tier multiplies, so a till can know
     ws.store.close()
 
