@@ -338,8 +338,10 @@ def test_a_hold_whose_time_is_out_holds_nothing(
     give(ws, "c0", 100)
     code = voucher(ws)
     first = till.reserve(card="K0", points=100, vouchers=[code], hold_seconds=60).json()
+    alone = till.reserve(vouchers=[voucher(ws)], hold_seconds=60).json()  # of it no ledger knows
     now[0] += timedelta(seconds=60)
     assert kind(till.settle(first["redemption"])) == "hold-lapsed"
+    assert kind(till.settle(alone["redemption"])) == "hold-lapsed"
     second = till.reserve(card="K0", points=100, vouchers=[code]).json()
     assert till.settle(second["redemption"]).status_code == 200
     assert kind(till.settle(first["redemption"])) in ("hold-lapsed", "already-void")
