@@ -506,6 +506,17 @@ def test_a_target_that_drifts_out_of_reach_needs_attention(ws: Workspace) -> Non
     assert "| new customers | 2026-04-30 | 20 | 90 | 41 | out of reach |" in short
 
 
+def test_a_target_is_shown_until_the_day_after_its_end(ws: Workspace) -> None:
+    its = {"scope_id": "all", "scope": "shop", "target": 90.0, "actual": 20.0, "status": "missed"}
+    ends = {"receipts": date(2026, 3, 30), "products": date(2026, 3, 29)}
+    began = {"period_start": date(2026, 3, 1), "projected": 20.0}
+    rows = [its | began | {"metric": name, "period_end": day} for name, day in ends.items()]
+    publish(ws, target_progress=rows)
+    said = words(ws)  # of 31 March
+    assert "receipts 2026-03-30 20 90" in said
+    assert "2026-03-29" not in said
+
+
 def test_what_became_of_a_month_s_points_adds_up(ws: Workspace) -> None:
     became = {"points": 1_000, "spent": 500, "ended": 300, "taken_back": 150, "remaining": 50}
     moved = dict.fromkeys(("issued", "redeemed", "expired", "clawed_back", "outstanding"), 0)
