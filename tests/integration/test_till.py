@@ -535,6 +535,10 @@ def test_a_voucher_is_good_through_the_end_of_its_printed_day(
 def test_vouchers_that_do_not_stack_are_used_alone(ws: Workspace, till: Counter) -> None:
     alone, one, other = voucher(ws), voucher(ws, stacks=True), voucher(ws, stacks=True)
     assert kind(till.reserve(vouchers=[alone, one])) == "does-not-stack"
+    quote = till.post("/quotes", {"vouchers": [alone, one], "basket": basket(500)}).json()
+    assert quote["discount"] == 500
+    told = {(one["problem"], one["discount"]) for one in quote["vouchers"]}
+    assert told == {("does-not-stack", 0), (None, 500)}
     both = till.reserve(vouchers=[one, other], basket=basket(800)).json()
     assert both["discount"] == 800  # never more than the basket
     assert till.reserve(vouchers=[alone]).status_code == 200
