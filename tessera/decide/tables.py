@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from tessera import clock
 from tessera.blackouts import is_blacked_out
 from tessera.caps import PACES, Cap, Channel
 from tessera.clock import stamp
@@ -300,7 +301,7 @@ def _courses(
             "cadence": its.cadence,
             "valid_days": its.valid_days,
             "valid_hours": its.valid_hours,
-            "ends_at": ends_at.replace(tzinfo=None) if ends_at else None,
+            "ends_at": clock.naive(ends_at) if ends_at else None,
             "hours": str(its_hours[0]),
             "hours_id": hours.index(its_hours),
             "held_by": held_by(its, rules, day + timedelta(days=course.due_in)),
@@ -457,9 +458,10 @@ def _marks(kind: str, values: Sequence[str]) -> Mapping[str, str]:
 
 
 def second(instant: datetime) -> datetime:
+    """Its whole second, to which the pass reckons."""
     return instant.replace(microsecond=0)
 
 
 def naive(instant: datetime) -> datetime:
-    """As DuckDB has it: UTC."""
-    return second(instant).replace(tzinfo=None)
+    """Its whole second as DuckDB has it."""
+    return clock.naive(second(instant))
