@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -20,7 +19,7 @@ from typing import Any
 import duckdb
 import yaml
 
-from benchmarks._steps import Step, measured, tell
+from benchmarks._steps import Step, measured, peak, run, shown, spent
 from tessera.settings import CHECKOUT
 from tessera.store import Store
 from tessera.testing import AUDIENCE, MARTS, workspace
@@ -277,20 +276,15 @@ def main() -> list[dict[str, object]]:
         {
             "step": step,
             "candidates": f"{its['candidates']:,}",
-            "planned": f"{its['planned']:,}" if "planned" in its else "",
-            "seconds": f"{its['seconds']:.1f}",
-            "processor seconds": f"{its['cpu_seconds']:.1f}",
+            "planned": shown(its, "planned"),
+            **spent(its),
             "candidates a second": f"{its['candidates'] / its['seconds']:,.0f}",
             "times the join": f"{its['seconds'] / limit:.1f}" if "1,000,000" in step else "",
-            "peak memory, MB": f"{its['peak_mb']:,}",
+            **peak(its),
         }
         for step, its in found.items()
     ]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        tell(STEPS[sys.argv[1]], Path(sys.argv[2]), prepare=imports)
-    else:
-        for line in main():
-            print(line)
+    run(STEPS, main, imports)

@@ -5,8 +5,6 @@ step is a process of its own, of which the highest memory is told."""
 from __future__ import annotations
 
 import shutil
-import sys
-import tempfile
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 import duckdb
 
 from benchmarks import model
-from benchmarks._steps import Step, measured, tell
+from benchmarks._steps import Step, in_one_folder, peak, run, shown, spent
 
 CUSTOMERS, STORES = 13_300, 8
 FEW, MANY = "a month", "a store and day"
@@ -68,16 +66,14 @@ STEPS: dict[str, Step] = {"prepare": prepare} | {
 
 
 def main() -> list[dict[str, object]]:
-    with tempfile.TemporaryDirectory() as name:
-        found = {step: measured("files", step, Path(name)) for step in STEPS}
+    found = in_one_folder("files", STEPS)
     return [
         {
             "step": step,
-            "files": f"{its['files']:,}" if "files" in its else "",
-            "lines": f"{its['lines']:,}" if "lines" in its else "",
-            "seconds": f"{its['seconds']:.1f}",
-            "processor seconds": f"{its['cpu_seconds']:.1f}",
-            "peak memory, MB": f"{its['peak_mb']:,}",
+            "files": shown(its, "files"),
+            "lines": shown(its, "lines"),
+            **spent(its),
+            **peak(its),
         }
         for step, its in found.items()
         if step != "prepare"
@@ -85,8 +81,4 @@ def main() -> list[dict[str, object]]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        tell(STEPS[sys.argv[1]], Path(sys.argv[2]), prepare=model.imports)
-    else:
-        for line in main():
-            print(line)
+    run(STEPS, main, model.imports)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from benchmarks._steps import measured, tell
+from benchmarks._steps import measured, peak, spent, tell
 from tessera.testing import publish, workspace
 
 CUSTOMERS = 1_000_000
@@ -131,9 +131,8 @@ def _row(step: str, told: dict[str, Any]) -> dict[str, object]:
     return {
         "step": step,
         "customers": f"{told['customers']:,}",
-        "seconds": f"{told['seconds']:.1f}",
-        "processor seconds": f"{told['cpu_seconds']:.1f}",
-        "peak memory, MB": f"{told['peak_mb']:,}",
+        **spent(told),
+        **peak(told),
         "result": told["result"],
     }
 

@@ -5,14 +5,12 @@ of its own, of which the highest memory is told."""
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from benchmarks._steps import Step, measured, tell
+from benchmarks._steps import Step, in_one_folder, peak, run, spent
 from tessera.land import land
 from tessera.testing import workspace
 
@@ -80,16 +78,14 @@ SAID["many again"] = f"{STORES} files again, with nothing new"
 
 
 def main() -> list[dict[str, object]]:
-    with tempfile.TemporaryDirectory() as name:
-        found = {step: measured("landing", step, Path(name)) for step in STEPS}
+    found = in_one_folder("landing", STEPS)
     return [
         {
             "step": f"land {SAID[step.removeprefix('land ')]}" if step.startswith("land") else step,
             "lines": f"{its['lines']:,}",
-            "seconds": f"{its['seconds']:.1f}",
-            "processor seconds": f"{its['cpu_seconds']:.1f}",
+            **spent(its),
             "lines a second": f"{its['lines'] / its['seconds']:,.0f}",
-            "peak memory, MB": f"{its['peak_mb']:,}",
+            **peak(its),
         }
         for step, its in found.items()
         if step != "prepare"
@@ -97,8 +93,4 @@ def main() -> list[dict[str, object]]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        tell(STEPS[sys.argv[1]], Path(sys.argv[2]))
-    else:
-        for line in main():
-            print(line)
+    run(STEPS, main)

@@ -6,14 +6,12 @@ them are how the lines came there. Each is a process of its own, of which the hi
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from benchmarks._steps import Step, measured, tell
+from benchmarks._steps import Step, in_one_folder, peak, run, shown, spent
 from tessera.feeds import FEEDS
 from tessera.testing import workspace
 
@@ -149,27 +147,21 @@ def imports() -> None:
 
 
 def main() -> list[dict[str, object]]:
-    with tempfile.TemporaryDirectory() as folder:
-        found = {step: measured("model", step, Path(folder)) for step in STEPS}
+    found = in_one_folder("model", STEPS)
     limit, first = found["one script by hand"], found["first build"]
     assert first["customers"] == limit["customers"], found
     return [
         {
             "step": step,
-            "lines": f"{its['lines']:,}" if "lines" in its else "",
-            "seconds": f"{its['seconds']:.1f}",
-            "processor seconds": f"{its['cpu_seconds']:.1f}",
+            "lines": shown(its, "lines"),
+            **spent(its),
             "times the script": f"{its['seconds'] / limit['seconds']:.2f}",
             "of the first build": f"{its['seconds'] / first['seconds']:.0%}",
-            "peak memory, MB": f"{its['peak_mb']:,}",
+            **peak(its),
         }
         for step, its in found.items()
     ]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        tell(STEPS[sys.argv[1]], Path(sys.argv[2]), prepare=imports)
-    else:
-        for line in main():
-            print(line)
+    run(STEPS, main, imports)

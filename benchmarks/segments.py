@@ -4,7 +4,6 @@ took 40 minutes for 260,000 people, 12 hours for 100,000). Beside it DuckDB's ow
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import duckdb
 
 from benchmarks import deciding
-from benchmarks._steps import Step, measured, tell
+from benchmarks._steps import Step, measured, peak, run, shown, spent
 
 SIZES = (100_000, 1_000_000)
 SEGMENTS, WIDTH = 50, 5  # of fifty numbers of receipts
@@ -74,16 +73,11 @@ def _row(step: str, its: dict[str, Any]) -> dict[str, object]:
     return {
         "step": step,
         "candidates": f"{its['candidates']:,}",
-        "planned": f"{its['planned']:,}" if "planned" in its else "",
-        "seconds": f"{its['seconds']:.1f}",
-        "processor seconds": f"{its['cpu_seconds']:.1f}",
-        "peak memory, MB": f"{its['peak_mb']:,}",
+        "planned": shown(its, "planned"),
+        **spent(its),
+        **peak(its),
     }
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        tell(STEPS[sys.argv[1]], Path(sys.argv[2]), prepare=deciding.imports)
-    else:
-        for line in main():
-            print(line)
+    run(STEPS, main, deciding.imports)

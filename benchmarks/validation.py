@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 import duckdb
 from babel.numbers import list_currencies
 
-from benchmarks._steps import Step, measured, tell
+from benchmarks._steps import Step, measured, peak, shown, tell
 from expectations.rules import ROUNDED
 from tessera.feeds import FEEDS
 from tessera.land import manifest
@@ -187,8 +187,8 @@ def main() -> list[dict[str, object]]:
             "seconds": f"{its['seconds']:.1f}",
             "lines a second": f"{LINES / its['seconds']:,.0f}" if step != "imports" else "",
             "times the scan": f"{its['seconds'] / least:.1f}",
-            "bad lines": f"{its['bad']:,}" if "bad" in its else "",
-            "peak memory, MB": f"{its['peak_mb']:,}",
+            "bad lines": shown(its, "bad"),
+            **peak(its),
         }
         for step, its in found.items()
         if step != "prepare"

@@ -58,6 +58,7 @@ def where(rule: str, column: str, sentence: str, *, bad: str) -> Expectation:
 
 
 def not_null(column: str) -> Expectation:
+    """Every row has a value."""
     return gxe.ExpectColumnValuesToNotBeNull(
         column=column, **_as("not_null", column, "is never missing")
     )
@@ -110,6 +111,7 @@ def unique(*key: str) -> Expectation:
 
 
 def in_set(column: str, *values: str) -> Expectation:
+    """A value is one of these; a missing one is none of this rule's."""
     return gxe.ExpectColumnValuesToBeInSet(
         column=column,
         value_set=list(values),
@@ -155,6 +157,7 @@ def happened(column: str) -> list[Expectation]:
 
 
 def born(column: str) -> list[Expectation]:
+    """A day since 1900, and no later than the file was landed."""
     sentence = "is not after the file was landed"
     return [
         between(column, "1900-01-01"),
@@ -163,6 +166,7 @@ def born(column: str) -> list[Expectation]:
 
 
 def ordered(first: str, last: str) -> Expectation:
+    """What ends does not end before it begins; found of `last`."""
     return where("range", last, f"is not before {first}", bad=f"{last} < {first}")
 
 
@@ -177,6 +181,7 @@ def signed(column: str) -> Expectation:
 
 
 def matches(column: str, sentence: str, *, regex: str) -> Expectation:
+    """The whole value is written like `regex` (RE2, as DuckDB has it)."""
     bad = f"not regexp_full_match({column}, {literal(regex)})"
     return where("format", column, sentence, bad=bad)
 

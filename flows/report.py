@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from prefect import flow
 
 from flows.artifacts import publish_page
-from flows.runtime import in_words, note
+from flows.runtime import in_words, spared
+from tessera.decide import index
 from tessera.errors import BadInput
-from tessera.outage import is_full
 from tessera.report import told
 from tessera.report.alerts import Alert
 from tessera.send import staff
@@ -27,10 +28,9 @@ def report(as_of: str | None = None, home: str | None = None) -> dict[str, Any]:
     ws = open_workspace(as_of, home=home)
     judge(ws)
     written = write(ws)
-    for alert in written.alerts:
-        note(str(alert))
     publish_page(ws)
     tell(ws, written.alerts)
+    put_in_order(ws)
     return asdict(written)
 
 
@@ -51,14 +51,13 @@ def judge(ws: Workspace) -> None:
     from tessera.know.results import are_current, results
     from tessera.reward.programme import load
 
-    try:
-        if are_current(ws):
-            return
-        club = load(ws.project)
-        results(ws, club.worth.point if club.worth else None, club.currency)
-    except BadInput:  # nothing is published yet
-        return
-    except Exception as error:
-        if is_full(error):
-            raise
-        note(f"results: {type(error).__name__}")  # its words might name a customer
+    with spared("results"), suppress(BadInput):  # nothing is published yet
+        if not are_current(ws):
+            club = load(ws.project)
+            results(ws, club.worth.point if club.worth else None, club.currency)
+
+
+def put_in_order(ws: Workspace) -> None:
+    """The decisions of weeks that are over, once more by customer. Without, each question reads them all."""
+    with spared("decisions"):
+        index.refresh(ws.home, before=ws.business_date, memory=ws.settings.duckdb_memory)

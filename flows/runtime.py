@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from flows import server
-from tessera.outage import told
+from tessera.outage import is_full, told
 from tessera.workspace import Workspace
 
 DRAIN_SECONDS_MAX = 10
@@ -33,6 +33,18 @@ def in_words(work: Callable[P, R]) -> Callable[P, R]:
             raise said from error
 
     return spoken
+
+
+@contextlib.contextmanager
+def spared(what: str) -> Iterator[None]:
+    """What a day can do without: a fault in it is noted, without its words, which might name a customer. On a
+    full disk the day ends."""
+    try:
+        yield
+    except Exception as error:
+        if is_full(error):
+            raise
+        note(f"{what}: {type(error).__name__}")
 
 
 def run_day(ws: Workspace) -> dict[str, Any]:

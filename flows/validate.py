@@ -14,6 +14,7 @@ from prefect import flow
 from expectations.docs import is_unfinished
 from expectations.guard import Guard
 from flows.runtime import in_words
+from tessera import clock
 from tessera.errors import Refused
 from tessera.land import quarantine, readmission, restoration, verdict
 from tessera.land.quarantine import Choice
@@ -109,7 +110,7 @@ def _judge_batch(ws: Workspace, guard: Guard, batch: Batch) -> list[Verdict]:
 def _ask(ws: Workspace, guard: Guard, batch: Batch) -> Iterable[Any]:
     if not any(file.rows for file in batch.files):
         return []  # of no rows there is nothing to ask
-    landed = batch.landed_at.replace(tzinfo=None)
+    landed = clock.naive(batch.landed_at)
     return guard.ask(
         batch.feed,
         source=batch.source,

@@ -33,4 +33,5 @@ Blackout = Annotated[Dates, BeforeValidator(_dates, json_schema_input_type=date 
 
 
 def is_blacked_out(day: date, blackouts: Sequence[Dates]) -> bool:
+    """Whether `day` lies within one of them; their ends do."""
     return any(one.first <= day <= one.last for one in blackouts)

@@ -1,14 +1,10 @@
-"""Money in minor units and points as integers; floats never carry either."""
+"""Money: whole minor units (cents, pence, rial) of a currency, never floats."""
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
-from typing import NewType
+from decimal import Decimal
 
 from babel.numbers import format_currency, get_currency_precision
-
-Minor = NewType("Minor", int)  # cents, pence, rial: the smallest unit of a currency
-Points = NewType("Points", int)
 
 
 def minor_exponent(currency: str) -> int:
@@ -16,17 +12,11 @@ def minor_exponent(currency: str) -> int:
     return get_currency_precision(currency)
 
 
-def to_minor(amount: Decimal, currency: str) -> Minor:
-    """`amount` in major units as minor units, half away from zero."""
-    scaled = amount.scaleb(minor_exponent(currency))
-    return Minor(int(scaled.quantize(Decimal(1), rounding=ROUND_HALF_UP)))
-
-
 def to_major(amount: int, currency: str) -> Decimal:
     """`amount` in minor units as major units, exactly."""
     return Decimal(amount).scaleb(-minor_exponent(currency))
 
 
-def format_money(amount: int, currency: str, locale: str = "en") -> str:
-    """`amount` in minor units as people of `locale` write it."""
-    return format_currency(to_major(amount, currency), currency, locale=locale)
+def format_money(amount: int, currency: str) -> str:
+    """`amount` in minor units as the report and the command line write it."""
+    return format_currency(to_major(amount, currency), currency, locale="en")

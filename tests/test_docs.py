@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from tessera import documents
 from tessera.cli.app import app
@@ -34,8 +35,8 @@ def console(page: Path) -> list[str]:
     return [line[2:].split("  #")[0].strip() for line in lines if line.startswith("$ ")]
 
 
-def run(command: str, folder: Path) -> None:
-    """Run one README command in `folder`, the way a user with an empty home would."""
+def run(command: str, folder: Path) -> str:
+    """What one README command prints in `folder`, run the way a user with an empty home would."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("TESSERA_")
     } | {"HOME": str(folder), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -49,13 +50,15 @@ def run(command: str, folder: Path) -> None:
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
+    return done.stdout
 
 
 def test_every_tessera_command_of_the_readme_runs(tmp_path: Path) -> None:
     commands = [line for line in console(ROOT / "README.md") if line.startswith("tessera ")]
     assert len(commands) > 5
-    for command in commands:
-        run(command, tmp_path)
+    printed = {command: run(command, tmp_path) for command in commands}
+    (shown,) = re.findall(r"```text\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert printed["tessera explain C24301896"] == shown
 
 
 @pytest.mark.parametrize(
@@ -164,3 +167,13 @@ def test_every_command_is_described_in_the_documents(command: str) -> None:
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_in_the_readme(name: str) -> None:
     assert f"`TESSERA_{name.upper()}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_customers_names_every_column_and_no_other() -> None:
+    text = TYPED["architecture.md"].partition("`customers` has one row per person")[2]
+    table = text.partition("| type | columns |")[2].partition("\n\n")[0]
+    columns = re.sub(r"\([^)]*\)", "", table)
+    named = {word for words in re.findall(r"`([^`]*)`", columns) for word in words.split(", ")}
+    models = yaml.safe_load((ROOT / "dbt/models/marts/_marts__models.yml").read_text("utf-8"))
+    (customers,) = (one for one in models["models"] if one["name"] == "customers")
+    assert named == {column["name"] for column in customers["columns"]}

@@ -47,21 +47,26 @@ def withdraw(
     origin: str,
     at: datetime,
     *,
-    books: Words | None = None,
+    said: Words | None = None,
 ) -> int:
-    """Write down a no, unless that is this customer's latest word already, here or in the shop's
-    `books`."""
-    if latest(words(connection, customer_id), books or {}).get(channel, True):
+    """Write down a no, unless that is this customer's latest word already, here or in what they `said`
+    elsewhere."""
+    if latest(words(connection, customer_id), said or {}).get(channel, True):
         return record(connection, Word(customer_id, channel, granted=False, origin=origin), at)
     return 0
 
 
-def latest(*found: Words) -> dict[str, bool]:
+def later(*found: Words) -> Words:
     """The later word by channel; of two of the same second the no."""
     every = sorted(
         (at, not granted, channel) for said in found for channel, (at, granted) in said.items()
     )
-    return {channel: not refused for _, refused, channel in every}
+    return {channel: (at, not refused) for at, refused, channel in every}
+
+
+def latest(*found: Words) -> dict[str, bool]:
+    """Whether the later word is a yes, by channel."""
+    return {channel: granted for channel, (_, granted) in later(*found).items()}
 
 
 def words(connection: Connection, customer_id: str) -> Words:

@@ -290,7 +290,7 @@ def _against_policy(
 ) -> Iterator[Problem]:
     if rules is None:
         return
-    window = campaign.send_window or rules.send_window
+    window = rules.window(campaign.send_window)
     if not slots.open_hours(window, rules.quiet_hours):
         said = f"the send window {window} lies wholly in the quiet hours {rules.quiet_hours}."
         yield source.problem(("send_window",), said)

@@ -137,6 +137,10 @@ class ContactPolicy(Caps):
                 raise Misplaced(("fatigue", number), said)
         return self
 
+    def window(self, own: Window | None) -> Window:
+        """The send window of a campaign that says its `own`, or none."""
+        return own or self.send_window
+
     @property
     def tiring(self) -> list[tuple[Fatigue, Limit]]:
         """The limits of each fatigue level, mildest level first."""

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from tessera import clock
 from tessera.blackouts import is_blacked_out
 from tessera.caps import PACES, Cap, Channel
 from tessera.clock import stamp
@@ -22,6 +23,7 @@ from tessera.store import Connection, queries
 from tessera.store.aside import REPEATED
 
 SQL = queries("tessera.decide", "outbox.sql")
+Hours = tuple[Window, bool]  # a send window, and whether a person's best hour in it is chosen
 TYPES = {
     "text": pa.string(),
     "whole": pa.int64(),
@@ -259,24 +261,20 @@ def _step(course: Course, step: Step) -> dict[str, Any]:
     }
 
 
-def hours_of(courses: Iterable[Course], rules: ContactPolicy) -> dict[tuple[str, bool], Window]:
-    """The different send windows, as text and whether a person's best hour in them is chosen; a course's
-    `hours_id` is its place here."""
-    found = {
-        _hours(one.campaign, rules): one.campaign.send_window or rules.send_window
-        for one in courses
-    }
-    return dict(sorted(found.items()))
+def hours_of(courses: Iterable[Course], rules: ContactPolicy) -> list[Hours]:
+    """The different hours of the courses; a course's `hours_id` is its place here."""
+    found = {_hours(one.campaign, rules) for one in courses}
+    return sorted(found, key=lambda hours: (str(hours[0]), hours[1]))
 
 
-def _hours(its: Campaign, rules: ContactPolicy) -> tuple[str, bool]:
-    return str(its.send_window or rules.send_window), its.at_best_hour
+def _hours(its: Campaign, rules: ContactPolicy) -> Hours:
+    return rules.window(its.send_window), its.at_best_hour
 
 
 def _courses(
     courses: Sequence[Course], rules: ContactPolicy, shop: ZoneInfo, day: date
 ) -> Iterator[dict[str, Any]]:
-    hours, bits = list(hours_of(courses, rules)), tag_bits(rules)
+    hours, bits = hours_of(courses, rules), tag_bits(rules)
     classes: dict[tuple[object, ...], int] = {}
     for number, course in enumerate(courses):
         its = course.campaign
@@ -303,8 +301,8 @@ def _courses(
             "cadence": its.cadence,
             "valid_days": its.valid_days,
             "valid_hours": its.valid_hours,
-            "ends_at": ends_at.replace(tzinfo=None) if ends_at else None,
-            "hours": its_hours[0],
+            "ends_at": clock.naive(ends_at) if ends_at else None,
+            "hours": str(its_hours[0]),
             "hours_id": hours.index(its_hours),
             "held_by": held_by(its, rules, day + timedelta(days=course.due_in)),
             "broken_by": course.broken,
@@ -376,7 +374,7 @@ def of_slots(
     """`slot`: each send window in each time zone, and at each best hour, as customers have them."""
     rows = [
         {"hours_id": number, "zone_id": zone, **row}
-        for number, ((_, is_at_best_hour), window) in enumerate(hours_of(courses, rules).items())
+        for number, (window, is_at_best_hour) in enumerate(hours_of(courses, rules))
         for zone, row in enumerate(
             slots.find_slots(
                 slots.open_hours(window, rules.quiet_hours),
@@ -460,9 +458,10 @@ def _marks(kind: str, values: Sequence[str]) -> Mapping[str, str]:
 
 
 def second(instant: datetime) -> datetime:
+    """Its whole second, to which the pass reckons."""
     return instant.replace(microsecond=0)
 
 
 def naive(instant: datetime) -> datetime:
-    """As DuckDB has it: UTC."""
-    return second(instant).replace(tzinfo=None)
+    """Its whole second as DuckDB has it."""
+    return clock.naive(second(instant))

@@ -18,6 +18,7 @@ SQL = queries("tessera.decide", "versions.sql")
 
 
 def keep(store: Connection, ws: Workspace, campaigns: Sequence[Campaign]) -> None:
+    """Write down the campaigns as they are; a version that is known stays as it was."""
     store.run_many(SQL["keep_version"], [_version(one, ws) for one in campaigns])
 
 

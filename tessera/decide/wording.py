@@ -41,6 +41,7 @@ def coded(*columns: pa.ChunkedArray) -> tuple[pa.Array, list[Numbers]]:
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one piece."""
     found = column.combine_chunks()
     return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
 

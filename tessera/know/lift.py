@@ -157,16 +157,14 @@ def _winner(
     return _ahead(best.arm, names, arms, planned, "control and every other arm")
 
 
-def winner(
-    arms: dict[str, tuple[Floats, Floats]], control: str | None, planned: int = PLANNED
-) -> tuple[str | None, str]:
+def winner(arms: dict[str, tuple[Floats, Floats]], control: str | None) -> tuple[str | None, str]:
     """The arm that has won, if one has, and why; without control, against the others alone."""
     if control is not None:
-        found = judge(arms, control, planned)
+        found = judge(arms, control)
         return found.winner, found.why
     names = sorted(arms)
     best = max(names, key=lambda name: float(arms[name][0].mean()))
-    return _ahead(best, names, arms, planned, "every other arm")
+    return _ahead(best, names, arms, PLANNED, "every other arm")
 
 
 def _ahead(

@@ -64,14 +64,17 @@ def published(home: Home) -> Iterator[tuple[str, list[Path]]]:
 
 
 def decided(home: Home) -> list[Path]:
+    """The files of all decisions."""
     return sorted(home.decisions.glob("date=*/*.parquet"))
 
 
 def learned(home: Home) -> list[Path]:
+    """The files of what was learned of people."""
     return sorted(home.know.glob("*.parquet"))
 
 
 def quarantined(home: Home, feed: Feed) -> list[Path]:
+    """The files of a feed's quarantined rows."""
     return sorted((home.quarantine / feed.name).glob("file_id=*/rows.parquet"))
 
 

@@ -133,7 +133,7 @@ def _tell_rules(
     _set(
         duck,
         as_of=clock.naive(as_of),
-        since=since.replace(tzinfo=None),
+        since=clock.naive(since),
         currency=programme.currency,
         zone=zone,
         pending_days=programme.pending_days,

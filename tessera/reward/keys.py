@@ -48,6 +48,7 @@ def revoke(store: Connection, key_id: str, at: datetime) -> None:
 
 
 def listed(store: Connection) -> list[Row]:
+    """Every key that was ever made, without its secret: of which store, since when and until when."""
     return store.all(SQL["all"])
 
 

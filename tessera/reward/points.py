@@ -25,6 +25,7 @@ from tessera.store.store import Row, Soon
 SQL = queries("tessera.reward", "points.sql")
 DUE = SQL["due"].format(end_key=lots.SQL["end_key"])
 LOCK = 7355609
+HOLDS_AT_ONCE = 1000  # of one transaction, for which tills wait
 TAKE = lots.SQL["take_one"].format(before="")
 TAKE_BORROWED = lots.SQL["take_one"].format(before=lots.SQL["borrowed"])
 # What a transfer of each kind does to lots; those that resolve a hold find them dealt with, and those
@@ -211,8 +212,7 @@ class Books:
         return _posted({**done, "customer_id": customer_id})
 
     def grant(
-        self, *, key: str, customer_id: str, points: int, rule: str = "grant",
-        rule_version: str = "-", reason: str | None = None, terms: Terms = NO_TERMS,
+        self, *, key: str, customer_id: str, points: int, rule: str = "grant", terms: Terms = NO_TERMS
     ) -> Posted | Refused:  # fmt: skip
         """Give points that no receipt earned: for a referral, a birthday, as a favour."""
         if found := self._lock(customer_id, key).posted("grant", points):
@@ -222,7 +222,7 @@ class Books:
         bucket = "pending" if terms.activates_at else "available"
         done = self.post(
             key, "grant", self._system("issuance"), self.account(customer_id, bucket), points,
-            terms=terms, rule=(rule, rule_version), reason=reason,
+            terms=terms, rule=(rule, "-"),
         )  # fmt: skip
         self.repay(customer_id, key)
         return _posted({**done, "customer_id": customer_id})
@@ -252,9 +252,9 @@ class Books:
         self.repay(spent["customer_id"], key)
         return _posted({**done, "customer_id": spent["customer_id"]})
 
-    def release_due(self, most: int = 1000) -> int:
-        """Void the holds whose time is out; how many."""
-        values = {"programme": self.programme, "until": self.stamp, "most": most}
+    def release_due(self) -> int:
+        """Void the holds whose time is out, as many as one transaction may; how many."""
+        values = {"programme": self.programme, "until": self.stamp, "most": HOLDS_AT_ONCE}
         due = self.store.all(SQL["holds"], **values)
         return sum(isinstance(self.void(row["idem_key"]), Posted) for row in due)
 

@@ -109,7 +109,7 @@ def _ask(duck: DuckDBPyConnection, ws: Workspace, programme: Programme) -> list[
     assert rules is not None  # noqa: S101 -- asked by `settle`
     asked = {
         "as_of": clock.naive(ws.as_of),
-        "kept_until": (ws.as_of - timedelta(days=rules.kept_days)).replace(tzinfo=None),
+        "kept_until": clock.naive(ws.as_of - timedelta(days=rules.kept_days)),
         "least": rules.min_purchase,
         "currency": programme.currency,
         "zone": programme.zone(ws.settings.timezone),

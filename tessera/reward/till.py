@@ -138,15 +138,13 @@ class Till:
         until = self.at + timedelta(seconds=seconds)
         made, customer_id = self._open(key, wish, "held", until)
         if wish.points:
-            hold = f"till:{made['redemption_id']}"
+            own = _in_books(made["redemption_id"])
             self._spend(
-                customer_id or "",
-                wish.points,
-                hold,
+                customer_id or "", wish.points, own,
                 lambda who: self.books.hold(
-                    key=hold, customer_id=who, points=wish.points, expires_at=until
+                    key=own, customer_id=who, points=wish.points, expires_at=until
                 ),
-            )
+            )  # fmt: skip
         return made
 
     def take(self, key: str, wish: Spend) -> Row:
@@ -154,11 +152,11 @@ class Till:
         lacks is owed, a code that was used too often shows as overused."""
         made, customer_id = self._open(key, wish, "used", None)
         if wish.points:
-            key = f"till:{made['redemption_id']}"
+            own = _in_books(made["redemption_id"])
             self._spend(
-                customer_id or "", wish.points, key,
+                customer_id or "", wish.points, own,
                 lambda who: self.books.spend(
-                    key=key, customer_id=who, points=wish.points,
+                    key=own, customer_id=who, points=wish.points,
                     short="owe" if wish.happened_at else "refuse",
                 ),
             )  # fmt: skip
@@ -172,7 +170,7 @@ class Till:
         if row["held_until"] <= self.stamp:
             raise Refusal("hold-lapsed")
         if row["points"]:
-            _must(self.books.redeem(f"till:{redemption_id}"))
+            _must(self.books.redeem(_in_books(redemption_id)))
         self._move(redemption_id, "used", receipt=receipt)
         return self.find(redemption_id)
 
@@ -205,9 +203,8 @@ class Till:
         if back > 0:
             self._give_back(row, back)
             self._move(redemption_id, "used", points_back=row["points_back"] + back)
-        elif (
-            back < 0
-        ):  # less was kept before than now: what came back in points is not paid with them
+        elif back < 0:
+            # Less was kept before than now: what came back in points is not paid with them.
             paid = min(paid, rate.money(row["points"] - row["points_back"]) if rate else 0)
         money = bought.total - row["discount"] - row["paid"] - (kept.total - discount - paid)
         return {
@@ -302,7 +299,7 @@ class Till:
         return Worth.model_construct(points=spent, pays=paid)
 
     def _give_back(self, row: Row, points: int) -> None:
-        hold = f"till:{row['redemption_id']}"
+        hold = _in_books(row["redemption_id"])
         if row["state"] == "held":
             _must(self.books.void(hold))
             return
@@ -330,7 +327,7 @@ class Till:
             pooling.lock(self.books, customer_id)
         for row in rows:
             if row["points"]:
-                self.books.void(f"till:{row['redemption_id']}")
+                self.books.void(_in_books(row["redemption_id"]))
             self.store.run(SQL["lapse"], redemption_id=row["redemption_id"])
         return len(rows)
 
@@ -358,6 +355,11 @@ class Till:
             SQL["move"], redemption_id=redemption_id, state=state, receipt_id=receipt,
             points_back=points_back,
         )  # fmt: skip
+
+
+def _in_books(redemption_id: str) -> str:
+    """The key under which the ledger knows what a redemption held or spent."""
+    return f"till:{redemption_id}"
 
 
 def _points_for(row: Row, paid: int, kept: Basket, rate: Worth | None) -> int:

@@ -43,21 +43,15 @@ class Gap(Problem):
     what: str  # is wrong
 
 
-def check(
-    project: Path,
-    template: str,
-    channel: str = "email",
-    *,
-    voucher: Collection[str] = GROUPS["voucher"],
-) -> list[str]:
+def check(project: Path, template: str, channel: str = "email") -> list[str]:
     """What is wrong with `template` on this channel, a sentence each with file and line; empty when all is well.
-    `voucher`: which of a voucher's fields its messages have."""
+    Its messages may show all of a voucher."""
     lacking = gaps(project, {(template, channel)}, pages=False)
-    return [*map(str, lacking), *faults(project, template, channel, voucher=voucher)]
+    return [*map(str, lacking), *faults(project, template, channel, voucher=GROUPS["voucher"])]
 
 
 def faults(project: Path, template: str, channel: str, *, voucher: Collection[str]) -> list[str]:
-    """As `check`, but for what catalogues lack."""
+    """As `check`, but for what catalogues lack; `voucher`: which of a voucher's fields its messages have."""
     folder = project / "templates"
     try:
         templates = Templates(folder)

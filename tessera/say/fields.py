@@ -48,6 +48,7 @@ class Empty(Undefined):
 
 
 def empty(name: str) -> Empty:
+    """What stands for a field of which a customer has none: it may be asked for, but not printed."""
     hint = f"'{name}' is empty for this customer; ask {{% if {name} %}} before showing it"
     return Empty(hint=hint, name=name)
 

@@ -224,14 +224,9 @@ where
     )
 
 -- name: settled_requests
-update provider_request
-set state = 'reconciled'
-where
-    state = 'ambiguous' and called_at < :before
-    and not exists (
-        select 1 from outbox
-        where outbox.request_id = provider_request.request_id and outbox.state = 'ambiguous'
-    )
+-- After `settle`, which has left none of their messages in doubt.
+update provider_request set state = 'reconciled'
+where state = 'ambiguous' and called_at < :before
 
 -- name: hold
 insert into campaign_hold (campaign, since) values (:campaign, :now) on conflict do nothing

@@ -24,6 +24,8 @@ LOG = logging.getLogger("tessera.send")
 
 @dataclass(frozen=True)
 class Note:
+    """One mail to the staff."""
+
     key: str  # of the same note written twice the same
     about: str
     subject: str

@@ -14,6 +14,7 @@ def note(home: Home, what: str) -> None:
 
 
 def forget(home: Home) -> None:
+    """A build has ended green."""
     _path(home).unlink(missing_ok=True)
 
 

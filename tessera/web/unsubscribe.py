@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from tessera.addresses import address_hash
 from tessera.clock import stamp
-from tessera.consent.ledger import latest, withdraw, words
+from tessera.consent.ledger import Words, later, latest, withdraw, words
 from tessera.consent.suppression import EMAIL, MARKETING, UNSUBSCRIBE, Suppression, suppress
 from tessera.tokens import PREFERENCES
 from tessera.web import people
@@ -35,21 +35,26 @@ def stop(visit: Visit, origin: str, *channels: str) -> None:
     stopped = channels or (visit.message["channel"],)
     today, address = people.reader(site.ws, customer_id)
     email = address if EMAIL in stopped else None
-    books = people.words(site.ws, today)
+    said = _said(visit, today)
     with site.store.write() as connection:
         for channel in stopped:
-            withdraw(connection, customer_id, channel, origin, now, books=books)
+            withdraw(connection, customer_id, channel, origin, now, said=said)
         if email:
             one = Suppression(address_hash(email), MARKETING, UNSUBSCRIBE, stamp(now))
             suppress(connection, [one])
 
 
 def _is_done(visit: Visit) -> bool:
-    """Whether the latest word, here or in the shop's books, is a no."""
+    """Whether the latest word is a no."""
     customer_id = visit.message["customer_id"]
     with visit.site.store.read() as connection:
         ours = words(connection, customer_id)
     today, _ = people.reader(visit.site.ws, customer_id)
-    books = people.words(visit.site.ws, today)
-    said = latest(ours, books or {})
-    return not said.get(visit.message["channel"], True)
+    return not latest(ours, _said(visit, today)).get(visit.message["channel"], True)
+
+
+def _said(visit: Visit, today: str) -> Words:
+    """What the person said under the number they have `today`, here or in the shop's books."""
+    with visit.site.store.read() as connection:
+        ours = words(connection, today)
+    return later(ours, people.words(visit.site.ws, today) or {})

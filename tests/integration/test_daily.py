@@ -199,6 +199,8 @@ def test_the_same_day_again_and_the_same_files_under_other_names_change_nothing(
     first: tuple[Day, dict[str, Any]], shop: Path
 ) -> None:
     day, before = first
+    past = day.home / "decisions/date=2025-04-14"
+    shutil.copytree(day.home / f"decisions/date={AS_OF}", past)
     state, decisions = day.state(), day.decisions()
     for path in shop.glob("*.*"):
         shutil.copy(path, day.folder / f"{path.stem}_copy{path.suffix}")
@@ -211,6 +213,10 @@ def test_the_same_day_again_and_the_same_files_under_other_names_change_nothing(
     assert after["decide"]["reasons"] == before["decide"]["reasons"]
     assert after["reward"]["points_posted"] == 0
     assert after["send"]["accepted"] == 0
+    assert list(day.home.glob("decision_index/week=2025-04-14/*/*/*.parquet")), (
+        "a week that is over"
+    )
+    shutil.rmtree(past)
 
 
 def test_a_red_stage_ends_the_day_with_a_sentence_and_nothing_half_done(

@@ -92,6 +92,39 @@ def sent_on(ws: Workspace, name: str | None = None) -> list[str]:
     ]
 
 
+# -- content
+
+
+@pytest.mark.parametrize(("repeat", "other"), [("never", "outranked"), ("allow", "planned")])
+def test_a_content_comes_twice_on_a_day_only_where_it_may_be_repeated(
+    shop: Workspace, repeat: str, other: str
+) -> None:
+    note = {"template": "note"}
+    high, low = (
+        campaign(name, note, priority=priority, content_repeat=repeat)
+        for name, priority in (("high", 9), ("low", 1))
+    )
+    write(shop.project, None, high, low)
+    assert play(shop, 1) == [{"high/s0": "planned", "low/s0": other}]
+
+
+# -- triggers
+
+
+def test_an_event_is_one_until_within_after_it_and_for_who_is_in_the_audience(
+    shop: Workspace,
+) -> None:
+    write(shop.project, None, campaign("hello", trigger={"event": "joined", "within": "2d"}))
+    ago = {"ann": 2, "bob": 3, "cy": 0}
+    joined = [
+        {**member(name), "event": "joined", "occurred_on": FIRST - timedelta(days=days)}
+        for name, days in ago.items()
+    ]
+    people(shop, *ago, customer_events=joined, audience_all=[member("ann"), member("bob")])
+    decide(shop)
+    assert reasons(shop) == {"ann": "planned"}
+
+
 # -- caps
 
 

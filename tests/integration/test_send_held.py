@@ -329,7 +329,7 @@ def test_who_is_put_off_is_written_to_within_the_next_days_hours(
     """A planned message is good for its day's window: what a warm-up leaves goes in the next one."""
     ws = with_policy(tmp_path, store_url, warm_up={"first_day": 1})
     publish(ws, customers=[customer(n) for n in range(3)])
-    version(ws, "winback", not_after="2026-04-05", valid_hours=48, valid="1d")
+    version(ws, "winback", not_after="2026-04-01", valid_hours=48, valid="1d")
     closes = {"not_after": "2026-03-31T16:30:00+00:00"}
     enqueue(ws, *(outbox_row(f"c{n}", **closes) for n in range(3)))
     assert by_sendgrid(ws, api).accepted == 1

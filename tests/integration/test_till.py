@@ -196,15 +196,16 @@ def test_the_level_is_the_programmes_own_where_it_has_tiers(tmp_path: Path, stor
     file.write_text(file.read_text() + "tiers: {levels: [{tier: silver, least: 300}]}\n")
     move = (
         "insert into tier_move (programme, customer_id, business_date, position, tier, reason, "
-        "qualifying) values ('club', 'c0', '2026-03-30', 1, 'silver', 'reached', 300)"
+        "qualifying) values ('club', :who, '2026-03-30', 1, :tier, 'reached', 300)"
     )
     with ws.store.write() as store:
-        store.run(move)
+        store.run(move, who="c0", tier="silver")
+        store.run(move, who="c2", tier="bronze")  # which the programme names no more
     with served(ws) as client:
         till = Counter(ws, client)
-        told = [till.post("/cards/lookup", {"card": f"K{n}"}).json()["level"] for n in range(2)]
+        told = [till.post("/cards/lookup", {"card": f"K{n}"}).json()["level"] for n in range(3)]
         quote = till.post("/quotes", {"basket": basket(250)}).json()
-    assert told == ["silver", None]
+    assert told == ["silver", None, None]
     assert quote["points_earned"] == 2  # no tier multiplies, so a till can know
     ws.store.close()
 
@@ -337,8 +338,10 @@ def test_a_hold_whose_time_is_out_holds_nothing(
     give(ws, "c0", 100)
     code = voucher(ws)
     first = till.reserve(card="K0", points=100, vouchers=[code], hold_seconds=60).json()
+    alone = till.reserve(vouchers=[voucher(ws)], hold_seconds=60).json()  # of it no ledger knows
     now[0] += timedelta(seconds=60)
     assert kind(till.settle(first["redemption"])) == "hold-lapsed"
+    assert kind(till.settle(alone["redemption"])) == "hold-lapsed"
     second = till.reserve(card="K0", points=100, vouchers=[code]).json()
     assert till.settle(second["redemption"]).status_code == 200
     assert kind(till.settle(first["redemption"])) in ("hold-lapsed", "already-void")
@@ -532,6 +535,10 @@ def test_a_voucher_is_good_through_the_end_of_its_printed_day(
 def test_vouchers_that_do_not_stack_are_used_alone(ws: Workspace, till: Counter) -> None:
     alone, one, other = voucher(ws), voucher(ws, stacks=True), voucher(ws, stacks=True)
     assert kind(till.reserve(vouchers=[alone, one])) == "does-not-stack"
+    quote = till.post("/quotes", {"vouchers": [alone, one], "basket": basket(500)}).json()
+    assert quote["discount"] == 500
+    told = {(one["problem"], one["discount"]) for one in quote["vouchers"]}
+    assert told == {("does-not-stack", 0), (None, 500)}
     both = till.reserve(vouchers=[one, other], basket=basket(800)).json()
     assert both["discount"] == 800  # never more than the basket
     assert till.reserve(vouchers=[alone]).status_code == 200

@@ -238,6 +238,12 @@ def test_a_file_whose_dates_are_far_from_all_seen_is_refused(
     assert weighed(ws, Limits(usual_days=None)) == []
 
 
+def test_one_receipt_of_long_ago_does_not_date_a_file(ws: Workspace) -> None:
+    habit(ws.home.root)
+    land(ws, "transactions", [*receipts("2026-03-06", 99), *receipts("2019-03-06", 1)])
+    assert weighed(ws) == []
+
+
 def test_a_backfill_is_welcome_while_there_is_no_habit(ws: Workspace) -> None:
     habit(ws.home.root, days=4)
     land(ws, "transactions", receipts("2016-03-29", 5000))

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tessera.addresses import address_hash
 from tessera.clock import stamp
+from tessera.consent import Word, record
 from tessera.errors import BadInput
 from tessera.hear import hearing
 from tessera.say.links import secret_of
@@ -332,6 +333,25 @@ def test_a_link_in_a_letter_to_a_former_number_is_of_who_they_are_now(ws: Worksp
     assert [row["granted"] for row in rows(ws, "select granted from consent")] == [0]
     (found,) = rows(ws, "select address_hash from suppression")
     assert found == {"address_hash": address_hash(ADDRESS)}
+
+
+@SQLITE
+def test_who_said_yes_under_the_number_they_have_now_may_unsubscribe_in_an_old_letter(
+    ws: Workspace,
+) -> None:
+    """The page went by what the letter's number had said: it was done, and offered no button."""
+    publish(ws, customers=[customer(2)], known_as=[{"customer_id": "c1", "into_customer_id": "c2"}])
+    with ws.store.write() as store:
+        for who, granted, day in (("c1", False, 1), ("c2", True, 2)):
+            word = Word(who, "email", granted, "preference centre")
+            record(store, word, datetime(2026, 3, day, tzinfo=UTC))
+    path = link(ws, UNSUBSCRIBE, sent_to(ws))
+    with served(ws) as client:
+        assert "<form" in client.get(path).text
+        client.post(path, data=ONE_CLICK)
+        assert "<form" not in client.get(path).text
+    said = rows(ws, "select granted from consent order by recorded_at")
+    assert [row["granted"] for row in said] == [0, 1, 0]
 
 
 @SQLITE

@@ -81,6 +81,7 @@ def test_a_sound_campaign_has_no_problems(project: Path) -> None:
     assert check(project) == []
     (campaign,) = load(project)
     assert campaign.steps[0].after_days == 0
+    assert check(write(project, GOOD.replace("gte: 2", "gte: 2, lte: 2"))) == [], "just 2"
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,19 @@ def test_a_fault_in_judging_campaigns_is_told_without_its_words_and_stops_no_rep
     assert capsys.readouterr().err == "results: ZeroDivisionError\n"
 
 
+def test_a_damaged_file_of_decisions_stops_no_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows.report import put_in_order
+
+    ws = workspace(tmp_path / "home")  # as of 2026-03-31
+    damaged = ws.home.decisions / "date=2026-03-02/hello.parquet"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"PAR1")
+    put_in_order(ws)
+    assert capsys.readouterr().err == "decisions: InvalidInputException\n"
+
+
 def test_a_full_disk_ends_the_day_before_anything_is_decided_by_yesterdays_scores(
     tmp_path: Path,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,10 @@ def test_zero_null_and_absent_differ(tmp_path: Path, text: str, limits: list[str
 def test_a_mistake_names_what_is_wrong(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         load(policy(tmp_path, text))
+
+
+def test_a_month_is_looked_back_over_for_who_chose_to_hear_monthly(tmp_path: Path) -> None:
+    """Whatever the policy limits."""
+    found = load(policy(tmp_path, "caps: null\ncadences: {}\n"))
+    now = datetime(2026, 3, 31, tzinfo=UTC)
+    assert found.since(now) <= now - timedelta(days=30)

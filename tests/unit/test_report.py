@@ -26,6 +26,7 @@ from tessera.report.page import ticks
 from tessera.report.reconciliation import Reconciliation, reconcile
 from tessera.report.summary import complete
 from tessera.settings import CHECKOUT
+from tessera.store import queries
 from tessera.testing import line, publish, workspace
 from tessera.warehouse import marts, red
 from tessera.warehouse.inputs import replace_text
@@ -504,6 +505,32 @@ def test_a_target_that_drifts_out_of_reach_needs_attention(ws: Workspace) -> Non
     short = (ws.home.report / "index.md").read_text(encoding="utf-8")
     assert alarm in short
     assert "| new customers | 2026-04-30 | 20 | 90 | 41 | out of reach |" in short
+
+
+def test_a_weeks_moves_stand_beside_those_of_the_eight_before(ws: Workspace) -> None:
+    weeks = {
+        date(2026, 3, 23): 5,
+        date(2026, 3, 16): 8,
+        date(2026, 1, 26): 4,
+        date(2026, 1, 19): 80,
+    }
+    its = {"previous_level": "new", "level": "active"}
+    publish(ws, level_moves=[its | {"week_on": day, "moves": n} for day, n in weeks.items()])
+    with ws.marts() as duck:
+        query = queries("tessera.report", "morning.sql")["level_moves"]
+        found = duck.execute(query, {"today": date(2026, 3, 31)}).fetchall()
+    assert found == [("new", "active", 5, 1.5)]  # the week of 19 January is too long ago
+
+
+def test_a_target_is_shown_until_the_day_after_its_end(ws: Workspace) -> None:
+    its = {"scope_id": "all", "scope": "shop", "target": 90.0, "actual": 20.0, "status": "missed"}
+    ends = {"receipts": date(2026, 3, 30), "products": date(2026, 3, 29)}
+    began = {"period_start": date(2026, 3, 1), "projected": 20.0}
+    rows = [its | began | {"metric": name, "period_end": day} for name, day in ends.items()]
+    publish(ws, target_progress=rows)
+    said = words(ws)  # of 31 March
+    assert "receipts 2026-03-30 20 90" in said
+    assert "2026-03-29" not in said
 
 
 def test_what_became_of_a_month_s_points_adds_up(ws: Workspace) -> None:

@@ -59,6 +59,8 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
+    """What became of one message, and why."""
+
     fate: Fate
     reason: str | None = None  # never an address
 
