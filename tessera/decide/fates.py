@@ -12,11 +12,11 @@ STATES = {
     "ready": "not sent yet",
     "leased": "not sent yet",
     "calling": "being sent",
-    "accepted": "sent",
+    "accepted": "handed over",
     "rejected": "refused",
     "cancelled": "cancelled",
     "ambiguous": "perhaps sent, which nobody can know",
-    "reconciled": "sent",
+    "reconciled": "handed over",
 }
 RECONCILED = {"given_up": STATES["ambiguous"], "dropped by the provider": STATES["rejected"]}
 EVENTS = {

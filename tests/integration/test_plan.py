@@ -317,24 +317,24 @@ def test_explain_tells_what_became_of_the_message(shop: Workspace) -> None:
     )
     hello, weekly = run(shop, "explain", "c1").splitlines()
     assert hello.endswith(
-        "planned for 2026-03-31T09:00:00+00:00; sent at 2026-03-31T09:00:05+00:00; "
+        "planned for 2026-03-31T09:00:00+00:00; handed over at 2026-03-31T09:00:05+00:00; "
         "opened at 2026-03-31T10:00:00+00:00."
     )
     assert weekly.endswith("; cancelled at 2026-03-31T09:00:05+00:00 (no_consent).")
     assert run(shop, "explain", "c2").splitlines()[0].endswith("; not sent yet.")
     told = json.loads(run(shop, "explain", "c1", "--json"))
-    assert [fate["what"] for fate in told[0]["since"]] == ["sent", "opened"]
+    assert [fate["what"] for fate in told[0]["since"]] == ["handed over", "opened"]
 
 
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("accepted", "; sent at 2026-04-01T09:00:00+00:00 (accepted)."),
+        ("accepted", "; handed over at 2026-04-01T09:00:00+00:00 (accepted)."),
         ("given_up", "; perhaps sent, which nobody can know at 2026-04-01T09:00:00+00:00 (given_up)."),
         ("dropped by the provider", "; refused at 2026-04-01T09:00:00+00:00 (dropped by the provider)."),
     ],
 )  # fmt: skip
-def test_explain_says_sent_only_of_what_is_known_to_be(
+def test_explain_says_handed_over_only_of_what_is_known_to_be(
     shop: Workspace, reason: str, said: str
 ) -> None:
     decide(shop, ["hello"])
