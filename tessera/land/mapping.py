@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -41,6 +42,7 @@ UNREAD = {  # what else exports come in, and what to do about it
     ".json": "JSON: with an object on each line it is JSON lines, so name it .jsonl or write "
     "'format: jsonl' in the mapping; else write it so first",
 }
+KEYWORDS = "select keyword_name from duckdb_keywords()"
 SPREADING = frozenset({"unnest", "unlist"})  # make several rows of one
 
 
@@ -60,6 +62,19 @@ def _sql(value: object) -> object:
 Expression = Annotated[str, BeforeValidator(_sql)]
 
 
+def _pairs(value: object) -> object:
+    """A key's columns, which the other file calls the same unless it is said otherwise."""
+    return value if isinstance(value, dict) else {c: c for c in _several(value)}  # type: ignore[attr-defined]
+
+
+class Beside(Document):
+    """Another file that tells more of the same rows, as of receipts' heads beside their lines."""
+
+    file: str  # its name; each `*` is what it is in the name of the file it lies beside
+    key: Annotated[dict[str, str], BeforeValidator(_pairs), Field(min_length=1)]  # own column: its
+    header: Annotated[list[str], Field(min_length=1)] | None = None
+
+
 class Entry(Document):
     """How the files of some names become rows of one feed."""
 
@@ -77,6 +92,9 @@ class Entry(Document):
     whole: bool = (
         False  # each file says all there is: what comes back as it was before counts again
     )
+    beside: Beside | None = None
+    each: str | None = None  # the column that holds a list: a row for each element
+    where: Expression | None = None  # rows of which it is false are none of the feed's
     columns: dict[str, Expression]
     optional: tuple[str, ...] = ()
 
@@ -84,6 +102,19 @@ class Entry(Document):
         """Whether the file called `name` (its path below the landed folder) is meant."""
         own = PurePosixPath(name).name
         return any(fnmatchcase(n, pattern) for pattern in self.files for n in (name, own))
+
+    def name_beside(self, name: str) -> str | None:
+        """What the file is called that lies beside the one called `name`."""
+        if self.beside is None:
+            return None
+        folder, own = PurePosixPath(name).parent, PurePosixPath(name).name
+        for pattern in self.files:
+            stars = re.fullmatch(_capturing(PurePosixPath(pattern).name), own)
+            if stars:
+                parts = self.beside.file.split("*")
+                filled = zip(parts, [*stars.groups(), *[""] * len(parts)], strict=False)
+                return str(folder / "".join(map("".join, filled)))
+        return None
 
     def format_of(self, name: str) -> Format:
         """The stated format, else the one its extension means; BadInput when neither says."""
@@ -98,6 +129,13 @@ class Entry(Document):
                 "'jsonl' in the mapping."
             )
         return found
+
+
+def _capturing(pattern: str) -> str:
+    """The pattern as a regular expression with a group for each `*`."""
+    return "(.*)".join(
+        translate(part).removesuffix(r"\Z").removesuffix(r"\z") for part in pattern.split("*")
+    )
 
 
 class Mapping(Document):
@@ -207,13 +245,17 @@ def _mistakes(entry: Entry, feed: Feed) -> Iterator[tuple[tuple[str, ...], str]]
     yield from _of_reading(entry)
     for column, expression in entry.columns.items():
         yield from ((("columns", column), said) for said in _syntax(column, expression))
-    for said in _syntax("timezone", entry.timezone or "null"):
-        yield ("timezone",), said
+    for key, told in (("timezone", entry.timezone), ("where", entry.where)):
+        yield from (((key,), said) for said in _syntax(key, told or "null"))
 
 
 def _of_reading(entry: Entry) -> Iterator[tuple[tuple[str, ...], str]]:
     if twice := _twice(entry.header or []):
         yield ("header",), f"'{twice}' stands twice; each column needs a name of its own."
+    if entry.beside and any(
+        PurePosixPath(p).name.count("*") != entry.beside.file.count("*") for p in entry.files
+    ):
+        yield ("beside", "file"), "'beside.file' needs as many * as each pattern of 'files'."
     if entry.encoding and not _is_encoding(entry.encoding):
         yield ("encoding",), f"'{entry.encoding}' is not an encoding that Python knows."
 
@@ -230,10 +272,27 @@ def _syntax(column: str, expression: str) -> list[str]:
     except Spreads as error:
         return [f"'{column}': {error}."]
     except ValueError as error:
-        if expression.isidentifier():
-            return [f"'{expression}' is a word of SQL; write '\"{expression}\"' for the column."]
+        if word := next(_words_of_sql(expression), None):
+            return [f"'{word}' is a word of SQL; write '\"{word}\"' for the column."]
         return [f"'{column}' is not an SQL expression: {error}."]
     return []
+
+
+def _words_of_sql(expression: str) -> Iterator[str]:
+    """The words without which it would be an expression, put in quotes as a column's name."""
+    keywords = {word for (word,) in _parser().execute(KEYWORDS).fetchall()}
+    for word in dict.fromkeys(re.findall(r"(?<![\w\"'])\w+(?![\w\"'])", expression)):
+        quoted = re.sub(rf"(?<![\w\"']){word}(?![\w\"'])", f'"{word}"', expression)
+        if word.casefold() in keywords and _is_expression(quoted):
+            yield word
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        references(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_encoding(name: str) -> bool:
