@@ -22,7 +22,7 @@ def addressed(ws: Workspace, entries: Sequence[object]) -> Sequence[object]:
     told: list[object] = []
     for start in range(0, len(entries), PART):
         part = entries[start : start + PART]
-        known = _addresses(ws, {str(e["send_key"]) for e in part if _lacks(e)})
+        known = _addresses(ws, {_key(entry) for entry in part if _lacks(entry)})
         told += [_with(entry, known) if _lacks(entry) else entry for entry in part]
     return told
 
@@ -31,8 +31,12 @@ def _lacks(entry: Any) -> bool:
     return isinstance(entry, Mapping) and bool(entry.get("send_key")) and not entry.get("email")
 
 
+def _key(entry: Any) -> str:
+    return str(entry["send_key"])
+
+
 def _with(entry: Any, known: Mapping[str, str]) -> object:
-    address = known.get(str(entry["send_key"]))
+    address = known.get(_key(entry))
     return {**entry, "email": address} if address else entry
 
 

@@ -43,6 +43,7 @@ UNREAD = {  # what else exports come in, and what to do about it
     "'format: jsonl' in the mapping; else write it so first",
 }
 KEYWORDS = "select keyword_name from duckdb_keywords()"
+EPOCHS = frozenset({"epoch_ms", "make_timestamp", "make_timestamp_ms", "make_timestamp_ns"})
 SPREADING = frozenset({"unnest", "unlist"})  # make several rows of one
 
 
@@ -171,17 +172,23 @@ def load(project: Path, source: str) -> Mapping:
 @lru_cache(maxsize=1024)
 def references(expression: str) -> tuple[str, ...]:
     """The column names in an SQL expression, in its order; ValueError says why it is not one."""
+    tree = _tree(expression)
+    if spread := _spreads(tree):
+        raise Spreads(
+            f"{spread} makes several rows of one, and a row that cannot be read would be none; "
+            "write 'each' for the elements of a list, or a file with a record for each row"
+        )
+    return tuple(dict.fromkeys(_columns(tree)))
+
+
+@lru_cache(maxsize=1024)
+def _tree(expression: str) -> Any:
     query = f"select (\n{expression}\n)"
     row = _parser().cursor().execute(f"select json_serialize_sql({literal(query)})").fetchone()
     tree = json.loads(row[0] if row else "{}")
     if tree["error"]:
         raise ValueError(tree["error_message"])
-    if spread := _spreads(tree["statements"][0]["node"]["select_list"]):
-        raise Spreads(
-            f"{spread} makes several rows of one, and a row that cannot be read would be none; "
-            "write a file with a record for each row"
-        )
-    return tuple(dict.fromkeys(_columns(tree)))
+    return tree["statements"][0]["node"]["select_list"]
 
 
 @cache
@@ -198,6 +205,18 @@ def _spreads(node: Any) -> str | None:
             return str(node["function_name"])
         node = list(node.values())
     return next(filter(None, map(_spreads, node)), None) if isinstance(node, list) else None
+
+
+def _epoch(node: Any) -> str | None:
+    """The function that makes a time of UTC of a number since 1970, and does not say that it is one."""
+    if isinstance(node, dict):
+        called = node.get("function_name")
+        if called == "timezone":  # at time zone
+            return None
+        if called in EPOCHS and len(node["children"]) == 1:
+            return str(called)
+        node = list(node.values())
+    return next(filter(None, map(_epoch, node)), None) if isinstance(node, list) else None
 
 
 def _columns(node: Any) -> Iterator[str]:
@@ -228,8 +247,22 @@ def _problems(mapping: Mapping, where: Source) -> Iterator[Problem]:
             yield where.problem(("feeds", name), said)
             continue
         for i, entry in enumerate(entries):
-            for loc, said in _mistakes(entry, FEEDS[name]):
+            for loc, said in (*_mistakes(entry, FEEDS[name]), *_of_epochs(mapping, entry, name)):
                 yield where.problem(("feeds", name, i, *loc), said)
+
+
+def _of_epochs(mapping: Mapping, entry: Entry, feed: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Times of UTC that would be taken for those of another zone."""
+    zone = literal(mapping.timezone) if entry.timezone is None else entry.timezone.strip()
+    for column, expression in entry.columns.items():
+        is_time = FEEDS[feed].columns.get(column) in ("timestamp", "date")
+        called = _is_expression(expression) and _epoch(_tree(expression))
+        if is_time and called and zone != "'UTC'":
+            said = (
+                f"'{column}': {called} gives a time of UTC without saying so, which would be taken for one of "
+                f"{zone.strip(chr(39))}; write 'to_timestamp(seconds)', or \"at time zone 'UTC'\" behind it."
+            )
+            yield ("columns", column), said
 
 
 def _mistakes(entry: Entry, feed: Feed) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -100,6 +100,33 @@ def test_a_mistake_is_named_with_its_line(
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("timezone", "expression", "is_right"),
+    [
+        ("Europe/Athens", "epoch_ms(cast(ts as bigint))", False),
+        ("Europe/Athens", "case when ts > '' then make_timestamp_ms(ts::bigint) end", False),
+        ("Europe/Athens", "make_timestamp(ts::bigint)", False),
+        ("Europe/Athens", "make_timestamp(2026, 3, 31, 12, 0, 0)", True),
+        ("Europe/Athens", "epoch_ms(ts::bigint) at time zone 'UTC'", True),
+        ("Europe/Athens", "to_timestamp(ts::bigint / 1000)", True),
+        ("Europe/Athens", "epoch_ms(ts::bigint)::date", False),
+        ("UTC", "epoch_ms(ts::bigint)", True),
+    ],
+)
+def test_a_time_since_1970_is_none_of_a_zone(
+    tmp_path: Path, timezone: str, expression: str, is_right: bool
+) -> None:
+    entry = {**RECEIPTS, "columns": RECEIPTS["columns"] | {"sold_at": expression}}
+    home = project(tmp_path, timezone=timezone, transactions=entry)
+    if is_right:
+        assert mapping.load(home, "till").timezone == timezone
+        return
+    with pytest.raises(
+        BadInput, match=r"till.yml:\d+: 'sold_at': \w+ gives a time of UTC .* Europe/Athens"
+    ):
+        mapping.load(home, "till")
+
+
 def test_numbers_and_nothing_are_sql_too(tmp_path: Path) -> None:
     entry = load(tmp_path, GOOD.replace("title, 'no name'", "1").replace("number", "")).feeds
     assert entry["stores"][0].columns["store_id"] == "null"
