@@ -78,6 +78,7 @@ class Bench:
     shapes: Shapes
     erased: Erased | None  # whose rows are not wanted
     seen: Seen
+    told: dict[str, str] = field(default_factory=dict)  # by path, what lies beside others
 
     @property
     def duck(self) -> duckdb.DuckDBPyConnection:
@@ -193,12 +194,21 @@ def _wanting(bench: Bench, file: SourceFile, content: str) -> Iterator[tuple[Fee
     for feed, entry in bench.mapping.entries(file.name):
         both = content
         if beside := entry.name_beside(file.name):
-            other = file.beside(beside)
-            told = bench.seen.content(other) or _fetch(bench, other, BESIDE).content_hash
-            both = sha256(f"{content} {told}".encode()).hexdigest()
+            both = sha256(f"{content} {_told(bench, file.beside(beside))}".encode()).hexdigest()
         key = manifest.key(bench.ws, source, feed.name, file.name, both, whole=entry.whole)
         if key:
             yield feed, entry, key
+
+
+def _told(bench: Bench, other: SourceFile) -> str:
+    """The content of what lies beside a file."""
+    told = bench.seen.content(other) or bench.told.get(other.path)
+    if told is None:
+        try:
+            told = bench.told[other.path] = _fetch(bench, other, BESIDE).content_hash
+        except Empty as error:  # of what tells more of rows, no byte is never all right
+            raise BadInput(str(error)) from error
+    return told
 
 
 def _land_feed(bench: Bench, outcome: Outcome, spooled: Spooled, feed: Feed, entry: Entry) -> None:

@@ -509,6 +509,8 @@ def test_lines_without_the_file_of_their_heads_wait_for_it(tmp_path: Path) -> No
     put(day, heads_1__csv=csv_text(["R1"], header=["nr"]))
     (said,) = land(ws, "till", day).refused
     assert said.startswith("heads_1.csv has no column 'receipt', which 'beside' names.")
+    put(day, heads_1__csv="")
+    assert land(ws, "till", day).refused == ("heads_1.csv is empty (0 bytes); export it again.",)
     put(day, heads_1__csv=heads("R1"))
     assert land(ws, "till", day).rows == 1
     assert {row["transaction_id"] for row in landed(ws)} == {"R1", "R2"}
