@@ -145,12 +145,14 @@ YAML = {
 }
 
 
-def _parsed(text: str) -> tuple[yaml.Node | None, Any]:
-    """Where everything stands, and what it is."""
+def _parsed(text: str) -> tuple[yaml.Node | None, list[Loc], Any]:
+    """Where everything stands, which keys are written twice, and what it is. What `<<` merges in stands among
+    the keys afterwards, and may be said otherwise beside it."""
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
-        return root, None if root is None else loader.construct_document(root)
+        doubled = list(_doubled(root))
+        return root, doubled, None if root is None else loader.construct_document(root)
     finally:
         loader.dispose()
 
@@ -161,7 +163,7 @@ def read(path: Path, model: type[M], *, project: Path) -> tuple[M | None, list[P
     source = Source(path, file, None)
     try:
         text = path.read_text(encoding="utf-8")
-        root, value = _parsed(text)
+        root, doubled, value = _parsed(text)
         source = Source(path, file, root)
     except FileNotFoundError:
         return None, [source.problem((), "there is no such file; write one or restore it.")], source
@@ -169,7 +171,7 @@ def read(path: Path, model: type[M], *, project: Path) -> tuple[M | None, list[P
         return None, [source.problem((), "this is not UTF-8 text.")], source
     except (yaml.YAMLError, ValueError) as error:
         return None, [_yaml_problem(source, text, error)], source
-    problems = [source.problem(loc, "this key is written twice.") for loc in _doubled(source.root)]
+    problems = [source.problem(loc, "this key is written twice.") for loc in doubled]
     try:
         return model.model_validate({} if value is None else value), problems, source
     except ValidationError as error:

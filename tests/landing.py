@@ -49,14 +49,22 @@ def csv_text(*rows: list[str], delimiter: str = ",", header: list[str] | None = 
 
 
 def project(
-    folder: Path, *, source: str = "till", timezone: str = "UTC", **feeds: dict[str, Any]
+    folder: Path,
+    *,
+    source: str = "till",
+    timezone: str = "UTC",
+    **feeds: dict[str, Any] | list[dict[str, Any]],
 ) -> Path:
-    """A project folder whose only mapping is `source`; `transactions` from RECEIPTS by default."""
+    """A project folder whose only mapping is `source`: an entry or several for each feed; `transactions` from
+    RECEIPTS by default."""
     mapping = {
         "source": source,
         "timezone": timezone,
         "currency": "EUR",
-        "feeds": {feed: [entry] for feed, entry in (feeds or {"transactions": RECEIPTS}).items()},
+        "feeds": {
+            feed: entry if isinstance(entry, list) else [entry]
+            for feed, entry in (feeds or {"transactions": RECEIPTS}).items()
+        },
     }
     path = folder / "deployments" / "sources" / f"{source}.yml"
     path.parent.mkdir(parents=True, exist_ok=True)

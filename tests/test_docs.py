@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 import typer
@@ -102,8 +103,12 @@ PIECES: dict[str, tuple[type[Document], str, str]] = {
 }
 
 
-def test_the_mapping_of_a_page_is_one(tmp_path: Path) -> None:
-    (block,) = [block for page, block in examples("yaml") if page == "land.md"]
+MAPPING, *ENTRIES = [block for page, block in examples("yaml") if page == "land.md"]
+HEAD = MAPPING.partition("transactions:\n")[0] + "transactions:\n"
+
+
+@pytest.mark.parametrize("block", [MAPPING, *[HEAD + indent(e, "    ") for e in ENTRIES]])
+def test_a_mapping_of_the_page_is_one(tmp_path: Path, block: str) -> None:
     file = tmp_path / "deployments" / "sources" / "corner_shop.yml"
     file.parent.mkdir(parents=True)
     file.write_text(block, encoding="utf-8")

@@ -87,7 +87,8 @@ def check(project: Path) -> list[Problem]:
             problems += _against_policy(campaign, source, rules)
             problems += deployed.other_schedule(campaign, source, crons)
         tags = None if campaign is None or tags is None else tags.union(campaign.tags)
-    problems += say.gaps(project, templates)
+    there = {path.stem for path in (project / CAMPAIGNS).glob("*.y*ml")}
+    problems += [*deployed.without_file(project, there), *say.gaps(project, templates)]
     problems += _unknown_costs(project, rules, written)
     return [*problems, *([] if tags is None else _unknown_tags(rules, written, tags))]
 

@@ -43,12 +43,15 @@ select send_key, event, occurred_at from provider_event where event in ('open', 
 
 -- name: redemptions
 -- When somebody last spent points, used a voucher, or had one used that was given to them, with or without a card.
+-- Points that the night made a voucher of are not spent by anybody yet.
 select customer_id, max(redeemed_at) as redeemed_at
 from (
     select account.owner_id as customer_id, transfer.effective_at as redeemed_at
     from transfer
     inner join account on account.account_id = transfer.debit_id
-    where transfer.kind = 'redeem' and account.owner_type = 'member'
+    where
+        transfer.kind = 'redeem' and transfer.source_type <> 'reward'
+        and account.owner_type = 'member'
     union all
     select redemption_member.customer_id, redemption.at
     from voucher_use

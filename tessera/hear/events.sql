@@ -59,3 +59,7 @@ where cause = 'blocked' and channel = 'email' and address_hash in (select value 
 
 -- name: blocks
 select address_hash, event, occurred_at from provider_event where address_hash in (select value from {values})
+
+-- name: readers
+select send_key, customer_id from outbox
+where channel = 'email' and send_key in (select value from {values})

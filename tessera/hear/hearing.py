@@ -23,6 +23,7 @@ from tessera.errors import BadInput
 from tessera.hear import events
 from tessera.hear.consequences import REACHED, TAKEN, WITHDRAWN, blocked_since, suppressions
 from tessera.hear.events import BLOCKED, Event
+from tessera.hear.readers import addressed
 from tessera.store import Connection, Store, queries
 from tessera.workspace import Workspace
 
@@ -84,7 +85,7 @@ def _hear_file(ws: Workspace, path: Path) -> Mapping[str, int]:
     with ws.store.read() as connection:
         if connection.one(SQL["heard"], hash=content_hash):
             return {}
-    entries = events.read(path)
+    entries = addressed(ws, events.read(path))
     counts = {"files": 1, **take_in(ws.store, entries, ws.as_of)}
     with ws.store.write() as connection:
         remembered = {"hash": content_hash, "name": path.name, "events": counts["events"]}

@@ -38,6 +38,18 @@ class SourceFile:
     name: str  # below the landed folder, with forward slashes
     bytes: int | None  # None where the place does not say
 
+    def beside(self, name: str) -> SourceFile:
+        """The file called `name` in the same folder; BadInput where there is none."""
+        path = f"{self.path.removesuffix(PurePosixPath(self.name).name)}{PurePosixPath(name).name}"
+        try:
+            if self.fs.isfile(path):
+                return SourceFile(self.fs, path, name, self.fs.size(path))
+        except (OSError, *DAMAGED) as error:
+            raise trouble(self.fs, name, error) from error
+        raise BadInput(
+            f"{self.name} needs {name} beside it, which is not there; land it when both are."
+        )
+
 
 def find(path: str, home: Path) -> tuple[list[SourceFile], list[str]]:
     """The files at `path` in natural order, and a sentence for each folder that cannot be read.

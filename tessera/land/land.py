@@ -6,24 +6,28 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 import duckdb
 
 from tessera.errors import BadInput, Refused
 from tessera.feeds import Feed
-from tessera.land import convert, manifest, mapping
+from tessera.land import convert, manifest, mapping, rows
 from tessera.land.erased import Erased
 from tessera.land.files import SourceFile, Unreachable, find
 from tessera.land.manifest import Landing
-from tessera.land.mapping import Entry, Mapping
+from tessera.land.mapping import Beside, Entry, Mapping
 from tessera.land.plan import Plan, Shapes, plan, wanted
 from tessera.land.seen import Seen
-from tessera.land.spool import Spooled, fetch, spool
-from tessera.land.table import open_table
+from tessera.land.spool import Empty, Spooled, fetch, spool
+from tessera.land.table import Table, open_table
 from tessera.quoting import literal
 from tessera.workspace import Workspace
 
+BESIDE = "beside"  # where in the spool what lies beside a file is copied to
+NOTHING = "{} has no rows for {}; there was nothing to land."
+TOLD_AT_MOST = 10  # of the files that were refused
 ENGINE = "engine"  # the source of the engine's own rows
 Progress = Callable[[str, int, int], None]  # file, its number, how many
 
@@ -44,9 +48,11 @@ class LandReport:
     feeds: dict[str, int]  # rows by feed
 
     def raise_if_refused(self) -> None:
-        """Refused with the sentences, when there are any."""
+        """Refused with the sentences, when there are any; the first of many, which often say one thing."""
         if self.refused:
-            raise Refused("\n       ".join(self.refused))
+            more = len(self.refused) - TOLD_AT_MOST
+            rest = (f"and {more:,} more; --json lists all.",) if more > 0 else ()
+            raise Refused("\n       ".join((*self.refused[:TOLD_AT_MOST], *rest)))
 
 
 @dataclass
@@ -56,6 +62,7 @@ class Outcome:
     file: SourceFile
     feeds: Counter[str] = field(default_factory=Counter)  # rows
     landed: int = 0  # feeds in which it was new
+    left_out: int = 0  # rows that its feeds do not mean
     unreadable: int = 0
     refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -71,6 +78,7 @@ class Bench:
     shapes: Shapes
     erased: Erased | None  # whose rows are not wanted
     seen: Seen
+    told: dict[str, str] = field(default_factory=dict)  # by path, what lies beside others
 
     @property
     def duck(self) -> duckdb.DuckDBPyConnection:
@@ -99,7 +107,9 @@ def land(
                 progress(file.name, number, len(meant))
             outcomes.append(_land_file(bench, file))
         seen.keep()
-    names = {file.name for file in meant}
+    names = {file.name for file in meant} | {
+        entry.name_beside(file.name) for file in meant for _, entry in known.entries(file.name)
+    }
     ignored = tuple(file.name for file in files if file.name not in names)
     return _report(source, outcomes, ignored, unreadable)
 
@@ -139,18 +149,21 @@ def _duck(ws: Workspace, folder: Path) -> duckdb.DuckDBPyConnection:
 
 def _land_file(bench: Bench, file: SourceFile) -> Outcome:
     outcome = Outcome(file)
-    known = bench.seen.content(file)
-    if known and not any(True for _ in _wanting(bench, file, known)):
-        return outcome
     try:
-        spooled = fetch(file, bench.folder)
+        known = bench.seen.content(file)
+        if known and not any(True for _ in _wanting(bench, file, known)):
+            return outcome
+        spooled = _fetch(bench, file)
+        wanting = list(_wanting(bench, file, spooled.content_hash))
     except Unreachable:
         raise  # trying the whole path again is safe, and will not help one file only
+    except Empty as error:
+        outcome.refused += [] if _may_say_nothing(bench, outcome) else [str(error)]
+        return outcome
     except BadInput as error:
         outcome.refused.append(str(error))
         return outcome
-    bench.seen.add(file, spooled)
-    for feed, entry, key in _wanting(bench, file, spooled.content_hash):
+    for feed, entry, key in wanting:
         try:
             _land_feed(bench, outcome, replace(spooled, content_hash=key), feed, entry)
         except BadInput as error:
@@ -158,36 +171,67 @@ def _land_file(bench: Bench, file: SourceFile) -> Outcome:
     return outcome
 
 
+def _may_say_nothing(bench: Bench, outcome: Outcome) -> bool:
+    """Whether a file without a byte is all right: one that would name its columns first is not."""
+    name, entries = outcome.file.name, bench.mapping.entries(outcome.file.name)
+    if all(e.may_be_empty and (e.header or e.format_of(name) == "jsonl") for _, e in entries):
+        outcome.notes += [NOTHING.format(name, feed.name) for feed, _ in entries]
+        return True
+    return False
+
+
+def _fetch(bench: Bench, file: SourceFile, folder: str = "") -> Spooled:
+    (bench.folder / folder).mkdir(exist_ok=True)
+    spooled = fetch(file, bench.folder / folder)
+    bench.seen.add(file, spooled)
+    return spooled
+
+
 def _wanting(bench: Bench, file: SourceFile, content: str) -> Iterator[tuple[Feed, Entry, str]]:
-    """The feeds that have not taken this content yet, and under which key each will."""
+    """The feeds that have not taken this content yet, and under which key each will. With a file beside it
+    the content is that of both."""
     source = bench.mapping.source
     for feed, entry in bench.mapping.entries(file.name):
-        key = manifest.key(bench.ws, source, feed.name, file.name, content, whole=entry.whole)
+        both = content
+        if beside := entry.name_beside(file.name):
+            both = sha256(f"{content} {_told(bench, file.beside(beside))}".encode()).hexdigest()
+        key = manifest.key(bench.ws, source, feed.name, file.name, both, whole=entry.whole)
         if key:
             yield feed, entry, key
 
 
+def _told(bench: Bench, other: SourceFile) -> str:
+    """The content of what lies beside a file."""
+    told = bench.seen.content(other) or bench.told.get(other.path)
+    if told is None:
+        try:
+            told = bench.told[other.path] = _fetch(bench, other, BESIDE).content_hash
+        except Empty as error:  # of what tells more of rows, no byte is never all right
+            raise BadInput(str(error)) from error
+    return told
+
+
 def _land_feed(bench: Bench, outcome: Outcome, spooled: Spooled, feed: Feed, entry: Entry) -> None:
     file, target = outcome.file, bench.folder / "rows"
-    rows = _convert(bench, outcome, spooled, target, (feed, entry))
-    if rows == 0 and not entry.may_be_empty:
+    count = _convert(bench, outcome, spooled, target, (feed, entry))
+    if count == 0 and not entry.may_be_empty and not outcome.left_out:
         has = "names its columns and has" if entry.header is None else "has"
         raise BadInput(f"{file.name} {has} no rows; export it again.")
-    if rows == 0:
-        outcome.notes.append(f"{file.name} has no rows for {feed.name}; there was nothing to land.")
+    if count == 0:
+        outcome.notes.append(NOTHING.format(file.name, feed.name))
         return
     if bench.erased and (left_out := bench.erased.leave_out(bench.duck, feed, target)):
-        rows = _count(bench.duck, target)
+        count = _count(bench.duck, target)
         outcome.notes.append(f"{file.name}: rows of people who were erased: {left_out:,}.")
-        if rows == 0:
+        if count == 0:
             return
     unreadable = _unreadable(bench.duck, target)
     landing = Landing(
-        bench.mapping.source, feed.name, spooled.content_hash, file.name, rows, spooled.bytes
+        bench.mapping.source, feed.name, spooled.content_hash, file.name, count, spooled.bytes
     )
     if manifest.commit(bench.ws, landing, target) is not None:
         outcome.landed += 1
-        outcome.feeds[feed.name] += rows
+        outcome.feeds[feed.name] += count
         outcome.unreadable += unreadable
 
 
@@ -197,12 +241,7 @@ def _convert(
     """Write the feed's rows to `target`; how many. BadInput when the file is not what it should be."""
     duck, file, (feed, entry) = bench.duck, outcome.file.name, meant
     try:
-        table = open_table(duck, spooled, entry, file=file, wanted=wanted(entry))
-        if table.text and table.text.guessed:
-            outcome.notes.append(
-                f"{file} is not UTF-8; it was read as {table.text.encoding}, which is a guess: "
-                "write 'encoding:' in the mapping to be sure."
-            )
+        table = _open(bench, outcome, spooled, entry)
         size = spooled.path.stat().st_size
         planned = plan(bench.shapes, table, feed, bench.mapping, entry, file=file, size=size)
         return _write(duck, planned, target)
@@ -212,6 +251,73 @@ def _convert(
         raise BadInput(
             f"{file} cannot be read for {feed.name}: {_first_line(error)}; check it, and the mapping."
         ) from error
+
+
+def _open(bench: Bench, outcome: Outcome, spooled: Spooled, entry: Entry) -> Table:
+    """The rows of the file that `entry` means, with what lies beside it."""
+    table = _read(bench, outcome, spooled, entry, outcome.file.name)
+    if entry.beside:
+        table = _with_beside(bench, outcome, table, entry, entry.beside)
+    if entry.each:
+        column = rows.find(table, entry.each, file=outcome.file.name, key="each")
+        table = rows.spread(table, column)
+    if entry.where:
+        table = _without(bench, outcome, table, entry.where)
+    return table
+
+
+def _read(bench: Bench, outcome: Outcome, spooled: Spooled, entry: Entry, file: str) -> Table:
+    table = open_table(bench.duck, spooled, entry, file=file, wanted=wanted(entry))
+    if table.text and table.text.guessed:
+        outcome.notes.append(
+            f"{file} is not UTF-8; it was read as {table.text.encoding}, which is a guess: "
+            "write 'encoding:' in the mapping to be sure."
+        )
+    return table
+
+
+def _with_beside(
+    bench: Bench, outcome: Outcome, table: Table, entry: Entry, beside: Beside
+) -> Table:
+    file = outcome.file
+    other = file.beside(str(entry.name_beside(file.name)))
+    told = entry.model_copy(update={"header": beside.header, "skip": 0})
+    heads = _read(bench, outcome, _fetch(bench, other, BESIDE), told, other.name)
+    key = {
+        rows.find(table, own, file=file.name, key="beside"): rows.find(
+            heads, theirs, file=other.name, key="beside"
+        )
+        for own, theirs in beside.key.items()
+    }
+    if lonely := _counted(bench, lambda own, its: rows.lonely(own, its, key), table, heads):
+        said = f"rows of {other.name} that no row here belongs to: {lonely:,}."
+        outcome.notes.append(f"{file.name}: {said}")
+    return rows.joined(table, heads, key)
+
+
+def _without(bench: Bench, outcome: Outcome, table: Table, condition: str) -> Table:
+    """The rows of which `condition` is not false."""
+    file = outcome.file.name
+    try:
+        bench.shapes.tried(table, condition)
+    except LookupError as error:
+        rows.find(table, str(error.args[0]), file=file, key="where")
+        raise
+    except ValueError as error:
+        raise BadInput(f"'where' does not work on {file}: {error}") from error
+    if left_out := _counted(bench, lambda own: rows.left_out(own, condition), table):
+        outcome.left_out += left_out
+        outcome.notes.append(f"{file}: rows left out by 'where': {left_out:,}.")
+    return rows.kept(table, condition)
+
+
+def _counted(bench: Bench, query: Callable[..., str], *tables: Table) -> int:
+    """The one number that `query` asks of the tables, read carefully where they break the rules of CSV."""
+    try:
+        row = bench.duck.execute(query(*tables)).fetchone()
+    except duckdb.InvalidInputException:
+        row = bench.duck.execute(query(*map(rows.read_carefully, tables))).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _write(duck: duckdb.DuckDBPyConnection, planned: Plan, target: Path) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -41,6 +42,8 @@ UNREAD = {  # what else exports come in, and what to do about it
     ".json": "JSON: with an object on each line it is JSON lines, so name it .jsonl or write "
     "'format: jsonl' in the mapping; else write it so first",
 }
+KEYWORDS = "select keyword_name from duckdb_keywords()"
+EPOCHS = frozenset({"epoch_ms", "make_timestamp", "make_timestamp_ms", "make_timestamp_ns"})
 SPREADING = frozenset({"unnest", "unlist"})  # make several rows of one
 
 
@@ -60,6 +63,19 @@ def _sql(value: object) -> object:
 Expression = Annotated[str, BeforeValidator(_sql)]
 
 
+def _pairs(value: object) -> object:
+    """A key's columns, which the other file calls the same unless it is said otherwise."""
+    return value if isinstance(value, dict) else {c: c for c in _several(value)}  # type: ignore[attr-defined]
+
+
+class Beside(Document):
+    """Another file that tells more of the same rows, as of receipts' heads beside their lines."""
+
+    file: str  # its name; each `*` is what it is in the name of the file it lies beside
+    key: Annotated[dict[str, str], BeforeValidator(_pairs), Field(min_length=1)]  # own column: its
+    header: Annotated[list[str], Field(min_length=1)] | None = None
+
+
 class Entry(Document):
     """How the files of some names become rows of one feed."""
 
@@ -77,6 +93,9 @@ class Entry(Document):
     whole: bool = (
         False  # each file says all there is: what comes back as it was before counts again
     )
+    beside: Beside | None = None
+    each: str | None = None  # the column that holds a list: a row for each element
+    where: Expression | None = None  # rows of which it is false are none of the feed's
     columns: dict[str, Expression]
     optional: tuple[str, ...] = ()
 
@@ -84,6 +103,19 @@ class Entry(Document):
         """Whether the file called `name` (its path below the landed folder) is meant."""
         own = PurePosixPath(name).name
         return any(fnmatchcase(n, pattern) for pattern in self.files for n in (name, own))
+
+    def name_beside(self, name: str) -> str | None:
+        """What the file is called that lies beside the one called `name`."""
+        if self.beside is None:
+            return None
+        folder, own = PurePosixPath(name).parent, PurePosixPath(name).name
+        for pattern in self.files:
+            stars = re.fullmatch(_capturing(PurePosixPath(pattern).name), own)
+            if stars:
+                parts = self.beside.file.split("*")
+                filled = zip(parts, [*stars.groups(), *[""] * len(parts)], strict=False)
+                return str(folder / "".join(map("".join, filled)))
+        return None
 
     def format_of(self, name: str) -> Format:
         """The stated format, else the one its extension means; BadInput when neither says."""
@@ -98,6 +130,13 @@ class Entry(Document):
                 "'jsonl' in the mapping."
             )
         return found
+
+
+def _capturing(pattern: str) -> str:
+    """The pattern as a regular expression with a group for each `*`."""
+    return "(.*)".join(
+        translate(part).removesuffix(r"\Z").removesuffix(r"\z") for part in pattern.split("*")
+    )
 
 
 class Mapping(Document):
@@ -133,17 +172,23 @@ def load(project: Path, source: str) -> Mapping:
 @lru_cache(maxsize=1024)
 def references(expression: str) -> tuple[str, ...]:
     """The column names in an SQL expression, in its order; ValueError says why it is not one."""
+    tree = _tree(expression)
+    if spread := _spreads(tree):
+        raise Spreads(
+            f"{spread} makes several rows of one, and a row that cannot be read would be none; "
+            "write 'each' for the elements of a list, or a file with a record for each row"
+        )
+    return tuple(dict.fromkeys(_columns(tree)))
+
+
+@lru_cache(maxsize=1024)
+def _tree(expression: str) -> Any:
     query = f"select (\n{expression}\n)"
     row = _parser().cursor().execute(f"select json_serialize_sql({literal(query)})").fetchone()
     tree = json.loads(row[0] if row else "{}")
     if tree["error"]:
         raise ValueError(tree["error_message"])
-    if spread := _spreads(tree["statements"][0]["node"]["select_list"]):
-        raise Spreads(
-            f"{spread} makes several rows of one, and a row that cannot be read would be none; "
-            "write a file with a record for each row"
-        )
-    return tuple(dict.fromkeys(_columns(tree)))
+    return tree["statements"][0]["node"]["select_list"]
 
 
 @cache
@@ -160,6 +205,18 @@ def _spreads(node: Any) -> str | None:
             return str(node["function_name"])
         node = list(node.values())
     return next(filter(None, map(_spreads, node)), None) if isinstance(node, list) else None
+
+
+def _epoch(node: Any) -> str | None:
+    """The function that makes a time of UTC of a number since 1970, and does not say that it is one."""
+    if isinstance(node, dict):
+        called = node.get("function_name")
+        if called == "timezone":  # at time zone
+            return None
+        if called in EPOCHS and len(node["children"]) == 1:
+            return str(called)
+        node = list(node.values())
+    return next(filter(None, map(_epoch, node)), None) if isinstance(node, list) else None
 
 
 def _columns(node: Any) -> Iterator[str]:
@@ -190,8 +247,22 @@ def _problems(mapping: Mapping, where: Source) -> Iterator[Problem]:
             yield where.problem(("feeds", name), said)
             continue
         for i, entry in enumerate(entries):
-            for loc, said in _mistakes(entry, FEEDS[name]):
+            for loc, said in (*_mistakes(entry, FEEDS[name]), *_of_epochs(mapping, entry, name)):
                 yield where.problem(("feeds", name, i, *loc), said)
+
+
+def _of_epochs(mapping: Mapping, entry: Entry, feed: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Times of UTC that would be taken for those of another zone."""
+    zone = literal(mapping.timezone) if entry.timezone is None else entry.timezone.strip()
+    for column, expression in entry.columns.items():
+        is_time = FEEDS[feed].columns.get(column) in ("timestamp", "date")
+        called = _is_expression(expression) and _epoch(_tree(expression))
+        if is_time and called and zone != "'UTC'":
+            said = (
+                f"'{column}': {called} gives a time of UTC without saying so, which would be taken for one of "
+                f"{zone.strip(chr(39))}; write 'to_timestamp(seconds)', or \"at time zone 'UTC'\" behind it."
+            )
+            yield ("columns", column), said
 
 
 def _mistakes(entry: Entry, feed: Feed) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -207,13 +278,17 @@ def _mistakes(entry: Entry, feed: Feed) -> Iterator[tuple[tuple[str, ...], str]]
     yield from _of_reading(entry)
     for column, expression in entry.columns.items():
         yield from ((("columns", column), said) for said in _syntax(column, expression))
-    for said in _syntax("timezone", entry.timezone or "null"):
-        yield ("timezone",), said
+    for key, told in (("timezone", entry.timezone), ("where", entry.where)):
+        yield from (((key,), said) for said in _syntax(key, told or "null"))
 
 
 def _of_reading(entry: Entry) -> Iterator[tuple[tuple[str, ...], str]]:
     if twice := _twice(entry.header or []):
         yield ("header",), f"'{twice}' stands twice; each column needs a name of its own."
+    if entry.beside and any(
+        PurePosixPath(p).name.count("*") != entry.beside.file.count("*") for p in entry.files
+    ):
+        yield ("beside", "file"), "'beside.file' needs as many * as each pattern of 'files'."
     if entry.encoding and not _is_encoding(entry.encoding):
         yield ("encoding",), f"'{entry.encoding}' is not an encoding that Python knows."
 
@@ -230,10 +305,27 @@ def _syntax(column: str, expression: str) -> list[str]:
     except Spreads as error:
         return [f"'{column}': {error}."]
     except ValueError as error:
-        if expression.isidentifier():
-            return [f"'{expression}' is a word of SQL; write '\"{expression}\"' for the column."]
+        if word := next(_words_of_sql(expression), None):
+            return [f"'{word}' is a word of SQL; write '\"{word}\"' for the column."]
         return [f"'{column}' is not an SQL expression: {error}."]
     return []
+
+
+def _words_of_sql(expression: str) -> Iterator[str]:
+    """The words without which it would be an expression, put in quotes as a column's name."""
+    keywords = {word for (word,) in _parser().execute(KEYWORDS).fetchall()}
+    for word in dict.fromkeys(re.findall(r"(?<![\w\"'])\w+(?![\w\"'])", expression)):
+        quoted = re.sub(rf"(?<![\w\"']){word}(?![\w\"'])", f'"{word}"', expression)
+        if word.casefold() in keywords and _is_expression(quoted):
+            yield word
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        references(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_encoding(name: str) -> bool:

@@ -109,8 +109,10 @@ class Shapes:
 
 def wanted(entry: Entry) -> set[str]:
     """The file's columns that the entry's expressions name."""
-    every = [*entry.columns.values(), entry.timezone or "null"]
-    return set().union(*map(references, every)) - {"_row_number"}
+    every = [*entry.columns.values(), entry.timezone or "null", entry.where or "null"]
+    named = {entry.each} if entry.each else set()
+    keys = [*entry.beside.key, *entry.beside.key.values()] if entry.beside else []
+    return named.union(keys, *map(references, every)) - {"_row_number"}
 
 
 def plan(
@@ -136,9 +138,13 @@ def plan(
                 missing[column] = str(error.args[0])
         except ValueError as error:
             where = f"{FOLDER}/{mapping.source}.yml: {feed.name}.{column}"
-            raise BadInput(f"{where} does not work on {file}: {error}") from error
+            unquoted = _unquoted(table, [expression or ""])
+            raise BadInput(f"{where} does not work on {file}: {error}{unquoted}") from error
     if missing:
-        raise BadInput(_lacking(missing, table, feed, file))
+        raise BadInput(
+            _lacking(missing, table, feed, file)
+            + _unquoted(table, [given[c] for c in missing if c in given])
+        )
     is_small = size < SMALL
     zones = () if is_small else _zones(shapes.duck, table, mapping, entry)
     return Plan(table, feed, mapping, entry, tuple(columns[1:]), zones, is_small)
@@ -233,6 +239,16 @@ def _lacking(missing: dict[str, str], table: Table, feed: Feed, file: str) -> st
     named = _some(lacking, LACKING_AT_MOST)
     has = _has(table)
     return f"{file} has no column {named}; {has}.{near} Set the export or the mapping right."
+
+
+def _unquoted(table: Table, expressions: list[str]) -> str:
+    """What to write for a column whose name SQL would take apart, and that an expression may mean."""
+    for column in table.columns:
+        bare = re.split(r"\W", column)[0]
+        named = (e.strip() == bare or (column in e and f'"{column}"' not in e) for e in expressions)
+        if not column.isidentifier() and bare and any(named):
+            return f""" Write '"{column}"' for the column."""
+    return ""
 
 
 def _has(table: Table) -> str:

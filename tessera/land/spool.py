@@ -26,6 +26,10 @@ COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 COMPRESSIONS |= {bytes([own]) + b"\x2a\x4d\x18": "zstd" for own in range(0x50, 0x60)}  # as of pzstd
 
 
+class Empty(BadInput):
+    """A file without a byte."""
+
+
 @dataclass(frozen=True)
 class Spooled:
     """One source file, copied and unpacked."""
@@ -91,7 +95,7 @@ def fetch(file: SourceFile, folder: Path) -> Spooled:
             copy.write(chunk)
     size = path.stat().st_size
     if size == 0:
-        raise BadInput(f"{file.name} is empty (0 bytes); export it again.")
+        raise Empty(f"{file.name} is empty (0 bytes); export it again.")
     if _state(file) != before:
         raise BadInput(
             f"{file.name} changed while it was being read; land it again when its export is finished."

@@ -111,7 +111,7 @@ class Recheck:
         self, ids: Sequence[str], people: Mapping[str, Customer]
     ) -> dict[tuple[str, str], str]:
         """When each customer last did what ends journeys, by customer and event."""
-        told = [*self.customers.query(SQL["complained"], ids), *self._rows("spent", ids)]
+        told = [*self.customers.query(SQL["complained"], ids), *self._rows("redeemed", ids)]
         latest = {(event["customer_id"], event["event"]): event["occurred_on"] for event in told}
         for key in ids:  # a purchase is known to the second
             if key in people:

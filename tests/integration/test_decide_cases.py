@@ -628,8 +628,9 @@ def test_the_next_step_depends_on_what_became_of_the_last(shop: Workspace) -> No
 
 
 def test_a_voucher_that_was_used_is_redeemed_with_or_without_a_card(shop: Workspace) -> None:
-    """Ann's own card, what bob's letter brought, a redemption that was void, and a code of nobody's."""
-    names = ["ann", "bob", "cat", "dan"]
+    """Ann's own card, what bob's letter brought, a redemption that was void, a code of nobody's, and what the
+    night made of eve's points."""
+    names = ["ann", "bob", "cat", "dan", "eve"]
     ends = {"after": "1d", "only_if": {"step": "s0", "was": "not_redeemed"}}
     write(shop.project, None, campaign("c", {}, ends))
     people(shop, *names)
@@ -648,9 +649,16 @@ def test_a_voucher_that_was_used_is_redeemed_with_or_without_a_card(shop: Worksp
         insert(shop, "voucher_use", redemption_id=code, code=code, discount=5)
         if who:
             insert(shop, "redemption_member", redemption_id=code, customer_id=who)
+    for number, kind, owner in ((1, "member", "eve"), (2, "system", "shop")):
+        whose = {"account_id": number, "owner_type": kind, "owner_id": owner, "bucket": "available"}
+        insert(shop, "account", programme="club", balance=0, **whose)
+    made = {"kind": "redeem", "debit_id": 1, "credit_id": 2, "amount": 5, "source_type": "reward"}
+    when = {"effective_at": at, "posted_at": at, "business_date": at[:10]}
+    words = dict.fromkeys(("source_id", "rule", "rule_version"), "coffee")
+    insert(shop, "transfer", programme="club", idem_key="reward:1", **made, **when, **words)
     people(on(shop, "2026-04-01"), *names)
     decide(on(shop, "2026-04-01"))
-    assert {m["customer_id"] for m in outbox(shop) if m["step"] == "s1"} == {"cat", "dan"}
+    assert {m["customer_id"] for m in outbox(shop) if m["step"] == "s1"} == {"cat", "dan", "eve"}
 
 
 @pytest.mark.parametrize("how", ["purchased", "complaint_opened", "unsubscribed", "left_audience"])

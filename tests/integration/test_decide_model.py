@@ -540,8 +540,10 @@ def read(life: Life, send_key: str, event: str, at: datetime) -> None:
 
 
 def redeem(life: Life, name: str, at: datetime) -> None:
-    """Points, or on every other day a voucher."""
-    life.redeemed[name] = at
+    """Points, or on every other day a voucher; on every third it was the night that made a voucher of points."""
+    source = "till" if at.day % 3 else "reward"
+    if source == "till" or at.day % 2:
+        life.redeemed[name] = at
     moment, number = at.isoformat(timespec="seconds"), len(outbox(life.ws)) * 100 + at.day
     if at.day % 2:
         one = {"redemption_id": f"{name}-{moment}"}
@@ -565,7 +567,7 @@ def redeem(life: Life, name: str, at: datetime) -> None:
             )
         }
         row = {"programme": "p", "idem_key": f"{name}-{moment}", "kind": "redeem", "amount": 1,
-               "debit_id": ids["member"], "credit_id": ids["system"], "source_type": "till", "source_id": str(number),
+               "debit_id": ids["member"], "credit_id": ids["system"], "source_type": source, "source_id": str(number),
                "rule": "r", "rule_version": "1", "effective_at": moment, "posted_at": moment,
                "business_date": moment[:10]}  # fmt: skip
         store.insert_new("transfer", pa.Table.from_pylist([row]))

@@ -357,6 +357,165 @@ def test_an_expression_may_number_rows(tmp_path: Path) -> None:
     assert [row["line_id"] for row in landed(ws)] == ["1", "1", "2", "3"]
 
 
+def entry(**changed: Any) -> dict[str, Any]:
+    """The till's entry, with what is changed of it and of its columns."""
+    return {**RECEIPTS, **changed, "columns": RECEIPTS["columns"] | changed.get("columns", {})}
+
+
+def test_rows_that_are_not_meant_are_left_out_and_counted(tmp_path: Path) -> None:
+    kept = entry(where="sku <> 'PAYMENT' and cast(qty as bigint) > 0")
+    ws = workspace(tmp_path / "home", project=project(tmp_path / "project", transactions=kept))
+    rows = [receipt(1), receipt(2, sku="PAYMENT"), receipt(3, qty="0"), receipt(4, qty="x")]
+    text = csv_text(*rows, receipt(5)) + "torn,line\n"
+    report = land(ws, "till", put(tmp_path / "day", receipts__csv=text))
+    assert [row["transaction_id"] for row in landed(ws)] == ["R1", "R4", "R5", None]  # in doubt, in
+    assert [row["_row_number"] for row in landed(ws)] == [1, 4, 5, 6]
+    assert "receipts.csv: rows left out by 'where': 2." in report.notes
+    put(tmp_path / "next", receipts__csv=csv_text(receipt(9, sku="PAYMENT")))
+    assert land(ws, "till", tmp_path / "next").refused == ()
+
+
+BASKET = {
+    "transaction_id": "no",
+    "line_id": "row_number() over (partition by no order by _row_number)",
+    "card_id": "who",
+    "sold_at": "sold",
+    "product_id": "items->>'$.sku'",
+    "quantity": "items->>'$.n'",
+    "amount": "items->>'$.paid'",
+}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_receipt_that_holds_its_lines_becomes_a_row_for_each(tmp_path: Path, kind: str) -> None:
+    lists = [[("P1", "2", "1.50"), ("P2", "1", "3.00")], [], [("P3", "4", "9.99")]]
+    baskets: list[dict[str, Any]] = [
+        {
+            "no": f"R{number}",
+            "who": "C1",
+            "sold": "2026-03-01 10:00:00",
+            "items": [dict(zip(("sku", "n", "paid"), line, strict=True)) for line in lines],
+        }
+        for number, lines in enumerate(lists, start=1)
+    ]
+    folder = tmp_path / "day"
+    folder.mkdir()
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(baskets), folder / "baskets.parquet")
+    else:
+        text = "".join(json.dumps(basket) + "\n" for basket in baskets)
+        (folder / "baskets.jsonl").write_text(text + "[torn\n")
+    columns = (
+        BASKET
+        if kind == "jsonl"
+        else {k: v.replace("->>'$", "").replace("'", "") for k, v in BASKET.items()}
+    )
+    spread = entry(each="items", columns=columns)
+    ws = workspace(tmp_path / "home", project=project(tmp_path / "project", transactions=spread))
+    land(ws, "till", folder)
+    found = [(r["transaction_id"], r["line_id"], r["product_id"], r["amount"]) for r in landed(ws)]
+    assert found[:4] == [
+        ("R1", "1", "P1", 150),
+        ("R1", "2", "P2", 300),
+        ("R2", "1", None, None),  # a receipt without a line is there to be seen
+        ("R3", "1", "P3", 999),
+    ]
+    assert [row["_row_number"] for row in landed(ws)] == list(range(1, len(found) + 1))
+    torn = [row["_cast_errors"] for row in landed(ws)[4:]]
+    assert torn == ([{"_row": "[torn"}] if kind == "jsonl" else [])
+
+
+def test_what_should_hold_the_lines_and_is_none_is_named(tmp_path: Path) -> None:
+    spread = entry(each="itmes", columns=BASKET)
+    ws = workspace(tmp_path / "home", project=project(tmp_path / "project", transactions=spread))
+    put(
+        tmp_path / "day",
+        a__jsonl='{"no": "R1", "who": "C", "sold": "2026-03-01", "items": {"n": 1}}\n',
+    )
+    (said,) = land(ws, "till", tmp_path / "day").refused
+    assert said.startswith("a.jsonl has no column 'itmes', which 'each' names.")
+    assert said.endswith("Did you mean 'items'? Set the export or the mapping right.")
+
+
+HEADS = ["receipt", "card", "sold", "line"]  # which the lines have too: theirs counts
+
+
+def lines_of_heads(tmp_path: Path, **beside: Any) -> Workspace:
+    """A workspace whose receipts have their heads in a file of their own."""
+    told = {"file": "heads_*.csv*", "key": "receipt", **beside}
+    apart = entry(files="lines_*.csv*", beside=told)
+    return workspace(tmp_path / "home", project=project(tmp_path / "project", transactions=apart))
+
+
+def lines(*rows: tuple[str, str]) -> str:
+    told = [[no, line, "P1", "1", "2.00"] for no, line in rows]
+    return csv_text(*told, header=["receipt", "line", "sku", "qty", "total"])
+
+
+def heads(*numbers: str, sold: str = "2026-03-01 10:00:00", card: str = "C1") -> str:
+    return csv_text(*[[no, card, sold, "x"] for no in numbers], header=HEADS)
+
+
+def test_a_receipt_s_head_may_lie_in_a_file_beside_its_lines(tmp_path: Path) -> None:
+    ws, day = lines_of_heads(tmp_path), tmp_path / "day"
+    put(day, lines_1__csv=lines(("R1", "1"), ("R1", "2"), ("R2", "1"), ("R9", "1")))
+    put(day, heads_1__csv=heads(" R1", "R2", "R3") + "torn\n")
+    report = land(ws, "till", day)
+    found = [
+        (r["transaction_id"], r["line_id"], r["card_id"], r["_row_number"]) for r in landed(ws)
+    ]
+    assert found == [
+        ("R1", "1", "C1", 1),
+        ("R1", "2", "C1", 2),
+        ("R2", "1", "C1", 3),
+        ("R9", "1", None, 4),
+    ]
+    assert (report.rows, report.ignored, report.refused) == (4, (), ())
+    assert "lines_1.csv: rows of heads_1.csv that no row here belongs to: 2." in report.notes
+    assert land(ws, "till", day / "lines_1.csv").already_there == 1
+    # A head that is told anew changes its lines, though their own file is the same.
+    put(
+        day,
+        heads_1__csv=heads("R1", "R2", "R3", "R9", card="C7")
+        + heads("R1", card="C8").split("\n", 1)[1],
+    )
+    land(ws, "till", day)
+    cards = {r["transaction_id"]: r["card_id"] for r in landed(ws)}
+    assert (cards, len(landed(ws))) == ({"R1": "C8", "R2": "C7", "R9": "C7"}, 8)
+
+
+def test_heads_may_be_packed_and_call_their_key_otherwise(tmp_path: Path) -> None:
+    ws = lines_of_heads(tmp_path, key={"receipt": "no"})
+    text = heads("R1").replace("receipt", "no", 1)
+    put(tmp_path / "day", lines_1__csv__gz=gzip.compress(lines(("R1", "1")).encode()))
+    put(tmp_path / "day", heads_1__csv__gz=gzip.compress(text.encode()))
+    land(ws, "till", tmp_path / "day")
+    assert [row["card_id"] for row in landed(ws)] == ["C1"]
+
+
+def test_lines_without_the_file_of_their_heads_wait_for_it(tmp_path: Path) -> None:
+    ws, day = lines_of_heads(tmp_path), tmp_path / "day"
+    put(
+        day,
+        lines_1__csv=lines(("R1", "1")),
+        lines_2__csv=lines(("R2", "1")),
+        heads_2__csv=heads("R2"),
+    )
+    (said,) = land(ws, "till", day).refused
+    assert (
+        said
+        == "lines_1.csv needs heads_1.csv beside it, which is not there; land it when both are."
+    )
+    put(day, heads_1__csv=csv_text(["R1"], header=["nr"]))
+    (said,) = land(ws, "till", day).refused
+    assert said.startswith("heads_1.csv has no column 'receipt', which 'beside' names.")
+    put(day, heads_1__csv="")
+    assert land(ws, "till", day).refused == ("heads_1.csv is empty (0 bytes); export it again.",)
+    put(day, heads_1__csv=heads("R1"))
+    assert land(ws, "till", day).rows == 1
+    assert {row["transaction_id"] for row in landed(ws)} == {"R1", "R2"}
+
+
 def test_json_lines_need_not_all_have_the_same_keys(tmp_path: Path) -> None:
     ws = till(tmp_path)
     lines = [
@@ -852,6 +1011,23 @@ def test_a_parquet_file_without_rows_is_refused_unless_it_may_be_empty(tmp_path:
     assert report.notes == ("day.parquet has no rows for transactions; there was nothing to land.",)
 
 
+def test_an_export_without_a_line_of_names_may_be_empty_to_the_last_byte(tmp_path: Path) -> None:
+    files = put(tmp_path / "in", day__jsonl="", day__csv="", day__txt="")
+    stated = {"line_id": "'1'"}
+    whole = [
+        entry(files="*.jsonl", may_be_empty=True),
+        entry(files="*.txt", may_be_empty=True, header=[*HEADER], columns=stated),
+        entry(files="*.csv", may_be_empty=True),
+    ]
+    home = project(tmp_path / "project", transactions=whole)
+    report = land(workspace(tmp_path / "home", project=home), "till", files)
+    assert report.refused == (
+        "day.csv is empty (0 bytes); export it again.",
+    )  # where are its names?
+    said = "{} has no rows for transactions; there was nothing to land."
+    assert report.notes == (said.format("day.jsonl"), said.format("day.txt"))
+
+
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
     rows = [receipt(i, card=f"card {i * 7919}") for i in range(50_000)]
     content = bytearray(
@@ -873,6 +1049,30 @@ def test_an_expression_that_cannot_work_names_its_place(tmp_path: Path) -> None:
         "deployments/sources/till.yml: transactions.amount does not work on day.csv: Catalog Error"
     )
     assert report.refused[0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("column", "bare"), [("receipt.no", "receipt.no"), ("no/date", "no/date"), ("Σ %", "Σ")]
+)
+def test_a_name_that_wants_quotes_is_told_so(tmp_path: Path, column: str, bare: str) -> None:
+    columns = {**RECEIPTS["columns"], "transaction_id": bare}
+    home = project(tmp_path / "project", transactions={**RECEIPTS, "columns": columns})
+    ws = workspace(tmp_path / "home", project=home)
+    text = csv_text(receipt(), header=[column, *HEADER[1:]])
+    (said,) = land(ws, "till", put(tmp_path / "in", day__csv=text)).refused
+    assert f"Write '\"{column}\"' for the column." in said
+
+
+def test_many_files_with_one_fault_are_not_told_one_by_one(tmp_path: Path) -> None:
+    ws = till(tmp_path)
+    put(
+        tmp_path / "in",
+        **{f"day_{number}__csv": csv_text(["x"], header=["y"]) for number in range(30)},
+    )
+    report = land(ws, "till", tmp_path / "in")
+    assert len(report.refused) == 30
+    with pytest.raises(Refused, match=r"day_9.csv has [^\n]*\n *and 20 more; --json lists all\.$"):
+        report.raise_if_refused()
 
 
 # --- the mappings that are committed ---------------------------------------------------------

@@ -199,12 +199,12 @@ def test_who_bought_or_complained_meanwhile_gets_no_more_of_the_journey(
 
 
 @BOTH_STORES
-def test_who_clicked_or_spent_points_meanwhile_gets_no_more_of_the_journey(
+def test_who_clicked_or_redeemed_meanwhile_gets_no_more_of_the_journey(
     store_url: str, tmp_path: Path, api: Api
 ) -> None:
     """The last look asked for events of these names, which no build makes: only the next pass knew."""
     ws = workspace(tmp_path, store_url=store_url)
-    publish(ws, customers=[customer(n) for n in range(6)])
+    publish(ws, customers=[customer(n) for n in range(9)])
     journeys = {"campaign": "ends", "campaign_version": "1"}
     left = "2026-03-20T09:00:00+00:00"
     said = {"state": "accepted", "send_at": left, "state_at": left, "business_date": left[:10]}
@@ -214,7 +214,7 @@ def test_who_clicked_or_spent_points_meanwhile_gets_no_more_of_the_journey(
         outbox_row("c2", step="hello", campaign="winback", **said),  # of another campaign
     ]
     clicked = enqueue(ws, *first)
-    enqueue(ws, *(outbox_row(f"c{n}", **journeys) for n in range(6)))
+    keys = enqueue(ws, *(outbox_row(f"c{n}", **journeys) for n in range(9)))
     version(ws, "ends", exit_on=["clicked", "redeemed"])
     at = "2026-03-30T20:00:00+00:00"
     for key in clicked:
@@ -222,11 +222,26 @@ def test_who_clicked_or_spent_points_meanwhile_gets_no_more_of_the_journey(
         insert(ws, "provider_event", occurred_at=at, received_at=at, **event)
     for account, (name, moment) in enumerate([("c3", AS_OF), ("c4", "2026-03-31T08:00:00+00:00")]):
         redeemed(ws, account + 1, name, moment)
-    assert by_sendgrid(ws, api).accepted == 4
-    assert reasons(ws) == {"c0": "exited", "c4": "exited"}
+    redeemed(
+        ws, 3, "c5", "2026-03-31T08:00:00+00:00", source_type="reward"
+    )  # by the night, not by c5
+    for code, who in (("A", "c6"), ("B", None)):
+        used(ws, code, who, "2026-03-31T08:00:00+00:00")
+    insert(ws, "reward_grant", send_key=keys[7], reward="cake", code="B")
+    assert by_sendgrid(ws, api).accepted == 5
+    assert reasons(ws) == dict.fromkeys(("c0", "c4", "c6", "c7"), "exited")
 
 
-def redeemed(ws: Workspace, account: int, owner: str, at: str) -> None:
+def used(ws: Workspace, code: str, who: str | None, at: str) -> None:
+    """The code at a till, with a card or without."""
+    spent = {"points": 0, "paid": 0, "discount": 5, "at": at, "state": "used"}
+    insert(ws, "redemption", redemption_id=code, store_id="s", **spent)
+    insert(ws, "voucher_use", redemption_id=code, code=code, discount=5)
+    if who:
+        insert(ws, "redemption_member", redemption_id=code, customer_id=who)
+
+
+def redeemed(ws: Workspace, account: int, owner: str, at: str, **said: str) -> None:
     for number, kind in ((account, "member"), (account + 100, "system")):
         its = {
             "account_id": number,
@@ -235,7 +250,7 @@ def redeemed(ws: Workspace, account: int, owner: str, at: str) -> None:
         }
         insert(ws, "account", programme="club", bucket="available", balance=0, **its)
     how = {"kind": "redeem", "debit_id": account, "credit_id": account + 100, "amount": 5}
-    words = dict.fromkeys(("source_type", "source_id", "rule", "rule_version"), "")
+    words = dict.fromkeys(("source_type", "source_id", "rule", "rule_version"), "") | said
     when = {"effective_at": at, "posted_at": at, "business_date": at[:10]}
     insert(ws, "transfer", programme="club", idem_key=owner, **how, **words, **when)
 

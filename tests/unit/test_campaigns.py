@@ -106,6 +106,12 @@ def test_prefect_starts_a_campaign_when_its_own_file_says(
         "write the same in both."
     )
     assert found == ([expected] if said else [])
+    gone = "  - name: spring\n    parameters: {campaign: winbak}\n    schedules: []\n"
+    file.write_text(f"deployments:\n  - {deployment}\n{gone}")
+    assert [str(one) for one in check(project)][bool(said) :] == [
+        "deployments/prefect.yaml:4: there is no campaign 'winbak', so Prefect's runs of it fail; take the deployment "
+        "out, or write the campaign's file. Did you mean 'winback'?"
+    ]
     file.write_text("deployments: [")
     assert check(project) == [], "Prefect says so"
 

@@ -54,6 +54,15 @@ def test_a_time_without_quotes_is_text(tmp_path: Path) -> None:
     assert page.share == 0.5
 
 
+def test_what_is_merged_in_may_be_said_otherwise(tmp_path: Path) -> None:
+    text = "name: a\nwindow: &day {start: '9:00', end: '19:30'}\nwindows:\n  - <<: *day\n    end: '12:00'\n"
+    page, problems = read(tmp_path, text)
+    assert problems == []
+    assert page is not None
+    assert page.windows == (Window(start="9:00", end="12:00"),)
+    assert read(tmp_path, f"{text}    end: '13:00'\n")[1][0].startswith("page.yml:6: this key is")
+
+
 def test_on_is_a_word_and_true_is_true(tmp_path: Path) -> None:
     page, _ = read(tmp_path, "name: on\nis_on: true\n")
     assert page is not None

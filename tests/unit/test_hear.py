@@ -30,10 +30,10 @@ from tessera.hear.export import BY_DATE, BY_INSTANT
 from tessera.hear.hearing import inbox, take_in
 from tessera.settings import CHECKOUT
 from tessera.store import Store
-from tessera.testing import workspace
+from tessera.testing import publish, workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
-from tests.sending import enqueue, outbox_row, states
+from tests.sending import customer, enqueue, outbox_row, states
 
 NOON = 1774958400  # 2026-03-31T12:00:00Z
 
@@ -71,6 +71,25 @@ def ws(store_url: str, tmp_path: Path) -> Workspace:
 
 
 SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+
+
+def test_an_event_without_an_address_is_about_the_reader_of_its_message(tmp_path: Path) -> None:
+    ws = workspace(tmp_path)
+    people = [customer(n) for n in range(4)]
+    merged = [{"customer_id": "c9", "into_customer_id": "c3"}]
+    publish(ws, customers=people, known_as=merged)
+    readers = {"k0": "c0", "k1": "c1", "k3": "c9"}
+    sms = outbox_row("c2", send_key="k2", channel="sms")
+    enqueue(ws, *(outbox_row(who, send_key=key) for key, who in readers.items()), sms)
+    told = {"k0": "bounce", "k1": "spamreport", "k2": "bounce", "k3": "spamreport", "k9": "bounce"}
+    entries = [{**event(name, key), "email": ""} for key, name in told.items()]
+    report = hear(ws, [write(tmp_path / "events.json", [*entries, "no event"])])
+    assert (report.new, report.suppressed, report.unreadable) == (5, 3, 1)
+    found = {(row["address_hash"], row["cause"]) for row in suppressions(ws)}
+    assert found == {
+        (address_hash(f"person{n}@mail.example"), cause)
+        for n, cause in ((0, "bounce"), (1, "complaint"), (3, "complaint"))
+    }
 
 
 @SQLITE

@@ -55,6 +55,20 @@ def test_an_unknown_source_names_the_nearest(tmp_path: Path) -> None:
         ("name: coal", "title: coal", 9, "'title' is not a column of stores"),
         ("store_id: number", "city: town", 7, "stores needs 'store_id'; say how to get it"),
         ("number", "order", 8, "'order' is a word of SQL; write '\"order\"' for the column"),
+        (
+            "title, 'no name')",
+            "at, 'x')",
+            9,
+            "'at' is a word of SQL; write '\"at\"' for the column",
+        ),
+        ("title, 'no name')", "title, order.no)", 9, "'order' is a word of SQL; write"),
+        ("      columns:", "      where: number >\n      columns:", 7, "'where' is not an SQL"),
+        (
+            "      columns:",
+            "      beside: {file: heads.csv, key: number}\n      columns:",
+            7,
+            "'beside.file' needs as many * as each pattern of 'files'",
+        ),
         ("title, 'no name')", "title", 9, "'name' is not an SQL expression: syntax error"),
         ("number", "unnest([1])", 8, "'store_id': unnest makes several rows of one"),
         ("number", "1 + trim(unlist(['1']))", 8, "unlist makes several rows of one"),
@@ -84,6 +98,33 @@ def test_a_mistake_is_named_with_its_line(
         load(tmp_path, GOOD.replace(right, wrong, 1))
     assert f"deployments/sources/till.yml:{line}: " in str(caught.value)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("timezone", "expression", "is_right"),
+    [
+        ("Europe/Athens", "epoch_ms(cast(ts as bigint))", False),
+        ("Europe/Athens", "case when ts > '' then make_timestamp_ms(ts::bigint) end", False),
+        ("Europe/Athens", "make_timestamp(ts::bigint)", False),
+        ("Europe/Athens", "make_timestamp(2026, 3, 31, 12, 0, 0)", True),
+        ("Europe/Athens", "epoch_ms(ts::bigint) at time zone 'UTC'", True),
+        ("Europe/Athens", "to_timestamp(ts::bigint / 1000)", True),
+        ("Europe/Athens", "epoch_ms(ts::bigint)::date", False),
+        ("UTC", "epoch_ms(ts::bigint)", True),
+    ],
+)
+def test_a_time_since_1970_is_none_of_a_zone(
+    tmp_path: Path, timezone: str, expression: str, is_right: bool
+) -> None:
+    entry = {**RECEIPTS, "columns": RECEIPTS["columns"] | {"sold_at": expression}}
+    home = project(tmp_path, timezone=timezone, transactions=entry)
+    if is_right:
+        assert mapping.load(home, "till").timezone == timezone
+        return
+    with pytest.raises(
+        BadInput, match=r"till.yml:\d+: 'sold_at': \w+ gives a time of UTC .* Europe/Athens"
+    ):
+        mapping.load(home, "till")
 
 
 def test_numbers_and_nothing_are_sql_too(tmp_path: Path) -> None:
