@@ -272,15 +272,24 @@ def test_every_flow_says_what_gave_way_in_words() -> None:
     assert [one.name for one in flows if not hasattr(one.fn, "__wrapped__")] == []
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("transaction read only", "cannot execute DELETE in a read-only transaction"),
+        ("local role pg_monitor", "permission denied for table audit"),
+    ],
+)
 @pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 def test_a_server_that_only_reads_is_one_sentence(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As a standby does after a failover, and a hosted server whose disk is nearly full."""
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    setting: str, said: str,
+) -> None:  # fmt: skip
+    """As a standby does after a failover, a hosted server whose disk is nearly full, and one on which
+    the tables are another role's."""
 
     def work() -> None:
         with store.write() as connection:
-            connection.run("set transaction read only")
+            connection.run(f"set {setting}")
             connection.run("delete from audit")
 
     monkeypatch.setattr(cli, "app", work)
@@ -288,8 +297,7 @@ def test_a_server_that_only_reads_is_one_sentence(
         cli.main()
     assert ended.value.code == 3
     assert capsys.readouterr().err == (
-        "error: The store cannot be used any more: cannot execute DELETE in a read-only transaction. "
-        "Run the same command again once it can.\n"
+        f"error: The store cannot be used any more: {said}. Run the same command again once it can.\n"
     )
 
 
