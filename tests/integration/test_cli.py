@@ -301,16 +301,16 @@ def test_a_server_that_only_reads_is_one_sentence(
     )
 
 
+@pytest.mark.parametrize("said", ["No space left on device", "Aucun espace disponible"])
 @pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 def test_a_full_disk_of_the_server_is_not_told_as_our_own(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: str
 ) -> None:
+    """In whatever language."""
+
     def work() -> None:
         with store.write() as connection:  # what its storage raises when it cannot extend a file
-            connection.run(
-                'do $$ begin raise disk_full using message = \'could not extend file "base/5/1": '
-                "No space left on device'; end $$"
-            )
+            connection.run(f"do $$ begin raise disk_full using message = '{said}'; end $$")
 
     monkeypatch.setattr(cli, "app", work)
     with pytest.raises(SystemExit) as ended:
