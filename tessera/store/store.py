@@ -488,9 +488,9 @@ class Store:
 
 SQLITE_LOST = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
                sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # fmt: skip
-# Of a server that only reads, as a standby does, and a hosted one whose disk is nearly full; and of
-# tables that are another role's.
-REFUSED = ("25006", "42501")
+# Of a server that only reads, as a standby does, and a hosted one whose disk is nearly full; of tables
+# that are another role's; and of a session that forgot what was prepared, as a pool between makes it.
+REFUSED = ("25006", "42501", "26000")
 
 
 def lost(error: BaseException) -> str | None:

@@ -559,6 +559,22 @@ def test_what_others_set_for_a_session_changes_nothing_of_ours(
     store.close()
 
 
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_till_asks_again_where_a_pool_between_had_the_server_forget(store: Store) -> None:
+    """As pgbouncer does when it hands a session on."""
+
+    def ask() -> int:
+        return int(store.together(lambda connection: connection.scalar("select 1")))
+
+    assert ask() == 1
+    with store._tills.connect() as connection:
+        connection.connection.driver_connection.pgconn.exec_(b"discard all")
+    with pytest.raises(DBAPIError) as told:
+        ask()
+    assert store_module.lost(told.value)
+    assert ask() == 1
+
+
 @BOTH_STORES
 def test_what_tills_ask_comes_back_as_it_was(store: Store) -> None:
     values = {"n": 2**40, "t": 'it\'s "ä" %s \\ :x', "gone": None, "b": True, "f": 0.5}
