@@ -437,7 +437,7 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write: on SQLite it holds the write lock from its start."""
-        with self.engine.begin() as connection, ExitStack() as opened:
+        with self.engine.begin() as connection, ExitStack() as opened, _let_go(connection):
             yield Connection(connection, opened)
 
     def together(self, work: Callable[[Connection], T]) -> T:
@@ -448,24 +448,19 @@ class Store:
         from tessera.store.trips import Trips  # and with it the driver, for which SQLite has no use
 
         # The driver begins and commits in trips of their own; we do with the first statement and the last.
-        with self._tills.connect() as connection:
+        with self._tills.connect() as connection, _let_go(connection):
             fairy = connection.connection
             trips = Trips(fairy.driver_connection, fairy.info.setdefault("prepared", {}))
             store = Connection(connection, _trips=trips)
-            try:
-                store.soon(BEGIN)
-                done = work(store)
-                store.run("commit")
-            except sa_exc.DBAPIError as error:
-                if lost(error):  # there is nothing to roll back on
-                    connection.invalidate(error)
-                raise
+            store.soon(BEGIN)
+            done = work(store)
+            store.run("commit")
         return done
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads, and waits for nobody."""
-        with self._reading.connect() as connection, ExitStack() as opened:
+        with self._reading.connect() as connection, ExitStack() as opened, _let_go(connection):
             yield Connection(connection, opened)
 
     # To give an engine options costs some 50 µs: it is done once, not by request.
@@ -486,11 +481,27 @@ class Store:
             self._tills.dispose()
 
 
+@contextmanager
+def _let_go(connection: SqlConnection) -> Iterator[None]:
+    """A connection that is lost has nothing to roll back, and is nobody's any more."""
+    try:
+        yield
+    except sa_exc.DBAPIError as error:
+        if lost(error):
+            connection.invalidate(error)
+        raise
+
+
 SQLITE_LOST = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
                sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # fmt: skip
 # Of a server that only reads, as a standby does, and a hosted one whose disk is nearly full; of tables
 # that are another role's; and of a session that forgot what was prepared, as a pool between makes it.
 REFUSED = ("25006", "42501", "26000")
+LIMITS = {  # of time, and what sets them
+    "57014": "statement_timeout",
+    "25P03": "idle_in_transaction_session_timeout",
+    "55P03": "lock_timeout",
+}
 
 
 def lost(error: BaseException) -> str | None:
@@ -501,9 +512,13 @@ def lost(error: BaseException) -> str | None:
     is_gone = isinstance(error, sa_exc.OperationalError | sa_exc.InterfaceError)
     if isinstance(error.orig, sqlite3.Error):
         is_gone = _code(error) in SQLITE_LOST
-    if not is_gone and getattr(error.orig, "sqlstate", None) not in REFUSED:
+    state = getattr(error.orig, "sqlstate", None)
+    if not is_gone and state not in (*REFUSED, *LIMITS):
         return None
-    return f"The store cannot be used any more: {_words(error)}. Run the same command again once it can."
+    advice = "Run the same command again once it can."
+    if state in LIMITS:
+        advice = f"Allow its role more time ({LIMITS[state]}) and run the same command again."
+    return f"The store cannot be used any more: {_words(error)}. {advice}"
 
 
 def why(error: BaseException) -> str:

@@ -8,6 +8,7 @@ import shlex
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from importlib import import_module
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 import typer
 from prefect import Flow
@@ -299,6 +301,43 @@ def test_a_server_that_only_reads_is_one_sentence(
     assert capsys.readouterr().err == (
         f"error: The store cannot be used any more: {said}. Run the same command again once it can.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("statement_timeout", "canceling statement due to statement timeout"),
+        (
+            "idle_in_transaction_session_timeout",
+            "terminating connection due to idle-in-transaction timeout",
+        ),
+    ],
+)
+@pytest.mark.parametrize("opening", ["read", "write"])
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_server_that_allows_little_time_is_one_sentence(  # noqa: PLR0917
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture, opening: str, limit: str, said: str,
+) -> None:  # fmt: skip
+    def work() -> None:
+        with getattr(store, opening)() as connection:
+            connection.run(f"set local {limit} = '50ms'")
+            time.sleep(0.2)
+            connection.scan(
+                "select cast(pg_sleep(0.2) as text) as it", pa.schema({"it": pa.string()})
+            )
+
+    monkeypatch.setattr(cli, "app", work)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 3
+    assert capsys.readouterr().err == (
+        f"error: The store cannot be used any more: {said}. Allow its role more time ({limit}) and run "
+        "the same command again.\n"
+    )
+    assert caplog.records == []
+    with store.read() as connection:
+        assert connection.scalar("select 1") == 1
 
 
 @pytest.mark.parametrize("said", ["No space left on device", "Aucun espace disponible"])
