@@ -29,7 +29,7 @@ def is_full(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL_DISK:
             return True
-        if says_full(str(error)):
+        if says_full(str(error)) or _is_servers(error):
             return True
         error = error.__cause__ or error.__context__
     return False

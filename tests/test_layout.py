@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
@@ -52,6 +53,14 @@ def test_only_clock_asks_for_the_time() -> None:
         if any(word in path.read_text(encoding="utf-8") for word in words)
     }
     assert askers == {"tessera/clock.py"}
+
+
+def test_no_question_to_a_store_goes_by_the_order_of_letters() -> None:
+    """Under most locales PostgreSQL sorts `;` before `:`, so that a span of keys `'x:' to 'x;'` is empty."""
+    span = re.compile(r"(?<![<>-])(?:[<>]=?|between)\s*'[a-z]")
+    questions = [(str(p.relative_to(ROOT)), p.read_text(encoding="utf-8"))
+                 for p in (ROOT / "tessera").rglob("*.sql")]  # fmt: skip
+    assert [(name, found[0]) for name, text in questions for found in span.finditer(text)] == []
 
 
 def test_importing_tessera_is_light() -> None:

@@ -147,12 +147,20 @@ def _judge(
         messages = outcome.messages(duck)
         kept = beside.submit(_keep, ws, chosen, outcome)
         plans = beside.submit(counted, outcome, chosen)
-        versions.keep(store, ws, chosen)
-        new = store.insert_new("outbox", messages)
-        rewards.reserve(store, ws, outcome.rewards(messages))
+        new = _fill_outbox(store, ws, chosen, outcome, messages)
         approval.ask(store, ws.business_date, rules.approval_over)
         kept.result()
         return outcome, plans.result(), new
+
+
+def _fill_outbox(
+    store: Connection, ws: Workspace, chosen: Sequence[Campaign], outcome: Outcome, messages: pa.Table
+) -> int:
+    """With the versions of their campaigns, and the codes that go with them; how many are new."""
+    versions.keep(store, ws, chosen)
+    new = store.insert_new("outbox", messages)
+    rewards.reserve(store, ws, outcome.rewards(messages))
+    return new
 
 
 @contextmanager

@@ -126,7 +126,9 @@ class _Search:
             )
 
     def _cards(self) -> frozenset[str]:
-        named = {row["card_id"] for row in self._rows("cards", "cards")}
+        # Which of a card's rows is the latest, landed files tell; the engine's own that are not landed yet
+        # hold what tills did with cards, and so does the store.
+        named = {row["card_id"] for row in self._of("cards", landed(self.ws.home, "cards"))}
         own = {row["card_id"] for row in self._rows("own_card", "transactions")}
         others = {row["card_id"] for row in self._rows("others_cards", "cards")}
         return frozenset(named | (own - others) | self._published_cards() | self._tills_cards())
@@ -162,16 +164,14 @@ class _Search:
     def _rows(self, query: str, feed: str) -> list[dict[str, Any]]:
         """What the landed files answer, and the engine's own that are not landed yet."""
         own = sorted((self.ws.home.engine / feed).glob("*.parquet"))
-        return [
-            row
-            for files in (landed(self.ws.home, feed), own)
-            if files
-            for row in self._answer(SQL[query].format(files=listed(files)))
-        ]
+        return [*self._of(query, landed(self.ws.home, feed)), *self._of(query, own)]
 
-    def _answer(self, query: str) -> list[dict[str, Any]]:
+    def _of(self, query: str, files: list[Path]) -> list[dict[str, Any]]:
+        if not files:
+            return []
         show(self.duck, self.found)
-        return list(self.duck.execute(query).to_arrow_table().to_pylist())
+        asked = SQL[query].format(files=listed(files))
+        return list(self.duck.execute(asked).to_arrow_table().to_pylist())
 
 
 def show(duck: duckdb.DuckDBPyConnection, identity: Identity) -> None:

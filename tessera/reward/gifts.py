@@ -3,6 +3,7 @@ came by or the customer became known late. Each once, whoever the member is foun
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from dataclasses import replace
 from datetime import date
@@ -28,7 +29,6 @@ GIFT = pa.schema(
         *((name, DAY) for name in ("since", "until")),
     ]
 )
-GIVEN = pa.schema([("idem_key", TEXT)])
 KIN = pa.schema([("customer_id", TEXT), ("into_customer_id", TEXT)])
 TRANSFER = pa.schema(
     [(name, TEXT) for name in ("programme", "idem_key", "kind")]
@@ -52,15 +52,17 @@ def give(night: Night) -> Counts:
 def _due(duck: DuckDBPyConnection, store: Connection, night: Night) -> list[Row]:
     gifts = [{**one.model_dump(), "version": one.version} for one in night.programme.gifts]
     duck.register("gift", pa.Table.from_pylist(gifts, GIFT))
-    duck.register("given", store.arrow(SQL["given"], GIVEN, programme=night.name))
     duck.register("kin", store.arrow(SQL["kin"], KIN, programme=night.name))
     said = {
         "today": night.ws.business_date,
         "zone": night.zone,
         "leap_day": night.programme.leap_day_of_year,
     }
-    rows: list[Row] = duck.execute(SQL["due"], said).to_arrow_table().to_pylist()
-    return rows
+    marked: list[Row] = duck.execute(SQL["marked"], said).to_arrow_table().to_pylist()
+    keys = json.dumps([key for row in marked for key in row["keys"]])
+    asked = SQL["given"].format(keys=store.listed("keys"))
+    given = {row["idem_key"] for row in store.all(asked, programme=night.name, keys=keys)}
+    return [row for row in marked if given.isdisjoint(row["keys"])]
 
 
 def _post(store: Connection, night: Night, due: list[Row]) -> int:

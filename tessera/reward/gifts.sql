@@ -1,18 +1,17 @@
--- Gifts; `due` is DuckDB, over the published customers, the others run on the store.
+-- Gifts; `marked` is DuckDB, over the published customers, the others run on the store.
 
 -- name: given
 select idem_key from transfer
-where
-    programme = :programme and source_type = 'gift'
-    and idem_key >= 'gift:' and idem_key < 'gift;'  -- a span of the unique key
+where programme = :programme and idem_key in (select value from {keys})
 
 -- name: kin
 select customer_id, into_customer_id from points_merge where programme = :programme
 union
 select customer_id, into_customer_id from person_merge where is_in_force = 1
 
--- name: due
--- A day is marked if it lies within the last fortnight. A key tells nobody's name.
+-- name: marked
+-- A day is marked if it lies within the last fortnight. A key tells nobody's name; the gift is not due where
+-- it was given under any of `keys`, those of all numbers that the member had.
 with day as (
     select day::date as day
     from generate_series($today::date - interval 13 days, $today::date, interval 1 day) as span (day)
@@ -57,16 +56,13 @@ who as (
 )
 
 select
-    customer_id, joined_on, gift, version, points,
-    concat('gift:', gift, ':', left(sha256(customer_id), 16), which) as idem_key
+    marked.* exclude (which),
+    concat('gift:', gift, ':', left(sha256(marked.customer_id), 16), which) as idem_key,
+    list(concat('gift:', gift, ':', left(sha256(who.as_whom), 16), which)) as keys
 from marked
+inner join who using (customer_id)
 where
     (select bool_and((since is null or day >= since) and (until is null or day <= until))
         from gift where gift.gift = marked.gift)
-    and not exists (
-        select 1 from who inner join given
-            on given.idem_key
-                = concat('gift:', marked.gift, ':', left(sha256(who.as_whom), 16), marked.which)
-        where who.customer_id = marked.customer_id
-    )
+group by all
 order by idem_key

@@ -36,6 +36,12 @@ BULK = 1_000  # rows at once, after which a table is another one to a planner
 MANY = 50_000  # rows at once, for which SQLite is given more memory than it takes by itself
 LOG_PAGES = 4_000  # of SQLite's log, after which a commit copies it; see `checkpoints`
 CACHE_KB = 262_144  # of a store that a database may then keep in memory
+# A till's transaction; others are so by their engine. Under another level than the usual one, which a
+# server may have for its own, who waited for a lock would not see what was written meanwhile, and fail.
+BEGIN = "begin isolation level read committed"
+# Errors are logged, people are not. A connection that was opened is kept: PostgreSQL starts a process
+# for each.
+OURS: dict[str, Any] = {"hide_parameters": True, "max_overflow": 0}
 LARGE = 64_000_000  # bytes of a SQLite store that is worth a process to read it
 T = TypeVar("T")
 
@@ -101,7 +107,7 @@ class Connection:
         """What is done inside is undone when it fails; what came before it stays."""
         undo = ["rollback to savepoint attempt"]
         if self._trips is not None and self._trips.is_unwritten:  # then all of it may be undone
-            undo = ["rollback", "begin"]
+            undo = ["rollback", BEGIN]
         else:
             self.soon("savepoint attempt")
         waiting = list(self._trips.line) if self._trips is not None else []
@@ -403,13 +409,10 @@ class Store:
         parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        # Errors are logged, people are not. A connection that was opened is kept: PostgreSQL starts a
-        # process for each.
-        engine = create_engine(parsed, hide_parameters=True, pool_size=15, max_overflow=0)
-        if engine.dialect.name == "sqlite":
-            _tune_sqlite(engine)
+        if parsed.get_backend_name() == "sqlite":
+            _tune_sqlite(engine := create_engine(parsed, **OURS, pool_size=15))
         else:
-            _leave_the_dead(engine)
+            engine = _of_server(parsed, isolation_level="READ COMMITTED", pool_size=15)
         try:
             migrate.upgrade(engine)
         except sa_exc.DatabaseError as error:
@@ -420,6 +423,11 @@ class Store:
                 f"The store {without_password(url)} cannot be opened: {reason}. "
                 "Check TESSERA_STORE_URL."
             ) from error
+        except WrongEncoding as error:
+            raise BadInput(
+                f"The store {without_password(url)} keeps text as {error}, which cannot hold every "
+                "name; make a database with the encoding UTF8."
+            ) from None
         except migrate.LaterVersion:
             raise BadInput(
                 f"The store {without_password(url)} was made by a later version of Tessera; "
@@ -430,7 +438,7 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write: on SQLite it holds the write lock from its start."""
-        with self.engine.begin() as connection, ExitStack() as opened:
+        with self.engine.begin() as connection, ExitStack() as opened, _let_go(connection):
             yield Connection(connection, opened)
 
     def together(self, work: Callable[[Connection], T]) -> T:
@@ -441,24 +449,19 @@ class Store:
         from tessera.store.trips import Trips  # and with it the driver, for which SQLite has no use
 
         # The driver begins and commits in trips of their own; we do with the first statement and the last.
-        with self._tills.connect() as connection:
+        with self._tills.connect() as connection, _let_go(connection):
             fairy = connection.connection
             trips = Trips(fairy.driver_connection, fairy.info.setdefault("prepared", {}))
             store = Connection(connection, _trips=trips)
-            try:
-                store.soon("begin")
-                done = work(store)
-                store.run("commit")
-            except sa_exc.DBAPIError as error:
-                if lost(error):  # there is nothing to roll back on
-                    connection.invalidate(error)
-                raise
+            store.soon(BEGIN)
+            done = work(store)
+            store.run("commit")
         return done
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads, and waits for nobody."""
-        with self._reading.connect() as connection, ExitStack() as opened:
+        with self._reading.connect() as connection, ExitStack() as opened, _let_go(connection):
             yield Connection(connection, opened)
 
     # To give an engine options costs some 50 µs: it is done once, not by request.
@@ -469,12 +472,9 @@ class Store:
     @cached_property
     def _tills(self) -> Engine:
         """Connections of their own: see `trips`."""
-        engine = create_engine(
-            self.engine.url, hide_parameters=True, isolation_level="AUTOCOMMIT", pool_size=10,
-            max_overflow=0, connect_args={"prepare_threshold": None},
-        )  # fmt: skip
-        _leave_the_dead(engine)
-        return engine
+        return _of_server(
+            self.engine.url, isolation_level="AUTOCOMMIT", pool_size=10, prepare_threshold=None
+        )
 
     def close(self) -> None:
         self.engine.dispose()
@@ -482,10 +482,27 @@ class Store:
             self._tills.dispose()
 
 
+@contextmanager
+def _let_go(connection: SqlConnection) -> Iterator[None]:
+    """A connection that is lost has nothing to roll back, and is nobody's any more."""
+    try:
+        yield
+    except sa_exc.DBAPIError as error:
+        if lost(error):
+            connection.invalidate(error)
+        raise
+
+
 SQLITE_LOST = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
                sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # fmt: skip
-# Of a server that only reads, as a standby does, and a hosted one whose disk is nearly full.
-READS_ONLY = "25006"
+# Of a server that only reads, as a standby does, and a hosted one whose disk is nearly full; of tables
+# that are another role's; and of a session that forgot what was prepared, as a pool between makes it.
+REFUSED = ("25006", "42501", "26000")
+LIMITS = {  # of time, and what sets them
+    "57014": "statement_timeout",
+    "25P03": "idle_in_transaction_session_timeout",
+    "55P03": "lock_timeout",
+}
 
 
 def lost(error: BaseException) -> str | None:
@@ -496,9 +513,13 @@ def lost(error: BaseException) -> str | None:
     is_gone = isinstance(error, sa_exc.OperationalError | sa_exc.InterfaceError)
     if isinstance(error.orig, sqlite3.Error):
         is_gone = _code(error) in SQLITE_LOST
-    if not is_gone and getattr(error.orig, "sqlstate", None) != READS_ONLY:
+    state = getattr(error.orig, "sqlstate", None)
+    if not is_gone and state not in (*REFUSED, *LIMITS):
         return None
-    return f"The store cannot be used any more: {_words(error)}. Run the same command again once it can."
+    advice = "Run the same command again once it can."
+    if state in LIMITS:
+        advice = f"Allow its role more time ({LIMITS[state]}) and run the same command again."
+    return f"The store cannot be used any more: {_words(error)}. {advice}"
 
 
 def why(error: BaseException) -> str:
@@ -551,6 +572,27 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(wait)
         else:
             return
+
+
+class WrongEncoding(Exception):
+    """A server's database keeps text otherwise than as Unicode."""
+
+
+def _of_server(url: URL, *, isolation_level: Any, pool_size: int, **args: object) -> Engine:
+    """Connections to PostgreSQL that are alike, whatever the server, a role or a machine has for its own:
+    text goes over as Unicode."""
+    told = {"client_encoding": "utf8", **args}
+    engine = create_engine(
+        url, **OURS, isolation_level=isolation_level, pool_size=pool_size, connect_args=told
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        if (found := connection.info.parameter_status("server_encoding")) != "UTF8":
+            raise WrongEncoding(found)
+
+    _leave_the_dead(engine)
+    return engine
 
 
 def _leave_the_dead(engine: Engine) -> None:

@@ -8,6 +8,7 @@ import shlex
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from importlib import import_module
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 import typer
 from prefect import Flow
@@ -272,15 +274,24 @@ def test_every_flow_says_what_gave_way_in_words() -> None:
     assert [one.name for one in flows if not hasattr(one.fn, "__wrapped__")] == []
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("transaction read only", "cannot execute DELETE in a read-only transaction"),
+        ("local role pg_monitor", "permission denied for table audit"),
+    ],
+)
 @pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 def test_a_server_that_only_reads_is_one_sentence(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As a standby does after a failover, and a hosted server whose disk is nearly full."""
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    setting: str, said: str,
+) -> None:  # fmt: skip
+    """As a standby does after a failover, a hosted server whose disk is nearly full, and one on which
+    the tables are another role's."""
 
     def work() -> None:
         with store.write() as connection:
-            connection.run("set transaction read only")
+            connection.run(f"set {setting}")
             connection.run("delete from audit")
 
     monkeypatch.setattr(cli, "app", work)
@@ -288,21 +299,57 @@ def test_a_server_that_only_reads_is_one_sentence(
         cli.main()
     assert ended.value.code == 3
     assert capsys.readouterr().err == (
-        "error: The store cannot be used any more: cannot execute DELETE in a read-only transaction. "
-        "Run the same command again once it can.\n"
+        f"error: The store cannot be used any more: {said}. Run the same command again once it can.\n"
     )
 
 
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("statement_timeout", "canceling statement due to statement timeout"),
+        (
+            "idle_in_transaction_session_timeout",
+            "terminating connection due to idle-in-transaction timeout",
+        ),
+    ],
+)
+@pytest.mark.parametrize("opening", ["read", "write"])
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_server_that_allows_little_time_is_one_sentence(  # noqa: PLR0917
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture, opening: str, limit: str, said: str,
+) -> None:  # fmt: skip
+    def work() -> None:
+        with getattr(store, opening)() as connection:
+            connection.run(f"set local {limit} = '50ms'")
+            time.sleep(0.2)
+            connection.scan(
+                "select cast(pg_sleep(0.2) as text) as it", pa.schema({"it": pa.string()})
+            )
+
+    monkeypatch.setattr(cli, "app", work)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 3
+    assert capsys.readouterr().err == (
+        f"error: The store cannot be used any more: {said}. Allow its role more time ({limit}) and run "
+        "the same command again.\n"
+    )
+    assert caplog.records == []
+    with store.read() as connection:
+        assert connection.scalar("select 1") == 1
+
+
+@pytest.mark.parametrize("said", ["No space left on device", "Aucun espace disponible"])
 @pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 def test_a_full_disk_of_the_server_is_not_told_as_our_own(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: str
 ) -> None:
+    """In whatever language."""
+
     def work() -> None:
         with store.write() as connection:  # what its storage raises when it cannot extend a file
-            connection.run(
-                'do $$ begin raise disk_full using message = \'could not extend file "base/5/1": '
-                "No space left on device'; end $$"
-            )
+            connection.run(f"do $$ begin raise disk_full using message = '{said}'; end $$")
 
     monkeypatch.setattr(cli, "app", work)
     with pytest.raises(SystemExit) as ended:

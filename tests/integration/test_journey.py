@@ -15,7 +15,12 @@ from tessera.cli.app import app
 from tessera.consent import Word, record
 from tessera.consent.preferences import choose
 from tessera.errors import BadInput
+from tessera.hear import export
+from tessera.land import land_engine
+from tessera.person import identity
+from tessera.reward import cards
 from tessera.reward.points import Books
+from tessera.settings import CHECKOUT
 from tessera.testing import line, publish, workspace
 from tessera.vouchers import pool
 from tessera.vouchers.terms import Terms
@@ -141,3 +146,24 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
     with pytest.raises(BadInput, match="Nothing is known of a customer 'nobody'"):
         person.journey(ws, "nobody")
     ws.store.close()
+
+
+def test_cards_that_a_till_replaced_are_a_persons_own_before_and_after_they_are_landed(
+    tmp_path: Path,
+) -> None:
+    """Also where the engine's file of them lies beside those that the shop gave."""
+    ws = lived(tmp_path, f"sqlite:///{tmp_path}/store.sqlite")
+    publish(ws, customers=[{"customer_id": "ann", "card_id": "K1"}])
+    cards.refresh(ws)
+    listed = ws.home.landing / "cards/file_id=5"
+    listed.parent.mkdir(parents=True)
+    validated(ws.home, "cards", 5, [{"card_id": "K1", "customer_id": "ann"}])
+    (ws.home.validated / "cards/file_id=5").rename(listed)
+    with ws.store.write() as store:
+        cards.replace(store, "K1", "K2", ws.as_of, ws.as_of)
+    export(workspace(ws.home.root, "2026-04-02", store_url=ws.settings.store_url))
+    assert list((ws.home.engine / "cards").glob("*.parquet"))
+    assert identity.find(ws, "ann").cards == {"K1", "K2"}
+    (ws.project / "deployments/sources").symlink_to(CHECKOUT / "deployments/sources")
+    land_engine(ws)
+    assert identity.find(ws, "ann").cards == {"K1", "K2"}

@@ -9,6 +9,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pyarrow as pa
 import pytest
 from alembic import command
@@ -563,6 +564,56 @@ def _at_version(version: str, path: Path) -> sqlite3.Connection:
 def test_an_unreachable_store_is_one_sentence() -> None:
     with pytest.raises(BadInput, match="TESSERA_STORE_URL"):
         Store.open("postgresql://nobody:secret@127.0.0.1:1/none")
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_name_is_one_sentence(
+    postgresql: str, encoding: str
+) -> None:
+    name = f"in_{encoding.lower()}"
+    with psycopg.connect(postgresql, autocommit=True) as admin:
+        admin.execute(f"create database {name} encoding '{encoding}' locale 'C' template template0")
+    with pytest.raises(BadInput, match=f"keeps text as {encoding}.*encoding UTF8"):
+        Store.open(postgresql.replace("/postgres?", f"/{name}?"))
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_what_others_set_for_a_session_changes_nothing_of_ours(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    monkeypatch.setenv("PGOPTIONS", "-c default_transaction_isolation=serializable")
+    store, query = Store.open(store_url), "select cause from suppression order by cause"
+    insert = "insert into suppression values ('b', 'email', 'all', 'Ωμέγα', 't') returning cause"
+    with store.write() as connection:
+        connection.insert_new("suppression", pa.Table.from_pylist([{**ROW, "cause": "Άλφα"}]))
+    assert store.together(lambda connection: connection.scalar(insert)) == "Ωμέγα"
+    with store.read() as connection:
+        assert [row["cause"] for row in connection.all(query)] == ["Άλφα", "Ωμέγα"]
+        scanned = connection.scan(query, pa.schema({"cause": pa.string()}))
+        assert scanned["cause"].to_pylist() == ["Άλφα", "Ωμέγα"]
+        isolations = {connection.scalar("show transaction_isolation")}
+    with store.write() as connection:
+        isolations.add(connection.scalar("show transaction_isolation"))
+    isolations.add(store.together(lambda its: its.scalar("show transaction_isolation")))
+    assert isolations == {"read committed"}
+    store.close()
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_till_asks_again_where_a_pool_between_had_the_server_forget(store: Store) -> None:
+    """As pgbouncer does when it hands a session on."""
+
+    def ask() -> int:
+        return int(store.together(lambda connection: connection.scalar("select 1")))
+
+    assert ask() == 1
+    with store._tills.connect() as connection:
+        connection.connection.driver_connection.pgconn.exec_(b"discard all")
+    with pytest.raises(DBAPIError) as told:
+        ask()
+    assert store_module.lost(told.value)
+    assert ask() == 1
 
 
 @BOTH_STORES
