@@ -154,7 +154,11 @@ def _judge(
 
 
 def _fill_outbox(
-    store: Connection, ws: Workspace, chosen: Sequence[Campaign], outcome: Outcome, messages: pa.Table
+    store: Connection,
+    ws: Workspace,
+    chosen: Sequence[Campaign],
+    outcome: Outcome,
+    messages: pa.Table,
 ) -> int:
     """With the versions of their campaigns, and the codes that go with them; how many are new."""
     versions.keep(store, ws, chosen)
