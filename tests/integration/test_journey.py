@@ -119,7 +119,7 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
         ("03-02T10:00", "bought", "store S1", "receipt r1"),
         ("03-04T10:00", "returned", "store S1", "receipt r2"),
         ("03-05T09:00", "complaint", None, "open"),
-        ("03-06T09:00", "message sent", "email", "winback, step reminder"),
+        ("03-06T09:00", "message handed over", "email", "winback, step reminder"),
         ("03-06T10:00", "message clicked", "email", "winback, step reminder"),
         ("03-06T11:00", "survey", "email", "score 3"),
         ("03-07T09:00", "declined", "email", "marketing, preference centre"),
@@ -134,7 +134,7 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
         "contact": (None, 85),
         "bought": (1250, None),
         "returned": (-250, None),
-        "message sent": (None, 0.08),
+        "message handed over": (None, 0.08),
     }
     assert person.journey(ws, "bea") == found == person.journey(ws, "prospect:p")
     monkeypatch.setenv("TESSERA_PROJECT", str(ws.project))
