@@ -22,7 +22,7 @@ from tessera.workspace import Workspace
 SQL = queries("tessera.person", "journey.sql")
 COLUMNS = ("at", "what", "channel", "about", "amount", "cost", "currency")
 OF_STORE = ("answers", "words", "chose", "redeemed", "used")
-LEFT = ("sent", "perhaps sent, which nobody can know")  # and was paid for
+LEFT = (fates.STATES["accepted"], fates.STATES["ambiguous"])  # and was paid for
 Row = dict[str, Any]
 
 
