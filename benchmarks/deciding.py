@@ -9,6 +9,7 @@ its own, of which the highest memory is told."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -103,6 +104,7 @@ def prepare(
                    "marts": {name: f"made/{name}/*.parquet" for name in names}}  # fmt: skip
         (ws.home.marts / "current.json").write_text(json.dumps(current))
         _fill(ws.store, db, each)
+    os.sync()  # or the pass's commit would wait until all of this is on the disk
     return {}
 
 
