@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from tessera import clock
+from tessera import clock, redeemed
 from tessera.blackouts import is_blacked_out
 from tessera.caps import PACES, Cap, Channel
 from tessera.clock import stamp
@@ -413,7 +413,7 @@ def of_store(
     history = store.scan(SQL["history"].format(**marks), HISTORY, **near, **campaigns, **templates)
 
     def ask(wanted: bool, query: str, schema: pa.Schema) -> pa.Table:
-        return store.scan(SQL[query], schema) if wanted else schema.empty_table()
+        return store.scan(query, schema) if wanted else schema.empty_table()
 
     return {
         "preference": store.scan(SQL["preferences"], PREFERENCE),
@@ -422,9 +422,9 @@ def of_store(
         "today": store.scan(SQL["today"], TODAY, today=today),
         **_by_kind(history),
         "read_event": ask(
-            bool(rules.fatigue or asks & {"opened", "clicked"}), "read_events", READ_EVENT
+            bool(rules.fatigue or asks & {"opened", "clicked"}), SQL["read_events"], READ_EVENT
         ),
-        "redemption": ask("redeemed" in asks, "redemptions", REDEMPTION),
+        "redemption": ask("redeemed" in asks, redeemed.latest(), REDEMPTION),
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tessera import redeemed
 from tessera.addresses import address_hash
 from tessera.consent.preferences import WANTED
 from tessera.say.customers import Customer, Customers
@@ -17,6 +18,7 @@ from tessera.store import queries
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.send", "recheck.sql")
+SQL["redeemed"] = redeemed.latest("{keys}")
 SERVICE = "service"  # needs no consent, but is never sent to a suppressed address
 Row = Mapping[str, Any]
 
@@ -111,8 +113,10 @@ class Recheck:
         self, ids: Sequence[str], people: Mapping[str, Customer]
     ) -> dict[tuple[str, str], str]:
         """When each customer last did what ends journeys, by customer and event."""
-        told = [*self.customers.query(SQL["complained"], ids), *self._rows("redeemed", ids)]
+        told = self.customers.query(SQL["complained"], ids)
         latest = {(event["customer_id"], event["event"]): event["occurred_on"] for event in told}
+        for row in self._rows("redeemed", ids):
+            latest[row["customer_id"], "redeemed"] = row["redeemed_at"]
         for key in ids:  # a purchase is known to the second
             if key in people:
                 latest[key, "purchased"] = people[key].fields["last_purchase_at"] or ""

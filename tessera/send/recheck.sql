@@ -38,32 +38,6 @@ from customer_events
 where event = 'complaint_opened' and customer_id in (select unnest($ids))
 group by customer_id
 
--- name: redeemed
--- As the plan has it (tessera/decide/outbox.sql).
-select customer_id, 'redeemed' as event, max(redeemed_at) as occurred_on
-from (
-    select account.owner_id as customer_id, transfer.effective_at as redeemed_at
-    from account
-    inner join transfer on account.account_id = transfer.debit_id
-    where
-        transfer.kind = 'redeem' and transfer.source_type <> 'reward'
-        and account.owner_type = 'member' and account.owner_id in (select value from {keys})
-    union all
-    select redemption_member.customer_id, redemption.at
-    from redemption_member
-    inner join redemption on redemption_member.redemption_id = redemption.redemption_id
-    inner join voucher_use on redemption.redemption_id = voucher_use.redemption_id
-    where redemption.state = 'used' and redemption_member.customer_id in (select value from {keys})
-    union all
-    select outbox.customer_id, redemption.at
-    from outbox
-    inner join reward_grant on outbox.send_key = reward_grant.send_key
-    inner join voucher_use on reward_grant.code = voucher_use.code
-    inner join redemption on voucher_use.redemption_id = redemption.redemption_id
-    where redemption.state = 'used' and outbox.customer_id in (select value from {keys})
-) as redeemed
-group by customer_id
-
 -- name: clicked
 -- Messages of journeys in which something was clicked.
 select mine.send_key
