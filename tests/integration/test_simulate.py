@@ -22,6 +22,7 @@ import yaml
 from flows.responses import Rates, Recorded
 from flows.scratch import Rules, open_scratch
 from flows.simulate import MESSAGE, SQL, Question, SimulationReport, _asked, simulate
+from tessera import redeemed
 from tessera.caps import Cap
 from tessera.decide.decisions import Question as Asked
 from tessera.decide.decisions import find
@@ -30,7 +31,6 @@ from tessera.land import land
 from tessera.person.merge import merge
 from tessera.settings import CHECKOUT
 from tessera.shop import make_shop
-from tessera.store import queries
 from tessera.testing import workspace
 from tessera.vouchers import codes, pool
 from tessera.vouchers.terms import Terms
@@ -221,8 +221,8 @@ def test_codes_that_went_out_before_the_first_day_are_known_and_who_has_used_the
     told = pool.of_messages(found.store, later, found.business_date)
     assert {key: one["code"] for key, one in told.items()} == {later[0]: codes.spoken(made[0])}
     with found.store.read() as store:
-        redeemed = store.all(queries("tessera.decide", "outbox.sql")["redemptions"])
-    assert [row["customer_id"] for row in redeemed] == ["ben"]
+        used_by = store.all(redeemed.latest())
+    assert [row["customer_id"] for row in used_by] == ["ben"]
 
 
 def test_recorded_responses_arrive_when_they_were_heard_also_of_earlier_messages(
