@@ -38,7 +38,8 @@ class Judged:
     given: dict[str, Numbers]
     occurrence: pa.Array
     expected_value: pa.Array
-    by: Numbers  # among `texts`
+    by: Numbers  # among the words as they came
+    place: Numbers  # of each of these words among `texts`; the last: of none
     texts: pa.Array
 
 
@@ -87,7 +88,8 @@ def _joined(tables: Sequence[pa.Table], threads: int | None) -> dict[str, pa.Arr
 def _days(dates: pa.Array, day: date) -> Numbers:
     """Days from `day` on; of who has no date none."""
     number = np.int32((day - date(1970, 1, 1)).days)
-    days: Numbers = pc.fill_null(dates, day).cast(pa.int32()).to_numpy() - number
+    dates = pc.fill_null(dates, day) if dates.null_count else dates
+    days: Numbers = dates.view(pa.int32()).to_numpy() - number
     return days
 
 
@@ -109,10 +111,11 @@ def _with_planned(
             name: np.concatenate([its, more[name].astype(its.dtype)]) for name, its in given.items()
         }
         own = {name: pa.concat_arrays([its, whole(planned[name])]) for name, its in own.items()}
-    given["value"] = pc.fill_null(own["expected_value"], LAST).to_numpy()
+    value = own["expected_value"]
+    given["value"] = (pc.fill_null(value, LAST) if value.null_count else value).to_numpy()
     texts, (number,) = coded(pa.chunked_array([rules.texts], pa.string()))
-    by = np.append(number, NONE)[given.pop("by")]  # whichever thread had its words first
-    return Judged(given, **own, by=by, texts=texts)
+    place = np.append(number, NONE)  # whichever thread had its words first
+    return Judged(given, **own, by=given.pop("by"), place=place, texts=texts)
 
 
 OUT: Mapping[str, type] = {

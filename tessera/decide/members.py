@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SQL = queries("tessera.decide", "members.sql")
+AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Members:
 
     table: pa.Table  # course_id, step_id, cid, occurrence, entered_on, expected_value
     people: int
+    campaigns: int
 
     @property
     def are_unknown(self) -> bool:
@@ -41,7 +44,7 @@ class Members:
 
     def of_known(self) -> Members:
         known = pc.is_valid(self.table["cid"])
-        return Members(self.table.filter(known), self.people) if self.are_unknown else self
+        return replace(self, table=self.table.filter(known)) if self.are_unknown else self
 
     @classmethod
     def find(cls, duck: DuckDBPyConnection, campaigns: Sequence[Campaign], day: date) -> Members:
@@ -52,36 +55,41 @@ class Members:
             step_id += len(campaign.steps)
         query = SQL["member"].format(members=" union all ".join(parts or [SQL["nobody"]]))
         people = duck.execute("select count(*) from person").fetchall()[0][0]
-        found = cls(ask(duck, query), people)
-        return found if found.are_once() else cls(_once(duck, found.table), people)
+        found = cls(ask(duck, query), people, len(campaigns))
+        return found if found.are_once() else replace(found, table=_once(duck, found.table))
 
     def are_once(self) -> bool:
         """Whether no campaign names anybody more than once."""
-        places = self._places(self.table)
-        return bool(np.count_nonzero(_are_there(places)) == len(places))
+        return bool(np.count_nonzero(self._are_in(self.table)) == self.table.num_rows)
 
-    def part(self, duck: DuckDBPyConnection) -> Members:
+    def part(self, duck: DuckDBPyConnection, beside: Executor) -> Future[Members]:
         """Make those of whom more is known the table `known`; the others, to whom no rule about the past
         applies, are given back: there are millions of them."""
-        places, concerned = self._places(self.table), self._places(ask(duck, SQL["concerned"]))
-        is_known = pa.array(_are_there(concerned, int(places.max(initial=0)))[places])
+        are_concerned = self._are_in(ask(duck, SQL["concerned"]))
+        some = [pa.array(are_concerned[its]) for its in self._places(self.table)]
+        is_known = pa.chunked_array(some, pa.bool_())
+        others = beside.submit(self._without, is_known)
         duck.register("concerned", self.table.filter(is_known))
         duck.execute(SQL["known"])
         duck.unregister("concerned")
-        return Members(self.table.filter(pc.invert(is_known)), self.people)
+        return others
 
-    def _places(self, table: pa.Table) -> Numbers:
-        """A number for each campaign and person."""
-        its = columns(table, "course_id", "cid")
-        place: Numbers = its["course_id"].astype(np.int64) * (self.people + 1) + its["cid"]
-        return place
+    def _without(self, some: pa.ChunkedArray) -> Members:
+        return replace(self, table=self.table.filter(pc.invert(some)))
 
+    def _are_in(self, table: pa.Table) -> Numbers:
+        """Of each campaign and person, by their place, whether they are in it; versions that are no more have
+        no members."""
+        found = np.zeros(self.campaigns * (self.people + 1), bool)
+        for places in self._places(table):
+            found[places[places < len(found)]] = True
+        return found
 
-def _are_there(places: Numbers, least: int = 0) -> Numbers:
-    """By place, up to `least` at the least."""
-    found = np.zeros(max(int(places.max(initial=0)), least) + 1, bool)
-    found[places] = True
-    return found
+    def _places(self, table: pa.Table) -> Iterator[Numbers]:
+        """A number for each campaign and person; some at a time, for which a processor's cache has room."""
+        for batch in table.select(["course_id", "cid"]).to_batches(max_chunksize=AT_ONCE):
+            its = columns(batch, "course_id", "cid")
+            yield its["course_id"].astype(np.int64) * (self.people + 1) + its["cid"]
 
 
 def _once(duck: DuckDBPyConnection, members: pa.Table) -> pa.Table:

@@ -93,12 +93,12 @@ class Said:
 
     def __init__(self, given: Table, book: Book, spent: pa.Table) -> None:
         self.book, self.spent = book, spent["id"].to_numpy()
-        self.reason = np.where(given["reason"] < 0, CODE["planned"], given["reason"]).astype(
-            np.int8
-        )
+        self.reason = given["reason"].copy()
+        self.reason[self.reason < 0] = CODE["planned"]
         self.told_id = np.full(len(self.reason), NONE, np.int32)
         self.second = np.full(len(self.reason), NONE, np.int64)
-        kept = np.flatnonzero((given["reason"] < 0) & (given["planned_id"] >= 0))
+        kept = np.flatnonzero(given["planned_id"] >= 0)
+        kept = kept[given["reason"][kept] < 0]
         self.second[kept] = book.planned["second"][given["planned_id"][kept] - 1]
         rewards = spent["reward"].combine_chunks().dictionary_encode()
         self._words = [*book.words, *rewards.dictionary.to_pylist()]
@@ -166,7 +166,7 @@ class Outcome:
         self._persons = {name: whole(people[name]) for name in ("customer_id", "household_id")}
         self._of = {"occurrence": judged.occurrence, "expected_value": judged.expected_value}
         self._wording = Wording({**book.tables, "people": people})
-        self._by, self._told = judged.by, len(judged.texts)
+        self._by, self._place, self._told = judged.by, judged.place, len(judged.texts)
         self._texts = pa.concat_arrays([judged.texts, said.told(day)])
         self._keys, self._key = pa.array([], pa.string()), np.full(len(said.reason), NONE, np.int32)
 
@@ -228,7 +228,8 @@ class Outcome:
 
     def _decided_by(self, row: Numbers) -> pa.Array:
         told = self.said.told_id[row]
-        return as_words(np.where(told < 0, self._by[row], told + self._told), self._texts)
+        by = self._place[self._by[row]]
+        return as_words(np.where(told < 0, by, told + self._told), self._texts)
 
     def _send_key(self, row: Numbers, planned: Numbers) -> pa.Array:
         is_planned = self.said.reason[row] == CODE["planned"]
@@ -295,9 +296,12 @@ class Outcome:
 
     def _new(self) -> Numbers:
         course, reason = self.given["course_id"], self.said.reason
-        gives_up = self.book.course["drops"][course] & np.isin(reason, REFUSED)
-        goes = (reason == CODE["planned"]) | gives_up
-        return np.flatnonzero(goes & self.due[course] & (self.given["planned_id"] < 0))
+        goes = reason == CODE["planned"]
+        if (drops := self.book.course["drops"]).any():
+            goes |= drops[course] & np.isin(reason, REFUSED)
+        row: Numbers = np.flatnonzero(goes)
+        its: Numbers = row[self.due[course[row]] & (self.given["planned_id"][row] < 0)]
+        return its
 
     def counts(self, campaign: str) -> tuple[dict[str, int], str | None, str | None]:
         """A campaign's candidates by reason, and when its first and its last message goes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
 from time import perf_counter
@@ -135,9 +135,9 @@ def _judge(
         members = gathered.result()
         duck.execute(f"set variable stopped = {constant('complaint rate' if stopped else None)}")
         _register(duck, ws, live, courses, rules)
-        others = _find_past(duck, members)
+        others = _find_past(duck, members, beside)
         outcome = conclude(
-            duck, _judged(duck, ws, others),
+            duck, _judged(duck, ws, others.result()),
             day=ws.business_date, as_of=tables.naive(ws.as_of), reserve_days=rules.reserve_days,
             threads=ws.settings.threads,
         )  # fmt: skip
@@ -179,13 +179,13 @@ def _plain_memory() -> Iterator[None]:
         pa.set_memory_pool(kept)
 
 
-def _find_past(duck: DuckDBPyConnection, members: Members) -> Members:
+def _find_past(duck: DuckDBPyConnection, members: Members, beside: Executor) -> Future[Members]:
     """What is known of people and journeys; the members of whom nothing more is."""
     for step in BEFORE:
         duck.execute(SQL[step])
     for table in ("history", "read_event"):  # have served
         duck.unregister(table)
-    others = members.part(duck)
+    others = members.part(duck, beside)
     for step in OF_CONCERNED:
         duck.execute(SQL[step])
     return others
