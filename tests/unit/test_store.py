@@ -435,6 +435,19 @@ def test_the_log_is_copied_beside_the_work_and_not_by_who_commits(tmp_path: Path
     store.close()
 
 
+def test_a_new_store_has_pages_of_our_size_and_an_older_one_keeps_its_own(tmp_path: Path) -> None:
+    older = tmp_path / "older.sqlite"
+    with closing(sqlite3.connect(older)) as file:
+        file.execute("pragma page_size = 4096")
+        file.execute("create table something (of_it)")
+    for path, size in ((tmp_path / "new.sqlite", store_module.PAGE), (older, 4096)):
+        store = Store.open(f"sqlite:///{path}")
+        with store.read() as connection:
+            assert connection.scalar("pragma page_size") == size
+            assert connection.scalar("select count(*) from outbox") == 0
+        store.close()
+
+
 def test_a_store_is_opened_and_read_while_somebody_writes(tmp_path: Path) -> None:
     """A night's step may take minutes; who only looks does not wait for it."""
     url = f"sqlite:///{tmp_path}/store.sqlite"
