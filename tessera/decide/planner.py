@@ -26,7 +26,7 @@ from tessera.decide.report import CampaignCounts, DecideReport, counted
 from tessera.decide.rules import Rules
 from tessera.decide.tables import Course
 from tessera.quoting import constant
-from tessera.store import Connection, queries
+from tessera.store import Connection, checkpoints, queries
 from tessera.vouchers import pool
 from tessera.workspace import Workspace
 
@@ -48,7 +48,7 @@ def decide(
     started = perf_counter()
     rules = Rules.load(ws.project)
     chosen = _chosen(ws, rules, campaigns)
-    with closing(_connect(ws)) as duck:
+    with checkpoints.beside(ws.store), closing(_connect(ws)) as duck:
         _, plans, new = _pass(duck, ws, rules, chosen, dry_run=dry_run)
         held = holds.of_pass(duck)
     names = {campaign.campaign for campaign in chosen}
