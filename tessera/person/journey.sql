@@ -74,7 +74,11 @@ where customer_id in (select value from {numbers})
 -- name: redeemed
 select
     transfer.effective_at as at,
-    case transfer.kind when 'reverse' then 'got points back' else 'spent points' end as what,
+    case
+        when transfer.kind = 'reverse' then 'got points back'
+        when transfer.source_type = 'reward' then 'got a voucher' -- the night made it of points
+        else 'spent points'
+    end as what,
     null as channel,
     transfer.amount || ' points' as about
 from account

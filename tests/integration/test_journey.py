@@ -97,6 +97,9 @@ def kept(ws: Workspace) -> None:
         books.grant(key="g", customer_id="ann", points=100)
         books.spend(key="s", customer_id="ann", points=60)
         books.reverse(of="s", key="v", points=20)
+        redeemed = "select account_id from account where bucket = 'redeemed'"
+        hers, spent = books.account("ann", "available"), store.scalar(redeemed)
+        books.post("x", "redeem", hers, spent, 30, source=("reward", "cake"))
         (code,) = pool.make(store, "cake", Terms(), count=1, batch="b", at=night)
     used = {"redemption_id": "R", "store_id": "S1", "state": "used", "points": 0, "points_back": 0}
     insert(ws, "redemption", **used, paid=0, discount=500, at="2026-03-09T08:00:00+00:00")
@@ -126,6 +129,7 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
         ("03-07T10:00", "chose", None, "frequency weekly"),
         ("03-08T09:00", "message cancelled", "email", "winback, step news: no_consent"),
         ("03-09T08:00", "used a voucher", "store S1", "cake"),
+        ("03-09T22:30", "got a voucher", None, "30 points"),
         ("03-09T22:30", "got points back", None, "20 points"),
         ("03-09T22:30", "spent points", None, "60 points"),
     ]
@@ -141,7 +145,7 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
     monkeypatch.setenv("TESSERA_STORE_URL", store_url)
     monkeypatch.setenv("TESSERA_TIMEZONE", "Europe/Athens")
     at = ["person", "journey", "ann", "--home", str(ws.home.root), "--since", "2026-03-10"]
-    assert json.loads(CliRunner().invoke(app, [*at, "--json"]).stdout) == found[-2:]
+    assert json.loads(CliRunner().invoke(app, [*at, "--json"]).stdout) == found[-3:]
     assert "got points back" in CliRunner().invoke(app, at).stdout
     with pytest.raises(BadInput, match="Nothing is known of a customer 'nobody'"):
         person.journey(ws, "nobody")
