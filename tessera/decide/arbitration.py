@@ -132,7 +132,7 @@ class Arbitration:
         self.book, self.them, self.messages = book, them, Messages(book.people)
         self.messages.add(**got, rank=0, step=NONE, ahead=0, said=NONE, template=NONE)
         self.gid = book.person["gid"]
-        places = np.arange(len(them.row), dtype=np.int32)
+        places = np.arange(len(them.row))
         is_kept = them.of("planned_id", places) >= 0
         mixed = np.zeros(book.people, bool)
         mixed[self.gid[them.cid[is_kept]]] = True

@@ -59,6 +59,7 @@ def judge(duck: DuckDBPyConnection, others: Members, *, day: date, threads: int 
 
     def some(which: Any, apart: Table) -> None:
         part = {name: its[which] for name, its in rows.items()}
+        part |= {name: part[name].astype(np.intp) for name in PLACES}
         for name, its in rules.judge(part, apart).items():
             out[name][which] = its
 
@@ -72,6 +73,10 @@ def judge(duck: DuckDBPyConnection, others: Members, *, day: date, threads: int 
 
 
 ROWS = ("course_id", "cid", "step_id", "entered_on", "occurrence", "expected_value")
+PLACES = (
+    "course_id",
+    "step_id",
+)  # of the small tables, looked up again and again: numpy takes twice as long by others
 
 
 def _joined(tables: Sequence[pa.Table], threads: int | None) -> dict[str, pa.Array]:
@@ -171,8 +176,9 @@ class Judge:
             table["reach"] | self.coded("reach", "marketing_by", "service_by")
         )
         hours, zones = (int(self.slot[name].max(initial=0)) + 1 for name in ("hours_id", "zone_id"))
-        self.slots = np.full((hours, zones), NONE, np.int32)
-        self.slots[self.slot["hours_id"], self.slot["zone_id"]] = np.arange(len(self.slot["opens"]))
+        self.zones, self.slots = zones, np.full(hours * zones, NONE)
+        place = self.slot["hours_id"] * zones + self.slot["zone_id"]
+        self.slots[place] = np.arange(len(self.slot["opens"]))
         self.as_of, self.stale = duck.execute(SQL["now"]).fetchall()[0]
 
     def apart(self, duck: DuckDBPyConnection, ids: Numbers) -> tuple[Numbers, dict[str, Numbers]]:
@@ -251,7 +257,7 @@ class Judge:
             **dict.fromkeys(DAYS, np.broadcast_to(np.int32(NEVER), count)),
             **rows, **apart, "at": at,
             "waits": waits, "comes_in": np.maximum(waits, self.course["due_in"][course]),
-            "slot": self.slots[self.course["hours_id"][course], self.reach["zone_id"][at]],
+            "slot": self.slots[self.course["hours_id"][course] * self.zones + self.reach["zone_id"][at]],
             "draw": self.reach["draw"][at], "is_marketing": self.course["is_marketing"][course],
         }  # fmt: skip
 

@@ -62,7 +62,7 @@ def _arbitrate(
     of = parts.of(given, book.course["due_in"], horizon, said.spent)
 
     def one(number: int) -> Closed:
-        row = np.flatnonzero(of == number).astype(np.int32)
+        row = np.flatnonzero(of == number)
         part = parts.one(number, row, given["cid"][row], got)
         theirs = book.among(part.person)
         them = Contenders.gather(

@@ -60,10 +60,10 @@ class Parts:
         start, end = self.cuts[number : number + 2].tolist()
         first = int(self.home[start])
         person = {name: its[self.order[start:end]] for name, its in self.person.items()}
-        person["gid"] = self.home[start:end] - first
+        person["gid"] = (self.home[start:end] - first).astype(np.intp)
         of = self.number[got["gid"]]
         some = slice(*np.searchsorted(of, (number, number + 1)))
         got = {name: its[some] for name, its in got.items()}
         got["gid"] = self.home[self.seat[got["gid"]]] - first
         got["cid"] = self.seat[got["cid"]] - start
-        return Part(person, row, self.seat[cid] - start, got)
+        return Part(person, row, (self.seat[cid] - start).astype(np.intp), got)

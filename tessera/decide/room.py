@@ -21,11 +21,11 @@ class Messages:
 
     KINDS: Mapping[str, type] = {
         "cid": np.int32, "bits": np.int64, "second": np.int64, "rank": np.int64, "step": np.int32,
-        "ahead": np.int32, "said": np.int32, "template": np.int32, "older": np.int32,
+        "ahead": np.int32, "said": np.int32, "template": np.int32, "older": np.intp,
     }  # fmt: skip
 
     def __init__(self, people: int) -> None:
-        self.newest = np.full(people, NONE, np.int32)
+        self.newest = np.full(people, NONE)
         self.count = 0
         self.column: dict[str, Numbers] = {
             name: np.empty(0, kind) for name, kind in self.KINDS.items()
@@ -37,7 +37,7 @@ class Messages:
         self._grow()
         for name, its in values.items():
             self.column[name][start : self.count] = its
-        numbers = np.arange(start, self.count, dtype=np.int32)
+        numbers = np.arange(start, self.count)
         is_again = np.zeros(len(gid), bool)
         is_again[1:] = gid[1:] == gid[:-1]
         self.column["older"][start : self.count] = np.where(is_again, numbers - 1, self.newest[gid])
@@ -54,7 +54,7 @@ class Messages:
 
     def pairs(self, gid: Numbers) -> tuple[Numbers, Numbers]:
         """For every one of `gid` the messages of that household: the place of the one, the number of the other."""
-        who, here = np.arange(len(gid), dtype=np.int32), self.newest[gid]
+        who, here = np.arange(len(gid)), self.newest[gid]
         found = [(who[:0], here[:0])]
         while len(who):
             some = here >= 0
