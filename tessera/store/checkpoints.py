@@ -12,8 +12,10 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
+from typing import cast
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, PoolProxiedConnection, event
 
 from tessera.store.store import LOG_PAGES, Store
 
@@ -23,19 +25,25 @@ EVERY_SECONDS = 0.2
 
 @contextmanager
 def beside(store: Store) -> Iterator[None]:
-    """Meanwhile a thread copies the log, and no commit does; PostgreSQL does so on its own."""
+    """Meanwhile a thread copies the log, and no commit does; PostgreSQL does so on its own. What it has not copied at
+    the end whoever commits next does, or closes the store: nobody waits for it."""
     if store.engine.dialect.name != "sqlite":
         yield
         return
     done = threading.Event()
-    thread = threading.Thread(target=_copy, args=(store, done), name="checkpoints", daemon=True)
-    with _commits_that_copy_nothing(store.engine):
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
+    with closing(store.engine.raw_connection()) as connection:
+        driver = cast("sqlite3.Connection", connection.driver_connection)
+        copy = partial(_copy, connection, done)
+        thread = threading.Thread(target=copy, name="checkpoints", daemon=True)
+        with _commits_that_copy_nothing(store.engine):
+            thread.start()
+            try:
+                yield
+            finally:
+                done.set()
+                while thread.is_alive():
+                    driver.interrupt()  # a copy that is under way
+                    thread.join(0.01)
 
 
 @contextmanager
@@ -59,11 +67,12 @@ def _commits_that_copy_nothing(engine: Engine) -> Iterator[None]:
             event.remove(engine, when, tell)
 
 
-def _copy(store: Store, done: threading.Event) -> None:
-    with closing(store.engine.raw_connection()) as connection, closing(connection.cursor()) as log:
+def _copy(connection: PoolProxiedConnection, done: threading.Event) -> None:
+    with closing(connection.cursor()) as log:
         while not done.wait(EVERY_SECONDS):
             try:  # `passive` waits for nobody and makes nobody wait
                 log.execute("pragma wal_checkpoint(passive)")
                 log.fetchall()
             except sqlite3.Error as error:  # a full disk, say: the log keeps all, and we try again
-                LOG.warning("The store's log cannot be copied: %s", error)
+                if not done.is_set():
+                    LOG.warning("The store's log cannot be copied: %s", error)
