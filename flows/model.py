@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from prefect import flow
 from flows.runtime import in_words, no_word_of_the_log
 from tessera.errors import OutOfSpace, RedBuild, TesseraError
 from tessera.home import Home
+from tessera.know.profile import keep
 from tessera.outage import is_full, says_full
 from tessera.reward import programme, tiers
 from tessera.warehouse import inputs as made_from
@@ -337,4 +339,5 @@ def _totals(ws: Workspace) -> dict[str, Any]:
 
 
 def _publish(ws: Workspace, green: Green, lines: Lines) -> str:
-    return publish(ws.home, green, lines, kept_days=ws.settings.snapshots_kept_days).name
+    kept, finish = ws.settings.snapshots_kept_days, partial(keep, ws)
+    return publish(ws.home, green, lines, kept_days=kept, finish=finish).name

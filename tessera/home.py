@@ -96,6 +96,11 @@ class Home:
         return self.root / "senders"
 
     @property
+    def last_request(self) -> Path:
+        """The number of the last request that left, by which an older copy of the store is told."""
+        return self.root / "last_request"
+
+    @property
     def engine(self) -> Path:
         """The store's rows exported for landing: engine/<feed>/YYYY-MM-DD.parquet."""
         return self.root / "engine"

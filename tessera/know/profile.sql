@@ -47,3 +47,8 @@ left join habits using (customer_id)
 left join scores using (customer_id)
 left join offers using (customer_id)
 left join rate on customers.currency = rate.currency
+
+-- name: kept
+select made.* replace ({learned})
+from read_parquet({path}) as made
+left join customers as before using (customer_id)

@@ -98,7 +98,8 @@ def replace(
             _rename(store, [{"was": new_card, "customer_id": customer_id}])
         elif not (offline and owner(store, new_card, replaced=True) == customer_id):
             raise Refusal("card-in-use")
-    moved = store.run(SQL["replace"], card_id=card, new_card=new_card, **when)
+    swap = {"card_id": card, "new_card": new_card, "is_offline": int(offline), **when}
+    moved = store.run(SQL["replace"], **swap)
     if not moved and not offline:  # another till was quicker
         raise Refusal("card-replaced")
     return customer_id

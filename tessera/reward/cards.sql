@@ -18,11 +18,15 @@ where card_id = :card_id and customer_id = :card_id and origin = 'models'
 insert into member (customer_id) values (:customer_id) on conflict do nothing
 
 -- name: replace
+-- Once only, but without a line, where the later counts.
 update card set
     replaced_by_card_id = :new_card, changed_at = :at, noted_at = :noted_at, origin = 'till'
 where
     card_id = :card_id
-    and (replaced_by_card_id is null or (changed_at, replaced_by_card_id) < (:at, :new_card))
+    and (
+        replaced_by_card_id is null
+        or (:is_offline = 1 and (changed_at, replaced_by_card_id) < (:at, :new_card))
+    )
 
 -- name: change_card
 -- When it was changed stays: what the models know need not be told them, and is no till's word.

@@ -2,9 +2,13 @@
 -- makes SQLite begin with the few receipts asked for.
 
 -- name: ask
-create temporary table asked (
-    customer_id text, source_id text, rule text, points bigint, effective_at text
-)
+-- Columns as those they are compared with, which on PostgreSQL are sorted by bytes.
+create temporary table asked as
+select
+    account.owner_id as customer_id, transfer.source_id, transfer.rule, transfer.amount as points,
+    transfer.effective_at
+from account cross join transfer
+limit 0
 
 -- name: drop_asked
 drop table asked

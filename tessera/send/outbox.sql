@@ -120,6 +120,9 @@ insert into provider_request
 values (:messenger, :state, :owner, :until, :fence, :now, :called_at, :messages)
 returning request_id
 
+-- name: last_request
+select max(request_id) from provider_request
+
 -- name: drop_leased
 update outbox
 set state = :state, state_reason = dropped.value, state_at = :at, request_id = null

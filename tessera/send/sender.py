@@ -16,7 +16,7 @@ from tessera.addresses import mailbox
 from tessera.consent import Guard, complaint_guard
 from tessera.errors import BadInput
 from tessera.say.customers import Customer, Customers
-from tessera.send import policy
+from tessera.send import departures, policy
 from tessera.send.blackouts import resting
 from tessera.send.lateness import end_late
 from tessera.send.lifeline import Lifeline
@@ -78,10 +78,12 @@ def send(
 ) -> SendReport:
     """Send every message due before the end of the business date; may run twice at once.
 
-    What is due with a template that nobody can be written to with waits. Unusable, after what
+    What is due with a template that nobody can be written to with waits. BadInput where the store is older
+    than what left from this home. Unusable, after what
     could be sent, when the messenger cannot be reached or keeps refusing.
     """
     check_settings(ws)
+    departures.check(ws)
     started = time.perf_counter()
     runs = [messenger] if messenger else [open_messenger(ws, one) for one in channels(ws)]
     report = SendReport(0, 0, 0, 0, 0, 0, {}, (), (), 0.0)
@@ -313,6 +315,7 @@ class Sender:
         if call is None:  # somebody thought us dead and took them over, or they were held back
             return
         letters = [one for one in letters if one.row["message_id"] in call.message_ids]
+        departures.note(self.ws.home, call.request_id)
         try:
             answer = self.messenger.deliver([letter.message for letter in letters])
         except (Busy, Unusable) as refusal:

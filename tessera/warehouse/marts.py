@@ -131,6 +131,13 @@ def rewrite(home: Home, connection: duckdb.DuckDBPyConnection, mart: str, query:
     """Put the rows of `query` in the place of a published mart's, whole or not at all. The columns
     must be the contract's; a snapshot that shares the file keeps its own."""
     path = (home.marts / current(home).marts[mart]).parent / "rows.parquet"
-    beside = home.root / "tmp" / f"{mart}-{os.getpid()}.parquet"  # which an erasure empties
+    replace(home, connection, path, query)
+
+
+def replace(home: Home, connection: duckdb.DuckDBPyConnection, path: Path, query: str) -> None:
+    """As `rewrite`, of any file. Another name of the old one keeps its rows."""
+    beside = (
+        home.root / "tmp" / f"{path.parent.name}-{os.getpid()}.parquet"
+    )  # which an erasure empties
     connection.execute(f"copy ({query}) to {literal(str(beside))} (format parquet)")
     beside.replace(path)

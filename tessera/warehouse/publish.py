@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -36,8 +37,10 @@ def publish(
     lines: Lines,
     *,
     kept_days: int,
+    finish: Callable[[Path], None],
 ) -> Snapshot:
-    """Put the marts of a green build in force, with the receipt lines they stand on.
+    """Put the marts of a green build in force, with the receipt lines they stand on, after `finish` was
+    given their folder.
 
     A build that is in force already and whole is left alone, bytes and all. Readers of the snapshot that
     was in force before can go on for `kept_days`.
@@ -46,7 +49,7 @@ def publish(
     folder = home.marts / green.name
     if not _is_whole(folder, green, lines):
         shutil.rmtree(folder, ignore_errors=True)  # only of damage: it is renamed when it is whole
-        _write(home, folder, green, lines, before=before)
+        _write(home, folder, green, lines, before=before, finish=finish)
     elif before is not None and before.name == green.name:
         return before
     names = [*green.marts, PACKED] if lines.packs else green.marts
@@ -88,6 +91,7 @@ def _write(
     lines: Lines,
     *,
     before: Snapshot | None,
+    finish: Callable[[Path], None],
 ) -> None:
     """Write the snapshot beside, then rename it: a folder without a dot is whole."""
     beside = home.marts / f".{green.name}"
@@ -96,6 +100,7 @@ def _write(
         (beside / mart).mkdir(parents=True)
         _link(_source(home, green, mart, before), beside / mart / "rows.parquet")
     _link_lines(home, lines, beside)
+    finish(beside)
     beside.rename(folder)
 
 

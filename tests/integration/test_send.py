@@ -92,6 +92,27 @@ def test_what_is_due_is_written_once_however_often_it_is_sent(
 
 
 @BOTH_STORES
+def test_a_store_that_is_older_than_what_left_sends_nothing_again(
+    store_url: str, tmp_path: Path
+) -> None:
+    """A database restored from an hour ago had the whole hour's messages sent once more."""
+    ws = workspace(tmp_path, store_url=store_url)
+    plan(ws, 3)
+    send(ws)
+    with ws.store.write() as connection:  # as in a copy from before
+        connection.run("update outbox set state = 'ready', request_id = null")
+        connection.run("delete from provider_request")
+    shutil.rmtree(ws.home.mail)
+    for _ in range(2):
+        with pytest.raises(BadInput, match="has left from this home, and the store knows of 0 at"):
+            send(ws)
+    assert states(ws) == {"ready": 3}
+    assert not ws.home.mail.exists()
+    ws.home.last_request.unlink()  # as it says: somebody saw to it that none may leave twice
+    assert send(ws).accepted == 3
+
+
+@BOTH_STORES
 def test_what_a_full_disk_or_a_bad_place_stopped_is_sent_as_soon_as_it_is_asked_for_again(
     store_url: str, tmp_path: Path
 ) -> None:

@@ -876,6 +876,30 @@ def test_a_new_card_is_the_same_member(ws: Workspace, till: Counter) -> None:
     assert kind(till.post("/cards/replace", {"card": "K1", "new_card": "K1"})) == "same-card"
 
 
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_card_is_replaced_once_by_two_tills_at_once(ws: Workspace) -> None:
+    """Both were told yes, where the second had found the card good before the first was through."""
+    second = "select count(*) from pg_locks where not granted"
+
+    def ask() -> str:
+        with pytest.raises(Refusal) as refused, ws.store.write() as store:
+            cards.replace(store, "K0", "K0c", ws.as_of, ws.as_of)
+        return refused.value.kind
+
+    with ThreadPoolExecutor(1) as thread:
+        with ws.store.write() as store:
+            cards.replace(store, "K0", "K0b", ws.as_of, ws.as_of)
+            told = thread.submit(ask)
+            while not told.done() and not rows(ws, second)[0]["count"]:
+                time.sleep(0.01)
+        assert told.result() == "card-replaced"
+    known = rows(ws, "select card_id, replaced_by_card_id from card where customer_id = 'c0'")
+    assert {row["card_id"]: row["replaced_by_card_id"] for row in known} == {
+        "K0": "K0b",
+        "K0b": None,
+    }
+
+
 @SQLITE
 def test_a_replaced_card_comes_back_by_the_front_door(
     ws: Workspace, till: Counter, now: list[datetime]
