@@ -260,7 +260,7 @@ def _open(bench: Bench, outcome: Outcome, spooled: Spooled, entry: Entry) -> Tab
         table = _with_beside(bench, outcome, table, entry, entry.beside)
     if entry.each:
         column = rows.find(table, entry.each, file=outcome.file.name, key="each")
-        table = rows.spread(table, column)
+        table = rows.spread(table, column, in_order=entry.beside is None)  # which a join is not
     if entry.where:
         table = _without(bench, outcome, table, entry.where)
     return table
