@@ -69,11 +69,11 @@ def find(ws: Workspace, customer_id: str) -> Identity:
     """Everything the home knows the customer by; nothing but the id if it does not."""
     with closing(duckdb.connect()) as duck:
         duck.execute(erased.SQL["macros"])
-        return _Search(ws, duck, Identity(customers=_one_person(ws, customer_id))).all()
+        return _Search(ws, duck, Identity(customers=numbers(ws, customer_id))).all()
 
 
-def _one_person(ws: Workspace, customer_id: str) -> frozenset[str]:
-    """The customer and those who were found to be the same person."""
+def numbers(ws: Workspace, customer_id: str) -> frozenset[str]:
+    """The customer's number, and those of who was found to be the same person."""
     with ws.store.read() as connection:
         pairs = connection.all(SQL["merged"])
     found = {customer_id, *_became(ws, customer_id)}
