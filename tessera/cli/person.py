@@ -16,10 +16,10 @@ CustomerArgument = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The c
 def register(app: typer.Typer) -> None:
     """Add `person` and what is below it to `app`."""
     group = typer.Typer(
-        help="A person's rights: export and erase; customers who are one: duplicates and merge.",
+        help="A person's rights: export, erase, lift; customers who are one: duplicates and merge.",
         no_args_is_help=True,
     )
-    for command in (journey, export, erase, merge):
+    for command in (journey, export, erase, merge, lift):
         group.command()(command)
     duplicates.register(group)
     app.add_typer(group, name="person")
@@ -123,3 +123,29 @@ def merge(
         print_json({"keep": keep, "other": other, "merged": not undo})
     else:
         typer.echo(said)
+
+
+def lift(
+    customer: CustomerArgument,
+    *,
+    reason: Annotated[str, typer.Option(help="How they said yes; it stands in the audit log.")],
+    as_of: AsOfOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write again to who unsubscribed, and has said yes since on a form of the shop's own.
+
+    The yes has to be known, from the feed consents, and to be later. Complaints and bounces are not lifted.
+
+    Example: tessera person lift C000017 --reason "ticked e-mail on form 1093 at the till"
+    """
+    from tessera import person
+    from tessera.workspace import open_workspace
+
+    lifted = person.lift(open_workspace(as_of, home=home), customer, reason)
+    if as_json:
+        print_json(lifted)
+        return
+    typer.echo(f"Lifted: {', '.join(lifted.causes)}, by the yes of {lifted.said_yes_at}.")
+    if lifted.left:
+        typer.echo(f"The address is still suppressed: {', '.join(lifted.left)}.")

@@ -59,7 +59,7 @@ delete from suppression
 where address_hash = :address_hash and channel = :channel and cause = :cause and since <= :at
 
 -- name: suppressed
-select scope, cause from suppression where address_hash = :address_hash and channel = :channel
+select scope, cause, since from suppression where address_hash = :address_hash and channel = :channel
 
 -- name: prefer
 insert into preference (customer_id, name, value, recorded_at)

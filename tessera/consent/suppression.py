@@ -12,7 +12,7 @@ from tessera.store import Connection
 
 ALL, MARKETING = "all", "marketing"
 EMAIL = "email"
-UNSUBSCRIBE = "unsubscribe"
+UNSUBSCRIBE, ERASED = "unsubscribe", "erased"
 
 
 @dataclass(frozen=True, order=True)
@@ -31,15 +31,20 @@ def suppress(connection: Connection, found: Iterable[Suppression]) -> None:
     connection.run_many(SQL["suppress"], [asdict(one) for one in sorted(set(found))])
 
 
-def lift(connection: Connection, address_hash: str, at: datetime) -> None:
-    """Who asks for mail anew is no longer held to having unsubscribed; to complaints and bounces,
-    yes."""
-    row = {"address_hash": address_hash, "channel": EMAIL, "cause": UNSUBSCRIBE, "at": stamp(at)}
+def lift(connection: Connection, address_hash: str, at: datetime, cause: str = UNSUBSCRIBE) -> None:
+    """Who asked for mail anew at that time is no longer held to having unsubscribed before; to complaints and
+    bounces, yes."""
+    row = {"address_hash": address_hash, "channel": EMAIL, "cause": cause, "at": stamp(at)}
     connection.run(SQL["lift"], **row)
     connection.run(SQL["unsuppress"], **row)
 
 
+def standing(connection: Connection, address_hash: str) -> list[Suppression]:
+    """What keeps mail from the address."""
+    rows = connection.all(SQL["suppressed"], address_hash=address_hash, channel=EMAIL)
+    return [Suppression(address_hash, **row) for row in rows]
+
+
 def scopes(connection: Connection, address_hash: str) -> set[str]:
     """The scopes the address is suppressed for."""
-    rows = connection.all(SQL["suppressed"], address_hash=address_hash, channel=EMAIL)
-    return {row["scope"] for row in rows}
+    return {one.scope for one in standing(connection, address_hash)}

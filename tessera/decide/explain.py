@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from tessera.decide import decisions
 from tessera.decide.decisions import Question
-from tessera.decide.reasons import sentence
+from tessera.decide.reasons import Reason, sentence
 from tessera.quoting import literal
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
@@ -30,16 +31,29 @@ from known_as inner join today on known_as.into_customer_id = today.number
 
 def explained(ws: Workspace, customer_id: str, asked: Question) -> list[dict[str, Any]]:
     """The decisions asked for of one customer, under whichever of their numbers, each with `since` (what
-    happened to its message) and `said`."""
+    happened to its message, or to the one because of which there is none) and `said`."""
     numbers = _numbers(ws, customer_id)
     rows = [
         row
         for number in numbers
         for row in decisions.find(ws.home, replace(asked, customer_id=number))
     ]
-    fates = _fates(ws, numbers) if any(row.get("send_key") for row in rows) else {}
-    rows.sort(key=lambda row: (row["business_date"], row["campaign"]))
-    return [_explained(row, numbers[0], fates.get(row["send_key"] or "", [])) for row in rows]
+    keys = [_send_keys(row, numbers) for row in rows]
+    fates = _fates(ws, numbers) if any(keys) else {}
+    found = [
+        _explained(row, numbers[0], [fate for key in its for fate in fates.get(key, [])])
+        for row, its in zip(rows, keys, strict=True)
+    ]
+    return sorted(found, key=lambda row: (row["business_date"], row["campaign"]))
+
+
+def _send_keys(row: Mapping[str, Any], numbers: Sequence[str]) -> list[str]:
+    """Of the message that was planned, or, where none was because of an earlier one, of that: it went to
+    whichever number its reader had then."""
+    if row["reason"] != Reason.RE_ENTRY:
+        return [row["send_key"]] if row["send_key"] else []
+    of = (row["campaign"], row["step"], row["occurrence"])
+    return [sha256("\x1f".join((number, *of)).encode()).hexdigest()[:32] for number in numbers]
 
 
 def _numbers(ws: Workspace, customer_id: str) -> list[str]:

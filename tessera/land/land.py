@@ -78,7 +78,7 @@ class Bench:
     shapes: Shapes
     erased: Erased | None  # whose rows are not wanted
     seen: Seen
-    told: dict[str, str] = field(default_factory=dict)  # by path, what lies beside others
+    beside: dict[str, Spooled] = field(default_factory=dict)  # by path, as the spool has it
 
     @property
     def duck(self) -> duckdb.DuckDBPyConnection:
@@ -202,13 +202,18 @@ def _wanting(bench: Bench, file: SourceFile, content: str) -> Iterator[tuple[Fee
 
 def _told(bench: Bench, other: SourceFile) -> str:
     """The content of what lies beside a file."""
-    told = bench.seen.content(other) or bench.told.get(other.path)
-    if told is None:
-        try:
-            told = bench.told[other.path] = _fetch(bench, other, BESIDE).content_hash
-        except Empty as error:  # of what tells more of rows, no byte is never all right
-            raise BadInput(str(error)) from error
-    return told
+    try:
+        return bench.seen.content(other) or _beside(bench, other).content_hash
+    except Empty as error:  # of what tells more of rows, no byte is never all right
+        raise BadInput(str(error)) from error
+
+
+def _beside(bench: Bench, other: SourceFile) -> Spooled:
+    """A copy of what lies beside a file; the spool has room for one."""
+    if other.path not in bench.beside:
+        bench.beside.clear()
+        bench.beside[other.path] = _fetch(bench, other, BESIDE)
+    return bench.beside[other.path]
 
 
 def _land_feed(bench: Bench, outcome: Outcome, spooled: Spooled, feed: Feed, entry: Entry) -> None:
@@ -260,7 +265,7 @@ def _open(bench: Bench, outcome: Outcome, spooled: Spooled, entry: Entry) -> Tab
         table = _with_beside(bench, outcome, table, entry, entry.beside)
     if entry.each:
         column = rows.find(table, entry.each, file=outcome.file.name, key="each")
-        table = rows.spread(table, column)
+        table = rows.spread(table, column, in_order=entry.beside is None)  # which a join is not
     if entry.where:
         table = _without(bench, outcome, table, entry.where)
     return table
@@ -282,7 +287,7 @@ def _with_beside(
     file = outcome.file
     other = file.beside(str(entry.name_beside(file.name)))
     told = entry.model_copy(update={"header": beside.header, "skip": 0})
-    heads = _read(bench, outcome, _fetch(bench, other, BESIDE), told, other.name)
+    heads = _read(bench, outcome, _beside(bench, other), told, other.name)
     key = {
         rows.find(table, own, file=file.name, key="beside"): rows.find(
             heads, theirs, file=other.name, key="beside"

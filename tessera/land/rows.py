@@ -12,7 +12,7 @@ from tessera.land.table import Table
 from tessera.quoting import name
 
 SPREAD = """(
-    select row_number() over (order by "row read", "place in it") as _row_number,
+    select row_number() over ({order}) as _row_number,
         * exclude ("row read", "place in it", "element"), "element" as {own}
     from (
         select * exclude ("elements"), generate_subscripts("elements", 1) as "place in it",
@@ -57,9 +57,10 @@ def lonely(table: Table, other: Table, key: Mapping[str, str]) -> str:
     return f"select count(*) from {other.relation} as o where not exists (from {table.relation} as own where {same})"
 
 
-def spread(table: Table, column: str) -> Table:
+def spread(table: Table, column: str, *, in_order: bool = True) -> Table:
     """A row for each element of the list in `column`, which holds that element then; one row without any
-    where there is no list, or nothing in it."""
+    where there is no list, or nothing in it. What comes `in_order` is numbered as it comes: to sort it keeps
+    all of the file in memory."""
     kind, own = table.columns[column], name(column)
     if kind.endswith("[]"):
         elements, kind = f"case when len({own}) > 0 then {own} else [null] end", kind[:-2]
@@ -68,11 +69,12 @@ def spread(table: Table, column: str) -> Table:
             f"case when json_array_length({own}) > 0 then json_extract_string({own}, '$[*]') end"
         )
         elements, kind = f"coalesce(try({listed}), [{own}])", "VARCHAR"
+    order = "" if in_order else 'order by "row read", "place in it"'
     return replace(
         table,
         columns={**table.columns, column: kind},
-        relation=SPREAD.format(own=own, elements=elements, relation=table.relation),
-        careful=_careful(table, lambda t: spread(t, column)),
+        relation=SPREAD.format(own=own, elements=elements, relation=table.relation, order=order),
+        careful=_careful(table, lambda t: spread(t, column, in_order=in_order)),
     )
 
 

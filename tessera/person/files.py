@@ -106,13 +106,12 @@ class Files:
 
     def _with(self, files: list[Path], theirs: str, rows: str = "{}") -> list[Path]:
         """Those of the files that have the person."""
-        if not files:
-            return []
-        read = f"read_parquet({who.listed(files)}, filename = true, hive_partitioning = false)"
-        found = self.duck.execute(
-            f"select distinct filename from {rows.format(read)} where {theirs} order by 1"
-        )
-        return [Path(row[0]) for row in found.fetchall()]
+        found = []
+        for some in who.portions(files):
+            read = f"read_parquet({some}, filename = true, hive_partitioning = false)"
+            query = f"select distinct filename from {rows.format(read)} where {theirs} order by 1"
+            found += [Path(row[0]) for row in self.duck.execute(query).fetchall()]
+        return found
 
     def _put(self, path: Path, query: str) -> None:
         """Write what `query` gives in the file's place; its other names get the same file."""
@@ -163,22 +162,18 @@ def recount(home: Home, connection: Connection) -> None:
 def _counted(folder: Path) -> dict[tuple[str, int], int]:
     """How many rows each file of a feed has."""
     return {
-        (path.parts[-3], _file_id(path)): pq.read_metadata(path).num_rows
+        (path.parts[-3], who.file_id(path)): pq.read_metadata(path).num_rows
         for path in folder.glob("*/file_id=*/rows.parquet")
     }
-
-
-def _file_id(path: Path) -> int:
-    return int(path.parent.name.removeprefix("file_id="))
 
 
 def _forget_readmissions(home: Home, connection: Connection) -> None:
     pairs = connection.all(records.SQL["readmissions"])
     wanted = {row["file_id"] for row in pairs}
     there = {
-        (_file_id(path), number)
+        (who.file_id(path), number)
         for path in home.landing.glob("*/file_id=*/rows.parquet")
-        if _file_id(path) in wanted
+        if who.file_id(path) in wanted
         for number in pq.read_table(path, columns=["_row_number"])["_row_number"].to_pylist()
     }
     gone = [row for row in pairs if (row["file_id"], row["row_number"]) not in there]

@@ -75,7 +75,7 @@ def learned(home: Home) -> list[Path]:
 
 def quarantined(home: Home, feed: Feed) -> list[Path]:
     """The files of a feed's quarantined rows."""
-    return sorted((home.quarantine / feed.name).glob("file_id=*/rows.parquet"))
+    return who.in_order(home.quarantine / feed.name)
 
 
 def is_quarantined(feed: Feed) -> str:
@@ -99,26 +99,24 @@ def is_named(duck: duckdb.DuckDBPyConnection, path: Path) -> str | None:
 
 
 def _landed(duck: duckdb.DuckDBPyConnection, home: Home, feed: Feed) -> Rows:
-    files = who.landed(home, feed.name)
-    if not files:
-        return []
-    query = SQL["landed"].format(files=who.listed(files), theirs=erased.is_theirs(feed))
-    return rows(duck, query)
+    return _found(duck, "landed", who.landed(home, feed.name), erased.is_theirs(feed))
 
 
 def _quarantined(duck: duckdb.DuckDBPyConnection, home: Home, feed: Feed) -> Rows:
-    files = quarantined(home, feed)
-    if not files:
-        return []
-    query = SQL["quarantined"].format(files=who.listed(files), theirs=is_quarantined(feed))
-    return rows(duck, query)
+    return _found(duck, "quarantined", quarantined(home, feed), is_quarantined(feed))
 
 
 def _published(duck: duckdb.DuckDBPyConnection, files: list[Path]) -> Rows:
     theirs = is_named(duck, files[0]) if files else None
-    if theirs is None:
-        return []
-    return rows(duck, SQL["published"].format(files=who.listed(files), theirs=theirs))
+    return _found(duck, "published", files, theirs) if theirs else []
+
+
+def _found(duck: duckdb.DuckDBPyConnection, query: str, files: list[Path], theirs: str) -> Rows:
+    return [
+        row
+        for some in who.portions(files)
+        for row in rows(duck, SQL[query].format(files=some, theirs=theirs))
+    ]
 
 
 def rows(duck: duckdb.DuckDBPyConnection, query: str) -> Rows:

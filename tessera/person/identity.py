@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,6 +20,7 @@ from tessera.warehouse import marts
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.person", "identity.sql")
+AT_ONCE = 1000  # files, of which DuckDB keeps 100 KB each until all are read
 PROSPECT = "prospect:"  # and the prospect's key: the customer a prospect is
 
 
@@ -67,13 +68,12 @@ class Identity:
 
 def find(ws: Workspace, customer_id: str) -> Identity:
     """Everything the home knows the customer by; nothing but the id if it does not."""
-    with closing(duckdb.connect()) as duck:
-        duck.execute(erased.SQL["macros"])
-        return _Search(ws, duck, Identity(customers=_one_person(ws, customer_id))).all()
+    with _duck() as duck:
+        return _Search(ws, duck, Identity(customers=numbers(ws, customer_id))).all()
 
 
-def _one_person(ws: Workspace, customer_id: str) -> frozenset[str]:
-    """The customer and those who were found to be the same person."""
+def numbers(ws: Workspace, customer_id: str) -> frozenset[str]:
+    """The customer's number, and those of who was found to be the same person."""
     with ws.store.read() as connection:
         pairs = connection.all(SQL["merged"])
     found = {customer_id, *_became(ws, customer_id)}
@@ -128,7 +128,8 @@ class _Search:
     def _cards(self) -> frozenset[str]:
         # Which of a card's rows is the latest, landed files tell; the engine's own that are not landed yet
         # hold what tills did with cards, and so does the store.
-        named = {row["card_id"] for row in self._of("cards", landed(self.ws.home, "cards"))}
+        files = landed(self.ws.home, "cards")
+        named = {row["card_id"] for row in self._of("cards", files, at_once=len(files))}
         own = {row["card_id"] for row in self._rows("own_card", "transactions")}
         others = {row["card_id"] for row in self._rows("others_cards", "cards")}
         return frozenset(named | (own - others) | self._published_cards() | self._tills_cards())
@@ -166,12 +167,15 @@ class _Search:
         own = sorted((self.ws.home.engine / feed).glob("*.parquet"))
         return [*self._of(query, landed(self.ws.home, feed)), *self._of(query, own)]
 
-    def _of(self, query: str, files: list[Path]) -> list[dict[str, Any]]:
+    def _of(self, query: str, files: list[Path], at_once: int = 0) -> list[dict[str, Any]]:
         if not files:
             return []
         show(self.duck, self.found)
-        asked = SQL[query].format(files=listed(files))
-        return list(self.duck.execute(asked).to_arrow_table().to_pylist())
+        return [
+            row
+            for some in portions(files, at_once)
+            for row in self.duck.execute(SQL[query].format(files=some)).to_arrow_table().to_pylist()
+        ]
 
 
 def show(duck: duckdb.DuckDBPyConnection, identity: Identity) -> None:
@@ -192,20 +196,45 @@ def show(duck: duckdb.DuckDBPyConnection, identity: Identity) -> None:
 @contextmanager
 def shown(identity: Identity) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB that knows whom we look for."""
-    with closing(duckdb.connect()) as duck:
-        duck.execute("set TimeZone = 'UTC'")
-        duck.execute(erased.SQL["macros"])
+    with _duck() as duck:
         show(duck, identity)
         yield duck
 
 
+@contextmanager
+def _duck() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Each file is read once or twice: its blocks are not kept."""
+    with closing(duckdb.connect(config={"enable_external_file_cache": False})) as duck:
+        duck.execute("set TimeZone = 'UTC'")
+        duck.execute(erased.SQL["macros"])
+        yield duck
+
+
 def landed(home: Home, feed: str) -> list[Path]:
-    return sorted((home.landing / feed).glob("file_id=*/rows.parquet"))
+    """The files of a feed, in the order they came."""
+    return in_order(home.landing / feed)
+
+
+def in_order(folder: Path) -> list[Path]:
+    """What a folder has for each landed file, by its number."""
+    return sorted(folder.glob("file_id=*/rows.parquet"), key=file_id)
+
+
+def file_id(path: Path) -> int:
+    """The number of the landed file that this is, or is made of."""
+    return int(path.parent.name.removeprefix("file_id="))
 
 
 def listed(files: Iterable[Path]) -> str:
     """The files as DuckDB reads a list of them."""
     return f"[{', '.join(literal(str(path)) for path in files)}]"
+
+
+def portions(files: Sequence[Path], at_once: int = 0) -> Iterator[str]:
+    """The files, so many at once, as DuckDB reads a list of them."""
+    size = at_once or AT_ONCE
+    for start in range(0, len(files), size):
+        yield listed(files[start : start + size])
 
 
 def _texts(*values: str | None) -> frozenset[str]:

@@ -18,6 +18,10 @@ where card.customer_id <> card.card_id
 -- DuckDB, the marts.
 select into_customer_id from known_as where customer_id = $1
 
+-- name: emails
+-- DuckDB, the marts.
+select email from customers where customer_id in (select unnest($1)) and trim(email) <> ''
+
 -- name: send_keys
 select send_key from outbox where customer_id = :customer_id
 

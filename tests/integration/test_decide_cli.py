@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,30 @@ def test_decide_then_decisions_then_explain(home: Path) -> None:
     assert run("explain", "ann", *at, "--campaign", "weekly", "--since", "2026-03-01") == (
         "Campaign 'weekly' has not had customer 'ann' as a candidate since 2026-03-01.\n"
     )
+
+
+def test_explain_tells_what_became_of_a_letter_that_is_not_planned_again(home: Path) -> None:
+    """Also where it went to a number that its reader no longer has."""
+    at = ("--home", str(home))
+    run("decide", *at, "--as-of", "2026-03-31")
+    run("send", "cancel", "hello", *at)
+    for who, known_as in (
+        ("ann", ()),
+        ("eve", [{"customer_id": "ann", "into_customer_id": "eve"}]),
+    ):
+        publish(
+            workspace(home, "2026-04-01", timezone="UTC"),
+            customers=[person(who)],
+            consents=[{**YES, "customer_id": who}],
+            audience_all=[member(who)],
+            known_as=known_as,
+        )
+        run("decide", *at, "--as-of", "2026-04-01")
+        (row,) = told("explain", who, *at, "--since", "2026-04-01", "--campaign", "hello")
+        assert re.search(
+            r"not written to again \(planned on 2026-03-31\); cancelled at [-0-9:T+]+ \(campaign_cancelled\)\.$",
+            row["said"],
+        ), row["said"]
 
 
 def test_explain_tells_of_all_numbers_of_a_person(home: Path) -> None:

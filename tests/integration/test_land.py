@@ -484,13 +484,19 @@ def test_a_receipt_s_head_may_lie_in_a_file_beside_its_lines(tmp_path: Path) -> 
     assert (cards, len(landed(ws))) == ({"R1": "C8", "R2": "C7", "R9": "C7"}, 8)
 
 
-def test_heads_may_be_packed_and_call_their_key_otherwise(tmp_path: Path) -> None:
+def test_heads_may_be_packed_and_call_their_key_otherwise_and_are_fetched_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, read = sys.modules["tessera.land.land"], list[str]()
+    fetch = stage.fetch
+    monkeypatch.setattr(stage, "fetch", lambda file, to: read.append(file.name) or fetch(file, to))
     ws = lines_of_heads(tmp_path, key={"receipt": "no"})
     text = heads("R1").replace("receipt", "no", 1)
     put(tmp_path / "day", lines_1__csv__gz=gzip.compress(lines(("R1", "1")).encode()))
     put(tmp_path / "day", heads_1__csv__gz=gzip.compress(text.encode()))
     land(ws, "till", tmp_path / "day")
     assert [row["card_id"] for row in landed(ws)] == ["C1"]
+    assert sorted(read) == ["heads_1.csv.gz", "lines_1.csv.gz"]
 
 
 def test_lines_without_the_file_of_their_heads_wait_for_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +243,30 @@ def test_an_export_has_everything_and_reads_well(ws: Workspace, her: str) -> Non
     assert not any(text in json.dumps(entry) for text in (*TEXTS, her))
     person.erase(ws, her)
     assert places(ws.home.root) == [], "the export goes too"
+
+
+def test_of_many_files_some_at_a_time_are_read_and_no_row_is_missed(
+    ws: Workspace, her: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What DuckDB keeps of each file until all are read would grow with them. Only which card is whose is asked
+    of all files at once."""
+    whole = person.identity.find(ws, her)
+    all_of_it = person.held.held(ws, whole)
+    lists, listed = list[int](), person.identity.listed
+
+    def counted(files: Iterable[Path]) -> str:
+        found = list(files)
+        if "cards" not in str(found[0]):
+            lists.append(len(found))
+        return listed(found)
+
+    monkeypatch.setattr(person.identity, "AT_ONCE", 1)
+    monkeypatch.setattr(person.identity, "listed", counted)
+    assert person.identity.find(ws, her) == whole
+    assert person.held.held(ws, whole) == all_of_it
+    person.erase(ws, her)
+    assert set(lists) == {1}
+    assert places(ws.home.root) == []
 
 
 def test_an_export_has_what_was_learned_and_refuses_a_place_that_is_none(
