@@ -81,10 +81,18 @@ def test_who_was_given_points_is_in_the_level_that_asks_for_none(shop: Workspace
 def test_who_joins_gets_a_gift_once_whoever_they_are_found_to_be(
     shop: Workspace,
 ) -> None:
-    club(shop, gifts=[WELCOME], expiry={"kind": "rolling", "months": 1})
-    new = member(joined_at="2026-03-01 22:30:00")
+    one_day = {"since": "2026-03-02", "until": "2026-03-02"}
+    rules = {"expiry": {"kind": "rolling", "months": 1}, "timezone": "Pacific/Auckland"}
+    club(shop, gifts=[WELCOME | one_day], **rules)
+    new = member(joined_at="2026-03-01 22:30:00")  # the day after, there
+    others = [
+        member("old", joined_at="2026-02-01"),
+        member("soon", joined_at="2026-03-01 10:59:59"),
+        member("lead", joined_at=new["joined_at"], prospect_id="L1"),
+        member("bare", joined_at=new["joined_at"], card_id=None),
+    ]
     assert given(shop, "2026-02-28", new) == 0
-    assert given(shop, "2026-03-02", new, member("old", joined_at="2026-02-01")) == 20
+    assert given(shop, "2026-03-02", new, *others) == 20
     with shop.store.write() as store:
         at = datetime(2026, 3, 3, 9, tzinfo=UTC)
         merging.move(Books(store, "club", at, at.date()), "ann", "zoe")
