@@ -355,6 +355,10 @@ def test_the_calendar_expects_what_the_last_weeks_brought_on_that_weekday(shop: 
         ws = on(shop, str(tuesday + timedelta(ahead)))
         people(ws, *(f"{ahead}-{i}" for i in range(names)))
         decide(ws)
+    (today,) = agenda(ws, date(2026, 4, 2), date(2026, 4, 2))  # which was decided in part
+    assert (today.expected, today.basis) == (7, "last 2 runs")
+    four_weeks = agenda(on(shop, "2026-04-28"), date(2026, 4, 28), date(2026, 4, 28))
+    assert {(one.expected, one.basis) for one in four_weeks} == {(10, "last 1 Tuesday")}
     ws = on(shop, "2026-04-03")
     found = agenda(ws, date(2026, 4, 3), date(2026, 4, 8))
     assert [(e.date, e.campaign, e.expected, e.basis) for e in found] == [

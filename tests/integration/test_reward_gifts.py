@@ -57,6 +57,8 @@ def test_row_28_four_years_of_birthdays_bring_a_gift_once_each_on_29_february_to
     assert (points(shop, "leap"), points(shop, "ann")) == ((200, 0, 0), (0, 0, 0))
     assert given(shop, "2028-03-27", leap, march) == 50  # the night of the day did not come by
     assert given(shop, "2028-03-28", leap, march) == 0
+    club(shop, gifts=[YEARLY], leap_day="mar-1")
+    assert [given(shop, f"2029-{day}", leap) for day in ("02-28", "03-01")] == [0, 50]
     sound(shop)
 
 
@@ -81,16 +83,28 @@ def test_who_was_given_points_is_in_the_level_that_asks_for_none(shop: Workspace
 def test_who_joins_gets_a_gift_once_whoever_they_are_found_to_be(
     shop: Workspace,
 ) -> None:
-    club(shop, gifts=[WELCOME], expiry={"kind": "rolling", "months": 1})
-    new = member(joined_at="2026-03-01 22:30:00")
+    one_day = {"since": "2026-03-02", "until": "2026-03-02"}
+    rules = {"expiry": {"kind": "rolling", "months": 1}, "timezone": "Pacific/Auckland"}
+    club(shop, gifts=[WELCOME | one_day], **rules)
+    new = member(joined_at="2026-03-01 22:30:00")  # the day after, there
+    others = [
+        member("old", joined_at="2026-02-01"),
+        member("soon", joined_at="2026-03-01 10:59:59"),
+        member("lead", joined_at=new["joined_at"], prospect_id="L1"),
+        member("bare", joined_at=new["joined_at"], card_id=None),
+        member("xen", joined_at=new["joined_at"]),
+    ]
     assert given(shop, "2026-02-28", new) == 0
-    assert given(shop, "2026-03-02", new, member("old", joined_at="2026-02-01")) == 20
+    assert given(shop, "2026-03-02", new, *others) == 40
     with shop.store.write() as store:
         at = datetime(2026, 3, 3, 9, tzinfo=UTC)
         merging.move(Books(store, "club", at, at.date()), "ann", "zoe")
         ends = store.scalar("select min(expires_on) from lot")
+        store.run("insert into person_merge values ('xen', 'yan', 0, '2026-03-03')")  # undone
     assert ends == "2026-04-02"  # as if earned on the day it was given
-    assert given(shop, "2026-03-04", member("zoe", joined_at="2026-03-02 08:00:00")) == 0
+    zoe, yan = (member(name, joined_at="2026-03-02 08:00:00") for name in ("zoe", "yan"))
+    assert given(shop, "2026-03-04", zoe) == 0
+    assert given(shop, "2026-03-04", yan) == 20
     assert points(shop, "zoe") == (20, 0, 0)
     sound(shop)
 

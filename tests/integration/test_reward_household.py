@@ -68,8 +68,11 @@ def _granted(answer: Any) -> Any:
     return answer
 
 
-def give(ws: Workspace, name: str, some: int, until: str, key: str = "g") -> None:
-    terms = Terms(None, day_after(date.fromisoformat(until), "UTC"), until)
+def give(
+    ws: Workspace, name: str, some: int, until: str | None, key: str = "g", *, zone: str = "UTC"
+) -> None:
+    ends = day_after(date.fromisoformat(until), zone) if until else None
+    terms = Terms(None, ends, until)
     act(ws, lambda b: b.grant(key=f"{key}:{name}", customer_id=name, points=some, terms=terms))
 
 
@@ -81,7 +84,7 @@ def spend(ws: Workspace, name: str, some: int, key: str = "s", on: date = DAY) -
     return act(ws, both, on)
 
 
-def left(ws: Workspace) -> dict[str, tuple[str, int, str]]:
+def left(ws: Workspace) -> dict[str, tuple[str, int, str | None]]:
     with ws.store.read() as store:
         rows = store.all(
             "select idem_key, owner_id, remaining, lot.expires_on from lot "
@@ -98,13 +101,20 @@ def test_what_one_lacks_comes_from_the_others_by_what_ends_first_and_keeps_its_e
     live_together(shop, "ann", "bob", "cy")
     give(shop, "ann", 5, "2026-12-31")
     give(shop, "bob", 10, "2026-06-30")
-    give(shop, "bob", 10, "2026-03-09", key="gone")  # ended, though no night has come by
+    # Ends this very instant; no night has come by.
+    give(shop, "bob", 10, "2026-03-09", key="gone", zone="Pacific/Gambier")
+    give(shop, "cy", 3, None, key="ever")
     give(shop, "cy", 10, "2026-05-31")
-    assert spend(shop, "ann", 26) == Refused("no_points")
-    assert len(left(shop)) == 4  # nothing came over for what was refused
+    assert act(shop, lambda books: pooling.others(books.store, "club", "ann", books.stamp)) == 23
+    assert spend(shop, "ann", 29) == Refused("no_points")
+    assert len(left(shop)) == 5  # nothing came over for what was refused
     assert spend(shop, "ann", 17) == Posted("s", "ann", 17)
     assert spend(shop, "ann", 17) == Posted("s", "ann", 17)
-    assert left(shop) == {"g:bob": ("bob", 8, "2026-06-30"), "gone:bob": ("bob", 10, "2026-03-09")}
+    assert left(shop) == {
+        "g:bob": ("bob", 8, "2026-06-30"),
+        "gone:bob": ("bob", 10, "2026-03-09"),
+        "ever:cy": ("cy", 3, None),
+    }
     act(shop, lambda books: books.reverse("s", points=4))
     assert left(shop)["g:ann"] == ("ann", 4, "2026-12-31")  # as if less had been spent
     act(shop, lambda books: books.reverse("s", key="rest"))
@@ -120,7 +130,7 @@ def test_a_return_by_who_earned_what_another_spent_is_owed_and_limits_the_househ
     sale = line("t", "ann", 1000, sold_at="2026-03-01")
     back = line("r", "ann", -600, original_transaction_id="t", sold_at="2026-03-11")
     night(shop, "2026-03-02", sale)
-    live_together(shop, "ann", "bob")
+    live_together(shop, "ann", "bob", "cy")
     assert spend(shop, "bob", 9) == Posted("s", "bob", 9)
     night(shop, "2026-03-12", sale, back)
     assert points(shop) == (0, 0, 5)  # of six points taken back she had one
@@ -128,6 +138,10 @@ def test_a_return_by_who_earned_what_another_spent_is_owed_and_limits_the_househ
     with shop.store.read() as store:
         assert pooling.others(store, "club", "ann", "2026-03-12T00:00:00+00:00") == 0
     assert spend(shop, "ann", 1, key="more", on=date(2026, 3, 12)) == Refused("no_points")
+    give(shop, "cy", 7, "2026-12-31")
+    with shop.store.read() as store:  # of the seven, whoever asks
+        at = "2026-03-12T00:00:00+00:00"
+        assert [pooling.others(store, "club", who, at) for who in ("bob", "ann")] == [2, 6]
     more = line("u", "ann", 700, sold_at="2026-03-12")
     night(shop, "2026-03-13", sale, back, more)
     assert points(shop) == (2, 0, 0)

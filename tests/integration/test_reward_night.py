@@ -580,6 +580,20 @@ def test_row_25_a_tier_begins_exactly_at_its_limit_on_the_very_first_purchase(
     assert [name for name, _ in tier(shop)] == reached
 
 
+def test_a_tier_counts_from_the_first_instant_of_its_window_in_the_programmes_zone(
+    shop: Workspace,
+) -> None:
+    """Also what cannot be spent yet."""
+    window = {"levels": LEVELS, "months": 1}
+    club(shop, tiers=window, timezone="Pacific/Auckland", pending_days=60)
+    sales = [
+        line("t", "ann", 3000, sold_at="2026-03-01T11:00:00"),
+        line("u", "bob", 3000, sold_at="2026-03-01T10:59:59"),
+    ]
+    night(shop, "2026-04-02", *sales)
+    assert (tier(shop), tier(shop, "bob")) == ([("gold", "reached")], [])
+
+
 def test_who_has_a_tier_that_the_programme_has_no_more_earns_as_who_has_none(
     shop: Workspace,
 ) -> None:

@@ -79,6 +79,38 @@ def test_pieces_and_receipts_can_be_counted_instead_of_money(shop: Workspace) ->
     assert points(shop) == (0, 0, 0)
 
 
+def test_points_are_rounded_as_the_rule_says_and_given_for_what_it_asks(shop: Workspace) -> None:
+    """Of 12.5 and of exactly 12; a whole piece counts; of equals the first; a return is no purchase."""
+    order = {"per": 1, "points": 5, "basis": "order"}
+    ways = [{**ONE, "rule": way, "per": 8, "rounding": way} for way in ("down", "nearest", "up")]
+    rules_ = [
+        *ways,
+        {"rule": "pieces", "points": 1, "per": 1, "basis": "item"},
+        {**order, "rule": "month", "only": {"birthday": "month"}},
+        {**order, "rule": "hello", "only": {"first_purchase": True}},
+        {**order, "rule": "first", "stacking": "best"},
+        {**order, "rule": "second", "stacking": "best"},
+    ]
+    club(shop, earn_rules=rules_)
+    sales = [
+        line("a", "ann", 100, sold_at="2026-03-01", quantity=2.5),
+        line("b", "bob", 96, sold_at="2026-02-28"),
+        line("back", "bob", -10, sold_at="2026-02-20"),
+        line("a-second", "bob", 80, sold_at="2026-03-01"),
+    ]
+    born = [{"customer_id": name, "birth_date": date(1990, 3, 14)} for name in ("ann", "bob")]
+    night(shop, "2026-03-02", *sales, customers=born)
+    with shop.store.read() as store:
+        query = "select source_id, rule, amount from transfer where kind = 'earn'"
+        found = {(row["source_id"], row["rule"]): row["amount"] for row in store.all(query)}
+    assert {rule: n for (source, rule), n in found.items() if source == "a"} == {
+        "down": 12, "nearest": 13, "up": 13, "pieces": 2, "month": 5, "hello": 5, "first": 5,
+    }  # fmt: skip
+    assert {rule: n for (source, rule), n in found.items() if source == "b"} == {
+        "down": 12, "nearest": 12, "up": 12, "pieces": 1, "hello": 5, "first": 5,
+    }  # fmt: skip
+
+
 def test_a_rule_gives_nothing_once_nothing_that_it_counts_is_kept(shop: Workspace) -> None:
     """Neither where it gives by the receipt, nor where what comes back is money and names nothing."""
     only = {"categories": ["coffee"]}
@@ -425,6 +457,8 @@ def test_a_return_takes_back_with_the_multiplier_that_gave(shop: Workspace) -> N
         ({"expiry": {"kind": "roling", "months": 1}}, "'kind' cannot be 'roling'. Did you mean 'rolling'"),
         ({"expiry": {"kind": "rolling"}}, "'rolling' needs 'months' or 'days'"),
         ({"tiers": {"levels": [*reversed(LEVELS)]}}, "'silver' must need more than 'gold'"),
+        ({"tiers": {"levels": [LEVELS[0], {**LEVELS[1], "least": LEVELS[0]["least"]}]}}, "'gold' must need more"),
+        ({"tiers": {"levels": [LEVELS[0], {**LEVELS[1], "tier": "silver"}]}}, "'silver' must need more"),
         ({"earn_rules": [{**ONE, "only": {"tiers": ["gld"]}}], "tiers": {"levels": LEVELS}}, "'gld' is not a tier of `tiers`. Did you mean 'gold'"),
         ({"earn_rules": [{**ONE, "only": {"weekdays": ["sunday"]}}]}, "cannot be 'sunday'"),
         ({"earn_rules": [{**ONE, "cap": {"dya": 1}}]}, "'dya' is not a key here. Did you mean 'day'"),

@@ -301,6 +301,9 @@ def test_a_cap_that_was_broken_would_be_seen() -> None:
         return common | who | {"business_date": at[:10], "send_at": at}
 
     sent = [message("ann", 1, 9), message("ann", 8, 8), message("bob", 8, 9, tags="")]
+    sent.append({**message("ann", 8, 7), "purpose": "service"})  # which no cap is about
+    before = {"business_date": "2026-02-01", "send_at": "2026-02-01T09:00:00+00:00"}
+    sent += [{**message("ann", 1, 9), **before}] * 4  # the shop's own, not the simulation's
 
     def most(**cap: Any) -> int:
         with duckdb.connect() as duck:

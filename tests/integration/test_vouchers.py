@@ -125,6 +125,8 @@ def test_a_message_says_until_when_and_the_till_keeps_to_it(shop: Workspace) -> 
     found = mailed(shop)
     (mail, *_) = shop.home.mail.rglob("*.eml")
     assert "April 1, 2026" in mail.read_text()
+    assert states(on(shop, "2026-04-01T23:59:59")) == {"given": 2}
+    assert states(on(shop, "2026-04-02")) == {"expired": 2}
     assert try_at_till(on(shop, "2026-04-01T23:59:59"), found["anna"]) == "ok"
     assert try_at_till(on(shop, "2026-04-02"), found["ben"]) == "voucher-expired"
 
@@ -329,16 +331,26 @@ def test_a_pool_gives_each_code_once_and_gives_again_what_never_left(shop: Works
     rewards(shop.project, "voucher: {codes: pool, valid_days: 5}")
     with shop.store.write() as store:
         its = Terms(codes="pool", valid_days=5)
-        pool.make(store, "cake", its, count=3, batch="bought", at=shop.as_of)
+        made = pool.make(store, "cake", its, count=5, batch="bought", at=shop.as_of)
+        pool.withdraw(store, made[:1], shop.as_of)
+    gone = dict.fromkeys(("points", "points_back", "paid", "discount"), 0)
+    insert(shop, "redemption", redemption_id="r", store_id="S1", state="used", at="2026", **gone)
+    insert(shop, "voucher_use", redemption_id="r", code=made[1], discount=0)
+    spoilt = {"withdrawn": 1, "used": 1}
     people(shop, *(f"p{n}" for n in range(5)))
     assert decide(shop).planned == 3
-    assert states(shop) == {"reserved": 3}
+    assert states(shop) == {"reserved": 3, **spoilt}
     first = {row["code"] for row in rows(shop, "select code from reward_grant")}
     with shop.store.write() as store:
         store.run("update outbox set state = 'cancelled' where message_id = 1")
-    assert states(shop) == {"free": 1, "reserved": 2}
+    assert states(shop) == {"free": 1, "reserved": 2, **spoilt}
     tomorrow = on(shop, "2026-04-01")
-    people(tomorrow, *(f"q{n}" for n in range(5)))
+    with shop.store.write() as store:
+        ends = Terms(codes="pool", valid_until=shop.business_date)
+        days = (shop.business_date, tomorrow.business_date)
+        assert [pool.free(store, "cake", ends, day) for day in days] == [1, 0]
+        pool.make(store, "cake", its, count=1, batch="bought", at=tomorrow.as_of)  # goes last
+    people(tomorrow, "q0")
     assert decide(tomorrow).planned == 1
     again = rows(shop, "select code from reward_grant")
     assert {row["code"] for row in again} == first

@@ -268,7 +268,10 @@ def test_preferences_write_down_what_changed_and_with_which_words(ws: Workspace)
         assert "۳۰ آوریل ۲۰۲۶" in page.text
         before = everything(ws)
         submit(client, path, channel_sms="yes", **fields | {"pause": "keep"})
+        none_of_ours = {"frequency": "hourly", "language": "tlh", "pause": "31"}
+        submit(client, path, channel_sms="yes", **fields | none_of_ours)
         assert everything(ws) == before
+        assert "tlh" not in client.get(f"{path}?lang=tlh").text
     found = {row["name"]: row["value"] for row in rows(ws, "select * from current_preference")}
     assert found == {
         "topic:offers": "no",
@@ -365,6 +368,8 @@ def test_a_channel_whose_address_somebody_unsubscribed_is_not_ticked(ws: Workspa
         assert re.search(r'id="channel_email"[^>]* checked', client.get(path).text)
         client.post(link(ws, UNSUBSCRIBE, sent_to(ws)), data=ONE_CLICK)
         assert not re.search(r'id="channel_email"[^>]* checked', client.get(path).text)
+        submit(client, path, channel_sms="yes")  # a yes to text messages is none to mail
+    assert len(rows(ws, "select * from suppression")) == 1
 
 
 @SQLITE
@@ -421,6 +426,9 @@ def test_a_break_can_be_ended_and_everything_stopped(ws: Workspace, client: http
         submit(client, path, pause=pause)
         paused = rows(ws, "select value from current_preference where name = 'paused_until'")
         assert paused == [{"value": until}]
+        for day, is_shown in ((13, True), (14, False)):  # the first day with messages again
+            with served(ws, lambda day=day: datetime(2026, 4, day, tzinfo=UTC)) as later:  # type: ignore[misc]
+                assert ("April 14, 2026" in later.get(path).text) == (is_shown and bool(until))
     submit(client, path, action="none")
     words = rows(ws, "select channel, granted from consent order by channel")
     assert [tuple(word.values()) for word in words] == [("email", 0), ("print", 0), ("sms", 0)]
@@ -434,6 +442,7 @@ def test_an_answer_is_written_down_by_post_and_can_be_changed(
     ws: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = link(ws, SCORE, sent_to(ws))
+    words = "More tea, please: \U0001f375".ljust(2000, "!")
     with served(ws) as client:
         page = client.get(f"{path}/3")
         assert re.search(r'value="3" required checked', page.text)
@@ -441,7 +450,7 @@ def test_an_answer_is_written_down_by_post_and_can_be_changed(
         page = submit(client, f"{path}/3", score="3")
         assert "What could we do better?" in page.text
         assert "tessera answers --below 7" in caplog.text
-        page = submit(client, path, comment="More tea, please: \U0001f375")
+        page = submit(client, path, comment=f"{words[:5]}\0{words[5:]}!".ljust(3000, "!"))
         assert "reaches those who can change something" in page.text
         page = submit(client, f"{path}/10", score="10")
         assert "What could we do better?" not in page.text
@@ -453,7 +462,6 @@ def test_an_answer_is_written_down_by_post_and_can_be_changed(
         assert submit(client, f"{path}/10", score="١").status_code == 400
         assert everything(ws) == before
     found = rows(ws, "select score, comment from answer order by answer_id")
-    words = "More tea, please: \U0001f375"
     assert [tuple(row.values()) for row in found] == [(3, None), (3, words), (10, None)]
 
 
@@ -464,12 +472,16 @@ def test_staff_is_written_to_once_about_a_low_answer(tmp_path: Path, store_url: 
     deaf = workspace(home, store_url=store_url, staff_email="staff@shop.example",
                      messenger="smtp", smtp_url="smtp://127.0.0.1:1")  # fmt: skip
     publish(ws, customers=[customer(1)])
-    paths = [link(ws, SCORE, key) for key in enqueue(ws, outbox_row("c1"), outbox_row("c2"))]
+    asked = (outbox_row(f"c{number}") for number in (1, 2, 4, 5))
+    paths = [link(ws, SCORE, key) for key in enqueue(ws, *asked)]
     week = {"customer_id": "c3", "score": 0, "answered_at": stamp(ws.as_of - timedelta(days=7))}
     insert(ws, "answer", answer_id=1, send_key=sent_to(ws, "c3"), **week)  # is told no more
     with served(deaf) as client:
         submit(client, f"{paths[0]}/2", score="2")  # nobody can be told
+        for score in ("1", "8"):  # who thinks better of it is not told of any more
+            submit(client, f"{paths[3]}/{score}", score=score)
     with served(ws) as client:
+        submit(client, f"{paths[2]}/7", score="7")
         for score in ("6", "3", "9", "0"):
             submit(client, f"{paths[1]}/{score}", score=score)
         submit(client, paths[1], comment="Cold <tea>")
@@ -511,6 +523,11 @@ def test_only_the_owner_of_an_address_can_make_it_a_consent(ws: Workspace) -> No
         client.post(path, data={"form": hidden[0]})
     (signup,) = rows(ws, "select * from signup")
     (word,) = rows(ws, "select * from consent")
+    with served(ws, lambda: ws.as_of + timedelta(hours=2)) as client:
+        submit(client, "/join", email="new@mail.example", agreed="yes")
+        (again,) = rows(ws, "select signup_id from signup where confirmed_at is null")
+        submit(client, confirm_path(ws, again["signup_id"]))
+    assert len(rows(ws, "select distinct customer_id from signup")) == 1, "and one prospect"
     assert word["customer_id"] == signup["customer_id"] == f"prospect:web-{signup['signup_id']}"
     assert (word["granted"], word["origin"]) == (1, "sign-up form")
     assert word["wording_version"] == "email-2026-01/fa"
@@ -525,14 +542,18 @@ def test_only_the_owner_of_an_address_can_make_it_a_consent(ws: Workspace) -> No
 @SQLITE
 def test_a_known_address_is_its_customer_and_signs_up_anew(ws: Workspace) -> None:
     key = sent_to(ws)
+    publish(ws, customers=[customer(1), {**customer(2), "email": f" {ADDRESS.upper()}"}])
     with served(ws) as client:
         client.post(link(ws, UNSUBSCRIBE, key), data=ONE_CLICK)
     with served(ws, lambda: ws.as_of + timedelta(hours=1)) as client:
         page = submit(client, "/join", email=ADDRESS, agreed="yes")
         assert "Look into your mailbox" in page.text
-        submit(client, confirm_path(ws))
-    words = rows(ws, "select customer_id, granted from consent order by recorded_at")
-    assert [tuple(word.values()) for word in words] == [("c1", 0), ("c1", 1)]
+        path = confirm_path(ws)
+        submit(client, path)
+        client.post(f"{path}/no", data=ONE_CLICK)  # too late to have been somebody else
+    words = rows(ws, "select customer_id, granted from consent order by recorded_at, customer_id")
+    assert [tuple(word.values()) for word in words] == [("c1", 0), ("c1", 1), ("c2", 1)]
+    assert len(rows(ws, "select * from signup")) == 1
     assert rows(ws, "select * from suppression") == []
 
 
@@ -572,6 +593,9 @@ def test_the_form_gives_nothing_away_and_mails_nobody_to_death(
     assert submit(client, "/join", email="c@mail.example", agreed="yes").status_code == 200
     page = submit(client, "/join", email="d@mail.example", agreed="yes")
     assert page.status_code == 429
+    with served(ws, lambda: ws.as_of + timedelta(hours=24)) as tomorrow:
+        submit(tomorrow, "/join", email="new@mail.example", agreed="yes")
+    assert len(mails(ws)) == 5
 
 
 @SQLITE
@@ -595,10 +619,12 @@ def test_a_friend_s_sign_up_remembers_whose_friend_it_is(ws: Workspace) -> None:
     with served(ws) as client:
         (join,) = re.findall(r'class="button" href="(/join[^"]+)"', client.get(path).text)
         for address in ("friend@mail.example", ADDRESS):
-            submit(client, join, email=address, agreed="yes")
+            submit(client, join, email=address, agreed="yes", given_name=" Ann\n Li" + "x" * 99)
         submit(client, "/join?via=made-up", email="other@mail.example", agreed="yes")
     found = {row["email"]: row["referred_by"] for row in rows(ws, "select * from signup")}
     assert found == {"friend@mail.example": "c1", ADDRESS: None, "other@mail.example": None}
+    names = {row["given_name"] for row in rows(ws, "select given_name from signup")}
+    assert names == {"Ann Li" + "x" * 54, None}
 
 
 # Protection
@@ -607,7 +633,8 @@ def test_a_friend_s_sign_up_remembers_whose_friend_it_is(ws: Workspace) -> None:
 @SQLITE
 def test_another_site_s_page_cannot_send_our_forms(ws: Workspace, client: httpx.Client) -> None:
     path = link(ws, PREFERENCES, sent_to(ws))
-    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+    elsewhere = {"Origin": "https://evil.example"}
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, elsewhere):
         client.headers.update(headers)
         assert submit(client, path, pause="14").status_code == 403
         for name in headers:

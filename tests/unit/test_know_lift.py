@@ -76,6 +76,13 @@ def test_the_winner_is_clearly_better_than_control_and_the_others() -> None:
     both = judge({**found, "letter": rival}, "control")
     assert both.winner is None
     assert "leads" in both.why
+    alone, beside = (
+        judge(its, "control").arms[0].always for its in ({**found}, {**found, "x": rival})
+    )
+    assert beside[0] < alone[0] < alone[1] < beside[1], "of several one is the best by chance"
+    worse = {"mail": found["control"], "control": found["mail"]}
+    assert judge(worse, "control").arms[0].is_clear
+    assert judge(worse, "control").winner is None
 
 
 def written(path: Path) -> Path:

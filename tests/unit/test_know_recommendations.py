@@ -45,7 +45,8 @@ def sold() -> list[dict[str, Any]]:
                 rows += [sale(f"thrifty{one}", ago, name) for name in ("pasta", "sauce")]
     rows += [sale("cook", ago, "pasta") for ago in (10, 20)]
     rows += [sale("fan", ago, name) for ago in (20, 40) for name in ("good", "better", "lossy")]
-    rows += [sale("fan", ago, "lately") for ago in (3, 30)]
+    rows += [sale("fan", ago, "lately") for ago in (6, 30)]
+    rows += [sale("fan", ago, "a-week-ago") for ago in (7, 30)]
     rows += [sale("fan", ago, "gone") for ago in (170, 180)]
     rows += [sale("other", 8, f"own{place}") for place in range(12)]  # all of it is still there
     return rows + [sale("keen", 5 + 9 * place, f"own{place}") for place in range(12)]
@@ -90,6 +91,7 @@ def test_what_was_bought_is_replenished_and_nothing_else(chosen: Chosen) -> None
 
 def test_nothing_of_the_last_days_is_recommended(chosen: Chosen) -> None:
     assert "lately" not in names(chosen, "fan")
+    assert dict(chosen["fan"])["a-week-ago"] == "replenish"
     assert "own0" not in names(chosen, "keen")
 
 

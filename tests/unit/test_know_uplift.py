@@ -97,6 +97,24 @@ def test_each_rule_of_the_policy_has_its_reason() -> None:
     assert found.offered.tolist() == [False, False, False, False, True]
 
 
+def test_each_rule_of_the_policy_holds_from_its_limit_on() -> None:
+    """Who buys as surely as that, whom it moves in no way, who has rested, and what wins nothing or
+    less, once somebody was told of it."""
+    anyway = np.array([0.75, 0.25, 0.25, 0.25, 0.25])
+    uplift = np.array([0.25, 0.0, 0.5, 0.25, 0.125])
+    since = np.array([99.0, 99, 28, 99, 99])
+    terms = Terms(100, 20, contact=15, sure=0.75, rest_days=28, exploration=0)
+    found = choose(list("abcde"), anyway, uplift, since, terms)
+    assert found.gain.tolist() == [-10, -20, 20, 0, -10]
+    assert found.reason == [
+        Reason.SURE_BUYER,
+        Reason.ANNOYED,
+        Reason.OFFER,
+        Reason.NOT_WORTH_IT,
+        Reason.NOT_WORTH_IT,
+    ]
+
+
 def test_exploration_is_a_lot_that_stays_and_gives_half_of_them_the_offer() -> None:
     people = [str(number) for number in range(4000)]
     args = (np.zeros(4000), np.full(4000, -0.1), np.full(4000, 99.0))

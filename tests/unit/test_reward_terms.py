@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tessera.reward.programme import Programme
 from tessera.reward.terms import Expiry, day_after
+from tessera.reward.tiers import told, until
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,24 @@ def test_row_11_a_day_is_over_when_the_next_begins_in_its_zone(
     day: str, zone: str, instant: str
 ) -> None:
     assert day_after(date.fromisoformat(day), zone) == instant
+
+
+def test_a_tier_lasts_its_months_and_the_days_of_grace_and_its_window_begins_in_the_zone() -> None:
+    said = {
+        "programme": "club",
+        "currency": "any",
+        "returns": "debt",
+        "earn_rules": [{"rule": "purchase", "points": 1, "per": 100}],
+        "tiers": {
+            "months": 3,
+            "keep_months": 1,
+            "grace_days": 3,
+            "levels": [{"tier": "silver", "least": 10}],
+        },
+    }
+    club = Programme.model_validate(said)
+    assert club.tiers
+    assert until(club.tiers, date(2026, 1, 31)) == date(2026, 3, 3)
+    known = told(club, date(2026, 4, 1), "Pacific/Auckland")
+    assert known["since"] == "2025-12-31 11:00:00"
+    assert known["levels"] == [{"tier": "silver", "least": 10}]

@@ -58,6 +58,11 @@ def test_letters_that_are_misread_are_read_as_what_they_were() -> None:
         ({"percent": 10, "products": ("p9",)}, (1000,), None),
         ({"percent": 10, "products": ("p1",)}, (1000, 200), 20),
         ({"percent": 10, "categories": ("tea",)}, (1000,), 100),
+        (  # the whole basket counts, whatever it takes something off
+            {"percent": 10, "products": ("p1",), "min_basket": 1100, "currency": "EUR"},
+            (900, 200),
+            20,
+        ),
         ({}, (), 0),  # a thing that is handed over
     ],
 )
@@ -71,6 +76,8 @@ def test_what_a_voucher_takes_off(
 def test_the_day_it_is_given_is_the_first_of_its_days() -> None:
     assert Terms(valid_days=1).last_day(date(2026, 3, 31)) == date(2026, 3, 31)
     assert Terms(valid_days=30).last_day(date(2026, 3, 31)) == date(2026, 4, 29)
+    one_day = Terms(valid_from=date(2026, 3, 31), valid_until=date(2026, 3, 31))
+    assert one_day.last_day(date(2026, 3, 1)) == date(2026, 3, 31)
     ends = Terms(valid_days=30, valid_until=date(2026, 4, 2))
     assert ends.last_day(date(2026, 3, 31)) == date(2026, 4, 2)
 
@@ -87,6 +94,8 @@ def test_who_is_given_a_code_before_its_first_day_has_all_its_days() -> None:
     [
         {"percent": 10, "amount": 5, "currency": "EUR"},
         {"amount": 5},
+        {"percent": 10, "min_basket": 5},
+        {"percent": 10, "at_most": 5},
         {"valid_from": date(2026, 4, 2), "valid_until": date(2026, 4, 1)},
     ],
 )

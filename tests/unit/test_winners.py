@@ -44,3 +44,12 @@ def test_the_better_one_wins() -> None:
 def test_nobody_wins_before_each_has_enough_messages() -> None:
     assert winner(step(2), {"a": (499, 0), "b": (10_000, 9_000)}) is None
     assert winner(step(2), {"a": (500, 0), "b": (10_000, 9_000)}) == "b"
+
+
+def test_the_best_of_several_needs_more_and_is_ahead_of_each() -> None:
+    """Any of them may be ahead by chance; and who leaves one behind has not left all."""
+    two = {"a": (5000, 500), "b": (5000, 604)}
+    assert winner(step(2), two) == "b"
+    assert winner(step(3), {**two, "c": (5000, 500)}) is None
+    assert winner(step(3), {**two, "b": (5000, 700), "c": (5000, 500)}) == "b"
+    assert winner(step(3), {**two, "b": (5000, 700), "c": (5000, 690)}) is None
