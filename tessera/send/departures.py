@@ -3,6 +3,9 @@ and would have everything sent again that left since it was made."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+
 from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.store import queries
@@ -13,10 +16,13 @@ SQL = queries("tessera.send", "outbox.sql")
 
 def note(home: Home, request: int) -> None:
     """This request is about to leave."""
-    if request > _last(home):
-        beside = home.last_request.with_suffix(".part")
-        beside.write_text(str(request), encoding="utf-8")
-        beside.replace(home.last_request)
+    descriptor = os.open(home.last_request, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # several senders write it down at once
+        if request > _number(os.pread(descriptor, 32, 0)):
+            os.pwrite(descriptor, str(request).encode(), 0)  # over the last, which was no longer
+    finally:
+        os.close(descriptor)
 
 
 def check(ws: Workspace) -> None:
@@ -34,8 +40,9 @@ def check(ws: Workspace) -> None:
 
 
 def _last(home: Home) -> int:
-    """0 where none has left, or the disk ended with the file half-written."""
-    try:
-        return int(home.last_request.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return 0
+    return _number(home.last_request.read_bytes()) if home.last_request.exists() else 0
+
+
+def _number(text: bytes) -> int:
+    """0 where none has left, or a machine went down before the disk had it."""
+    return int(text) if text.strip().isdigit() else 0

@@ -10,6 +10,7 @@ import shutil
 import socket
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -24,7 +25,7 @@ from tessera.addresses import address_hash
 from tessera.clock import stamp
 from tessera.errors import BadInput
 from tessera.say.links import secret_of
-from tessera.send import send, sender
+from tessera.send import departures, send, sender
 from tessera.send.holds import unsent
 from tessera.send.messengers.base import Unusable
 from tessera.send.messengers.file import FileMessenger
@@ -110,6 +111,16 @@ def test_a_store_that_is_older_than_what_left_sends_nothing_again(
     assert not ws.home.mail.exists()
     ws.home.last_request.unlink()  # as it says: somebody saw to it that none may leave twice
     assert send(ws).accepted == 3
+
+
+def test_the_last_request_that_left_is_known_whoever_writes_it_down_at_once(tmp_path: Path) -> None:
+    home = workspace(tmp_path, store_url=f"sqlite:///{tmp_path}/store.sqlite").home
+    with ThreadPoolExecutor(8) as senders:
+        list(senders.map(lambda request: departures.note(home, request), range(400, 0, -1)))
+    assert home.last_request.read_text() == "400"
+    for request in (7, 1000, 999):
+        departures.note(home, request)
+    assert home.last_request.read_text() == "1000"
 
 
 @BOTH_STORES
