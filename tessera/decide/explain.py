@@ -48,8 +48,8 @@ def explained(ws: Workspace, customer_id: str, asked: Question) -> list[dict[str
 
 
 def _send_keys(row: Mapping[str, Any], numbers: Sequence[str]) -> list[str]:
-    """Of the message that was planned, or, where none was because of an earlier one, of that: it went to
-    whichever number its reader had then."""
+    """Of the message that was planned, or, where none was because of an earlier one, of that, made as `send_key`
+    in arbitration.sql is: it went to whichever number its reader had then."""
     if row["reason"] != Reason.RE_ENTRY:
         return [row["send_key"]] if row["send_key"] else []
     of = (row["campaign"], row["step"], row["occurrence"])

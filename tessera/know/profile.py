@@ -18,13 +18,8 @@ SQL = queries("tessera.know", "profile.sql")
 LEARNED = ("habits", "scores", "offers")
 COLUMNS = (
     *("favourite_product_id", "favourite_weekday", "favourite_hour", "price_level", "churn_risk"),
-    *(
-        "chance_alive",
-        "predicted_purchases",
-        "predicted_revenue",
-        "is_offer_advised",
-        "offer_reason",
-    ),
+    *("chance_alive", "predicted_purchases", "predicted_revenue", "is_offer_advised"),
+    "offer_reason",
 )
 
 

@@ -136,8 +136,7 @@ def rewrite(home: Home, connection: duckdb.DuckDBPyConnection, mart: str, query:
 
 def replace(home: Home, connection: duckdb.DuckDBPyConnection, path: Path, query: str) -> None:
     """As `rewrite`, of any file. Another name of the old one keeps its rows."""
-    beside = (
-        home.root / "tmp" / f"{path.parent.name}-{os.getpid()}.parquet"
-    )  # which an erasure empties
+    tmp = home.root / "tmp"  # which an erasure empties
+    beside = tmp / f"{path.parent.name}-{os.getpid()}.parquet"
     connection.execute(f"copy ({query}) to {literal(str(beside))} (format parquet)")
     beside.replace(path)
