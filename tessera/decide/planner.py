@@ -147,6 +147,7 @@ def _judge(
         messages = outcome.messages(duck)
         kept = beside.submit(_keep, ws, chosen, outcome)
         plans = beside.submit(counted, outcome, chosen)
+        beside.submit(_drop, duck, ALL_BUT_COURSES)
         new = _fill_outbox(store, ws, chosen, outcome, messages)
         approval.ask(store, ws.business_date, rules.approval_over)
         kept.result()
@@ -248,13 +249,19 @@ def _register(
 def _judged(duck: DuckDBPyConnection, ws: Workspace, others: Members) -> Judged:
     """Every candidate with the first rule that stands against it."""
     judged = judging.judge(duck, others, day=ws.business_date, threads=ws.settings.threads)
-    for table in JUDGED_FROM:  # have served
-        duck.execute(f"drop table if exists {table}")
+    _drop(duck, JUDGED_FROM)
     # What a join knows of its keys it would tell the scan of an Arrow table, which then fails.
     duck.execute(f"set disabled_optimizers = '{GUESSES},join_filter_pushdown'")
     return judged
 
 
+def _drop(duck: DuckDBPyConnection, tables: Sequence[str]) -> None:
+    """Those that have served."""
+    for table in tables:
+        duck.execute(f"drop table if exists {table}")
+
+
+ALL_BUT_COURSES = ("person", "word", "reach", "reading", "past")
 JUDGED_FROM = (
     *("known", "candidate", "begun", "unmet", "over", "met_before", "picked", "paced", "read_step"),
     *("going", "past_step", "journey"),

@@ -11,5 +11,8 @@ where {theirs}
 order by file_id, row_number
 
 -- name: published
--- DuckDB.
-select * from read_parquet({files}, hive_partitioning = false) where {theirs}
+-- DuckDB. In the order of the files, which readers side by side do not keep.
+select * exclude (filename, file_row_number)
+from read_parquet({files}, hive_partitioning = false, filename = true, file_row_number = true)
+where {theirs}
+order by filename, file_row_number
