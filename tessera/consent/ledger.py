@@ -4,7 +4,7 @@ changed; the latest word counts, and of two of the same second the no."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -71,8 +71,15 @@ def latest(*found: Words) -> dict[str, bool]:
 
 def words(connection: Connection, customer_id: str) -> Words:
     """When this customer last spoke on marketing and what they said, by channel."""
+    found = connection.all(SQL["words"], customer_id=customer_id)
+    names = ("channel", "purpose", "granted", "recorded_at")
+    return on_marketing(tuple(row[name] for name in names) for row in found)
+
+
+def on_marketing(rows: Iterable[tuple[Any, ...]]) -> Words:
+    """The words on marketing among rows of channel, purpose, granted and recorded_at, as `mart_words` gives them."""
     return {
-        row["channel"]: (row["recorded_at"], bool(row["granted"]))
-        for row in connection.all(SQL["words"], customer_id=customer_id)
-        if row["purpose"] == MARKETING
+        channel: (at, bool(granted))
+        for channel, purpose, granted, at in rows
+        if purpose == MARKETING
     }

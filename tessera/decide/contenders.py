@@ -26,10 +26,12 @@ def ask(duck: DuckDBPyConnection, query: str) -> pa.Table:
 
 def columns(table: pa.Table, *names: str) -> dict[str, Numbers]:
     """The columns named; where a number is missing, -1."""
-    return {
-        name: (pc.fill_null(table[name], -1) if table[name].null_count else table[name]).to_numpy()
-        for name in names
-    }
+    return {name: filled(table[name], -1).to_numpy() for name in names}
+
+
+def filled(column: Any, value: object) -> Any:
+    """The column with `value` where it has none; as it is, uncopied, where it has all."""
+    return pc.fill_null(column, value) if column.null_count else column
 
 
 def alphabetical(texts: pa.ChunkedArray | pa.Array) -> Numbers:

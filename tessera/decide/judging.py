@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from tessera.decide.contenders import LAST, Numbers, Table, ask, columns
+from tessera.decide.contenders import LAST, Numbers, Table, ask, columns, filled
 from tessera.decide.members import Members
 from tessera.decide.reasons import Reason
 from tessera.decide.wording import NONE, coded, whole
@@ -73,10 +72,9 @@ def judge(duck: DuckDBPyConnection, others: Members, *, day: date, threads: int 
 
 
 ROWS = ("course_id", "cid", "step_id", "entered_on", "occurrence", "expected_value")
-PLACES = (
-    "course_id",
-    "step_id",
-)  # of the small tables, looked up again and again: numpy takes twice as long by others
+# Places in the small tables, which are looked up again and again: by numbers that are not its own numpy takes
+# twice as long.
+PLACES = ("course_id", "step_id")
 
 
 def _joined(tables: Sequence[pa.Table], threads: int | None) -> dict[str, pa.Array]:
@@ -93,8 +91,7 @@ def _joined(tables: Sequence[pa.Table], threads: int | None) -> dict[str, pa.Arr
 def _days(dates: pa.Array, day: date) -> Numbers:
     """Days from `day` on; of who has no date none."""
     number = np.int32((day - date(1970, 1, 1)).days)
-    dates = pc.fill_null(dates, day) if dates.null_count else dates
-    days: Numbers = dates.view(pa.int32()).to_numpy() - number
+    days: Numbers = filled(dates, day).view(pa.int32()).to_numpy() - number
     return days
 
 
@@ -116,8 +113,7 @@ def _with_planned(
             name: np.concatenate([its, more[name].astype(its.dtype)]) for name, its in given.items()
         }
         own = {name: pa.concat_arrays([its, whole(planned[name])]) for name, its in own.items()}
-    value = own["expected_value"]
-    given["value"] = (pc.fill_null(value, LAST) if value.null_count else value).to_numpy()
+    given["value"] = filled(own["expected_value"], LAST).to_numpy()
     texts, (number,) = coded(pa.chunked_array([rules.texts], pa.string()))
     place = np.append(number, NONE)  # whichever thread had its words first
     return Judged(given, **own, by=given.pop("by"), place=place, texts=texts)

@@ -48,7 +48,7 @@ def decide(
     started = perf_counter()
     rules = Rules.load(ws.project)
     chosen = _chosen(ws, rules, campaigns)
-    with checkpoints.beside(ws.store), closing(_connect(ws)) as duck:
+    with checkpoints.commits_that_copy_nothing(ws.store), closing(_connect(ws)) as duck:
         _, plans, new = _pass(duck, ws, rules, chosen, dry_run=dry_run)
         held = holds.of_pass(duck)
     names = {campaign.campaign for campaign in chosen}

@@ -13,8 +13,8 @@ from datetime import datetime
 from tessera import audit, clock
 from tessera.addresses import address_hash
 from tessera.consent import suppression
-from tessera.consent.ledger import MARKETING, Words, later, words
 from tessera.consent.ledger import SQL as CONSENT
+from tessera.consent.ledger import Words, later, on_marketing, words
 from tessera.consent.suppression import EMAIL, ERASED, UNSUBSCRIBE, Suppression
 from tessera.errors import BadInput
 from tessera.land.erased import Keyring
@@ -64,13 +64,7 @@ def _books(ws: Workspace, numbers: Sequence[str]) -> tuple[list[str], list[Words
     with closing(ws.marts()) as marts:
         emails = marts.execute(SQL["emails"], [numbers]).fetchall()
         said = [
-            {
-                channel: (at, bool(granted))
-                for channel, purpose, granted, at in marts.execute(
-                    CONSENT["mart_words"], {"customer_id": number}
-                ).fetchall()
-                if purpose == MARKETING
-            }
+            on_marketing(marts.execute(CONSENT["mart_words"], {"customer_id": number}).fetchall())
             for number in numbers
         ]
     return sorted({address_hash(email) for (email,) in emails}), said

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import cast
 
-from sqlalchemy import Engine, PoolProxiedConnection, event
+from sqlalchemy import PoolProxiedConnection, event
 
 from tessera.store.store import LOG_PAGES, Store
 
@@ -35,7 +35,7 @@ def beside(store: Store) -> Iterator[None]:
         driver = cast("sqlite3.Connection", connection.driver_connection)
         copy = partial(_copy, connection, done)
         thread = threading.Thread(target=copy, name="checkpoints", daemon=True)
-        with _commits_that_copy_nothing(store.engine):
+        with commits_that_copy_nothing(store):
             thread.start()
             try:
                 yield
@@ -47,8 +47,11 @@ def beside(store: Store) -> Iterator[None]:
 
 
 @contextmanager
-def _commits_that_copy_nothing(engine: Engine) -> Iterator[None]:
-    """Of connections that are taken meanwhile."""
+def commits_that_copy_nothing(store: Store) -> Iterator[None]:
+    """Of connections that are taken meanwhile: whoever commits next copies the log, or closes the store."""
+    if store.engine.dialect.name != "sqlite":
+        yield
+        return
 
     def leave_the_log(connection: sqlite3.Connection, *_: object) -> None:
         connection.execute("pragma wal_autocheckpoint = 0")
@@ -59,12 +62,12 @@ def _commits_that_copy_nothing(engine: Engine) -> Iterator[None]:
 
     told: dict[str, Callable[..., None]] = {"checkout": leave_the_log, "checkin": as_before}
     for when, tell in told.items():
-        event.listen(engine, when, tell)
+        event.listen(store.engine, when, tell)
     try:
         yield
     finally:
         for when, tell in told.items():
-            event.remove(engine, when, tell)
+            event.remove(store.engine, when, tell)
 
 
 def _copy(connection: PoolProxiedConnection, done: threading.Event) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import duckdb
 
-from tessera.consent.ledger import MARKETING, Words
 from tessera.consent.ledger import SQL as CONSENT
+from tessera.consent.ledger import Words, on_marketing
 from tessera.errors import BadInput
 from tessera.store import queries
 from tessera.warehouse import marts
@@ -43,13 +43,7 @@ def words(ws: Workspace, customer_id: str) -> Words | None:
     """When this customer last spoke on marketing in the shop's own books, and what, by channel; None
     when the books cannot be read."""
     rows = _ask(ws, CONSENT["mart_words"], customer_id=customer_id)
-    if rows is None:
-        return None
-    return {
-        channel: (at, bool(granted))
-        for channel, purpose, granted, at in rows
-        if purpose == MARKETING
-    }
+    return None if rows is None else on_marketing(rows)
 
 
 def _ask(ws: Workspace, query: str, **params: str) -> list[tuple[Any, ...]] | None:
