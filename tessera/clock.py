@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tessera.errors import BadInput
@@ -63,8 +64,18 @@ def parse_as_of(text: str | None, shop_zone: str) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone(shop_zone))).astimezone(UTC)
 
 
-def parse_day(text: str, option: str) -> date:
-    """The date typed for `option`."""
+@overload
+def parse_day(text: str, option: str) -> date: ...
+
+
+@overload
+def parse_day(text: str | None, option: str) -> date | None: ...
+
+
+def parse_day(text: str | None, option: str) -> date | None:
+    """The date typed for `option`, if one was; BadInput when it is none."""
+    if text is None:
+        return None
     try:
         day = date.fromisoformat(text)
     except ValueError:

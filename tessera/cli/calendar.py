@@ -33,13 +33,14 @@ def calendar(
     from dataclasses import asdict
     from datetime import timedelta
 
+    from tessera import clock
     from tessera.decide.agenda import agenda
-    from tessera.decide.decisions import day
     from tessera.workspace import open_workspace
 
     ws = open_workspace(as_of, home=home)
-    begin = day(first, "--from") or ws.business_date
-    found = agenda(ws, begin, day(last, "--to") or begin + timedelta(DAYS - 1))
+    begin = clock.parse_day(first, "--from") or ws.business_date
+    end = clock.parse_day(last, "--to") or begin + timedelta(DAYS - 1)
+    found = agenda(ws, begin, end)
     if as_json:
         print_json([asdict(one) for one in found])
     else:

@@ -124,11 +124,12 @@ def decisions(
 
     Example: tessera decisions --date 2026-03-31 --campaign winback --reason capped
     """
+    from tessera import clock
     from tessera.decide import decisions as kept
     from tessera.workspace import open_workspace
 
     asked = kept.Question(
-        on=kept.day(date, "--date"), campaign=campaign, reason=reason, customer_id=customer
+        on=clock.parse_day(date, "--date"), campaign=campaign, reason=reason, customer_id=customer
     )
     ws = open_workspace(home=home)
     kept.refuse_unknown(ws, campaign)
@@ -152,13 +153,14 @@ def explain(
 
     Example: tessera explain C000017 --campaign winback --since 2026-03-01
     """
+    from tessera import clock
     from tessera.decide import decisions as kept
     from tessera.decide.explain import explained
     from tessera.workspace import open_workspace
 
     ws = open_workspace(home=home)
     kept.refuse_unknown(ws, campaign)
-    asked = kept.Question(since=kept.day(since, "--since"), campaign=campaign)
+    asked = kept.Question(since=clock.parse_day(since, "--since"), campaign=campaign)
     found = explained(ws, customer, asked)
     if as_json:
         print_json(found)

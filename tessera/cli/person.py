@@ -40,7 +40,7 @@ def journey(
     from tessera.person.journey import COLUMNS
     from tessera.workspace import open_workspace
 
-    day = clock.parse_day(since, "--since") if since else None
+    day = clock.parse_day(since, "--since")
     found = person.journey(open_workspace(home=home), customer, day)
     print_json(found) if as_json else print_table(found, COLUMNS)
 

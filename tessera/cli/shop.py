@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tessera.cli.options import JsonOption, is_terminal, print_json, print_table
-from tessera.errors import BadInput
 
 if TYPE_CHECKING:
     from tessera.shop import Made
@@ -74,24 +72,17 @@ def make_shop_command(
 
     Then: tessera land made_up_shop shop
     """
-    from tessera import settings
+    from tessera import clock, settings
     from tessera.shop import make_shop
 
     limits = settings.load()
     with _progress() as progress:
         made = make_shop(
             directory, customers=customers, days=days, seed=seed, defect_share=defects,
-            duplicates=duplicates, start=_date(start), trial=trial, file_format=file_format.value,
+            duplicates=duplicates, start=clock.parse_day(start, "--start"), trial=trial, file_format=file_format.value,
             memory=limits.duckdb_memory, threads=limits.threads, progress=progress,
         )  # fmt: skip
     print_json(made) if json else _print(made)
-
-
-def _date(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise BadInput(f"--start '{text}' is not a date; write it as 2025-01-01.") from None
 
 
 @contextmanager

@@ -77,13 +77,13 @@ def simulate(
     from flows.scratch import Rules
     from flows.simulate import Question
     from flows.simulate import simulate as go_through
-    from tessera.decide.decisions import day
+    from tessera import clock
     from tessera.workspace import open_workspace
 
     rates = Rates(open_rate, click_rate, unsubscribe_rate)
     asked = Question(
-        first=day(first, "--from"),
-        last=day(last, "--to"),
+        first=clock.parse_day(first, "--from"),
+        last=clock.parse_day(last, "--to"),
         rules=Rules(policy, campaigns),
         rates=rates if responses == Responses.ASSUMED else None,
         assume_reachable=assume_reachable,

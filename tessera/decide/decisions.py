@@ -6,11 +6,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, overload
+from typing import Any
 
 import duckdb
 
-from tessera import clock
 from tessera.decide import index
 from tessera.decide.reasons import Reason
 from tessera.errors import BadInput
@@ -40,23 +39,6 @@ class Question:
     campaign: str | None = None
     reason: str | None = None
     customer_id: str | None = None
-
-
-@overload
-def day(text: str, option: str) -> date: ...
-
-
-@overload
-def day(text: None, option: str) -> None: ...
-
-
-@overload
-def day(text: str | None, option: str) -> date | None: ...
-
-
-def day(text: str | None, option: str) -> date | None:
-    """The date typed for `option`; BadInput when it is not one."""
-    return None if text is None else clock.parse_day(text, option)
 
 
 def refuse_unknown(ws: Workspace, campaign: str | None) -> None:
