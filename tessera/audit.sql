@@ -2,6 +2,11 @@
 insert into audit (at, operator, action, subject, detail)
 values (:at, :operator, :action, :subject, :detail)
 
+-- name: record_nothing
+-- What any command has to be able to do.
+insert into audit (at, operator, action, subject, detail)
+select at, operator, action, subject, detail from audit where 1 = 0
+
 -- name: entries
 select at, operator, action, subject, detail
 from audit

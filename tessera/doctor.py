@@ -10,7 +10,11 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -23,6 +27,9 @@ from tessera.home import Home
 from tessera.settings import Settings
 from tessera.urls import without_password
 from tessera.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tessera.store import Store
 
 PROJECT_FOLDERS = ("dbt", "deployments", "expectations", "flows", "templates")
 FREE_BYTES_MIN = 500 * 1024**2
@@ -146,15 +153,37 @@ def _language(loaded: Settings) -> Iterator[str]:
 
 
 def _store(loaded: Settings) -> Iterator[str]:
-    """Whether the store opens. A SQLite file that is not there yet is left to the first command."""
+    """Whether the store opens, and can be written. A SQLite file that is not there yet is left to the first
+    command."""
     if not _has_store(loaded):
         return
     try:
-        Workspace(loaded, clock.now()).store.close()
+        with closing(Workspace(loaded, clock.now()).store) as store:
+            yield from _unwritten(store)
     except TesseraError as error:
         yield str(error)
     except OSError as error:
         yield f"The store cannot be opened: {error.strerror}."
+
+
+def _unwritten(store: Store) -> Iterator[str]:
+    """SQLite opens what it can only read. It is not asked, for it would have us wait for who writes."""
+    from sqlalchemy.exc import DBAPIError
+
+    from tessera import audit
+    from tessera.store import why
+
+    says = "The store can be read but not written: {}. Let the user or role that Tessera works as write it."
+    if store.engine.dialect.name == "sqlite":
+        path = Path(store.engine.url.database or "").resolve()
+        closed = (place for place in (path, path.parent) if not os.access(place, os.W_OK))
+        yield from (says.format(f"{place} is read-only") for place in islice(closed, 1))
+        return
+    try:
+        with store.write() as connection:
+            connection.run(audit.SQL["record_nothing"])
+    except DBAPIError as error:
+        yield says.format(why(error))
 
 
 def _has_store(loaded: Settings) -> bool:

@@ -419,10 +419,9 @@ class Store:
         except sa_exc.DatabaseError as error:
             if _code(error) == sqlite3.SQLITE_FULL:
                 raise OutOfSpace from error
-            reason = str(error.orig).strip().splitlines()[0]
+            advice = CROWDED if _is_crowded(error) else "Check TESSERA_STORE_URL."
             raise BadInput(
-                f"The store {without_password(url)} cannot be opened: {reason}. "
-                "Check TESSERA_STORE_URL."
+                f"The store {without_password(url)} cannot be opened: {_words(error)}. {advice}"
             ) from error
         except WrongEncoding as error:
             raise BadInput(
@@ -506,6 +505,14 @@ LIMITS = {  # of time, and what sets them
 }
 
 
+# What PostgreSQL, or a pool before it, says to one connection too many: the driver tells no code of it.
+FULL = ("too many clients", "too many connections", "connection slots", "no more connections")
+CROWDED = (
+    "Allow more connections (its max_connections, or the role's or pool's limit) and run the same "
+    "command again."
+)
+
+
 def lost(error: BaseException) -> str | None:
     """What a user is told of a store that went away or took nothing more under the work; None where
     `error` is a bug. Nothing that was not committed is in it, so the same may be run again."""
@@ -517,7 +524,7 @@ def lost(error: BaseException) -> str | None:
     state = getattr(error.orig, "sqlstate", None)
     if not is_gone and state not in (*REFUSED, *LIMITS):
         return None
-    advice = "Run the same command again once it can."
+    advice = CROWDED if _is_crowded(error) else "Run the same command again once it can."
     if state in LIMITS:
         advice = f"Allow its role more time ({LIMITS[state]}) and run the same command again."
     return f"The store cannot be used any more: {_words(error)}. {advice}"
@@ -533,6 +540,10 @@ def why(error: BaseException) -> str:
 
 def _words(error: BaseException) -> str:
     return str(getattr(error, "orig", error)).strip().splitlines()[0].rstrip(".")
+
+
+def _is_crowded(error: BaseException) -> bool:
+    return any(words in _words(error) for words in FULL)
 
 
 def _code(error: sa_exc.DBAPIError) -> int | None:

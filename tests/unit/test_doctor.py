@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -225,6 +230,45 @@ def test_a_store_of_a_later_tessera_is_wrong(tmp_path: Path) -> None:
     store.close()
     said = problems("--home", str(tmp_path))["TESSERA_STORE_URL"]
     assert "a later version of Tessera" in said
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """A file that nobody writes: the system's own user needs to be told in another way."""
+    path.chmod(0o444)
+    lock = shutil.which("chattr") or "false" if os.access(path, os.W_OK) else "true"
+    if subprocess.run([lock, "+i", path], check=False).returncode:
+        pytest.skip("nothing keeps this user from writing")
+    try:
+        yield
+    finally:
+        subprocess.run([lock, "-i", path], check=True)
+
+
+def test_a_store_whose_file_can_only_be_read_is_wrong(tmp_path: Path) -> None:
+    from tessera.store import Store
+
+    path = tmp_path / "elsewhere/store.sqlite"
+    Store.open(f"sqlite:///{path}").close()
+    with pytest.MonkeyPatch.context() as patch, locked(path):
+        patch.setenv("TESSERA_STORE_URL", f"sqlite:///{path}")
+        said = problems()["TESSERA_STORE_URL"]
+    assert said == (
+        f"The store can be read but not written: {path} is read-only. Let the user or role that Tessera "
+        "works as write it."
+    )
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_server_that_only_reads_is_wrong(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSERA_STORE_URL", store_url)
+    assert problems() == {}
+    only_reads = "options=-c%20default_transaction_read_only%3Don"
+    monkeypatch.setenv("TESSERA_STORE_URL", f"{store_url}&{only_reads}")
+    assert problems() == {
+        "TESSERA_STORE_URL": "The store can be read but not written: cannot execute INSERT in a read-only "
+        "transaction. Let the user or role that Tessera works as write it."
+    }
 
 
 @pytest.mark.parametrize(("complaints", "code"), [(0, 0), (1, 0), (2, 1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
 import threading
@@ -594,6 +595,25 @@ def _at_version(version: str, path: Path) -> sqlite3.Connection:
 def test_an_unreachable_store_is_one_sentence() -> None:
     with pytest.raises(BadInput, match="TESSERA_STORE_URL"):
         Store.open("postgresql://nobody:secret@127.0.0.1:1/none")
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_server_without_a_free_connection_says_what_to_allow(store_url: str) -> None:
+    """To who comes, and to who is at work."""
+    few = store_url.replace("//postgres:", "//few:")
+    advice = r'too many connections for role "few"\. Allow more connections \(its max_connections, or the '
+    with psycopg.connect(store_url, autocommit=True) as admin:
+        admin.execute("create role few login connection limit 0 in role pg_read_all_data")
+        try:
+            with pytest.raises(BadInput, match=rf"cannot be opened: .*{advice}"):
+                Store.open(few)
+            admin.execute("alter role few connection limit 1")
+            refused = pytest.raises(DBAPIError)
+            with closing(Store.open(few)) as store, store.read(), refused as error, store.read():
+                pass
+            assert re.search(rf"any more: .*{advice}", store_module.lost(error.value) or "")
+        finally:
+            admin.execute("drop role few")
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
