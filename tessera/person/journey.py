@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date
 from fractions import Fraction
+from itertools import chain
 from typing import Any
+
+from duckdb import DuckDBPyConnection
 
 from tessera import clock
 from tessera.decide import fates, policy
 from tessera.errors import BadInput
 from tessera.person import identity as who
 from tessera.person.identity import Identity
-from tessera.quoting import literal
+from tessera.quoting import constant, literal
 from tessera.store import Connection, queries
 from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
@@ -45,15 +48,24 @@ def journey(ws: Workspace, customer_id: str, since: date | None = None) -> list[
 
 def _seen(ws: Workspace, identity: Identity) -> Iterator[Row]:
     """What the models have, and what was landed of talks."""
-    files = sorted((ws.home.validated / "interactions").glob("file_id=*/rows.parquet"))
-    asked = [SQL["bought"], SQL["moved"]]
-    asked += [SQL["spoke"].format(files=who.listed(files))] if files else []
     with closing(ws.marts()) as duck:
         who.show(duck, identity)
         duck.execute(f"set variable zone = {literal(ws.settings.timezone)}")
-        for query in asked:
-            for row in named(duck.execute(query)):
-                yield {**row, "at": clock.stamp(row["at"].replace(tzinfo=UTC))}
+        found = [named(duck.execute(SQL[name])) for name in ("bought", "moved")]
+        for row in chain(*found, _talks(ws, duck)):
+            yield {**row, "at": clock.stamp(row["at"].replace(tzinfo=UTC))}
+
+
+def _talks(ws: Workspace, duck: DuckDBPyConnection) -> list[Row]:
+    """Which talks were ever told as theirs, of all that were landed; then those, as they were told last."""
+    portions = list(who.portions(who.in_order(ws.home.validated / "interactions")))
+    spoke = (duck.execute(SQL["spoke"].format(files=some)).fetchall() for some in portions)
+    talks = sorted({talk for rows in spoke for (talk,) in rows})
+    told: dict[str, Row] = {}
+    for some in portions if talks else ():
+        query = SQL["told"].format(files=some, talks=constant(talks))
+        told |= {row.pop("interaction_id"): row for row in named(duck.execute(query))}
+    return [row for row in told.values() if row.pop("is_theirs")]
 
 
 def _kept(store: Connection, identity: Identity) -> Iterator[Row]:

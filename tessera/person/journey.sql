@@ -29,14 +29,21 @@ from relationship_transitions
 where customer_id in (select value from theirs where theirs.kind = 'customer')
 
 -- name: spoke
--- DuckDB, the validated feed; of a row told twice the later file's. What was answered from a mail is the store's.
-with latest as (
-    select * from read_parquet({files}, hive_partitioning = true, hive_types = {{'file_id': bigint}})
-    where not starts_with(interaction_id, 'answer:')
-    qualify row_number() over (partition by interaction_id order by file_id desc) = 1
-)
+-- DuckDB, the validated feed. What was answered from a mail is the store's.
+select distinct interaction_id from read_parquet({files}, hive_partitioning = false)
+where
+    not starts_with(interaction_id, 'answer:')
+    and (
+        customer_id in (select value from theirs where theirs.kind = 'customer')
+        or prospect_id in (select value from theirs where theirs.kind = 'prospect')
+    )
 
+-- name: told
+-- DuckDB, the validated feed; of a row told twice the later file's, which may be of somebody else.
 select
+    interaction_id,
+    customer_id in (select value from theirs where theirs.kind = 'customer')
+    or prospect_id in (select value from theirs where theirs.kind = 'prospect') as is_theirs,
     occurred_at as at,
     kind as what,
     channel,
@@ -44,10 +51,9 @@ select
     null as amount,
     cost,
     if(cost is null, null, currency) as currency
-from latest
-where
-    customer_id in (select value from theirs where theirs.kind = 'customer')
-    or prospect_id in (select value from theirs where theirs.kind = 'prospect')
+from read_parquet({files}, hive_partitioning = true, hive_types = {{'file_id': bigint}})
+where interaction_id in (select unnest({talks}))
+qualify row_number() over (partition by interaction_id order by file_id desc) = 1
 
 -- name: messages
 select send_key, channel, campaign || ', step ' || step as about from outbox where customer_id in (select value from {numbers})

@@ -58,8 +58,10 @@ def lived(folder: Path, store_url: str) -> Workspace:
     complaint = {"interaction_id": "I2", "customer_id": "bea", "kind": "complaint"}
     complained = {**complaint, "occurred_at": "2026-03-05 09:00", "status": "open"}
     answered = {**complained, "interaction_id": "answer:x", "kind": "survey", "score": 3}
-    validated(ws.home, "interactions", 1, [{**told, "cost": 99}, complained, answered])
-    validated(ws.home, "interactions", 2, [{**told, "cost": 85}])
+    mistaken = {**complained, "interaction_id": "I3"}
+    validated(ws.home, "interactions", 9, [{**told, "cost": 99}, complained, mistaken, answered])
+    corrected = [{**told, "cost": 85}, {**mistaken, "customer_id": "zoe"}]
+    validated(ws.home, "interactions", 10, corrected)
     people = ws.home.landing / "prospects/file_id=3"
     people.parent.mkdir(parents=True)
     validated(ws.home, "prospects", 3, [{"prospect_id": "p", "email": "ann@shop.example"}])
@@ -141,6 +143,8 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
         "message handed over": (None, 0.08),
     }
     assert person.journey(ws, "bea") == found == person.journey(ws, "prospect:p")
+    monkeypatch.setattr(identity, "AT_ONCE", 1)  # file, where there are many
+    assert person.journey(ws, "ann") == found
     monkeypatch.setenv("TESSERA_PROJECT", str(ws.project))
     monkeypatch.setenv("TESSERA_STORE_URL", store_url)
     monkeypatch.setenv("TESSERA_TIMEZONE", "Europe/Athens")
