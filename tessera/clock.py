@@ -49,18 +49,21 @@ def parse_as_of(text: str | None, shop_zone: str) -> datetime:
     """The instant a command acts as of, UTC.
 
     A date means the morning of that day: its first instant in the shop's zone, so that all
-    earlier days' receipts count and the day's messages are still to be sent. A date with a
-    time is taken as it stands, in the shop's zone unless it names an offset. None means now.
+    earlier days' receipts count and the day's messages are still to be sent. None means now.
     """
-    if text is None:
-        return now()
+    return now() if text is None else parse_instant(text, "--as-of", shop_zone)
+
+
+def parse_instant(text: str, option: str, shop_zone: str) -> datetime:
+    """The instant typed for `option`, UTC; BadInput when it is none. A date is its first instant in the shop's zone; a date
+    with a time is taken as it stands, in the shop's zone unless it names an offset."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise BadInput(
-            f"--as-of '{text}' is not a date; write it as 2026-03-31 or 2026-03-31T09:00."
+            f"{option} '{text}' is not a date; write it as 2026-03-31 or 2026-03-31T09:00."
         ) from None
-    _refuse_far(moment, text, "--as-of")
+    _refuse_far(moment, text, option)
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone(shop_zone))).astimezone(UTC)
 
 

@@ -14,6 +14,7 @@ MODULES = (
     "calendar",
     "send",
     "hear",
+    "bounces",
     "web",
     "answers",
     "customers",

@@ -34,9 +34,17 @@ def suppress(connection: Connection, found: Iterable[Suppression]) -> None:
 def lift(connection: Connection, address_hash: str, at: datetime, cause: str = UNSUBSCRIBE) -> None:
     """Who asked for mail anew at that time is no longer held to having unsubscribed before; to complaints and
     bounces, yes."""
-    row = {"address_hash": address_hash, "channel": EMAIL, "cause": cause, "at": stamp(at)}
-    connection.run(SQL["lift"], **row)
-    connection.run(SQL["unsuppress"], **row)
+    lift_all(connection, [(address_hash, cause)], at)
+
+
+def lift_all(connection: Connection, found: Iterable[tuple[str, str]], at: datetime) -> None:
+    """Of each address and cause, what happened until then does not count any more, however late it is told."""
+    rows = [
+        {"address_hash": its, "channel": EMAIL, "cause": cause, "at": stamp(at)}
+        for its, cause in found
+    ]
+    connection.run_many(SQL["lift"], rows)
+    connection.run_many(SQL["unsuppress"], rows)
 
 
 def standing(connection: Connection, address_hash: str) -> list[Suppression]:
