@@ -95,6 +95,8 @@ def test_a_full_disk_ends_the_day_before_anything_is_decided_by_yesterdays_score
     tmp_path: Path,
 ) -> None:
     """No file may grow over 100 bytes, and what is learned needs more."""
+    from flows.report import judge
+
     ws = workspace(tmp_path / "home")
     publish(ws, transactions=[line("t", "c", 900)])
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -102,5 +104,9 @@ def test_a_full_disk_ends_the_day_before_anything_is_decided_by_yesterdays_score
     try:
         with pytest.raises(OutOfSpace):
             told(ws.home.root)
+        with pytest.raises(
+            OSError, match="File too large"
+        ):  # a report goes on without on other faults
+            judge(ws)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
