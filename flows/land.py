@@ -7,6 +7,8 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
 
 from flows.runtime import in_words
 from tessera import land as stage
@@ -52,9 +54,6 @@ def land(
 
 def forget_password() -> None:
     """Take it out of what Prefect keeps of this run."""
-    from prefect.client.orchestration import get_client
-    from prefect.context import FlowRunContext
-
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return

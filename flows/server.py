@@ -28,9 +28,8 @@ from tessera.outage import is_full
 from tessera.workspace import Workspace
 
 ROOM = 8_000_000  # bytes; a new server's own database takes five, and without room it logs nothing
-RUNS_KEPT_DAYS = (
-    90  # of two to three hundred a day under `tessera up`; Prefect itself keeps them for ever
-)
+# Of two to three hundred a day under `tessera up`; Prefect itself keeps them for ever.
+RUNS_KEPT_DAYS = 90
 START_SECONDS_MAX = 180  # an empty home takes about 15 s on two free cores
 UI_PORT = 4200  # where people look for Prefect
 

@@ -51,9 +51,8 @@ def stop(child: subprocess.Popen[bytes], *, patience_seconds: float = 5) -> None
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-    with contextlib.suppress(
-        ProcessLookupError, PermissionError
-    ):  # an empty group is as it should be
+    # An empty group is as it should be.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
 
 

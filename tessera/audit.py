@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from tessera import clock
@@ -52,16 +53,16 @@ def entries(
     *,
     action: str | None = None,
     subject: str | None = None,
-    since: str | None = None,
+    since: date | None = None,
     limit: int | None = None,
 ) -> list[Mapping[str, Any]]:
-    """The log, the latest first; `since` is a date."""
+    """The log, the latest first; from the day `since` (UTC) on."""
     with ws.store.read() as connection:
         rows = connection.all(
             SQL["entries"],
             action=action or "",
             subject=subject or "",
-            since=since or "",
+            since=since.isoformat() if since else "",
             limit=EVERY if limit is None else limit,
         )
     return [{**row, "detail": json.loads(row["detail"])} for row in rows]

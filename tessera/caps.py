@@ -13,10 +13,8 @@ from tessera.documents import Document
 
 Tag = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
 Channel = Literal["email", "sms", "print"]
-PACES = {
-    "weekly": 7,
-    "monthly": 30,
-}  # what people choose in the preference centre: once in so many days
+# What people choose in the preference centre: once in so many days.
+PACES = {"weekly": 7, "monthly": 30}
 
 
 class Limit(Document):

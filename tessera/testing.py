@@ -142,7 +142,6 @@ def publish(ws: Workspace, **marts: Rows) -> None:
     current = {
         "name": "by-hand",
         "as_of": ws.as_of.isoformat(),
-        "built_at": ws.as_of.isoformat(),
         "marts": {mart: f"by-hand/{mart}/*.parquet" for mart in names},
     }
     (ws.home.marts / "current.json").write_text(json.dumps(current), encoding="utf-8")

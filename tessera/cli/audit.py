@@ -35,13 +35,15 @@ def audit(
 
     Example: tessera audit --action approve --since 2026-03-01
     """
+    from tessera import clock
     from tessera.audit import entries
     from tessera.land.erased import Keyring
     from tessera.workspace import open_workspace
 
+    day = clock.parse_day(since, "--since")
     ws = open_workspace(home=home)
     subject = Keyring.of(ws).person(person) if person else None
-    found = entries(ws, action=action, subject=subject, since=since, limit=limit)
+    found = entries(ws, action=action, subject=subject, since=day, limit=limit)
     if as_json:
         print_json(found)
     else:

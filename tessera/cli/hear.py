@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tessera.cli.options import AsOfOption, HomeOption, JsonOption
+from tessera.cli.options import AsOfOption, HomeOption, JsonOption, print_json, print_table
 
 Files = Annotated[
     list[Path] | None,
@@ -34,7 +34,6 @@ def hear(
     Example: tessera hear events.json
     """
     from tessera import audit
-    from tessera.cli.options import print_json, print_table
     from tessera.errors import BadInput
     from tessera.hear import hear as take_in
     from tessera.workspace import open_workspace

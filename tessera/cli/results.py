@@ -45,22 +45,15 @@ def results(
 
     Example: tessera results winback --as-of 2026-03-31 --json
     """
+    from tessera.know import past
     from tessera.workspace import open_workspace
 
     ws = open_workspace(as_of, home=home)
     if exposed is not None:
         columns = (campaign_column, customer_column, starts_on_column)
-        _keep_past(ws, exposed, dates, columns, days)
+        past.judge(ws, exposed, dates, columns, days)
     found = _chosen(_judged(ws), campaign)
     print_json(found) if as_json else _show(found)
-
-
-def _keep_past(
-    ws: Workspace, path: Path, dates: Path | None, columns: tuple[str, str, str], days: int
-) -> None:
-    from tessera.know.past import judge
-
-    judge(ws, path, dates, columns, days)
 
 
 def _judged(ws: Workspace) -> dict[str, Any]:

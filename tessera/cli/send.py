@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from tessera.cli.options import AsOfOption, HomeOption, JsonOption, is_terminal
+from tessera.cli.options import (
+    AsOfOption,
+    HomeOption,
+    JsonOption,
+    is_terminal,
+    print_json,
+    print_table,
+)
 
 group = typer.Typer()
 CampaignArgument = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaign.")]
@@ -37,7 +44,6 @@ def _send(
 def send(home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
     """Send, and print the counts."""
     from tessera import audit
-    from tessera.cli.options import print_json, print_table
     from tessera.send import send as send_due
     from tessera.workspace import open_workspace
 
@@ -97,7 +103,6 @@ def unsent(
 
     Example: tessera send list --campaign winback --state cancelled
     """
-    from tessera.cli.options import print_json, print_table
     from tessera.send import holds
     from tessera.workspace import open_workspace
 
@@ -109,7 +114,6 @@ def unsent(
 
 
 def _hold(verb: str, campaign: str, home: HomeOption, *, as_json: bool) -> None:
-    from tessera.cli.options import print_json
     from tessera.send import holds
     from tessera.workspace import open_workspace
 

@@ -12,9 +12,7 @@ from tessera.decide.policy import Hours, Window, minutes
 DAY = 24 * 60
 MINUTE = timedelta(minutes=1)
 Slot = tuple[datetime, datetime]  # UTC: from, and until but not at
-Place = tuple[
-    str | None, int | None
-]  # a time zone, and the hour of the day at which one reads best
+Place = tuple[str | None, int | None]  # a time zone, and the hour at which one reads best
 
 
 def open_hours(window: Window, quiet: Hours | None) -> list[tuple[int, int]]:

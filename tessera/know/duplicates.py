@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 from tessera.errors import BadInput
 from tessera.know import names
 from tessera.know.identity import Thresholds
-from tessera.quoting import literal
+from tessera.quoting import constant
 from tessera.store.queries import queries
 from tessera.workspace import Workspace
 
@@ -66,12 +65,12 @@ def find(ws: Workspace) -> FoundReport:
 @contextmanager
 def register(ws: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB with what every customer last said of themselves, as `register`."""
-    files = sorted((ws.home.validated / "customers").glob("file_id=*/rows.parquet"))
+    files = sorted(map(str, (ws.home.validated / "customers").glob("file_id=*/rows.parquet")))
     if not files:
         raise BadInput("No register of customers is there yet: land one, then 'tessera run'.")
     given = {"threads": str(ws.settings.threads), "memory_limit": ws.settings.duckdb_memory}
     with closing(duckdb.connect(config={**given})) as duck:
-        duck.execute(SQL["register"].format(files=_listed(files)))
+        duck.execute(SQL["register"].format(files=constant(files)))
         yield duck
 
 
@@ -97,7 +96,3 @@ def _words(value: int) -> str:
         f"case when said.{field} = {value} then '{word}' end" for field, word in FIELDS.items()
     )
     return f"concat_ws(', ', {', '.join(words)})"
-
-
-def _listed(files: list[Path]) -> str:
-    return f"[{', '.join(literal(str(path)) for path in files)}]"

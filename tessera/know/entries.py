@@ -15,7 +15,7 @@ import duckdb
 from tessera.home import Home
 from tessera.quoting import literal
 from tessera.store import queries
-from tessera.warehouse.inputs import replace_text
+from tessera.warehouse.inputs import replace_text, stamp
 
 SQL = queries("tessera.know", "results.sql")
 
@@ -28,7 +28,7 @@ def load(duck: duckdb.DuckDBPyConnection, home: Home, today: date) -> bool:
     if not files:
         return False
     known = _known(home)
-    if any(files.get(path) != stamp for path, stamp in known.items()):
+    if not known.items() <= files.items():
         known = {}
     new = [str(home.decisions / path) for path in files if path not in known]
     parts = [f"read_parquet({literal(str(_kept(home)))})"] if known else []
@@ -47,8 +47,7 @@ def _files(home: Home, today: date) -> Stamps:
     found = {}
     for path in sorted(home.decisions.glob("date=*/*.parquet")):
         if path.parent.name < f"date={today}" and not path.name.startswith("."):
-            state = path.stat()
-            found[f"{path.parent.name}/{path.name}"] = f"{state.st_size}-{state.st_mtime_ns}"
+            found[f"{path.parent.name}/{path.name}"] = stamp(path)
     return found
 
 

@@ -24,7 +24,6 @@ from tessera.know.rhythm import Rhythm
 
 REGULARITIES = (1, 2, 3)
 ORIGINS = (0.5, 0.67, 0.8)  # of the history, where back-tests begin
-MOST_ROWS = 20_000  # customers that parameters are fitted from
 FEWEST = 30  # repeat purchases
 LEVELS = (0.7, 1.4)
 LEAST_ERROR = 0.05  # of a level, relative, one standard deviation
@@ -74,7 +73,7 @@ def forecast(asked: Question, known: Customers) -> Forecast:
 def regularity(known: Customers, unit_days: float) -> int:
     """The k under which the gaps are most likely."""
     whole = known.calendar.in_units(unit_days)
-    history = whole.sample(MOST_ROWS)
+    history = whole.sample()
     share = (history.x @ history.count) / (whole.x @ whole.count)
     gaps = known.gaps * share
     logs = known.log_gaps * share - gaps * np.log(unit_days)
@@ -88,7 +87,7 @@ def regularity(known: Customers, unit_days: float) -> int:
 
 def _seasonal(given: Calendar, rhythm: Rhythm, days: int) -> Forecast:
     found = season.fit(given, rhythm)
-    sample = given.sample(MOST_ROWS)
+    sample = given.sample()
     return Forecast(
         model=f"seasonal_{rhythm.name}",
         expected=found.expected(given, days)[given.inverse],
@@ -103,7 +102,7 @@ def _seasonal(given: Calendar, rhythm: Rhythm, days: int) -> Forecast:
 def _even(asked: Question, given: Calendar, model: Model) -> Forecast:
     """Without seasons: as much as the model says, at the level that back-tests suggest."""
     history = given.in_units(asked.unit_days)
-    sample = history.sample(MOST_ROWS)
+    sample = history.sample()
     fitted = model.fit(sample)
     level, error = _level(asked, model)
 
@@ -142,7 +141,7 @@ def _back_test(asked: Question, model: Model, share: float) -> tuple[float, floa
     history = known.calendar.in_units(asked.unit_days)
     if history.x @ history.count < FEWEST:
         return 0.0, 0.0
-    sample = history.sample(MOST_ROWS)
+    sample = history.sample()
     fitted = model.fit(sample, intervals=False)
     expected = model.expected(sample, fitted, (asked.end - origin).days / asked.unit_days)
     scale = history.count.sum() / sample.count.sum()

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from tessera.know.fitting import Floats
 
+MOST_ROWS = 20_000  # customers that parameters are fitted from
+
 
 @dataclass(frozen=True)
 class History:
@@ -22,9 +24,9 @@ class History:
     age: Floats
     count: Floats
 
-    def sample(self, most: int) -> History:
-        """The rows of at most so many customers, evenly spread: parameters need no more."""
-        rows, count = thin(self.count, most)
+    def sample(self) -> History:
+        """The rows of `MOST_ROWS` customers at most, evenly spread: parameters need no more."""
+        rows, count = thin(self.count, MOST_ROWS)
         return History(self.x[rows], self.recency[rows], self.age[rows], count)
 
     def rows(self, which: NDArray[Any]) -> History:
@@ -42,9 +44,9 @@ class Calendar:
     inverse: NDArray[np.int64]  # from customers to rows
     repeats_ago: Floats  # repeat purchases of everybody, by days ago
 
-    def sample(self, most: int) -> Calendar:
-        """The rows of at most so many customers, evenly spread; `repeats_ago` is still everybody's."""
-        rows, count = thin(self.count, most)
+    def sample(self) -> Calendar:
+        """The same of a calendar; `repeats_ago` is still everybody's."""
+        rows, count = thin(self.count, MOST_ROWS)
         parts = (self.x[rows], self.since_last[rows], self.since_first[rows], count)
         return Calendar(*parts, np.arange(0), self.repeats_ago)
 

@@ -60,11 +60,7 @@ BIRTH = _comparison(
     "birth",
     "birth_date_l is null or birth_date_r is null",
     _level("birth_date_l = birth_date_r", 0.90, 5e-5),
-    _level(
-        "near_date(birth_date_l, birth_date_r)",
-        0.07,
-        1e-3,
-    ),
+    _level("near_date(birth_date_l, birth_date_r)", 0.07, 1e-3),
     _level("ELSE", 0.03, 0.999),
 )
 EMAIL = _comparison(
@@ -94,9 +90,8 @@ BLOCKS: list[dict[str, Any]] = [
     {"blocking_rule": "l.birth_date = r.birth_date and list_has_any(l.initials, r.initials)"},
     {"blocking_rule": "l.sound_key = r.sound_key and l.postcode = r.postcode"},
 ]
-ENOUGH = (
-    1_000  # customers, of whose pairs u is learned; in a smaller register few pairs agree at all
-)
+# Customers, of whose pairs u is learned; in a smaller register few pairs agree at all.
+ENOUGH = 1_000
 
 
 def probable(connection: DuckDBPyConnection, *, twice: float, least: float) -> str:

@@ -25,7 +25,6 @@ COHORT = 56  # days of first purchases that share parameters
 FEWEST = 250  # customers of a cohort
 TURNS = 6
 PRIOR = 20.0  # purchases at an even pace that every fortnight is taken to have had
-MOST_ROWS = 20_000
 CENSORED = 1.5  # times as many first purchases in the first weeks as in usual ones
 LATECOMERS = 0.5
 
@@ -76,7 +75,7 @@ def applies(given: Calendar) -> bool:
 
 def fit(given: Calendar, rhythm: Rhythm) -> Season:
     """The pace of the shop's fortnights and the customers' models, fitted in turns."""
-    sample = given.sample(MOST_ROWS)
+    sample = given.sample()
     share = float(sample.x @ sample.count) / float(given.x @ given.count)
     periods = np.minimum(np.arange(given.days) // PERIOD, max(given.days // PERIOD - 1, 0))
     bought = np.bincount(periods, given.repeats_ago[: given.days]) * share

@@ -12,7 +12,8 @@ import numpy as np
 from tessera.errors import BadInput
 from tessera.know import spend, weeks
 from tessera.know.fitting import Fit, Floats, Z
-from tessera.know.forecast import MOST_ROWS, Forecast, Question, forecast
+from tessera.know.forecast import Forecast, Question, forecast
+from tessera.know.history import MOST_ROWS
 from tessera.know.purchases import Columns, Customers, Purchases, read
 from tessera.know.rhythm import Rhythm
 
@@ -109,7 +110,7 @@ def _report(
 def _plain(asked: Question, known: Customers) -> tuple[Fit, Floats]:
     model = Rhythm(1, leaves_at_first=False)
     history = known.calendar.in_units(asked.unit_days)
-    fitted = model.fit(history.sample(MOST_ROWS))
+    fitted = model.fit(history.sample())
     expected = model.expected(history, fitted, asked.days / asked.unit_days)
     return fitted, expected[known.calendar.inverse]
 

@@ -71,13 +71,13 @@ class Keyring:
         connection.run_many(SQL["add"], rows)
 
 
-def is_erased(ws: Workspace, connection: Connection, kind: str, values: Iterable[str]) -> bool:
-    """Whether any of these identifiers is that of somebody who was erased. BadInput as `Keyring.of`."""
+def is_erased(ws: Workspace, connection: Connection, cards: Iterable[str]) -> bool:
+    """Whether any of these cards was somebody's who was erased. BadInput as `Keyring.of`."""
     if not connection.scalar(SQL["anybody"]):
         return False  # and no key is made
     ring = Keyring.of(ws)
-    hashes = [ring.hash(kind, value) for value in values]
-    return any(connection.scalar(SQL["is_known"], kind=kind, hash=one) for one in hashes)
+    hashes = [ring.hash("card", card) for card in cards]
+    return any(connection.scalar(SQL["is_known"], hash=one) for one in hashes)
 
 
 def _key(ws: Workspace, *, may_make: bool) -> str | None:

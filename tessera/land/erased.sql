@@ -28,7 +28,7 @@ select kind, hash from erased_identifier
 select 1 from erased_identifier limit 1
 
 -- name: is_known
-select 1 from erased_identifier where kind = :kind and hash = :hash
+select 1 from erased_identifier where kind = 'card' and hash = :hash
 
 -- name: add
 insert into erased_identifier (kind, hash) values (:kind, :hash) on conflict do nothing

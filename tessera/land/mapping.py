@@ -90,9 +90,8 @@ class Entry(Document):
     money: Literal["major", "minor"] = "major"
     distinct: bool = False
     may_be_empty: bool = False
-    whole: bool = (
-        False  # each file says all there is: what comes back as it was before counts again
-    )
+    # Each file says all there is: what comes back as it was before counts again.
+    whole: bool = False
     beside: Beside | None = None
     each: str | None = None  # the column that holds a list: a row for each element
     where: Expression | None = None  # rows of which it is false are none of the feed's

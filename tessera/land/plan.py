@@ -67,9 +67,8 @@ class Plan:
     mapping: Mapping
     entry: Entry
     columns: tuple[Column, ...]  # all of the feed's, in its order
-    zones: tuple[
-        str, ...
-    ]  # some that its rows name: from a constant, times convert ten times faster
+    # Some that its rows name: from a constant, times convert ten times faster.
+    zones: tuple[str, ...]
     is_small: bool  # is the file
 
     @property

@@ -14,7 +14,7 @@ import pyarrow as pa
 from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.land import erased
-from tessera.quoting import literal
+from tessera.quoting import constant
 from tessera.store import queries
 from tessera.warehouse import marts
 from tessera.workspace import Workspace
@@ -225,16 +225,11 @@ def file_id(path: Path) -> int:
     return int(path.parent.name.removeprefix("file_id="))
 
 
-def listed(files: Iterable[Path]) -> str:
-    """The files as DuckDB reads a list of them."""
-    return f"[{', '.join(literal(str(path)) for path in files)}]"
-
-
 def portions(files: Sequence[Path], at_once: int = 0) -> Iterator[str]:
     """The files, so many at once, as DuckDB reads a list of them."""
     size = at_once or AT_ONCE
     for start in range(0, len(files), size):
-        yield listed(files[start : start + size])
+        yield constant([str(path) for path in files[start : start + size]])
 
 
 def _texts(*values: str | None) -> frozenset[str]:

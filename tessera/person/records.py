@@ -25,10 +25,7 @@ SQL = queries("tessera.person", "records.sql")
 BY_CUSTOMER = ("customer_id", "into_customer_id")
 BY_MESSAGE = ("send_key",)
 BY_ADDRESS = {"email": "emails", "phone": "phones"}
-BY_CARD = {
-    "till_request": "answer",
-    "till_waiting": "body",
-}  # JSON that names a card as a whole text
+BY_CARD = {"till_request": "answer", "till_waiting": "body"}  # JSON with a card as a whole text
 BY_FRIEND = ("referred_by",)  # somebody else's row, which forgets who it was
 GONE = "[erased]"
 Rows = list[Mapping[str, Any]]

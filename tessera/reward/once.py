@@ -62,9 +62,7 @@ def once(store: Store, request: Request, act: Callable[[Connection], Answer]) ->
 def forget(ws: Workspace) -> int:
     """Drop the answers that are older than the settings keep them; how many. What was done stays done:
     a redemption is named after its key, and cards and reservations know what became of them."""
-    before = (ws.as_of - timedelta(days=ws.settings.till_requests_kept_days)).isoformat(
-        timespec="seconds"
-    )
+    before = clock.stamp(ws.as_of - timedelta(days=ws.settings.till_requests_kept_days))
     gone = 0
     while True:
         with ws.store.read() as connection:

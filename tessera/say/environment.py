@@ -30,9 +30,7 @@ from tessera.say.slots import FILTER, SHARED_FILTER, Code, Marker, Slots, shared
 from tessera.units import to_major
 
 TURNS_MAX = 10_000  # that the loops of one message take, all together
-CHARACTERS_MAX = (
-    1_000_000  # of one message; Gmail clips at a tenth of that, few providers take more
-)
+CHARACTERS_MAX = 1_000_000  # of one message; Gmail clips at a tenth, few providers take more
 POWER_MAX = 100
 COUNTED = "counted"  # the filter that what a loop goes through passes
 # What the libraries say of a name where a date should be, of a currency that is none, and the like.

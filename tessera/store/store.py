@@ -132,11 +132,9 @@ class Connection:
 
     def paired(self, name: str) -> str:
         """A table with the columns `key` and `value` of the JSON object `:name`."""
-        return (
-            f"json_each(:{name})"
-            if self.dialect == "sqlite"
-            else (f"json_each_text(cast(:{name} as json))")
-        )
+        if self.dialect == "sqlite":
+            return f"json_each(:{name})"
+        return f"json_each_text(cast(:{name} as json))"
 
     def arrow(self, query: str, schema: pa.Schema, **params: object) -> pa.Table:
         """The rows of `query`, whose columns must come in `schema`'s order."""

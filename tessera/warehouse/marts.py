@@ -37,7 +37,6 @@ class Snapshot:
 
     name: str
     as_of: datetime  # UTC
-    built_at: datetime  # UTC
     marts: dict[str, str]  # mart -> glob of its Parquet files, below the marts folder
     made: dict[str, str] = field(default_factory=dict)  # mart -> the build that last made it
 
@@ -64,7 +63,6 @@ def _snapshot(found: Mapping[str, Any]) -> Snapshot:
     return Snapshot(
         name=found["name"],
         as_of=datetime.fromisoformat(found["as_of"]),
-        built_at=datetime.fromisoformat(found["built_at"]),
         marts=found["marts"],
         made=found.get("made", {}),
     )

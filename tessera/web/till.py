@@ -233,7 +233,7 @@ def _unless_erased(ws: Workspace, till: Till, one: Mapping[str, Any]) -> Answer:
     except Refusal as refusal:
         named = [one[name] for name in ("card", "new_card") if one.get(name)]
         with suppress(BadInput):  # another key than theirs: `tessera land` says so
-            if refusal.kind == "unknown-card" and is_erased(ws, till.store, "card", named):
+            if refusal.kind == "unknown-card" and is_erased(ws, till.store, named):
                 raise Refusal("card-blocked") from None
         raise
 

@@ -150,6 +150,7 @@ def test_an_unknown_command_is_one_sentence() -> None:
         (["run", "--as-of", "31/02/2026"], "'31/02/2026' is not a date"),
         (["run", "--messenger", "pigeon"], "'pigeon', which will not do"),
         (["report", "--as-of", "soon"], "'soon' is not a date"),
+        (["audit", "--since", "2026-02-31"], "--since '2026-02-31' is not a date"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_touches_nothing(

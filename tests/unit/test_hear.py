@@ -816,3 +816,16 @@ def test_an_inbox_that_cannot_be_looked_into_is_not_an_empty_one(tmp_path: Path)
     (ws.home.root / "inbox").write_text("no folder")
     with pytest.raises(NotADirectoryError):
         inbox(ws)
+
+
+def test_the_flow_hears_and_exports_all_it_can_before_it_names_a_bad_file(tmp_path: Path) -> None:
+    from flows.hear import hear as flow
+
+    ws = workspace(tmp_path / "home")
+    bad, good = tmp_path / "bad.json", write(tmp_path / "good.json", [event("delivered")])
+    bad.write_text("no JSON", encoding="utf-8")
+    for as_of in ("2026-03-31", "2026-04-01"):  # a day is exported once it is over
+        with pytest.raises(BadInput, match=r"bad\.json:1 is not JSON"):
+            flow.fn([str(bad), str(good)], as_of=as_of, home=str(ws.home.root))
+    assert rows(ws, "select event from provider_event") == [{"event": "delivered"}]
+    assert (ws.home.engine / "message_events/2026-03-31.parquet").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tessera.errors import OutOfSpace
 from tessera.testing import line, publish, workspace
+from tests.unit.test_know_results import ENTRY, halve, who
 
 
 def told(home: Path) -> dict[str, object]:
@@ -52,6 +54,30 @@ def test_a_fault_in_judging_campaigns_is_told_without_its_words_and_stops_no_rep
     assert capsys.readouterr().err == "results: ZeroDivisionError\n"
 
 
+def test_campaigns_are_judged_once_for_a_day_and_its_marts_with_what_points_cost(
+    tmp_path: Path,
+) -> None:
+    from flows.report import judge
+
+    ws = workspace(tmp_path / "home")
+    people = [who(i) for i in range(80)]
+    lines = [line(f"t{one}", one, 1000, sold_at=f"{ENTRY} 12:00:00") for one in people]
+    points = [{"customer_id": people[0], "given_on": ENTRY, "points": 40}]
+    publish(ws, transactions=lines, customer_points=points)
+    halve(ws, people)
+    judge(ws)
+    path = ws.home.results / "results.json"
+    (one,) = json.loads(path.read_text())["campaigns"]
+    assert (
+        one["first"]["measures"][-1]["treated"] == 999
+    )  # 40 points pay 0.40, one of forty has them
+    path.write_text(marked := f"{path.read_text()}\n")
+    judge(ws)
+    assert path.read_text() == marked
+    judge(workspace(tmp_path / "home", "2026-04-01"))
+    assert path.read_text() != marked
+
+
 def test_a_damaged_file_of_decisions_stops_no_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,6 +95,8 @@ def test_a_full_disk_ends_the_day_before_anything_is_decided_by_yesterdays_score
     tmp_path: Path,
 ) -> None:
     """No file may grow over 100 bytes, and what is learned needs more."""
+    from flows.report import judge
+
     ws = workspace(tmp_path / "home")
     publish(ws, transactions=[line("t", "c", 900)])
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -76,5 +104,9 @@ def test_a_full_disk_ends_the_day_before_anything_is_decided_by_yesterdays_score
     try:
         with pytest.raises(OutOfSpace):
             told(ws.home.root)
+        with pytest.raises(
+            OSError, match="File too large"
+        ):  # a report goes on without on other faults
+            judge(ws)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)

@@ -20,7 +20,6 @@ with added as (
 
 select
     touched.customer_id,
-    added.store_id,
     added.currency,
     added.kind,
     added.lines,

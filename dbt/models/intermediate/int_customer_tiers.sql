@@ -35,7 +35,6 @@ moves as (
     select
         customer_id,
         tier,
-        until,
         row_number() over (
             partition by customer_id order by business_date desc, position desc
         ) as place
@@ -61,7 +60,6 @@ standing as (
     select
         coalesce(points.customer_id, moves.customer_id) as customer_id,
         coalesce(moves.tier, 'basic') as tier,
-        moves.until,
         coalesce(points.qualifying, 0) as qualifying
     from points
     full join last_moves as moves on points.customer_id = moves.customer_id
@@ -70,7 +68,6 @@ standing as (
 select
     customer_id,
     tier,
-    until,
     qualifying,
     {{ next_tier("tier") }} as next_tier,
     cast(

@@ -14,10 +14,7 @@ select
     interactions.topic,
     interactions.body,
     interactions.score,
-    interactions.status,
-    interactions.cost,
-    interactions.currency,
-    interactions.file_id
+    interactions.status
 from {{ ref("stg_shop__interactions") }} as interactions
 left join {{ ref("int_merged_customers") }} as merged
     on interactions.customer_id = merged.customer_id

@@ -69,7 +69,6 @@ select
     lots.programme,
     lots.idem_key,
     lots.customer_id,
-    lots.bucket,
     lots.amount,
     cast(coalesce(-moves.spent, 0) as bigint) as spent,
     cast(coalesce(held.points, 0) as bigint) as held,

@@ -14,7 +14,6 @@ with moves as (
 select
     customer_id,
     tier,
-    previous_tier,
     reason = 'reached' as is_raised,
     business_date as changed_on
 from moves
