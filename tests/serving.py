@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -28,9 +29,15 @@ TIMESTAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
 
 
 @contextmanager
-def served(ws: Workspace, now: Callable[[], datetime] | None = None) -> Iterator[httpx.Client]:
-    """A client of the service of `ws`, whose clock stands still at its `as_of` unless `now` is given."""
+def served(
+    ws: Workspace,
+    now: Callable[[], datetime] | None = None,
+    seconds: Callable[[], float] = time.monotonic,
+) -> Iterator[httpx.Client]:
+    """A client of the service of `ws`, whose clock stands still at its `as_of` unless `now` is given; how often
+    somebody asks is counted by `seconds`."""
     app = make_app(ws, now or (lambda: ws.as_of))
+    app.state.site.limits.clock = seconds
     with listen("127.0.0.1", 0) as listener:
         server = make_server(app, proxies="")
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -56,10 +56,10 @@ def take_in(
         for name, column in columns.items():
             uses = uses.append_column(name, column)
         made = store.insert_new("voucher", uses)
-        store.run_many(SQL["more_uses"], uses.select(["code", "uses"]).to_pylist())
         new = store.insert_new("redemption", redemptions)
         store.insert_new("redemption_member", members)
         store.insert_new("voucher_use", used)
+        store.run_many(SQL["more_uses"], uses.select(["code"]).to_pylist())
     return Taken(rows, unusable, made, new, people)
 
 

@@ -27,7 +27,6 @@ select
 from told
 
 -- name: codes
--- A code may be used as often as it was.
 select code, count(*) as uses from told where is_usable group by code order by code
 
 -- name: redemptions
@@ -47,4 +46,7 @@ order by redemption_id
 select redemption_id, code, 0 as discount from told where is_usable order by redemption_id
 
 -- name: more_uses
-update voucher set uses = :uses where code = :code and uses < :uses and batch = 'elsewhere'
+-- A code may be used as often as it was, by this file and by earlier ones.
+update voucher set uses = used.uses
+from (select count(*) as uses from voucher_use where code = :code) as used
+where voucher.code = :code and voucher.uses < used.uses and voucher.batch = 'elsewhere'

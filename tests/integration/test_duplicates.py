@@ -22,6 +22,7 @@ from tessera.person import duplicates
 from tessera.shop import make_shop
 from tessera.testing import workspace
 from tessera.workspace import Workspace
+from tests.deciding import insert
 from tests.integration.model_home import validated
 from tests.landed import stored
 
@@ -286,6 +287,17 @@ def test_two_who_were_told_apart_are_not_merged_by_way_of_a_third(tmp_path: Path
     duplicates.refuse(ws, "s1", "s1-again")
     assert duplicates.look(ws, with_merges=True).merged == 0
     assert len(duplicates.pairs(ws)) == 2
+
+
+def test_more_registrations_than_one_person_has_are_looked_at_by_somebody(tmp_path: Path) -> None:
+    """Nor is a group merged in which two hold others already."""
+    one, two = somebody(1), somebody(2)
+    many = [{**again(one), "customer_id": f"n{n}"} for n in range(duplicates.MOST)]
+    ws = home(tmp_path, one, *many, two, again(two))
+    for keep, other in (("s2", "elsewhere"), ("s2-again", "nowhere")):
+        merge = {"customer_id": other, "into_customer_id": keep, "is_in_force": 1}
+        insert(ws, "person_merge", **merge, recorded_at="2026-02-01T09:00:00+00:00")
+    assert duplicates.look(ws, with_merges=True).merged == 0
 
 
 def test_the_list_is_worked_off_by_command(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from tests.deciding import insert
 from tests.integration.model_home import validated
 from tests.sending import enqueue, outbox_row
 
+IN_DOUBT = "message perhaps sent, which nobody can know"
 RECEIPT = {"sold_at": "2026-03-02 10:00", "store_id": "S1", "currency": "EUR"}
 
 
@@ -80,10 +81,12 @@ def kept(ws: Workspace) -> None:
     at = "2026-03-06T09:00:00+00:00"
     left = {"state": "accepted", "state_reason": None, "state_at": at}
     stopped = {"state": "cancelled", "state_reason": "no_consent"}
+    doubt = {"state": "ambiguous", "state_reason": None, "state_at": "2026-03-08T10:00:00+00:00"}
     (key, *_) = enqueue(
         ws,
         outbox_row("bea", **left),
         outbox_row("ann", step="news", state_at="2026-03-08T09:00:00+00:00", **stopped),
+        outbox_row("ann", step="doubt", **doubt),
         outbox_row("zoe", **left),
     )
     at = "2026-03-06T10:00:00+00:00"
@@ -104,9 +107,11 @@ def kept(ws: Workspace) -> None:
         books.post("x", "redeem", hers, spent, 30, source=("reward", "cake"))
         (code,) = pool.make(store, "cake", Terms(), count=1, batch="b", at=night)
     used = {"redemption_id": "R", "store_id": "S1", "state": "used", "points": 0, "points_back": 0}
-    insert(ws, "redemption", **used, paid=0, discount=500, at="2026-03-09T08:00:00+00:00")
-    insert(ws, "redemption_member", redemption_id="R", customer_id="bea")
-    insert(ws, "voucher_use", redemption_id="R", code=code, discount=500)
+    back = {"redemption_id": "V", "state": "void"}  # taken back: nothing was used
+    for its in (used, used | back):
+        insert(ws, "redemption", **its, paid=0, discount=500, at="2026-03-09T08:00:00+00:00")
+        insert(ws, "redemption_member", redemption_id=its["redemption_id"], customer_id="bea")
+        insert(ws, "voucher_use", redemption_id=its["redemption_id"], code=code, discount=500)
 
 
 @BOTH_STORES
@@ -130,6 +135,7 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
         ("03-07T09:00", "declined", "email", "marketing, preference centre"),
         ("03-07T10:00", "chose", None, "frequency weekly"),
         ("03-08T09:00", "message cancelled", "email", "winback, step news: no_consent"),
+        ("03-08T10:00", IN_DOUBT, "email", "winback, step doubt"),
         ("03-09T08:00", "used a voucher", "store S1", "cake"),
         ("03-09T22:30", "got a voucher", None, "30 points"),
         ("03-09T22:30", "got points back", None, "20 points"),
@@ -141,7 +147,9 @@ def test_a_journey_has_every_touchpoint_of_all_her_numbers_in_order(
         "bought": (1250, None),
         "returned": (-250, None),
         "message handed over": (None, 0.08),
+        IN_DOUBT: (None, 0.08),
     }
+    assert person.journey(ws, "ann", date(2026, 3, 2)) == found[2:]  # from its first instant on
     assert person.journey(ws, "bea") == found == person.journey(ws, "prospect:p")
     monkeypatch.setattr(identity, "AT_ONCE", 1)  # file, where there are many
     assert person.journey(ws, "ann") == found

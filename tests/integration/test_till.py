@@ -146,6 +146,31 @@ def test_a_member_redeems_no_oftener_in_a_day_than_the_programme_allows(
     ws.store.close()
 
 
+@SQLITE
+def test_what_no_longer_holds_leaves_room_in_the_day_and_what_was_taken_offline_fills_it(
+    tmp_path: Path, store_url: str
+) -> None:
+    ws = shop(tmp_path, store_url, timezone="America/New_York")
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(f"{file.read_text()}redemptions_a_day: 1\n")
+    give(ws, "c0", 100)
+    give(ws, "c1", 100)
+    now = [ws.as_of]
+    with served(ws, lambda: now[0]) as client:
+        till = Counter(ws, client)
+        assert till.reserve(card="K0", points=1, hold_seconds=5).is_success
+        assert kind(till.take(card="K0", points=1)) == "daily-limit"
+        now[0] += timedelta(seconds=5)
+        assert till.take(card="K0", points=1).is_success
+        late = [spent(f"a{n}", "2026-03-31T10:00:00Z", card="K0", points=1) for n in range(2)]
+        assert [one["status"] for one in till.batch(*late)] == ["done"] * 2
+        yesterday = spent("b", "2026-03-31T03:59:59Z", card="K1", points=1)  # by the shop's clock
+        till.batch(yesterday)
+        assert till.take(card="K1", points=1).is_success
+        assert kind(till.take(card="K1", points=1)) == "daily-limit"
+    ws.store.close()
+
+
 @BOTH_STORES
 def test_a_till_shows_and_quotes_what_it_takes_though_no_night_came_by(
     ws: Workspace, till: Counter, now: list[datetime]
@@ -285,15 +310,16 @@ def test_points_pay_in_the_programmes_currency_only(tmp_path: Path, store_url: s
     ws = shop(tmp_path, store_url)
     file = ws.project / "deployments/programme.yml"
     file.write_text(file.read_text().replace("currency: any", "currency: EUR"))
-    give(ws, "c1", 100)
+    give(ws, "c1", 101)
     with served(ws) as client:
         till = Counter(ws, client)
         yen = {"basket": {**basket(1000), "currency": "JPY"}, "card": "K1"}
         quote = till.post("/quotes", yen).json()
         refused = till.take(**yen, points=100)
+        happened = till.batch(spent("a", "2026-03-31T10:00:00Z", **yen, points=1))
         paid = till.take(basket=basket(1000), card="K1", points=100).json()["paid_by_points"]
     assert (quote["points_needed"], quote["points_usable"], quote["to_pay"]) == (0, 0, 1000)
-    assert kind(refused) == "other-currency"
+    assert (kind(refused), happened[0]["status"]) == ("other-currency", "done")
     assert paid == 50
     ws.store.close()
 
@@ -309,6 +335,8 @@ def test_points_pay_the_total_to_exactly_nothing(ws: Workspace, till: Counter) -
         assert taken.json()["paid_by_points"] == total
         more = till.take(card="K0", points=quote["points_needed"] + 1, basket=basket(total))
         assert kind(more) == "too-many-points"
+    late = spent("a", "2026-03-31T10:00:00Z", card="K0", points=99) | {"basket": basket(1)}
+    assert till.batch(late)[0]["status"] == "done", "it has happened"
 
 
 # ---------- reserve, redeem, void
@@ -339,7 +367,10 @@ def test_a_hold_whose_time_is_out_holds_nothing(
     code = voucher(ws)
     first = till.reserve(card="K0", points=100, vouchers=[code], hold_seconds=60).json()
     alone = till.reserve(vouchers=[voucher(ws)], hold_seconds=60).json()  # of it no ledger knows
-    now[0] += timedelta(seconds=60)
+    now[0] += timedelta(seconds=59)
+    assert became(till, first["redemption"])["state"] == "held"
+    now[0] += timedelta(seconds=1)
+    assert became(till, first["redemption"])["state"] == "lapsed"
     assert kind(till.settle(first["redemption"])) == "hold-lapsed"
     assert kind(till.settle(alone["redemption"])) == "hold-lapsed"
     second = till.reserve(card="K0", points=100, vouchers=[code]).json()
@@ -465,6 +496,73 @@ def test_a_return_below_the_vouchers_minimum_takes_its_discount_back(
     # 20.00 were paid; what is kept costs 15.00 without its discount.
     assert (part["discount_kept"], part["refund"]) == (0, 500)
     assert kind(till.settle(made, "return", kept=basket(2501))) == "more-than-bought"
+    other = {**basket(1500), "currency": "JPY"}
+    assert kind(till.settle(made, "return", kept=other)) == "more-than-bought"
+    held = till.reserve(vouchers=[voucher(ws)]).json()["redemption"]
+    assert kind(till.settle(held, "return", kept=basket())) == "not-redeemed"
+
+
+@SQLITE
+def test_what_is_kept_has_no_more_discount_than_it_costs_nor_than_it_had(
+    ws: Workspace, till: Counter
+) -> None:
+    two = [voucher(ws, amount=500, stacks=True) for _ in range(2)]
+    made = till.take(vouchers=two, basket=basket(1400, 600)).json()["redemption"]
+    part = till.settle(made, "return", kept=basket(600)).json()
+    assert (part["discount_kept"], part["refund"]) == (600, 1000)
+    some = voucher(ws, amount=None, percent=10, products=("p1",))
+    made = till.take(vouchers=[some], basket=basket(900, 100)).json()["redemption"]
+    wrong = {"currency": "EUR", "lines": [{"product": "p1", "amount": 900}]}
+    part = till.settle(made, "return", kept=wrong).json()
+    assert (part["discount_kept"], part["refund"]) == (10, 100)
+
+
+@SQLITE
+def test_a_gift_that_points_bought_comes_back_whole_and_with_the_last_of_the_goods(
+    tmp_path: Path, store_url: str
+) -> None:
+    ws = shop(tmp_path, store_url)
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text().replace("worth: {points: 100, pays: 50}\n", ""))
+    give(ws, "c0", 90)
+    with served(ws) as client:
+        till = Counter(ws, client)
+        made = till.take(card="K0", points=90, basket=basket(60, 40)).json()["redemption"]
+        told = [till.settle(made, "return", kept=basket(*kept)).json() for kept in ((60,), ())]
+    assert [(one["points_returned"], one["refund"]) for one in told] == [(0, 40), (90, 100)]
+    ws.store.close()
+
+
+@SQLITE
+def test_a_last_point_that_paid_less_than_it_is_worth_is_reckoned_as_a_whole_one(
+    tmp_path: Path, store_url: str
+) -> None:
+    ws = shop(tmp_path, store_url)
+    file = ws.project / "deployments/programme.yml"
+    file.write_text(file.read_text().replace("points: 100, pays: 50", "points: 1, pays: 50"))
+    give(ws, "c0", 3)
+    with served(ws) as client:
+        till = Counter(ws, client)
+        wish = {"card": "K0", "points": 3, "vouchers": [voucher(ws, amount=50)]}
+        made = till.take(**wish, basket=basket(100, 80)).json()
+        part = till.settle(made["redemption"], "return", kept=basket(100)).json()
+    assert (made["paid_by_points"], part["points_returned"], part["refund"]) == (130, 2, 0)
+    ws.store.close()
+
+
+@SQLITE
+def test_what_was_reserved_and_redeemed_comes_back_in_parts_and_then_whole(
+    ws: Workspace, till: Counter
+) -> None:
+    give(ws, "c0", 200)
+    wish = {"card": "K0", "points": 160, "vouchers": [voucher(ws, amount=20)]}
+    made = till.reserve(**wish, basket=basket(60, 40)).json()["redemption"]
+    till.settle(made, receipt="R1")
+    part = till.settle(made, "return", kept=basket(40)).json()
+    assert (part["points_returned"], part["paid_kept"], part["refund"]) == (120, 20, 0)
+    whole = till.settle(made, "void").json()
+    assert (whole["points_back"], whole["state"], whole["receipt"]) == (160, "void", "R1")
+    assert balance(ws, "c0")["available"] == 200
 
 
 @SQLITE
@@ -534,14 +632,29 @@ def test_a_voucher_is_good_through_the_end_of_its_printed_day(
 @SQLITE
 def test_vouchers_that_do_not_stack_are_used_alone(ws: Workspace, till: Counter) -> None:
     alone, one, other = voucher(ws), voucher(ws, stacks=True), voucher(ws, stacks=True)
-    assert kind(till.reserve(vouchers=[alone, one])) == "does-not-stack"
+    refused = till.reserve(vouchers=[alone, one])
+    assert (kind(refused), refused.json()["about"]) == ("does-not-stack", codes.spoken(alone))
     quote = till.post("/quotes", {"vouchers": [alone, one], "basket": basket(500)}).json()
+    assert {one["code"] for one in quote["vouchers"]} == {codes.spoken(alone), codes.spoken(one)}
     assert quote["discount"] == 500
     told = {(one["problem"], one["discount"]) for one in quote["vouchers"]}
     assert told == {("does-not-stack", 0), (None, 500)}
+    over = voucher(ws, valid_until="2026-03-30")
+    quote = till.post("/quotes", {"vouchers": [over, one], "basket": basket(500)}).json()
+    told = {(one["problem"], one["discount"]) for one in quote["vouchers"]}
+    assert told == {("voucher-expired", 0), (None, 500)}
     both = till.reserve(vouchers=[one, other], basket=basket(800)).json()
     assert both["discount"] == 800  # never more than the basket
     assert till.reserve(vouchers=[alone]).status_code == 200
+
+
+@SQLITE
+def test_a_code_that_is_over_says_so_whatever_is_bought(ws: Workspace, till: Counter) -> None:
+    over, good = (
+        voucher(ws, min_basket=2000, **end) for end in ({"valid_until": "2026-03-30"}, {})
+    )
+    told = [kind(till.take(vouchers=[code], basket=basket(1999))) for code in (over, good)]
+    assert told == ["voucher-expired", "basket-does-not-qualify"]
 
 
 @SQLITE
@@ -558,6 +671,9 @@ def test_a_code_for_one_customer_is_nothing_to_any_other(ws: Workspace, till: Co
     code = voucher(ws, customer_id="c0", per_customer=True)
     assert kind(till.take(vouchers=[code])) == "unknown-voucher"
     assert kind(till.take(vouchers=[code], card="K1")) == "unknown-voucher"
+    asked = {"code": code, "basket": basket(1000)}
+    assert kind(till.post("/vouchers/validate", asked)) == "unknown-voucher"
+    assert till.post("/vouchers/validate", asked | {"card": "K0"}).json()["problem"] is None
     assert till.take(vouchers=[code], card="K0").status_code == 200
 
 
@@ -600,6 +716,27 @@ def test_the_same_key_and_body_get_the_same_answer(ws: Workspace, till: Counter)
     assert kind(till.take("once", card="K0", points=31)) == "key-reused"
     assert kind(till.reserve("once", card="K0", points=30)) == "key-reused"
     assert balance(ws, "c0")["available"] == 70
+
+
+@SQLITE
+def test_a_key_is_its_stores_and_its_redemptions(ws: Workspace, till: Counter) -> None:
+    code = voucher(ws, uses=2)
+    tills = till, Counter(ws, till.client, "S2")
+    one, other = (its.reserve("one", vouchers=[code]).json()["redemption"] for its in tills)
+    assert one != other
+    beside = till.reserve(vouchers=[voucher(ws)]).json()["redemption"]
+    told = [till.post(f"/redemptions/{it}/void", {}, "void") for it in (one, beside)]
+    assert (told[0].json()["state"], kind(told[1])) == ("void", "key-reused")
+    assert became(till, beside)["state"] == "held"
+
+
+def became(till: Counter, redemption: str) -> dict[str, Any]:
+    """What the till is told of a redemption."""
+    headers = {"Authorization": f"bearer {till.key}"}  # a scheme's case says nothing
+    found: dict[str, Any] = till.client.get(
+        f"/till/v1/redemptions/{redemption}", headers=headers
+    ).json()
+    return found
 
 
 @SQLITE
@@ -774,6 +911,7 @@ def test_a_wrong_key_gets_nothing(ws: Workspace, till: Counter) -> None:
             till.client.post("/till/v1/cards/lookup", content=b"{{{", headers=headers),
         ]
         assert {answer.status_code for answer in answers} == {401}
+        assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
         assert len({answer.text for answer in answers}) == 1
     assert rows(ws, "select state from redemption")[0]["state"] == "held"
 
@@ -792,37 +930,73 @@ def test_another_stores_reservation_is_none(ws: Workspace, till: Counter) -> Non
 
 
 @SQLITE
-def test_a_guesser_is_stopped(ws: Workspace, till: Counter) -> None:
-    good = voucher(ws)
-    asked = [
-        till.post("/vouchers/validate", {"code": guess, "basket": basket(1000)})
-        for guess in codes.make(35)
-    ]
-    assert {answer.status_code for answer in asked[:30]} == {404}
-    assert {answer.status_code for answer in asked[30:]} == {429}
-    assert till.take(vouchers=[good]).status_code == 429
-    assert Counter(ws, till.client, "S2").take(vouchers=[good]).status_code == 200
-
-    def quote(guesses: list[str]) -> tuple[str, dict[str, Any]]:
-        return "/quotes", {"vouchers": guesses, "basket": basket(1000)}
-
-    def batch(guesses: list[str]) -> tuple[str, dict[str, Any]]:
-        done = [spent(f"g{code}", "2026-03-30T10:00:00Z", vouchers=[code]) for code in guesses]
-        return "/batches", {"operations": done}
-
-    for many in (quote, batch):
-        other = Counter(ws, till.client, many.__name__)
-        asked = [other.post(*many(codes.make(10))) for _ in range(4)]
-        assert [answer.status_code for answer in asked] == [200, 200, 200, 429]
+def test_a_guesser_is_stopped_for_a_minute(ws: Workspace) -> None:
+    good, seconds = voucher(ws, uses=2), [0.0]
+    with served(ws, seconds=lambda: seconds[0]) as client:
+        till = Counter(ws, client)
+        asked = [
+            till.post("/vouchers/validate", {"code": guess, "basket": basket(1000)})
+            for guess in codes.make(35)
+        ]
+        assert {answer.status_code for answer in asked[:30]} == {404}
+        assert {answer.headers["retry-after"] for answer in asked[30:]} == {"60"}
+        assert till.take(vouchers=[good]).status_code == 429
+        assert Counter(ws, client, "S2").take(vouchers=[good]).status_code == 200
+        seconds[0] = 60
+        assert till.take(vouchers=[good]).status_code == 200
 
 
 @SQLITE
-def test_a_till_that_asks_too_often_waits(till: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tessera.web.till.ASKS_A_SECOND", 1)
-    asked = [till.post("/cards/lookup", {"card": "K0"}) for _ in range(20)]
-    refused = [answer for answer in asked if answer.status_code == 429]
-    assert refused
-    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+def test_whatever_is_guessed_counts(ws: Workspace) -> None:
+    """Codes of a quote and of a batch each; cards and redemptions."""
+
+    def quote() -> tuple[str, dict[str, Any]]:
+        return "/quotes", {"vouchers": codes.make(10), "basket": basket(1000)}
+
+    def batch() -> tuple[str, dict[str, Any]]:
+        at = "2026-03-30T10:00:00Z"
+        done = [spent(f"g{code}", at, vouchers=[code]) for code in codes.make(10)]
+        return "/batches", {"operations": done}
+
+    def card() -> tuple[str, dict[str, Any]]:
+        return "/cards/lookup", {"card": "K99"}
+
+    def redemption() -> tuple[str, dict[str, Any]]:
+        return f"/redemptions/{'f' * 32}/void", {}
+
+    with served(ws, seconds=lambda: 0.0) as client:
+        for guess, may in ((quote, 3), (batch, 3), (card, 30), (redemption, 30)):
+            till = Counter(ws, client, guess.__name__)
+            asked = [till.post(*guess()).status_code for _ in range(may + 1)]
+            assert asked == [200 if may == 3 else 404] * may + [429]
+
+
+@SQLITE
+def test_a_key_that_was_revoked_opens_nothing_some_seconds_later(ws: Workspace) -> None:
+    """Also where its till never rests."""
+    seconds = [0.0]
+    with served(ws, seconds=lambda: seconds[0]) as client:
+        till, told = Counter(ws, client), []
+        for seconds[0] in (0.0, 4.0, 8.0):
+            told.append(till.post("/cards/lookup", {"card": "K0"}).status_code)
+            if not seconds[0]:
+                with ws.store.write() as store:
+                    keys.revoke(store, till.key.split("_")[1], ws.as_of)
+    assert told == [200, 200, 401]
+
+
+@SQLITE
+def test_a_till_that_asks_too_often_waits(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tessera.web.till.ASKS_A_SECOND", 3)
+    seconds = [0.0]
+    with served(ws, seconds=lambda: seconds[0]) as client:
+        till, beside = (Counter(ws, client, "S1") for _ in range(2))
+        asked = [till.post("/cards/lookup", {"card": "K0"}) for _ in range(5)]
+        assert [answer.status_code for answer in asked] == [200] * 3 + [429] * 2
+        assert {answer.headers["retry-after"] for answer in asked[3:]} == {"1"}
+        assert beside.post("/cards/lookup", {"card": "K0"}).status_code == 200  # its own key
+        seconds[0] = 1
+        assert till.post("/cards/lookup", {"card": "K0"}).status_code == 200
 
 
 @SQLITE
@@ -859,6 +1033,16 @@ def test_a_body_that_is_none_is_one_sentence(
     headers = {"Authorization": f"Bearer {till.key}", "Content-Type": "application/json"}
     answer = till.client.post("/till/v1/cards/lookup", content=content, headers=headers)
     assert (answer.status_code, kind(answer)) == (status, kind_)
+
+
+@SQLITE
+def test_a_mistake_in_a_body_is_told_without_what_was_written(till: Counter) -> None:
+    answer = till.post("/cards/lookup", {"card": "Anna Person"})
+    assert answer.json()["mistakes"][0]["at"] == "card"
+    assert "Anna" not in answer.text
+    headers = {"Authorization": f"Bearer {till.key}", "Content-Type": "text/plain"}
+    answer = till.client.post("/till/v1/cards/lookup", content=b'{"card": "K0"}', headers=headers)
+    assert (answer.status_code, kind(answer)) == (415, "not-json")
 
 
 # ---------- cards
@@ -965,6 +1149,9 @@ def test_a_card_is_handed_out_once(ws: Workspace, till: Counter) -> None:
     assert till.post("/members", {"card": "KNEW"}).json() == {"card": "KNEW", "referral": False}
     assert kind(till.post("/members", {"card": "KNEW"})) == "card-in-use"
     assert kind(till.post("/members", {"card": "K0"})) == "card-in-use"
+    late = {"kind": "enrol", "at": "2026-03-30T10:00:00Z", "card": "KNEW"}
+    told = [till.batch(late | {"key": key})[0]["status"] for key in "ab"]
+    assert told == ["done"] * 2, "by two tills without a line"
     told = till.post("/cards/lookup", {"card": "KNEW"}).json()
     assert (told["given_name"], told["points"]["available"]) == (None, 0)
 
@@ -1017,12 +1204,19 @@ def test_what_was_done_with_a_card_is_its_customers_once_it_is_registered(
     till.post("/members", {"card": "KNEW", "device": "phone"})
     give(ws, "KNEW", 50)
     made = till.take(card="KNEW", points=20).json()["redemption"]
+    own = voucher(ws, customer_id="KNEW", per_customer=True)
+    cards.refresh(ws)
+    code = till.post("/cards/lookup", {"card": "KNEW"}).json()["referral_code"]
+    till.post("/members", {"card": "KFRIEND", "referral": code})
     publish(ws, customers=[member(7, card_id="KNEW")])
     cards.refresh(ws)
     whose = "select customer_id from redemption_member where redemption_id = :made"
     assert rows(ws, whose, made=made)[0]["customer_id"] == "c7"
     for table in ("referral", "member", "referral_code"):
         assert rows(ws, f"select * from {table} where customer_id = 'KNEW'") == []
+    brought = "select referred_by from referral where customer_id = 'KFRIEND'"
+    assert rows(ws, brought)[0]["referred_by"] == "c7"
+    assert till.take(card="KNEW", vouchers=[own]).status_code == 200
 
 
 # ---------- without a line
@@ -1108,23 +1302,24 @@ def _same_code(ws: Workspace, code: str) -> None:
 
 
 @SQLITE
-def test_of_two_cards_of_one_second_the_same_one_counts_whoever_posts_first(
+def test_of_two_new_cards_the_later_counts_whoever_posts_first(
     ws: Workspace, till: Counter
 ) -> None:
-    for card, order in (("K0", "AB"), ("K1", "BA")):
-        for new in order:
+    """Of the same second always the same one."""
+    for card, order in (("K0", "A10 B10"), ("K1", "B10 A10"), ("K2", "A11 B10")):
+        for new, hour in ((one[0], one[1:]) for one in order.split()):
             told = till.batch(
                 {
                     "kind": "replace",
                     "key": f"{card}{new}",
-                    "at": "2026-03-30T10:00:00Z",
+                    "at": f"2026-03-30T{hour}:00:00Z",
                     "card": card,
                     "new_card": card + new,
                 }
             )
             assert told[0]["status"] == "done"
     query = "select replaced_by_card_id as new from card where replaced_by_card_id is not null"
-    assert [row["new"] for row in rows(ws, f"{query} order by card_id")] == ["K0B", "K1B"]
+    assert [row["new"] for row in rows(ws, f"{query} order by card_id")] == ["K0B", "K1B", "K2A"]
 
 
 @SQLITE
@@ -1235,11 +1430,13 @@ def test_what_a_fast_clock_dated_ahead_is_done_once_it_is_time(
     ws: Workspace, till: Counter, now: list[datetime]
 ) -> None:
     give(ws, "c1", 100)
-    ahead = spent("a", "2026-03-31T15:00:00Z", card="K1", points=5)
+    near = spent("b", "2026-03-31T13:00:00Z", card="K1", points=1)
+    assert till.batch(near)[0]["status"] == "done"
+    ahead = spent("a", "2026-03-31T13:00:01Z", card="K1", points=5)
     assert till.batch(ahead)[0]["problem"] == "too-far-ahead"
     now[0] += timedelta(hours=3)
     assert [till.batch(ahead)[0]["status"] for _ in range(2)] == ["done", "done"]
-    assert balance(ws, "c1")["available"] == 95
+    assert balance(ws, "c1")["available"] == 94
 
 
 @SQLITE

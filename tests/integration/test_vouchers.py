@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
@@ -27,7 +28,7 @@ from tessera.say.preview import preview
 from tessera.send import holds, send
 from tessera.settings import CHECKOUT, Settings
 from tessera.testing import workspace
-from tessera.vouchers import codes, pool
+from tessera.vouchers import codes, history, pool
 from tessera.vouchers.terms import Terms
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
@@ -229,6 +230,32 @@ def test_a_later_step_reminds_of_the_code_that_is_about_to_end(shop: Workspace) 
 
 
 @SQLITE
+def test_only_a_later_step_of_the_same_journey_tells_a_code_whose_message_may_have_come(
+    shop: Workspace,
+) -> None:
+    rewards(shop.project, "voucher: {amount: 500, currency: EUR}")
+    people(shop, "anna")
+    decide(shop)
+    (first,) = rows(shop, "select * from outbox")
+    steps = {
+        "later": {}, "before": {"message_id": 0}, "again": {"occurrence": "x"}, "other": {"campaign": "x"},
+    }  # fmt: skip
+    for number, (key, its) in enumerate(steps.items(), 9):
+        row = {**first, "send_key": key, "step": "ends", "message_id": number, **its}
+        insert(shop, "outbox", **row)
+    code = rows(shop, "select code from voucher")[0]["code"]
+    gone = dict.fromkeys(("points", "points_back", "paid", "discount"), 0)
+    insert(shop, "redemption", redemption_id="h", store_id="S1", state="held", at="2026", **gone)
+    insert(shop, "voucher_use", redemption_id="h", code=code, discount=0)  # and may be void yet
+    found = []
+    for state in ("ready", "ambiguous"):
+        with shop.store.write() as store:
+            store.run("update outbox set state = :state where step = 'first'", state=state)
+        found.append(pool.of_messages(shop.store, list(steps), shop.business_date))
+    assert found == [{}, {"later": {"code": codes.spoken(code), "valid_until": None}}]
+
+
+@SQLITE
 def test_a_code_that_was_withdrawn_goes_out_with_no_message(shop: Workspace) -> None:
     people(shop, "anna", "ben")
     decide(shop)
@@ -252,6 +279,16 @@ def test_a_message_that_does_not_leave_gives_nothing(shop: Workspace) -> None:
         store.run("update outbox set state = 'cancelled'")
     assert states(shop) == {"withdrawn": 1}
     assert try_at_till(shop, rows(shop, "select code from voucher")[0]["code"]) == "unknown-voucher"
+
+
+@SQLITE
+@pytest.mark.parametrize("state", ["calling", "ambiguous", "reconciled"])
+def test_a_code_is_good_where_its_message_may_have_arrived(shop: Workspace, state: str) -> None:
+    people(shop, "anna")
+    decide(shop)
+    with shop.store.write() as store:
+        store.run("update outbox set state = :state", state=state)
+    assert try_at_till(shop, rows(shop, "select code from voucher")[0]["code"]) == "ok"
 
 
 @SQLITE
@@ -511,6 +548,27 @@ def test_a_code_that_was_held_back_at_the_provider_is_free_when_that_is_certain(
 
 
 @SQLITE
+def test_two_rewards_of_the_same_terms_have_a_pool_each(shop: Workspace) -> None:
+    its = Terms(codes="pool")
+    with shop.store.write() as store:
+        for reward, count in (("cake", 2), ("tea", 3)):
+            pool.make(store, reward, its, count=count, batch="bought", at=shop.as_of)
+        free = [pool.free(store, one, its, shop.business_date) for one in ("cake", "tea")]
+    assert free == [2, 3]
+
+
+@SQLITE
+def test_a_code_is_held_as_long_as_the_reservation(shop: Workspace) -> None:
+    printed = Terms(amount=100, currency="EUR")
+    with shop.store.write() as store:
+        (code,) = pool.make(store, "cake", printed, count=1, batch="flyers", at=shop.as_of)
+    with served(shop) as client:
+        assert Counter(shop, client).reserve(vouchers=[code], hold_seconds=60).is_success
+    assert states(shop) == {"held": 1}
+    assert states(on(shop, "2026-04-01")) == {"printed": 1}
+
+
+@SQLITE
 def test_a_pools_code_that_was_not_given_is_nothing_to_a_till(shop: Workspace) -> None:
     its = Terms(codes="pool")
     with shop.store.write() as store:
@@ -572,6 +630,11 @@ def test_codes_are_made_listed_shown_and_withdrawn(
     assert "withdrawn" in run(shop, monkeypatch, "show", printed[0].lower()).output
     again = run(shop, monkeypatch, "make", "cake", "5", "--batch", "spring")
     assert "call this one otherwise" in str(again.exception)
+    there = run(shop, monkeypatch, "make", "cake", "5", "--batch", "summer", "--to", str(file))
+    assert f"{file} is there already" in str(there.exception)
+    assert file.read_text().split() == printed
+    rewards(shop.project, "limit: 9}\n  - {reward: tea")
+    assert run(shop, monkeypatch, "make", "tea", "1", "--batch", "spring").exit_code == 0
     wrong = run(shop, monkeypatch, "make", "kake", "5", "--batch", "b")
     assert "Did you mean 'cake'?" in str(wrong.exception)
     for command in ("show", "withdraw"):
@@ -581,6 +644,7 @@ def test_codes_are_made_listed_shown_and_withdrawn(
     assert str(both.exception) == "There is no code '7KQW-3H2M-9TZ46'; nothing was withdrawn."
     assert "printed" in run(shop, monkeypatch, "show", printed[1]).output
     assert run(shop, monkeypatch, "withdraw", printed[0]).output.startswith("0 of 1 codes were")
+    assert run(shop, monkeypatch, "withdraw", *printed[:2]).output.startswith("1 of 2 codes were")
 
 
 @SQLITE
@@ -598,6 +662,7 @@ def test_somebody_elses_codes_are_imported_once(
     assert "code 2 is ';;'" in str(run(shop, monkeypatch, *ours).exception)
     for nobodys in (
         "ÄB12",
+        "A" * 65,
         codes.spoken(codes.TEST_CODE),
     ):  # no till can be told, or takes, such a code
         file.write_text(f"AB14\n{nobodys}\n")
@@ -647,3 +712,35 @@ def test_real_redemptions_are_taken_in_once_and_tie_out(
     assert states(shop) == {"used": 1}
     no_column = run(shop, monkeypatch, *asked[:5], "nix", *asked[6:])
     assert no_column.exit_code != 0
+
+
+@BOTH_STORES
+def test_what_another_system_says_is_of_the_shops_days_and_of_whom_it_names(
+    shop: Workspace, store_url: str, tmp_path: Path
+) -> None:
+    its = {"timezone": "Europe/Athens", "store_url": store_url}
+    ws = workspace(tmp_path / "athens", "2026-03-31", project=shop.project, **its)
+    file = tmp_path / "told.csv"
+    file.write_text(
+        "code,who,day\nSAVE10,1,2026-03-01\nsave10, ,2026-03-01 15:00\nSAVE10,1,2026-03-02\n,9,2026-03-01\n"
+    )
+
+    def take_in(path: Path) -> history.Taken:
+        return history.take_in(ws, path, "cake", Terms(), code="code", customer="who", on="day")
+
+    done = take_in(file)
+    assert (done.rows, done.unusable, done.redemptions, done.customers) == (4, 1, 3, 1)
+    told = "select at, customer_id from redemption left join redemption_member using (redemption_id) order by at"
+    assert [(row["at"][:16], row["customer_id"]) for row in rows(ws, told)] == [
+        ("2026-02-28T22:00", "1"), ("2026-03-01T13:00", None), ("2026-03-01T22:00", "1"),
+    ]  # fmt: skip
+    with duckdb.connect() as duck:
+        duck.execute(f"copy (from '{file}') to '{file.with_suffix('.parquet')}'")
+    assert take_in(file.with_suffix(".parquet")).redemptions == 0
+    with ws.store.write() as store:  # a code of our own is good as often as it was
+        pool.add(store, "cake", Terms(), ["SAVE20"], batch="bought", at=ws.as_of)
+    file.write_text("code,who,day\nSAVE10,1,2026-03-05\nSAVE20,1,2026-03-05\nSAVE20,1,2026-03-06\n")
+    assert take_in(file).redemptions == 3
+    used = rows(ws, "select code, uses from voucher order by code")
+    assert [tuple(row.values()) for row in used] == [("SAVE10", 4), ("SAVE20", 1)]
+    ws.store.close()

@@ -33,6 +33,7 @@ from tessera.store import Store
 from tessera.testing import publish, workspace
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
+from tests.deciding import insert
 from tests.sending import customer, enqueue, outbox_row, states
 
 NOON = 1774958400  # 2026-03-31T12:00:00Z
@@ -104,6 +105,7 @@ def test_an_event_without_an_address_is_about_the_reader_of_its_message(tmp_path
         ({"event": "unsubscribe"}, "marketing", "unsubscribe"),
         ({"event": "group_unsubscribe"}, "marketing", "unsubscribe"),
         ({"event": "bounce", "status": "5.1.1"}, "all", "invalid"),
+        ({"event": "bounce", "status": "5.1.10"}, "all", "invalid"),
         ({"event": "bounce", "status": "4.2.2"}, None, None),
         ({"event": "bounce", "status": "5.2.2"}, None, None),
         ({"event": "bounce", "bounce_classification": "Reputation"}, None, None),
@@ -155,6 +157,15 @@ def test_an_unsubscription_withdraws_consent_with_where_and_when(
             "proof": None,
             "noted_at": "2026-03-31T00:00:00+00:00",
         }
+    ]
+
+
+@SQLITE
+def test_an_unsubscription_from_a_group_withdraws_consent_too(ws: Workspace) -> None:
+    (key,) = enqueue(ws, outbox_row("c1", state="accepted"))
+    take_in(ws.store, [event("group_unsubscribe", key)], ws.as_of)
+    assert rows(ws, "select customer_id, granted from consent") == [
+        {"customer_id": "c1", "granted": 0}
     ]
 
 
@@ -243,6 +254,13 @@ def test_a_block_suppresses_only_when_it_is_repeated(ws: Workspace) -> None:
     assert (found["scope"], found["cause"], found["since"][:10]) == ("all", "blocked", "2026-05-12")
     told("delivered", 41, 7)  # told late: between the blocks one got through after all
     assert suppressions(ws) == []
+
+
+@SQLITE
+def test_of_messages_that_are_none_of_ours_each_address_is_told_for_itself(ws: Workspace) -> None:
+    told = [event("bounce", "", email=f"{name}@mail.example") for name in ("ann", "bob", "ANN")]
+    assert take_in(ws.store, told, ws.as_of)["new"] == 2
+    assert len(suppressions(ws)) == 2
 
 
 @SQLITE
@@ -370,13 +388,26 @@ def test_an_event_settles_what_nobody_could_know(ws: Workspace, tmp_path: Path) 
     assert [row["state_reason"] for row in found] == ["accepted"] * 3 + ["dropped by the provider"]
 
 
+@SQLITE
+def test_a_request_is_in_doubt_as_long_as_one_of_its_messages_is(ws: Workspace) -> None:
+    when = dict.fromkeys(("leased_until", "created_at", "called_at"), "2026-03-31T08:00:00+00:00")
+    its = {"messenger": "sendgrid", "state": "ambiguous", "leased_by": "me", "fence": 0, **when}
+    insert(ws, "provider_request", request_id=1, messages=2, **its)
+    doubt = {"state": "ambiguous", "request_id": 1}
+    told = []
+    for key in enqueue(ws, outbox_row("c1", **doubt), outbox_row("c2", **doubt)):
+        take_in(ws.store, [event("delivered", key)], ws.as_of)
+        told += rows(ws, "select state from provider_request")
+    assert [row["state"] for row in told] == ["ambiguous", "reconciled"]
+
+
 @BOTH_STORES
 def test_a_late_event_overrules_what_we_had_made_of_the_silence(
     ws: Workspace, tmp_path: Path
 ) -> None:
     believed = {"given_up": "reconciled", "cancelled_at_provider": "cancelled",
                 "campaign_cancelled": "cancelled"}  # fmt: skip
-    for name in ("delivered", "bounce", "open", "dropped", "processed"):
+    for name in ("delivered", "bounce", "open", "dropped", "processed", "deferred"):
         enqueue(ws, *(outbox_row(f"{name} {why}", state=state, state_reason=why)
                       for why, state in believed.items()))  # fmt: skip
         found = rows(ws, f"select send_key from outbox where customer_id like '{name} %'")
@@ -388,6 +419,7 @@ def test_a_late_event_overrules_what_we_had_made_of_the_silence(
         if why == "campaign_cancelled" or (name, why) in (
             ("dropped", "cancelled_at_provider"),
             ("processed", "cancelled_at_provider"),
+            ("deferred", "cancelled_at_provider"),
         ):
             assert became == ("cancelled", why)
         elif name == "dropped":

@@ -58,6 +58,7 @@ def test_letters_that_are_misread_are_read_as_what_they_were() -> None:
         ({"percent": 10, "products": ("p9",)}, (1000,), None),
         ({"percent": 10, "products": ("p1",)}, (1000, 200), 20),
         ({"percent": 10, "categories": ("tea",)}, (1000,), 100),
+        ({"percent": 10, "products": ("p1",), "categories": ("coffee",)}, (1000, 200), 20),
         (  # the whole basket counts, whatever it takes something off
             {"percent": 10, "products": ("p1",), "min_basket": 1100, "currency": "EUR"},
             (900, 200),
