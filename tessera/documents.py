@@ -169,6 +169,9 @@ def read(path: Path, model: type[M], *, project: Path) -> tuple[M | None, list[P
         return None, [source.problem((), "there is no such file; write one or restore it.")], source
     except UnicodeDecodeError:
         return None, [source.problem((), "this is not UTF-8 text.")], source
+    except RecursionError:
+        said = "this is nested too deeply, or leads back to itself by a word with *; write it out."
+        return None, [source.problem((), said)], source
     except (yaml.YAMLError, ValueError) as error:
         return None, [_yaml_problem(source, text, error)], source
     problems = [source.problem(loc, "this key is written twice.") for loc in doubled]

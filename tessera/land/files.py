@@ -38,6 +38,16 @@ class SourceFile:
     name: str  # below the landed folder, with forward slashes
     bytes: int | None  # None where the place does not say
 
+    @property
+    def shown(self) -> str:
+        """The name as text, also where it came from a machine with another code page."""
+        return self.name.encode(errors="surrogateescape").decode(errors="replace")
+
+    def check_name(self) -> None:
+        """BadInput where the name is no text: no store keeps it."""
+        if self.shown != self.name:
+            raise BadInput(f"{self.shown}: its name is not in UTF-8; rename it.")
+
     def beside(self, name: str) -> SourceFile:
         """The file called `name` in the same folder; BadInput where there is none."""
         path = f"{self.path.removesuffix(PurePosixPath(self.name).name)}{PurePosixPath(name).name}"

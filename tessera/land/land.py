@@ -110,7 +110,7 @@ def land(
     names = {file.name for file in meant} | {
         entry.name_beside(file.name) for file in meant for _, entry in known.entries(file.name)
     }
-    ignored = tuple(file.name for file in files if file.name not in names)
+    ignored = tuple(file.shown for file in files if file.name not in names)
     return _report(source, outcomes, ignored, unreadable)
 
 
@@ -150,6 +150,7 @@ def _duck(ws: Workspace, folder: Path) -> duckdb.DuckDBPyConnection:
 def _land_file(bench: Bench, file: SourceFile) -> Outcome:
     outcome = Outcome(file)
     try:
+        file.check_name()
         known = bench.seen.content(file)
         if known and not any(True for _ in _wanting(bench, file, known)):
             return outcome

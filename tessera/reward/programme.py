@@ -44,6 +44,9 @@ class Reward(Document):
         return self
 
 
+NO_TIER = "basic"  # to the models and the tills
+
+
 class Tier(Document):
     """Members from so much on; their points are multiplied by a fraction such as 3/2."""
 
@@ -70,6 +73,10 @@ class Tiers(Document):
     @field_validator("levels")
     @classmethod
     def _rise(cls, levels: tuple[Tier, ...]) -> tuple[Tier, ...]:
+        for i, level in enumerate(levels):
+            if level.tier == NO_TIER:
+                said = f"'{NO_TIER}' is what who has no tier is called; give this one another name."
+                raise Misplaced((i,), said)
         for i, (low, high) in enumerate(itertools.pairwise(levels), 1):
             if high.least <= low.least or high.tier in [one.tier for one in levels[:i]]:
                 raise Misplaced((i,), f"'{high.tier}' must need more than '{low.tier}' before it.")

@@ -23,6 +23,7 @@ CUSTOMER = {
     "usual_products": ("Ground coffee 500 g", "Oat drink 1 l"),
     "suggested_products": ("Dark chocolate 100 g", "Ginger biscuits 200 g"),
 }
+NOBODY = {"points_balance": 0}  # of whom nothing is known: the ledger has no account
 # Always there: the message's own surroundings.
 GROUPS = {
     "campaign": ("name", "step", "occurrence"),
@@ -102,4 +103,4 @@ def sample(*, full: bool = True) -> dict[str, Any]:
         "voucher": VOUCHER,
         "referral": REFERRAL if full else {},
     }
-    return {**(CUSTOMER if full else {}), **surroundings}
+    return {**(CUSTOMER if full else NOBODY), **surroundings}

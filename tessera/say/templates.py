@@ -23,6 +23,8 @@ PARTS = ("subject.txt", "body.html", "body.txt")
 CHANNELS = {"email": PARTS, "sms": (None, None, "sms.txt"), "print": (None, "letter.html", None)}
 # What Jinja2, and Python with what Jinja2 made of it, say of a file.
 NOT_COMPILED = (TemplateSyntaxError, SyntaxError, RecursionError)
+# What Jinja2 says, of the layout's line, where a template lacks a block.
+LACKING = re.compile(r"Required block '(?P<block>\w+)' not found")
 # Whatever could end a header line or hide in one.
 CONTROLS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
@@ -156,12 +158,14 @@ class Templates:
         return str(error).removeprefix(f"{self.folder.parent}/").rstrip(".")
 
     def where(self, error: Exception) -> str:
-        """'winback/reminder/body.html:12: ', the innermost template line that was at work."""
+        """'winback/reminder/body.html:12: ', the innermost template line that was at work; of a block that is
+        lacking, the outermost."""
         frames = traceback.extract_tb(error.__traceback__)
         ours = [frame for frame in frames if frame.filename.startswith(str(self.folder))]
         if not ours:
             return ""
-        return f"{Path(ours[-1].filename).relative_to(self.folder)}:{ours[-1].lineno}: "
+        at = ours[0 if LACKING.match(str(error)) else -1]
+        return f"{Path(at.filename).relative_to(self.folder)}:{at.lineno}: "
 
     def _environment(self, spoken: Language, marker: Marker | None) -> Environment:
         """One for all templates of a language, so that what they share is compiled once."""
@@ -187,6 +191,12 @@ def _refuse_long(template: str, *texts: str) -> None:
 def _said(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "this goes on for ever: a file includes or extends itself, or a macro calls itself"
+    if lacking := LACKING.match(str(error)):
+        block = lacking["block"]
+        return (
+            f"the block '{block}', which its layout asks for, is missing; "
+            f"write {{% block {block} %}}…{{% endblock %}}"
+        )
     return str(error).rstrip(".")
 
 

@@ -731,6 +731,20 @@ def test_a_broken_link_is_named_and_hides_no_other_file(tmp_path: Path) -> None:
     ]
 
 
+def test_a_name_that_is_no_text_is_refused_and_hides_no_other_file(tmp_path: Path) -> None:
+    home = project(tmp_path / "project", transactions={**RECEIPTS, "files": "*.csv"})
+    ws, files = (
+        workspace(tmp_path / "home", project=home),
+        put(tmp_path / "in", day__csv=csv_text(receipt())),
+    )
+    for name in ("ώρα.csv", "ώρα.pdf"):  # as a Greek Windows writes it
+        (files / os.fsdecode(name.encode("cp1253"))).write_text(csv_text(receipt(2)))
+    report = land(ws, "till", files)
+    assert report.landed == 1
+    assert list(report.refused) == ["\ufffd\ufffd\ufffd.csv: its name is not in UTF-8; rename it."]
+    assert report.ignored == ("\ufffd\ufffd\ufffd.pdf",)
+
+
 @pytest.mark.parametrize("as_folder", [True, False])
 def test_any_fsspec_url_will_do(tmp_path: Path, as_folder: bool) -> None:
     ws = till(tmp_path)

@@ -76,6 +76,8 @@ def test_on_is_a_word_and_true_is_true(tmp_path: Path) -> None:
         ("name: a\nkind: cart", "page.yml:2: 'kind' cannot be 'cart'. Did you mean 'card'?"),
         ("name: a\nkind: x", "page.yml:2: 'kind' cannot be 'x'. Valid: card, letter."),
         ("name: a\nname: b", "page.yml:2: this key is written twice."),
+        ("name: &a [*a]", "page.yml:1: this is nested too deeply, or leads back to itself"),
+        ("name: " + "[" * 5000, "page.yml:1: this is n"),
         (
             "name: a\nwindows:\n  - {start: a, end: b}\n  - start: a\n    ent: b",
             "page.yml:5: 'ent' is not a key here. Did you mean 'end'?",

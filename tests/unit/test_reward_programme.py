@@ -59,6 +59,11 @@ def test_a_rule_changes_its_version_only_when_it_changes() -> None:
         ),
         (
             "returns: debt",
+            "returns: debt\ntiers:\n  levels:\n    - {tier: basic, least: 9}",
+            "programme.yml:8: 'basic' is what who has no tier is called; give this one another name",
+        ),
+        (
+            "returns: debt",
             "returns: debt\nexpiry:\n  kind: calendar\n  months: 24",
             r"programme.yml:8: 'months' says nothing where points end by 'calendar'. Valid: on, years",
         ),

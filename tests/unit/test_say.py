@@ -86,7 +86,7 @@ def test_an_empty_name_is_no_name(tmp_path: Path, blank: str | None) -> None:
 @pytest.mark.parametrize(
     "shown",
     ["{{ given_name }}", "{{ _('%(n)s', n=given_name) }}", "{{ given_name | isolate }}",
-     "{{ last_purchase_on | date }}", "{{ points_balance | number }}", "{{ given_name ~ '!' }}"],
+     "{{ last_purchase_on | date }}", "{{ points_expiring | number }}", "{{ given_name ~ '!' }}"],
 )  # fmt: skip
 def test_an_empty_field_cannot_be_printed(tmp_path: Path, shown: str) -> None:
     path = project(tmp_path, subject_txt=f"Hi\n{shown}")
@@ -200,6 +200,18 @@ def test_a_layout_that_does_not_compile_is_found_before_anything_is_rendered(
     (path / "templates/_layout.html").write_text("<p>\n{% block %}")
     with pytest.raises(BadInput, match=r"_layout\.html:2 does not compile"):
         Templates(path / "templates").compile("t", "en")
+
+
+def test_a_block_that_the_layout_asks_for_is_missed_in_the_template(tmp_path: Path) -> None:
+    path = project(tmp_path, body_html="\n{% extends '_layout.html' %}")
+    (path / "templates/_layout.html").write_text("\n\n{% block heading required %}{% endblock %}")
+    said = r"t/body\.html:\d: the block 'heading', which its layout asks for, is missing; write \{% block heading %\}"
+    with pytest.raises(Unrenderable, match=said):
+        render(path, "t", "en", sample())
+
+
+def test_who_has_no_account_has_no_points(tmp_path: Path) -> None:
+    assert check(project(tmp_path, subject_txt="{{ points_balance | number }} points"), "t") == []
 
 
 def test_a_missing_part_or_layout_is_one_sentence(tmp_path: Path) -> None:
