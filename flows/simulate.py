@@ -127,6 +127,7 @@ def simulate(
     """
     started = time.monotonic()
     rules.Rules.load(ws.project, asked.rules.policy, asked.rules.campaigns)  # before all the work
+    _refuse_empty(ws)
     with _folder(keep) as root:
         at = clock.parse_as_of(asked.first.isoformat(), ws.settings.timezone)
         scratch = open_scratch(replace(ws, as_of=at), root, asked.rules)
@@ -141,6 +142,15 @@ def simulate(
             return run.report(seconds=seconds, home=str(scratch.home.root) if keep else None)
         finally:
             scratch.store.close()
+
+
+def _refuse_empty(ws: Workspace) -> None:
+    with ws.store.read() as store:
+        if not store.scalar(SQL["landed"]):
+            raise BadInput(
+                f"Nothing was landed in {ws.home.root} yet, so there are no days to go through; say "
+                "'tessera land SOURCE PATH' first."
+            )
 
 
 @contextmanager

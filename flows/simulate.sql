@@ -1,5 +1,9 @@
 -- What a simulation does on its days, and counts when they are done.
 
+-- name: landed
+-- In the store.
+select count(*) from landed_file
+
 -- name: approve
 update approval set approved = recipients
 

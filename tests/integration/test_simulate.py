@@ -72,6 +72,11 @@ def found(shop: Workspace) -> SimulationReport:
     return simulate(shop, ASKED)
 
 
+def test_without_any_landed_file_there_is_nothing_to_go_through(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="say 'tessera land SOURCE PATH' first"):
+        simulate(workspace(tmp_path / "home", "2025-03-02"), ASKED)
+
+
 def content(ws: Workspace) -> dict[str, str]:
     with ws.store.read() as store:
         rows = {
