@@ -16,6 +16,7 @@ from tessera.cli.app import app
 from tessera.errors import BadInput
 from tessera.testing import publish
 from tests.integration.test_decide import HELLO, YES, member, people, person, workspace, write
+from tests.sending import enqueue, outbox_row, states
 
 
 @pytest.fixture
@@ -218,6 +219,18 @@ def test_the_flow_is_the_stage(home: Path) -> None:
     assert (found["planned"], found["new"]) == (1, 0)
     found = decide_flow.fn(campaign="weekly", as_of="2026-03-31", home=str(home))
     assert (found["candidates"], found["new"]) == (2, 1)
+
+
+def test_the_flow_gives_up_first_what_nobody_came_to_send(home: Path) -> None:
+    """But not where it only shows what it would do."""
+    ws = workspace(home, project=home.parent / "project")
+    enqueue(
+        ws, outbox_row("ann", not_after="2026-03-30T16:30:00+00:00", business_date="2026-03-30")
+    )
+    decide_flow.fn(as_of="2026-03-31", home=str(home), dry_run=True)
+    assert states(ws) == {"ready": 1}
+    decide_flow.fn(as_of="2026-03-31", home=str(home))
+    assert states(ws) == {"cancelled": 1, "ready": 1}
 
 
 def found(home: Path, *words: str) -> list[str]:

@@ -16,13 +16,13 @@ import duckdb
 import pytest
 import zstandard
 
-from flows import model
+from flows import daily, model
 from flows.validate import judge
 from tessera import audit, person
 from tessera.errors import BadInput
 from tessera.land import land, land_engine, quarantine
 from tessera.land.erased import Keyring
-from tessera.person import duplicates
+from tessera.person import duplicates, erasure
 from tessera.person.erasure import resume
 from tessera.reward import post
 from tessera.settings import as_environment, environment
@@ -214,6 +214,25 @@ def test_an_erasure_may_be_killed_at_each_of_its_changes(
         ws.store.close()
         shutil.rmtree(folder)
     assert nth > 20
+
+
+def test_the_day_begins_with_an_erasure_that_was_killed(
+    ws: Workspace, her: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is decided about anybody; this day goes no further."""
+
+    def red(*_: object, **__: object) -> None:
+        raise BadInput("no further")
+
+    with monkeypatch.context() as killed:
+        killed.setattr(erasure, "_carry_out", red)
+        with pytest.raises(BadInput, match="no further"):
+            person.erase(ws, her)
+    assert places(ws.home.root) != []
+    monkeypatch.setattr(daily, "hear", red)
+    with pytest.raises(BadInput, match="no further"):
+        daily.daily.fn(as_of=NEXT_DAY, home=str(ws.home.root))
+    assert places(ws.home.root) == []
 
 
 def test_a_message_on_its_way_is_waited_for(ws: Workspace, her: str) -> None:
