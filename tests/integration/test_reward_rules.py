@@ -426,6 +426,15 @@ def test_the_best_is_what_gives_most_within_its_caps(shop: Workspace) -> None:
     assert points(shop, "bob")[0] == 27 + 10
 
 
+def test_the_best_has_its_whole_cap_again_on_another_day(shop: Workspace) -> None:
+    promo = {**ONE, "rule": "promo", "points": 3, "stacking": "best", "cap": {"day": 30}}
+    club(shop, earn_rules=[promo, {**ONE, "rule": "base", "stacking": "best"}])
+    first = line("a", "ann", 900)
+    night(shop, "2026-03-02", first)
+    night(shop, "2026-03-03", first, line("b", "ann", 1000, sold_at="2026-03-02", file_id=2))
+    assert points(shop) == (27 + 30, 0, 0)
+
+
 def test_a_return_takes_back_with_the_multiplier_that_gave(shop: Workspace) -> None:
     """Also when the member's tier is another by then."""
     rules(shop, tiers={"levels": LEVELS})
