@@ -11,6 +11,8 @@ from typing import Any
 from tessera.report.figures import Figures
 
 GUARD = {"stopped": "Marketing is stopped", "alert": "Marketing will be stopped if this goes on"}
+BOUNCED_SHARE = 0.05  # from which on providers look into a sender
+BOUNCED_OF = 100  # messages of a day, at least
 TARGETS_MAX = 5  # told one by one; the rest stand in the plan
 
 
@@ -31,6 +33,7 @@ def alerts(found: Figures) -> list[Alert]:
         *_models(found),
         *_held(found),
         *_complaints(found),
+        *_bounced(found),
         *_refused(found),
         *_crowded(found),
         *_fallen(found),
@@ -58,6 +61,20 @@ def _complaints(found: Figures) -> Iterator[Alert]:
     if found.guard.state in GUARD:
         says = f"{GUARD[found.guard.state]}: {found.guard}."
         yield Alert(f"guard {found.guard.state}", says)
+
+
+def _bounced(found: Figures) -> Iterator[Alert]:
+    """Of the day before: a list that is old, or a mailbox provider that had a bad hour."""
+    sent, bounced = (sum(row[name] for row in found.yesterday) for name in ("sent", "bounced"))
+    if sent < BOUNCED_OF or bounced < BOUNCED_SHARE * sent:
+        return
+    today = found.business_date
+    day = today - timedelta(days=1)
+    says = (
+        f"{bounced:,} of the {sent:,} messages of {day} bounced: 'tessera bounces list --from {day} --until "
+        f"{today + timedelta(days=1)}' shows at which domains. Where it was a provider's outage, 'tessera bounces clear'."
+    )
+    yield Alert(f"bounced {day}", says)
 
 
 def _refused(found: Figures) -> Iterator[Alert]:

@@ -17,6 +17,7 @@ import pytest
 from flows.report import tell
 from tessera.consent import Guard
 from tessera.errors import RedBuild, TesseraError
+from tessera.hear.hearing import take_in
 from tessera.know.results import currency_of
 from tessera.know.weeks import NUMBERS
 from tessera.report import report, runs
@@ -33,6 +34,7 @@ from tessera.warehouse.inputs import replace_text
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.integration.test_cli import LOSE
+from tests.sending import enqueue, outbox_row
 from tests.unit.test_web_pages import colours, contrast
 
 DAY = "2026-03-31"
@@ -557,6 +559,21 @@ def test_a_number_that_stands_for_many_needs_attention(ws: Workspace) -> None:
     said = words(ws)
     assert "Needs attention Customer 0 has 51 receipts of the last seven days" in said
     assert said.count("more than anybody buys") == 1
+
+
+@pytest.mark.parametrize(("sent", "bounced"), [(100, 5), (101, 5), (99, 99)])
+def test_a_day_that_bounced_needs_attention(ws: Workspace, sent: int, bounced: int) -> None:
+    """From a twentieth on, where there are enough to tell; each message counts once."""
+    day = {"business_date": "2026-03-30", "state": "accepted"}
+    keys = enqueue(ws, *(outbox_row(f"c{n}", **day) for n in range(sent)))
+    told = {"event": "bounce", "timestamp": 1774900000, "status": "5.1.1"}
+    again = [told | {"event": "dropped", "send_key": keys[0]}]
+    take_in(ws.store, [told | {"send_key": key} for key in keys[:bounced]] + again, ws.as_of)
+    found = [one.says for one in alerts(figures(ws)) if one.about == "bounced 2026-03-30"]
+    assert len(found) == (sent == 100)
+    for says in found:
+        assert says.startswith("5 of the 100 messages of 2026-03-30 bounced: ")
+        assert "--from 2026-03-30 --until 2026-04-01" in says
 
 
 def test_satisfaction_is_told_with_its_interval_and_a_fall_while_it_is_new(ws: Workspace) -> None:
