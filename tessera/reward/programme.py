@@ -74,8 +74,8 @@ class Tiers(Document):
     @classmethod
     def _rise(cls, levels: tuple[Tier, ...]) -> tuple[Tier, ...]:
         for i, level in enumerate(levels):
-            if level.tier == NO_TIER:
-                said = f"'{NO_TIER}' is what who has no tier is called; give this one another name."
+            if level.tier == NO_TIER and level.least:
+                said = f"'{NO_TIER}' is who has no tier; give this one another name, or 'least: 0'."
                 raise Misplaced((i,), said)
         for i, (low, high) in enumerate(itertools.pairwise(levels), 1):
             if high.least <= low.least or high.tier in [one.tier for one in levels[:i]]:

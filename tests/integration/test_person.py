@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tessera.land import land, land_engine, quarantine
 from tessera.land.erased import Keyring
 from tessera.person import duplicates, erasure
 from tessera.person.erasure import resume
+from tessera.quoting import constant
 from tessera.reward import post
 from tessera.settings import as_environment, environment
 from tessera.warehouse import marts, packs
@@ -271,16 +272,15 @@ def test_of_many_files_some_at_a_time_are_read_and_no_row_is_missed(
     of all files at once."""
     whole = person.identity.find(ws, her)
     all_of_it = person.held.held(ws, whole)
-    lists, listed = list[int](), person.identity.listed
+    lists = list[int]()
 
-    def counted(files: Iterable[Path]) -> str:
-        found = list(files)
-        if "cards" not in str(found[0]):
-            lists.append(len(found))
-        return listed(found)
+    def counted(files: Sequence[str]) -> str:
+        if "cards" not in files[0]:
+            lists.append(len(files))
+        return constant(files)
 
     monkeypatch.setattr(person.identity, "AT_ONCE", 1)
-    monkeypatch.setattr(person.identity, "listed", counted)
+    monkeypatch.setattr(person.identity, "constant", counted)
     assert person.identity.find(ws, her) == whole
     assert person.held.held(ws, whole) == all_of_it
     person.erase(ws, her)

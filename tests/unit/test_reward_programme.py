@@ -60,7 +60,7 @@ def test_a_rule_changes_its_version_only_when_it_changes() -> None:
         (
             "returns: debt",
             "returns: debt\ntiers:\n  levels:\n    - {tier: basic, least: 9}",
-            "programme.yml:8: 'basic' is what who has no tier is called; give this one another name",
+            "programme.yml:8: 'basic' is who has no tier; give this one another name, or 'least: 0'.",
         ),
         (
             "returns: debt",
