@@ -18,7 +18,7 @@ from tessera import audit
 from tessera.clock import stamp
 from tessera.consent import suppression
 from tessera.errors import BadInput
-from tessera.store import Connection, queries
+from tessera.store import queries
 from tessera.warehouse.rows import named
 from tessera.workspace import Workspace
 
@@ -46,8 +46,7 @@ class Stretch:
 def by_domain(ws: Workspace, stretch: Stretch) -> list[dict[str, Any]]:
     """How many addresses are suppressed since they bounced, by day (UTC), domain (None where the models do not
     know whose they are) and cause, with the first and the last instant; most first within a day."""
-    with ws.store.read() as connection:
-        return _asked(ws, connection, stretch, "by_domain")
+    return _asked(ws, stretch, "by_domain")
 
 
 def clear(ws: Workspace, stretch: Stretch, reason: str) -> int:
@@ -56,14 +55,14 @@ def clear(ws: Workspace, stretch: Stretch, reason: str) -> int:
     why = " ".join(reason.split())
     if not why:
         raise BadInput("Say why, with --reason: it stands in the audit log.")
+    found = [(row["address_hash"], row["cause"]) for row in _asked(ws, stretch, "addresses")]
+    if not found:
+        at = f" at {stretch.domain}" if stretch.domain else ""
+        raise BadInput(f"No address{at} is suppressed for a bounce of {stretch}.")
+    addresses = len({address for address, _ in found})
     with ws.store.write() as connection:
-        found = _asked(ws, connection, stretch, "addresses")
-        if not found:
-            at = f" at {stretch.domain}" if stretch.domain else ""
-            raise BadInput(f"No address{at} is suppressed for a bounce of {stretch}.")
-        those = [(one["address_hash"], one["cause"]) for one in found]
-        suppression.lift_all(connection, those, stretch.until - SECOND)
-        addresses = len({address for address, _ in those})
+        # Whatever of that stretch is told late suppresses nobody either.
+        suppression.lift_all(connection, found, stretch.until - SECOND)
         audit.record(
             ws, connection, "clear bounces", str(stretch),
             addresses=addresses, domain=stretch.domain, reason=why,
@@ -71,11 +70,11 @@ def clear(ws: Workspace, stretch: Stretch, reason: str) -> int:
     return addresses
 
 
-def _asked(
-    ws: Workspace, connection: Connection, stretch: Stretch, query: str
-) -> list[dict[str, Any]]:
+def _asked(ws: Workspace, stretch: Stretch, query: str) -> list[dict[str, Any]]:
+    """Of the marts, which are read while others may write."""
     values = {"since": stamp(stretch.since), "until": stamp(stretch.until)}
-    bounced = connection.arrow(SQL["bounced"], BOUNCED, **values)
+    with ws.store.read() as connection:
+        bounced = connection.arrow(SQL["bounced"], BOUNCED, **values)
     if not bounced.num_rows:
         return []
     with closing(ws.marts()) as marts:
