@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -176,8 +175,9 @@ def _unwritten(store: Store) -> Iterator[str]:
     says = "The store can be read but not written: {}. Let the user or role that Tessera works as write it."
     if store.engine.dialect.name == "sqlite":
         path = Path(store.engine.url.database or "").resolve()
-        closed = (place for place in (path, path.parent) if not os.access(place, os.W_OK))
-        yield from (says.format(f"{place} is read-only") for place in islice(closed, 1))
+        closed = [place for place in (path, path.parent) if not os.access(place, os.W_OK)]
+        if closed:
+            yield says.format(f"{closed[0]} is read-only")
         return
     try:
         with store.write() as connection:
