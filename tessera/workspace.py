@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CAMPAIGNS = Path("deployments/campaigns")
 PROGRAMME = Path("deployments/programme.yml")
+NO_TIER = "basic"  # is the tier of who has none, to the models and the tills
 
 
 @dataclass(frozen=True)

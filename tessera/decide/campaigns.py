@@ -14,7 +14,7 @@ from tessera.decide.campaign import Campaign, OnDate, OnEvent, Step, Variant, da
 from tessera.decide.policy import ContactPolicy
 from tessera.documents import Problem, Source, nearest
 from tessera.errors import BadInput
-from tessera.workspace import CAMPAIGNS, PROGRAMME, programme_as_written
+from tessera.workspace import CAMPAIGNS, NO_TIER, PROGRAMME, programme_as_written
 
 EARNED = "reward_earned"  # its messages tell the voucher that points became
 EVENT_DAYS = 31  # how far back the mart customer_events goes
@@ -164,7 +164,7 @@ def few_values(project: Path) -> dict[str, list[str]]:
     tiers = programme_as_written(project).get("tiers")
     levels = tiers.get("levels") if isinstance(tiers, dict) else None
     named = [one["tier"] for one in levels or () if isinstance(one, dict) and "tier" in one]
-    return {**known, "tier": [*named, "basic"], "next_tier": named} if named else known
+    return {**known, "tier": [*named, NO_TIER], "next_tier": named} if named else known
 
 
 def _wrong_trigger(

@@ -16,7 +16,7 @@ from tessera.reward.rules import MOST, EarnRule, Gift, Name, Points
 from tessera.reward.terms import Expiry
 from tessera.reward.worth import Referral, Worth
 from tessera.vouchers.terms import Terms as VoucherTerms
-from tessera.workspace import PROGRAMME
+from tessera.workspace import NO_TIER, PROGRAMME
 
 FILE = PROGRAMME
 __all__ = ["FILE", "EarnRule", "Programme", "load"]
@@ -42,9 +42,6 @@ class Reward(Document):
                 "its codes must be 'made': no member's points may find it gone"
             )
         return self
-
-
-NO_TIER = "basic"  # to the models and the tills
 
 
 class Tier(Document):
