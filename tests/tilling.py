@@ -82,6 +82,14 @@ def later(ws: Workspace, moment: str) -> Workspace:
     return found
 
 
+def amend(ws: Workspace, new: str, *, instead_of: str = "") -> None:
+    """Write `new` into the programme's file, at its end or `instead_of` what is there."""
+    text = (ws.project / FILE).read_text(encoding="utf-8")
+    assert instead_of in text
+    changed = text.replace(instead_of, new) if instead_of else text + new
+    (ws.project / FILE).write_text(changed, encoding="utf-8")
+
+
 def give(ws: Workspace, customer_id: str, points: int) -> None:
     with ws.store.write() as store:
         books = Books(store, "club", ws.as_of, ws.business_date)

@@ -25,7 +25,7 @@ from tests.deciding import insert
 from tests.integration.test_web import mails, submit
 from tests.sending import enqueue, outbox_row
 from tests.serving import served
-from tests.tilling import Counter, balance, later, member, rows, shop
+from tests.tilling import Counter, amend, balance, later, member, rows, shop
 
 SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 BOUGHT = "2026-03-31 13:00"
@@ -325,8 +325,7 @@ def test_who_signed_up_through_a_friend_is_rewarded_as_the_customer_they_became(
 
 @SQLITE
 def test_points_for_a_friend_last_as_long_as_those_of_a_purchase(ws: Workspace) -> None:
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(file.read_text() + "expiry: {kind: rolling, months: 1}\n")
+    amend(ws, "expiry: {kind: rolling, months: 1}\n")
     enrol(ws, "KF", by="c0")
     settle(ws, line("r1", "KF", 1000, sold_at=BOUGHT), customers=[friend()])
     lots = rows(ws, "select expires_on from lot")
@@ -335,8 +334,7 @@ def test_points_for_a_friend_last_as_long_as_those_of_a_purchase(ws: Workspace) 
 
 @SQLITE
 def test_points_for_a_friend_end_on_the_day_of_joining_where_all_do(ws: Workspace) -> None:
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(file.read_text() + "expiry: {kind: anniversary}\n")
+    amend(ws, "expiry: {kind: anniversary}\n")
     enrol(ws, "KF", by="c0")
     joined = friend(joined_at="2024-12-01 09:00:00")
     settle(ws, line("r1", "KF", 1000, sold_at=BOUGHT), customers=[joined])

@@ -6,7 +6,6 @@ import json
 import logging
 import multiprocessing
 import random
-import re
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +38,19 @@ from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.deciding import insert
 from tests.serving import served
-from tests.tilling import Counter, balance, basket, give, kind, later, member, rows, shop, voucher
+from tests.tilling import (
+    Counter,
+    amend,
+    balance,
+    basket,
+    give,
+    kind,
+    later,
+    member,
+    rows,
+    shop,
+    voucher,
+)
 
 SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 
@@ -69,8 +80,7 @@ def till(ws: Workspace, now: list[datetime]) -> Iterator[Counter]:
 def pooling(tmp_path: Path, store_url: str, *, households: Sequence[str | None]) -> Workspace:
     """A shop whose households spend together, with a member for each of `households`."""
     ws = shop(tmp_path, store_url, members=len(households))
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(file.read_text() + "pool: household\n")
+    amend(ws, "pool: household\n")
     publish(ws, customers=[member(n, household_id=its) for n, its in enumerate(households)])
     cards.refresh(ws)
     return ws
@@ -118,8 +128,7 @@ def test_a_member_redeems_no_oftener_in_a_day_than_the_programme_allows(
     tmp_path: Path, store_url: str
 ) -> None:
     ws = shop(tmp_path, store_url)
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(f"{file.read_text()}redemptions_a_day: 3\n")
+    amend(ws, "redemptions_a_day: 3\n")
     for customer_id in ("c0", "c1"):
         give(ws, customer_id, 100)
     wish = {"basket": basket(1000), "points": 1}
@@ -151,8 +160,7 @@ def test_what_no_longer_holds_leaves_room_in_the_day_and_what_was_taken_offline_
     tmp_path: Path, store_url: str
 ) -> None:
     ws = shop(tmp_path, store_url, timezone="America/New_York")
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(f"{file.read_text()}redemptions_a_day: 1\n")
+    amend(ws, "redemptions_a_day: 1\n")
     give(ws, "c0", 100)
     give(ws, "c1", 100)
     now = [ws.as_of]
@@ -217,8 +225,7 @@ def test_a_reservation_past_its_time_pays_before_the_household_does(
 @SQLITE
 def test_the_level_is_the_programmes_own_where_it_has_tiers(tmp_path: Path, store_url: str) -> None:
     ws = shop(tmp_path, store_url)
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(file.read_text() + "tiers: {levels: [{tier: silver, least: 300}]}\n")
+    amend(ws, "tiers: {levels: [{tier: silver, least: 300}]}\n")
     move = (
         "insert into tier_move (programme, customer_id, business_date, position, tier, reason, "
         "qualifying) values ('club', :who, '2026-03-30', 1, :tier, 'reached', 300)"
@@ -249,8 +256,7 @@ def test_a_quote_tells_what_will_be_earned_or_nothing_where_only_the_night_knows
     tmp_path: Path, store_url: str
 ) -> None:
     ws = shop(tmp_path, store_url)
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(re.sub(r"\nearn_rules: .*\n", RULES, file.read_text()))
+    amend(ws, RULES, instead_of="\nearn_rules: [{rule: purchase, points: 1, per: 100}]\n")
     known = [member(0, first_purchase_at=datetime(2025, 1, 1)), member(1)]  # noqa: DTZ001
     publish(ws, customers=known, products=[{"product_id": "p0", "category": "tea"}])
     move = (
@@ -308,8 +314,7 @@ def test_what_a_quote_shows_is_what_is_taken(ws: Workspace, till: Counter) -> No
 @SQLITE
 def test_points_pay_in_the_programmes_currency_only(tmp_path: Path, store_url: str) -> None:
     ws = shop(tmp_path, store_url)
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(file.read_text().replace("currency: any", "currency: EUR"))
+    amend(ws, "currency: EUR", instead_of="currency: any")
     give(ws, "c1", 101)
     with served(ws) as client:
         till = Counter(ws, client)
@@ -472,8 +477,7 @@ def test_what_points_paid_comes_back_whatever_points_are_worth_by_now(
     with served(ws) as client:
         till = Counter(ws, client)
         made = till.take(card="K0", points=200, basket=basket(60, 40)).json()["redemption"]
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(file.read_text().replace("worth: {points: 100, pays: 50}", worth))
+    amend(ws, worth, instead_of="worth: {points: 100, pays: 50}")
     with served(ws) as client:
         till = Counter(ws, client)
         part = till.settle(made, "return", kept=basket(60)).json()
@@ -522,8 +526,7 @@ def test_a_gift_that_points_bought_comes_back_whole_and_with_the_last_of_the_goo
     tmp_path: Path, store_url: str
 ) -> None:
     ws = shop(tmp_path, store_url)
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(file.read_text().replace("worth: {points: 100, pays: 50}\n", ""))
+    amend(ws, "", instead_of="worth: {points: 100, pays: 50}\n")
     give(ws, "c0", 90)
     with served(ws) as client:
         till = Counter(ws, client)
@@ -538,8 +541,7 @@ def test_a_last_point_that_paid_less_than_it_is_worth_is_reckoned_as_a_whole_one
     tmp_path: Path, store_url: str
 ) -> None:
     ws = shop(tmp_path, store_url)
-    file = ws.project / "deployments/programme.yml"
-    file.write_text(file.read_text().replace("points: 100, pays: 50", "points: 1, pays: 50"))
+    amend(ws, "points: 1, pays: 50", instead_of="points: 100, pays: 50")
     give(ws, "c0", 3)
     with served(ws) as client:
         till = Counter(ws, client)
