@@ -226,14 +226,21 @@ def _land_feed(bench: Bench, outcome: Outcome, spooled: Spooled, feed: Feed, ent
     if count == 0:
         outcome.notes.append(NOTHING.format(file.name, feed.name))
         return
-    if bench.erased and (left_out := bench.erased.leave_out(bench.duck, feed, target)):
+    left_out = bench.erased.leave_out(bench.duck, feed, target) if bench.erased else 0
+    if left_out:
         count = _count(bench.duck, target)
         outcome.notes.append(f"{file.name}: rows of people who were erased: {left_out:,}.")
         if count == 0:
             return
     unreadable = _unreadable(bench.duck, target)
     landing = Landing(
-        bench.mapping.source, feed.name, spooled.content_hash, file.name, count, spooled.bytes
+        bench.mapping.source,
+        feed.name,
+        spooled.content_hash,
+        file.name,
+        count,
+        spooled.bytes,
+        left_out,
     )
     if manifest.commit(bench.ws, landing, target) is not None:
         outcome.landed += 1

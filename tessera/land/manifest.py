@@ -14,7 +14,8 @@ from tessera import clock
 from tessera.errors import BadInput
 from tessera.home import Home
 from tessera.locks import alone_in
-from tessera.store import queries
+from tessera.parquet import is_whole
+from tessera.store import Connection, queries
 from tessera.workspace import Workspace
 
 SQL = queries("tessera.land", "manifest.sql")
@@ -30,6 +31,7 @@ class Landing:
     name: str
     rows: int
     bytes: int
+    left_out: int = 0  # rows of people who were erased
 
 
 @contextmanager
@@ -42,25 +44,28 @@ def locked(home: Home) -> Iterator[None]:
 def key(
     ws: Workspace, source: str, feed: str, name: str, content_hash: str, *, whole: bool
 ) -> str | None:
-    """The key under which this content is to be taken; None where the feed took it already. Of a `whole`
-    file, which says all there is, it counts once more when the last of this name, or of the feed if the name
-    is new, was another."""
+    """The key under which this content is to be taken; None where the feed took it already, and its rows
+    are there. Of a `whole` file, which says all there is, it counts once more when the last of this name, or
+    of the feed if the name is new, was another."""
     of_feed = {"source": source, "feed": feed}
     with ws.store.read() as store:
-        if not store.one(SQL["taken"], **of_feed, content_hash=content_hash):
-            return content_hash
+        found = store.all(SQL["taken"], **of_feed, content_hash=content_hash)
         last = store.scalar(SQL["last"], **of_feed, name=name) if whole else content_hash
-        if str(last).startswith(content_hash):
-            return None
-        times = store.scalar(SQL["times"], **of_feed, content_hash=content_hash)
-    return f"{content_hash}-{times}"
+    taken = {row["content_hash"]: path(ws.home, feed, row["file_id"]) for row in found}
+    if content_hash not in taken:
+        return content_hash
+    gone = [key for key, rows in taken.items() if not is_whole(rows)]
+    if gone:
+        return str(gone[0])
+    return None if str(last).startswith(content_hash) else f"{content_hash}-{len(taken)}"
 
 
 def commit(ws: Workspace, landing: Landing, parquet: Path) -> int | None:
     """Move `parquet` into the landing and write its manifest row, the row last.
 
     Returns its `file_id`, or None when the content is there already. A content that was refused
-    keeps its number and loses its verdict, so that it is judged anew.
+    keeps its number and loses its verdict, so that it is judged anew; one whose file is lost, or was cut
+    short, is put back under its number.
     """
     with parquet.open("rb") as written:
         os.fsync(written.fileno())
@@ -69,11 +74,42 @@ def commit(ws: Workspace, landing: Landing, parquet: Path) -> int | None:
         file_id: int | None = store.scalar(SQL["insert"], **values)
         if file_id is None:
             file_id = store.scalar(SQL["judge_again"], **values)
+        if file_id is None:
+            file_id = _lost(ws.home, store, landing)
         if file_id is not None:
             target = path(ws.home, landing.feed, file_id)
             target.parent.mkdir(parents=True, exist_ok=True)
             parquet.replace(target)
     return file_id
+
+
+def _lost(home: Home, store: Connection, landing: Landing) -> int | None:
+    """The number of the landing that this one was, if its file is gone. BadInput: it has other rows now."""
+    row = store.one(SQL["there"], **vars(landing))
+    if row is None or is_whole(path(home, landing.feed, row["file_id"])):
+        return None
+    if not landing.rows <= row["rows"] <= landing.rows + landing.left_out:
+        raise BadInput(
+            f"{landing.name} was landed before and is lost here. It had {row['rows']:,} rows then and has "
+            f"{landing.rows:,} by the mapping of today: land it by the mapping of then, or bring "
+            f"{path(home, landing.feed, row['file_id']).parent} back from a backup."
+        )
+    if landing.rows < row["rows"]:
+        store.run(SQL["judge_rows"], file_id=row["file_id"], rows=landing.rows)
+    return int(row["file_id"])
+
+
+def judge_rows_again(ws: Workspace, file_id: int) -> None:
+    """Have the rows of an accepted file judged once more, by the row rules only: what it was measured
+    against when it came is no measure now."""
+    with ws.store.write() as store:
+        store.run(SQL["judge_rows"], file_id=file_id, rows=None)
+
+
+def forget(ws: Workspace, file_id: int) -> None:
+    """As if this file had never been landed."""
+    with ws.store.write() as store:
+        store.run(SQL["forget"], file_id=file_id)
 
 
 def path(home: Home, feed: str, file_id: int) -> Path:

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tessera.errors import BadInput
-from tessera.home import Home
 from tessera.land import manifest, quarantine
+from tessera.land.land import ENGINE
 from tessera.land.verdict import READMITTED
 from tessera.parquet import is_whole
 from tessera.store import queries
@@ -21,13 +21,17 @@ SQL = queries("tessera.land", "verdict.sql")
 
 def restore(ws: Workspace) -> int:
     """Put back the good rows of accepted files that `validated/` has no more, or not to their end; how many
-    files. BadInput names the first of which what was landed is lost too, or that the store knows nothing of."""
+    files. Where nobody can tell any more which rows were bad, all are judged again. BadInput names the first
+    of which what was landed is lost too, or that the store knows nothing of."""
     manifest.check(ws)
     with ws.store.read() as store:
-        accepted = store.all(SQL["accepted"])
+        accepted, pending = store.all(SQL["accepted"]), store.all(SQL["pending"])
     gone = [row for row in accepted if not is_whole(quarantine.good_rows(ws.home, **_place(row)))]
-    for row in gone:
-        _restore(ws.home, row)
+    for row in (*gone, *pending):
+        if not is_whole(manifest.path(ws.home, **_place(row))):
+            _give_up(ws, row)
+        elif row in gone:
+            _restore(ws, row)
     return len(gone)
 
 
@@ -35,15 +39,25 @@ def _place(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"feed": row["feed"], "file_id": row["file_id"]}
 
 
-def _restore(home: Home, row: Mapping[str, Any]) -> None:
-    landed = manifest.path(home, **_place(row))
-    bad = quarantine.bad_rows(home, **_place(row))
-    has_bad = bool(row["bad_rows"])
-    if not is_whole(landed) or (has_bad and (row["source"] == READMITTED or not is_whole(bad))):
-        raise BadInput(
-            f"{quarantine.good_rows(home, **_place(row))} is lost or was cut short, and so is what it was "
-            f"made from, the file '{row['name']}': the models would miss its rows. Bring "
-            f"{landed.parent} and {bad.parent} back from a backup and run the day again."
-        )
-    numbers = pq.read_table(bad, columns=["row_number"])["row_number"].to_numpy() if has_bad else ()
-    quarantine.put_good(home, landed, numbers, **_place(row))
+def _give_up(ws: Workspace, row: Mapping[str, Any]) -> None:
+    """What was landed is lost. Of the engine's own files what their days have now was exported anew."""
+    if row["source"] == ENGINE:
+        manifest.forget(ws, row["file_id"])
+        return
+    name, path = row["name"], manifest.path(ws.home, **_place(row))
+    again = "" if row["source"] == READMITTED else f"land '{name}' again, or "
+    raise BadInput(
+        f"{path} is lost or was cut short: the models would miss the rows of '{name}'. To go on, {again}bring "
+        f"{path.parent} back from a backup, and run the day again."
+    )
+
+
+def _restore(ws: Workspace, row: Mapping[str, Any]) -> None:
+    landed, bad = (where(ws.home, **_place(row)) for where in (manifest.path, quarantine.bad_rows))
+    if not row["bad_rows"]:
+        quarantine.put_good(ws.home, landed, (), **_place(row))
+    elif row["source"] != READMITTED and is_whole(bad):
+        numbers = pq.read_table(bad, columns=["row_number"])["row_number"].to_numpy()
+        quarantine.put_good(ws.home, landed, numbers, **_place(row))
+    else:
+        manifest.judge_rows_again(ws, row["file_id"])

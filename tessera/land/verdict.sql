@@ -13,7 +13,7 @@ where source = :source and feed = :feed and verdict = 'accepted' and file_id < :
     and (landed_at < :landed_at or judged_at < :as_of)
 
 -- name: accepted
-select file_id, source, feed, name, bad_rows from landed_file
+select file_id, source, feed, name, rows, bad_rows from landed_file
 where verdict = 'accepted'
 order by file_id
 

@@ -22,10 +22,12 @@ import pytest
 from flows.validate import judge
 from tessera.errors import BadInput
 from tessera.land import land, spool
+from tessera.land.erased import Keyring
 from tessera.land.files import Unreachable
 from tessera.settings import CHECKOUT
 from tessera.testing import workspace
 from tessera.workspace import Workspace
+from tests.conftest import BOTH_STORES
 from tests.landing import (
     HEADER,
     RECEIPTS,
@@ -148,6 +150,73 @@ def test_an_empty_store_beside_a_home_that_has_landed_is_refused_and_nothing_is_
     shutil.rmtree(ws.home.validated)  # as the sentence says
     again = land(another, "till", tmp_path / "in")
     assert (again.landed, judge(another).rows_good) == (1, 1)
+
+
+@BOTH_STORES
+@pytest.mark.parametrize("damage", ["lost", "cut short"])
+def test_landed_files_that_went_away_come_back_when_they_are_landed_again(
+    tmp_path: Path, store_url: str, damage: str
+) -> None:
+    """A disk that was lost, and no copy of it: the shop has its exports still, and the store its numbers."""
+    ws = till(tmp_path, store_url=store_url)
+    project(ws.project, transactions={**RECEIPTS, "whole": True})
+    monday, sunday = csv_text(receipt(1), receipt(2, sold="never")), csv_text(receipt(3))
+    for content in (monday, sunday, monday):  # the third is the first once more
+        land(ws, "till", put(tmp_path / "files", till__csv=content))
+    judge(ws)
+    before = landed(ws), manifest(ws)
+    for path in ws.home.landing.glob("*/*/rows.parquet"):
+        path.unlink() if damage == "lost" else path.write_bytes(path.read_bytes()[:-9])
+    shutil.rmtree(ws.home.validated)
+    shutil.rmtree(ws.home.quarantine)
+    for content, times in ((monday, 2), (sunday, 1)):
+        for _ in range(times):
+            assert land(ws, "till", put(tmp_path / "files", till__csv=content)).landed == 1
+    judge(ws)
+    assert landed(ws) == before[0]
+    assert [without_reason(row) for row in manifest(ws)] == [
+        without_reason(row) for row in before[1]
+    ]
+    assert land(ws, "till", tmp_path / "files").landed == 1, (
+        "the last was another, so it counts anew"
+    )
+
+
+def test_what_a_lost_file_would_be_now_is_held_against_what_it_was(tmp_path: Path) -> None:
+    ws = till(tmp_path)
+    files = put(tmp_path / "files", till__csv=csv_text(receipt(1), receipt(2)))
+    land(ws, "till", files)
+    next(ws.home.landing.glob("*/*/rows.parquet")).unlink()
+    project(ws.project, transactions={**RECEIPTS, "where": "receipt = 'R1'"})
+    (said,) = land(ws, "till", files).refused
+    assert said.startswith(
+        "till.csv was landed before and is lost here. It had 2 rows then and has 1 by"
+    )
+    assert landed(ws) == []
+
+
+def test_a_lost_file_does_not_bring_back_who_was_erased_since(tmp_path: Path) -> None:
+    ws = till(tmp_path)
+    project(
+        ws.project, cards={"files": "*", "columns": {"card_id": "card", "customer_id": "owner"}}
+    )
+    header = ["card", "owner"]
+    files = put(tmp_path / "files", till__csv=csv_text(["K1", "ann"], ["K2", "bob"], header=header))
+    land(ws, "till", files)
+    judge(ws)
+    for folder in (ws.home.landing / "cards", ws.home.validated):
+        shutil.rmtree(folder)
+    with ws.store.write() as store:
+        Keyring.of(ws).add(store, [("card", "K1")])
+    land(ws, "till", files)
+    judge(ws)
+    assert [row["card_id"] for row in landed(ws, "cards")] == ["K2"]
+    (row,) = manifest(ws)
+    assert (row["rows"], row["good_rows"], row["verdict"]) == (1, 1, "accepted")
+
+
+def without_reason(row: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in row.items() if name != "verdict_reason"}
 
 
 def test_what_was_killed_while_it_removed_its_folder_is_removed_by_the_next(ws: Workspace) -> None:

@@ -310,15 +310,44 @@ def test_a_validated_file_that_went_away_is_made_again_from_what_was_landed(
     assert len(before) == 30
 
 
-def test_a_validated_file_that_nothing_can_bring_back_ends_the_day(ws: Workspace) -> None:
-    """Of a file with quarantined rows these must be known too."""
+def test_where_nobody_can_tell_which_rows_were_bad_they_are_judged_again(ws: Workspace) -> None:
     wrong = good("transactions", kind="gift")
-    file_id = land(ws, "transactions", [*receipts("2026-03-29", 30), wrong], name="march.csv")
+    file_id = land(ws, "transactions", [*receipts("2026-03-29", 30), wrong])
     judge(ws)
+    before, row = list(everything(ws.home.root)), manifest_row(ws, file_id)
     quarantine.good_rows(ws.home, "transactions", file_id).unlink()
     quarantine.bad_rows(ws.home, "transactions", file_id).unlink()
-    with pytest.raises(BadInput, match=r"'march\.csv'.*backup"):
+    assert judge(ws).files_judged == 1
+    assert list(everything(ws.home.root)) == before
+    assert manifest_row(ws, file_id) == {**row, "verdict_reason": "allowed"}
+
+
+@pytest.mark.parametrize("is_judged", [True, False])
+def test_a_landed_file_that_nothing_can_bring_back_ends_the_day(
+    ws: Workspace, is_judged: bool
+) -> None:
+    file_id = land(ws, "transactions", receipts("2026-03-29", 30), name="march.csv")
+    if is_judged:
         judge(ws)
+        quarantine.good_rows(ws.home, "transactions", file_id).unlink()
+    manifest.path(ws.home, "transactions", file_id).unlink()
+    with pytest.raises(BadInput, match=r"land 'march\.csv' again, or bring .* back from a backup"):
+        judge(ws)
+
+
+def test_of_the_engine_s_own_files_those_that_went_away_are_forgotten(ws: Workspace) -> None:
+    """Their days were exported anew by then, without what has changed on a later day."""
+    lost, exported = (
+        land(ws, "consents", [good("consents", n)], source="engine", name=f"consents/{n}.parquet")
+        for n in (1, 2)
+    )
+    judge(ws)
+    quarantine.good_rows(ws.home, "consents", lost).unlink()
+    manifest.path(ws.home, "consents", lost).unlink()
+    assert judge(ws).files_judged == 0
+    assert [row["file_id"] for row in stored(ws.home.validated, "consents")] == [exported]
+    with ws.store.read() as store:
+        assert store.scalar("select count(*) from landed_file") == 1
 
 
 def test_a_judge_killed_before_its_verdict_is_done_over(
