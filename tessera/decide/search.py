@@ -29,6 +29,7 @@ NAMES = (
     "email",
     "phone",
 )
+DIALLED = re.compile(r"\+?[\d\s()/.-]*\d[\d\s()/.-]*")
 FULL_NAMES = "concat_ws(' ', given_name, family_name), concat_ws(' ', family_name, given_name)"
 SHOWN = (
     "customer_id",
@@ -84,7 +85,12 @@ def _worded(word: str | None) -> list[str]:
     if not said:
         return []
     places = ", ".join(map(name, NAMES))
-    return [f"contains(lower(concat_ws(chr(10), {places}, {FULL_NAMES})), lower({literal(said)}))"]
+    found = f"contains(lower(concat_ws(chr(10), {places}, {FULL_NAMES})), lower({literal(said)}))"
+    # A telephone number however it is spaced, by what follows the zeros that stand for a trunk or a country.
+    number = re.sub(r"\D", "", said).lstrip("0") if DIALLED.fullmatch(said) else ""
+    if number:
+        found += f" or contains(regexp_replace(phone, '[^0-9]', '', 'g'), {literal(number)})"
+    return [f"({found})"]
 
 
 def _refuse_never_true(ws: Workspace, filters: Sequence[Filter]) -> None:

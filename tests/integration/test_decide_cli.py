@@ -246,6 +246,7 @@ def base(home: Path, tmp_path: Path) -> Path:
         "bob", given_name="Bób", family_name="Lee", tier="silver", revenue=1500, joined_at=noon
     )
     cat = person("cat", given_name="O'Neil", tier="basic", revenue=20, has_complaint_open=True)
+    cat |= {"phone": "+49 69/123-456"}
     ws = workspace(home, project=tmp_path / "project")
     people(ws, customers=[ann, bob, cat, {"customer_id": "dan"}])
     tiers = "tiers: {levels: [{tier: silver, least: 1}, {tier: gold, least: 2}]}"
@@ -274,6 +275,12 @@ WHO: list[tuple[list[str], list[str]]] = [
     (["bób lee"], ["bob"]),
     (["Lee  Bób"], ["bob"]),
     (["o'n"], ["cat"]),
+    (["69/123"], ["cat"]),
+    (["+4969 123456"], ["cat"]),
+    (["0049 (69) 12 34 56"], ["cat"]),
+    (["069-123456"], ["cat"]),
+    (["69 124"], []),
+    (["0000"], []),
     (["shop.example", "--where", "revenue>100"], ["ann", "bob"]),
     (["' or true --"], []),
     (["--where", "given_name=' or true --"], []),
