@@ -658,7 +658,9 @@ with best_of_unnamed as (
 
 line_rule as (
     select
-        return_line.* exclude (customer_id),
+        -- Nothing comes back before it was bought: the other till's clock is behind.
+        return_line.* exclude (customer_id)
+            replace (greatest(return_line.sold_at, receipt.sold_at) as sold_at),
         receipt.customer_id,
         receipt.amount as whole,
         coalesce(rule_basis.lines, 0) as rule_whole,
