@@ -155,6 +155,8 @@ def _land_file(bench: Bench, file: SourceFile) -> Outcome:
         if known and not any(True for _ in _wanting(bench, file, known)):
             return outcome
         spooled = _fetch(bench, file)
+        if spooled.is_blank and _may_say_nothing(bench, outcome):
+            return outcome
         wanting = list(_wanting(bench, file, spooled.content_hash))
     except Unreachable:
         raise  # trying the whole path again is safe, and will not help one file only
@@ -173,7 +175,7 @@ def _land_file(bench: Bench, file: SourceFile) -> Outcome:
 
 
 def _may_say_nothing(bench: Bench, outcome: Outcome) -> bool:
-    """Whether a file without a byte is all right: one that would name its columns first is not."""
+    """Whether a file without a byte, or a word, is all right: one that would name its columns first is not."""
     name, entries = outcome.file.name, bench.mapping.entries(outcome.file.name)
     if all(e.may_be_empty and (e.header or e.format_of(name) == "jsonl") for _, e in entries):
         outcome.notes += [NOTHING.format(name, feed.name) for feed, _ in entries]

@@ -22,6 +22,7 @@ from tessera.locks import is_held
 from tessera.workspace import Workspace
 
 CHUNK = 4 << 20
+BLANK = 64  # bytes at most: some systems end the line that they did not write
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 COMPRESSIONS |= {bytes([own]) + b"\x2a\x4d\x18": "zstd" for own in range(0x50, 0x60)}  # as of pzstd
 
@@ -38,6 +39,11 @@ class Spooled:
     content_hash: str  # SHA-256 of the unpacked content: packing and name do not matter
     evidence: Evidence
     bytes: int  # as the file lay there, if its place says
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it holds the end of a line or two, and nothing else."""
+        return self.path.stat().st_size <= BLANK and not self.path.read_bytes().strip()
 
 
 @contextmanager

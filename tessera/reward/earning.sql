@@ -658,7 +658,9 @@ with best_of_unnamed as (
 
 line_rule as (
     select
-        return_line.* exclude (customer_id),
+        -- Nothing comes back before it was bought: the other till's clock is behind.
+        return_line.* exclude (customer_id)
+            replace (greatest(return_line.sold_at, receipt.sold_at) as sold_at),
         receipt.customer_id,
         receipt.amount as whole,
         coalesce(rule_basis.lines, 0) as rule_whole,
@@ -1002,7 +1004,7 @@ group by customer_id, origin, rule
 
 -- name: member
 -- `floor_from`: what a clawback may take at most. `within_balance` takes what the member holds;
--- `debt` all that the member was ever issued and that did not end, spent or not, and no more: a return
+-- `debt` all that the member was ever issued and that did not end, spent, pending or not, and no more: a return
 -- whose purchase nobody can name may be older than the programme.
 create or replace temp table member as
 select
@@ -1016,9 +1018,15 @@ group by owner_id
 
 -- name: forgiven
 -- Walking through a member's events in order, what falls below nothing (or below what was there
--- already) is lost. Corrections come first, for they amend what earlier runs posted.
+-- already) is lost. Corrections come first, for they amend what earlier runs posted. What is owed may be as
+-- much as this run gives to be spent later.
 create or replace temp table event as
-with ordered as (
+with pending as (
+    select customer_id, sum(points) as points
+    from event where bucket = 'pending' and getvariable('returns') = 'debt' group by customer_id
+),
+
+ordered as (
     select
         *,
         row_number() over (
@@ -1034,9 +1042,10 @@ with ordered as (
 running as (
     select
         ordered.*,
-        least(coalesce(member.floor_from, 0), 0) as bottom,
-        coalesce(member.floor_from, 0) + sum(ordered.points) over so_far as net
-    from ordered left join member using (customer_id)
+        coalesce(member.floor_from, 0) + coalesce(pending.points, 0) as given,
+        least(given, 0) as bottom,
+        given + sum(ordered.points) over so_far as net
+    from ordered left join member using (customer_id) left join pending using (customer_id)
     window so_far as (partition by customer_id order by position rows unbounded preceding)
 ),
 
@@ -1051,7 +1060,7 @@ lost as (
 
 kept as (
     select
-        * exclude (bottom, net, lost_so_far, position) replace (
+        * exclude (given, bottom, net, lost_so_far, position) replace (
             points + lost_so_far - lag(lost_so_far, 1, 0) over (
                 partition by customer_id order by position
             ) as points

@@ -68,19 +68,19 @@ holding as (
 )
 
 -- name: issued
--- What each of the members wanted, and who was found to be them, could ever spend, less what was taken
--- back or ended; spending and holding do not count, nor what a household shared.
+-- What each of the members wanted, and who was found to be them, was ever given, less what was taken
+-- back or ended; spending and holding do not count, nor what a household shared. What cannot be spent yet does.
 with {holding},
 
 leg as (
     select holding.customer_id, transfer.amount as points, transfer.debit_id as other_id, transfer.kind
     from holding cross join transfer
-    where holding.bucket = 'available' and transfer.credit_id = holding.account_id
+    where transfer.credit_id = holding.account_id
     union all
     select holding.customer_id, -transfer.amount, transfer.credit_id, transfer.kind
     from holding cross join transfer
     where
-        holding.bucket = 'available' and transfer.debit_id = holding.account_id
+        transfer.debit_id = holding.account_id
         and not (transfer.kind = 'expire' and exists (
             select 1
             from lot_move inner join transfer as given on lot_move.lot_id = given.transfer_id

@@ -1032,7 +1032,7 @@ def test_a_parquet_file_without_rows_is_refused_unless_it_may_be_empty(tmp_path:
 
 
 def test_an_export_without_a_line_of_names_may_be_empty_to_the_last_byte(tmp_path: Path) -> None:
-    files = put(tmp_path / "in", day__jsonl="", day__csv="", day__txt="")
+    files = put(tmp_path / "in", day__jsonl="", blank__jsonl=" \r\n\n", day__csv="", day__txt="")
     stated = {"line_id": "'1'"}
     whole = [
         entry(files="*.jsonl", may_be_empty=True),
@@ -1045,7 +1045,7 @@ def test_an_export_without_a_line_of_names_may_be_empty_to_the_last_byte(tmp_pat
         "day.csv is empty (0 bytes); export it again.",
     )  # where are its names?
     said = "{} has no rows for transactions; there was nothing to land."
-    assert report.notes == (said.format("day.jsonl"), said.format("day.txt"))
+    assert report.notes == tuple(map(said.format, ("blank.jsonl", "day.jsonl", "day.txt")))
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:

@@ -878,6 +878,32 @@ def test_a_return_that_names_no_receipt_owes_nothing_that_had_ended(shop: Worksp
     sound(shop)
 
 
+def test_a_return_through_a_till_whose_clock_is_behind_takes_what_its_receipt_gave(
+    shop: Workspace,
+) -> None:
+    club(shop)
+    sale = line("t", "ann", 1000, sold_at="2026-03-01T12:00")
+    back = line("r", "ann", -900, original_transaction_id="t", sold_at="2026-03-01T11:00")
+    night(shop, "2026-03-02", sale, back)
+    assert points(shop) == (1, 0, 0)
+    sound(shop)
+
+
+@pytest.mark.parametrize("days", [["2026-03-02", "2026-03-03"], ["2026-03-03"]])
+def test_a_return_that_names_no_receipt_owes_points_that_cannot_be_spent_yet(
+    shop: Workspace, days: list[str]
+) -> None:
+    club(shop, pending_days=4)
+    sale = line("t", "ann", 1000, sold_at="2026-03-01T10:00")
+    back = line("r", "ann", -9900, sold_at="2026-03-02T10:00")
+    for day in days:
+        night(shop, day, sale, back)
+    assert points(shop) == (0, 10, 10)
+    night(shop, "2026-03-06", sale, back)
+    assert points(shop) == (0, 0, 0)
+    sound(shop)
+
+
 def test_what_was_earned_this_morning_counts_at_noon(shop: Workspace) -> None:
     club(shop, tiers={"levels": LEVELS})
     night(shop, "2026-03-02T12:00", line("t", "ann", 1000, sold_at="2026-03-02T09:00"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tessera.addresses import address_hash
+from tessera.say import preview
 from tessera.send import send
 from tessera.send.messengers.base import Unusable
 from tessera.testing import publish, workspace
@@ -120,3 +122,13 @@ def test_letters_are_pages_and_one_list_for_the_letter_shop(tmp_path: Path, proj
     page = (folder / f"{keys[1]}.html").read_text(encoding="utf-8")
     assert "size: A4" in page
     assert "<p lang='en' dir='ltr'>Name1</p>" in page
+
+
+def test_a_preview_shows_a_text_or_a_letter_and_nothing_of_a_mail(
+    tmp_path: Path, project: Path
+) -> None:
+    ws = workspace(tmp_path / "home", project=project)
+    for channel, view in (("sms", "Text"), ("print", "Letter")):
+        page = preview(ws, "t", channel=channel).read_text(encoding="utf-8")
+        assert re.findall("<h2>(.*)</h2>", page) == [view]
+        assert ("bytes of HTML" in page) == (channel == "print")

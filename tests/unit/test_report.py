@@ -243,7 +243,7 @@ def test_a_second_currency_is_named_and_left_out(ws: Workspace) -> None:
     said = words(ws)
     assert "Revenue, last 7 days €30.00" in said
     assert "Receipts in SEK are left out" in said
-    assert "What was spent or paid in SEK is left out." in said
+    assert "Ranked by what is left. What was spent or paid in SEK is left out." in said
 
 
 def test_a_shop_that_changed_its_currency_is_shown_in_the_new_one(ws: Workspace) -> None:
