@@ -784,7 +784,9 @@ def test_answers_below_seven_are_listed_with_what_could_be_better(
     with ws.store.write() as connection:
         for key, score, comment in (
             ("k1", 9, None),
+            ("k2", 3, "Late"),
             ("k2", 2, "Cold"),
+            ("k2", 2, None),
             ("k3", 1, None),
             ("k3", 7, None),
         ):
@@ -792,8 +794,13 @@ def test_answers_below_seven_are_listed_with_what_could_be_better(
                 "insert into answer (send_key, customer_id, score, comment, answered_at) "
                 "values (:k, 'c1', :s, :c, '2026-03-30T09:00:00+00:00')", k=key, s=score, c=comment,
             )  # fmt: skip
-    found = latest(ws, below=7, days=30)
+        connection.run(
+            "insert into answer (send_key, customer_id, score, comment, answered_at) "
+            "values ('k2', 'c1', 9, 'Better', '2026-03-31T09:00:00+00:00')"
+        )
+    found = latest(ws, below=7, days=30)  # the first instant of the 31st: of the last nobody knows
     assert [(row["score"], row["comment"]) for row in found] == [(2, "Cold")]
+    assert latest(on(ws, "2026-04-01"), below=7, days=30) == []
     command(below=11, days=30, home=ws.home.root, as_of="2026-03-31", as_json=True)
     assert json.loads(capsys.readouterr().out) == []  # the home's own store, where nobody answered
 
