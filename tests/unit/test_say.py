@@ -12,7 +12,8 @@ import pytest
 
 from tessera.errors import BadInput
 from tessera.keyfile import key_in
-from tessera.say import Templates, Unrenderable, check, preview, render
+from tessera.say import Templates, Unrenderable, check, gathered, preview, render
+from tessera.say.check import MISSING, Gap
 from tessera.say.environment import make_environment
 from tessera.say.fields import sample
 from tessera.say.links import links, secret_of
@@ -284,6 +285,28 @@ def test_an_incomplete_catalogue_fails_the_check(tmp_path: Path, text: str, word
     assert words in problem
 
 
+def test_a_template_is_tried_in_every_language(tmp_path: Path) -> None:
+    source = "{% if lang == 'de' %}{{ 'today' | date }}{% endif %}"
+    path = project(tmp_path, body_txt=source + FOOTER)
+    assert check(path, "t") == []
+    catalogue(path, "de", "")
+    (problem,) = check(path, "t")
+    assert "the filter 'date' cannot write this value" in problem
+
+
+def test_text_messages_and_letters_need_no_more_than_to_say_something(tmp_path: Path) -> None:
+    path = project(tmp_path, sms_txt="Hi", letter_html="<p>Hi</p>")
+    assert [check(path, "t", channel) for channel in ("sms", "print")] == [[], []]
+    (path / "templates/t/sms.txt").write_text("{% if not given_name %}Hi{% endif %} \n")
+    assert check(path, "t", "sms") == [f"{path}/templates/t says nothing."]
+
+
+def test_three_gaps_of_a_catalogue_are_told_apart_and_four_together() -> None:
+    found = [Gap("de.po", 1, f"T{n}", f"T{n} {MISSING}.", "t:1", MISSING) for n in range(4)]
+    assert gathered(found[:3]) == [str(one) for one in found[:3]]
+    assert len(gathered(found)) == 1
+
+
 def test_a_catalogue_needs_all_its_plural_forms(tmp_path: Path) -> None:
     source = "{{ ngettext('%(n)s day', '%(n)s days', points_balance or 1, n=2) }}"
     path = project(tmp_path, body_txt=source + FOOTER)
@@ -428,3 +451,9 @@ def test_a_preview_needs_no_marts_for_a_made_up_customer(ws: Workspace) -> None:
     publish(ws)
     with pytest.raises(BadInput, match="no customer 'c1'"):
         preview(ws, "welcome/hello", customer_id="c1")
+
+
+def test_a_preview_is_in_the_language_that_was_asked_for(ws: Workspace) -> None:
+    publish(ws, customers=[{"customer_id": "c1", "language": "ru"}])
+    page = preview(ws, "welcome/hello", customer_id="c1", language="fa")
+    assert page.name == "welcome-hello.fa.html"
