@@ -5,7 +5,9 @@ select
     answer.score,
     (
         select said.comment from answer as said
-        where said.send_key = answer.send_key and said.comment is not null
+        where
+            said.send_key = answer.send_key and said.comment is not null
+            and said.answered_at <= :until
         order by said.answer_id desc limit 1
     ) as comment
 from answer
@@ -13,7 +15,9 @@ where
     answer.score < :below and answer.answered_at > :since and answer.answered_at <= :until
     and not exists (
         select 1 from answer as later
-        where later.send_key = answer.send_key and later.answer_id > answer.answer_id
+        where
+            later.send_key = answer.send_key and later.answer_id > answer.answer_id
+            and later.answered_at <= :until
     )
 order by answer.answered_at desc, answer.answer_id desc
 

@@ -159,8 +159,7 @@ first_kept as (
         customer_id,
         min(sold_at) as first_at,
         arg_min(receipt_id, sold_at) filter (where kept > 0 and kept >= $least and sold_at < $kept_until)
-            as receipt_id,
-        min(sold_at) filter (where kept > 0 and kept >= $least and sold_at < $kept_until) as kept_at
+            as receipt_id
     from receipt
     where customer_id is not null
     group by customer_id

@@ -36,7 +36,7 @@ def reviewed(tiers: Tiers, now: int, points: int) -> int:
     reached = level(tiers, points)
     if reached >= now or tiers.downgrade == "never":
         return max(reached, now)
-    return max(reached, now - 1) if tiers.downgrade == "one_down" else reached
+    return now - 1 if tiers.downgrade == "one_down" else reached
 
 
 def until(tiers: Tiers, on: date) -> date:

@@ -39,7 +39,7 @@ class Languages:
     """The catalogues of `<folder>/locale/*.po`, read once."""
 
     def __init__(self, folder: Path, fallback: str) -> None:
-        self._catalogues = {path.stem: path for path in sorted(folder.glob("locale/*.po"))}
+        self._catalogues = {_named(path): path for path in sorted(folder.glob("locale/*.po"))}
         self._fallback = fallback
         self._known: dict[str, Language] = {}
         self._read: dict[str, gettext.NullTranslations] = {}
@@ -93,11 +93,16 @@ def candidates(locale: Locale | None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _named(path: Path) -> str:
+    """The locale of a `.po` file as candidates write it: `zh_Hant_TW` of `zh_TW.po` or `zh-TW.po`."""
+    return str(parse_locale(path.stem) or path.stem)
+
+
 def read_catalogue(path: Path) -> Catalog:
     """A `.po` file; BadInput, naming file and line, when it is not one."""
     try:
         with path.open("rb") as file:
-            return read_po(file, locale=path.stem, abort_invalid=True)
+            return read_po(file, locale=_named(path), abort_invalid=True)
     except PoFileError as error:
         where = f"{path}:{error.lineno + 1}" if error.lineno is not None else str(path)
         raise BadInput(f"{where} is not a gettext catalogue: {error}.") from error

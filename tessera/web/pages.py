@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from babel import Locale
-from babel.core import negotiate_locale
 from jinja2 import Environment
 from markupsafe import Markup
 
 from tessera.say.environment import make_environment
-from tessera.say.languages import Language, Languages
+from tessera.say.languages import Language, Languages, candidates, parse_locale
 
 STYLE = resources.files("tessera.web").joinpath("page.css").read_text(encoding="utf-8")
 # A page brings its style along and fetches nothing; the policy knows the style by its hash.
@@ -37,13 +36,14 @@ class Pages:
 
     def accepted(self, header: str | None) -> str | None:
         """The language a browser asks for, of those there are."""
-        wishes = [part.partition(";")[0].strip() for part in (header or "").split(",")]
-        return negotiate_locale(wishes, self.languages.codes, sep="-") if header else None
+        wishes = [parse_locale(part.partition(";")[0]) for part in (header or "").split(",")]
+        known = set(self.languages.codes)
+        return next((name for one in wishes for name in candidates(one) if name in known), None)
 
     def names(self) -> list[tuple[str, str]]:
         """Each language with what its speakers call it."""
-        codes = self.languages.codes
-        return [(code, (Locale.parse(code).display_name or code).capitalize()) for code in codes]
+        found = [(code, Locale.parse(code).display_name or code) for code in self.languages.codes]
+        return [(code, name[:1].upper() + name[1:]) for code, name in found]
 
     def render(self, name: str, language: Language, data: Mapping[str, Any]) -> str:
         """The page `templates/web/<name>.html`."""

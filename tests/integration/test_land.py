@@ -34,7 +34,7 @@ from tessera.feeds import FEEDS
 from tessera.land import land
 from tessera.land.files import Unreachable
 from tessera.testing import workspace
-from tessera.urls import holds_password
+from tessera.urls import holds_password, without_password
 from tessera.workspace import Workspace
 from tests.conftest import BOTH_STORES
 from tests.landing import (
@@ -876,6 +876,20 @@ def test_what_an_address_names_comes_from_the_environment(
 )
 def test_an_address_holds_a_password_or_names_it(url: str, does: bool) -> None:
     assert holds_password(url) == does
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sftp://shop:p@s/s:w@till.example/out", "sftp://shop:********@till.example/out"),
+        ("zip://a.csv::sftp://me:pw@till.example/a.zip", "zip://a.csv::sftp://me:********@till.example/a.zip"),
+        ("https://till.example/a?day=1&X-Sig=abc", "https://till.example/a?day=1&X-Sig=********"),
+        ("sftp://me:pw@till.example:port/a", "********"),
+        ("https://till.example/a?day=1", "https://till.example/a?day=1"),
+    ],
+)  # fmt: skip
+def test_an_address_is_shown_without_what_is_secret_in_it(url: str, shown: str) -> None:
+    assert without_password(url) == shown
 
 
 @pytest.mark.parametrize(

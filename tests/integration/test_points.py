@@ -193,6 +193,18 @@ def test_only_what_comes_back_has_the_grace_and_not_what_was_never_spent(till: T
 
 
 @BOTH_STORES
+def test_what_is_given_back_ends_nothing_where_the_night_alone_knows_who_was_active(
+    till: Till,
+) -> None:
+    till.give("ann", 9, "2026-03-31")
+    till.hold(key="h", customer_id="ann", points=4, expires_at=NOON + timedelta(days=9))
+    at = NOON + timedelta(days=3)
+    with till.store.write() as store:
+        Books(store, "club", at, at.date(), expiry=Expiry(kind="inactivity", days=10)).void("h")
+    assert till.balance() == Balance(available=9)
+
+
+@BOTH_STORES
 @pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/Los_Angeles"])
 def test_row_10_the_days_of_grace_are_those_of_the_programmes_zone(till: Till, zone: str) -> None:
     """At noon and at midnight of the shop's Greenwich it is another day there."""
@@ -235,6 +247,16 @@ def test_row_24_points_pay_to_exact_zero_and_what_a_till_spent_unasked_is_owed(t
     assert till.balance() == Balance(available=7)
     till.reverse("late")
     assert till.balance() == Balance(available=10)
+
+
+@BOTH_STORES
+def test_what_a_redemption_leaves_of_its_hold_pays_back_first_what_is_owed(till: Till) -> None:
+    till.give("ann", 10)
+    till.hold(key="h", customer_id="ann", points=9, expires_at=SOON)
+    till.spend(key="late", customer_id="ann", points=3, short="owe")
+    assert till.balance() == Balance(held=9, debt=2)
+    till.redeem("h", points=5)
+    assert till.balance() == Balance(available=2)
 
 
 @BOTH_STORES

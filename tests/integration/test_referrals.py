@@ -368,16 +368,17 @@ def test_tills_without_a_line_claim_a_friend_in_any_order_to_the_same_end(ws: Wo
 
 @SQLITE
 def test_of_two_friends_links_the_one_that_was_followed_first_counts(ws: Workspace) -> None:
-    """It was the one whose number comes first in the alphabet."""
+    """It was the one whose number comes first in the alphabet. A link whose address nobody confirmed counts not."""
     signup = {
         "email": "f@mail.example",
         "address_hash": "f",
         "language": "en",
         "wording_version": "1",
     }
-    for number, by in ((1, "c3"), (2, "c1")):
+    for number, by in ((0, "c2"), (1, "c3"), (2, "c1")):
         at = f"2026-03-31T0{number}:00:00+00:00"
-        told = {"signup_id": f"s{number}", "referred_by": by, "asked_at": at, "confirmed_at": at}
+        told = {"signup_id": f"s{number}", "referred_by": by, "asked_at": at}
+        told |= {"confirmed_at": at if number else None}
         insert(ws, "signup", customer_id="prospect:web-s1", **signup, **told)
     assert [settle(ws).claimed for _ in range(2)] == [1, 0]
     (row,) = rows(ws, "select referred_by, at from referral")
@@ -395,6 +396,16 @@ def test_who_has_not_bought_yet_may_bring_a_friend(ws: Workspace) -> None:
     assert settle(ws, sale, at=early, customers=[friend()]).waiting == 1
     assert settle(ws, sale, customers=[friend(), friend("KREF")]).rewarded == 1
     assert (balance(ws, "KREF")["available"], balance(ws, "KF")["available"]) == (500, 200)
+
+
+@SQLITE
+def test_who_was_brought_by_nobody_the_models_know_is_rewarded_nothing(ws: Workspace) -> None:
+    enrol(ws, "KREF")
+    cards.refresh(ws)
+    enrol(ws, "KF", by="KREF")
+    settle(ws, line("r1", "KF", 1000, sold_at=BOUGHT), customers=[friend()])
+    assert verdicts(ws)["KF"] == "unknown_referrer"
+    assert (balance(ws, "KREF")["available"], balance(ws, "KF")["available"]) == (0, 0)
 
 
 @SQLITE

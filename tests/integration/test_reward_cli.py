@@ -132,10 +132,12 @@ def test_a_programme_under_another_name_gives_nothing_twice_unless_it_is_meant_t
     file.write_text(f"programme: klub\ncurrency: any\n{rules}")
     with pytest.raises(BadInput, match=r"in the ledger of 'club'.*receipts earn anew.*was posted"):
         post(ws)
-    file.write_text(f"programme: klub\nbeside: [club]\ncurrency: any\n{rules}")
-    assert post(ws).points_earned == 19
-    points = Customers(ws)._points(["ann"])
-    assert points == {"ann": 9}  # a letter tells what tills see
+    double = rules.replace("points: 1", "points: 2")
+    file.write_text(f"programme: klub\nbeside: [club]\ncurrency: any\n{double}")
+    assert post(ws).points_earned == 39
+    for name, points in (("klub", 19), ("club", 9)):  # a letter tells what tills see
+        file.write_text(f"programme: {name}\ncurrency: any\n{rules}")
+        assert Customers(ws)._points(["ann"]) == {"ann": points}
     file.write_text(f"programme: klub\ncurrency: any\n{rules}")
     assert post(ws).transfers == 0  # begun
 

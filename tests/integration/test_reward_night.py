@@ -365,6 +365,19 @@ def test_who_spends_while_the_night_is_at_its_last_steps_was_active(
     assert night(shop, "2026-11-21", sale).points_expired == 7
 
 
+def test_who_reserves_points_was_active(shop: Workspace) -> None:
+    """Also where nothing came of it."""
+    club(shop, expiry={"kind": "inactivity", "days": 10})
+    sale = line("t", "ann", 500, sold_at="2026-03-01T10:00")
+    night(shop, "2026-03-02", sale)
+    with shop.store.write() as store:
+        at = datetime(2026, 3, 8, 9, tzinfo=UTC)
+        books = Books(store, "club", at, at.date())
+        books.hold(key="h", customer_id="ann", points=2, expires_at=at)
+    night(shop, "2026-03-09", sale)
+    assert (points(shop), ends(shop, "ann")) == ((5, 0, 0), [("2026-03-18", 5)])
+
+
 def test_who_spent_and_was_merged_before_the_night_was_active(shop: Workspace) -> None:
     """The points went over with their old end, and nobody's were prolonged."""
     club(shop, expiry={"kind": "inactivity", "months": 6})
@@ -629,6 +642,48 @@ def test_levels_that_are_others_are_reached_by_who_has_the_points_already(
     club(shop, tiers={"levels": [{"tier": "other", "least": 900}]})
     assert night(shop, "2027-03-04", *sales).tiers_reviewed == 2
     assert tier(shop)[2:] == [("", "fell")]
+    with shop.store.read() as store:
+        last = store.all("select distinct until from tier_move where tier = ''")
+    assert [row["until"] for row in last] == [None], "to have no tier never ends"
+
+
+def test_a_longer_window_is_counted_anew_for_everybody(shop: Workspace) -> None:
+    club(shop, tiers={"levels": LEVELS, "months": 1})
+    sale = line("t", "ann", 1000, sold_at="2026-01-05")
+    night(shop, "2026-03-02", sale)
+    assert tier(shop) == []
+    club(shop, tiers={"levels": LEVELS, "months": 12})
+    night(shop, "2026-03-03", sale)
+    assert tier(shop) == [("silver", "reached")]
+
+
+def test_what_came_back_does_not_count_for_a_tier(shop: Workspace) -> None:
+    club(shop, tiers={"levels": LEVELS})
+    first = line("t", "ann", 900, sold_at="2026-03-01")
+    night(shop, "2026-03-02", first)
+    back = line("r", "ann", -600, original_transaction_id="t", sold_at="2026-03-02")
+    more = [line(name, "ann", 500, sold_at="2026-03-02") for name in "uv"]
+    night(shop, "2026-03-03", first, back, more[0])
+    assert tier(shop) == []  # nine and five, less six
+    night(shop, "2026-03-04", first, back, *({**one, "file_id": 2} for one in more))
+    assert tier(shop) == [("silver", "reached")]
+
+
+@BOTH_STORES
+def test_who_is_found_by_day_to_be_another_has_the_tier_of_what_both_earned(
+    shop: Workspace,
+) -> None:
+    club(shop, tiers={"levels": LEVELS})
+    sales = [line(f"t-{who}", who, 600, sold_at="2026-03-01") for who in ("ann", "bob")]
+    night(shop, "2026-03-02", *sales)
+    with shop.store.write() as store:
+        at = datetime(2026, 3, 2, 9, tzinfo=UTC)
+        merging.move(Books(store, "club", at, at.date()), "bob", "ann")
+    night(shop, "2026-03-03", *sales)
+    assert (tier(shop), tier(shop, "bob")) == ([("silver", "reached")], [])
+    club(shop, tiers={"levels": [{"tier": "low", "least": 5}, *LEVELS]})
+    night(shop, "2026-03-04", *sales)
+    assert tier(shop, "bob") == [], "who is nobody any more"
 
 
 def test_a_tier_that_a_day_before_the_last_brings_is_in_force_at_once(shop: Workspace) -> None:
@@ -707,6 +762,43 @@ def test_a_members_number_that_is_somebodys_card_too_moves_nothing(shop: Workspa
         card_owners=late,
     )
     assert points(shop, "1") == (13, 0, 0), "of a card that was registered late"
+
+
+@pytest.mark.parametrize(
+    ("customers", "owners"),
+    [
+        ([{"customer_id": "1"}, {"customer_id": "2"}], [("1", "2")]),
+        ([], [("1", "2"), ("2", "1")]),
+    ],
+)
+def test_a_number_is_a_members_if_either_customers_or_cards_say_so(
+    shop: Workspace, customers: list[dict[str, Any]], owners: list[tuple[str, str]]
+) -> None:
+    cards_ = [{"card_id": card, "customer_id": owner} for card, owner in owners]
+    sale = line("t", "1", 1000)
+    for day in ("2026-03-02", "2026-03-03"):
+        night(shop, day, sale, customers=customers, card_owners=cards_)
+    assert (points(shop, "1"), points(shop, "2")) == ((10, 0, 0), (0, 0, 0))
+
+
+def test_what_comes_late_under_a_number_goes_where_that_has_gone_by_now(shop: Workspace) -> None:
+    """From the first number to the last at once, and also while it cannot be spent yet."""
+    club(shop, pending_days=14)
+    first = line("t", "ann", 500, sold_at="2026-03-01")
+    night(shop, "2026-03-02", first)
+    for who, into in (("ann", "bob"), ("bob", "cy")):
+        with shop.store.write() as store:
+            at = datetime(2026, 3, 2, 9, tzinfo=UTC)
+            merging.move(Books(store, "club", at, at.date()), who, into)
+    late = line("u", "ann", 300, sold_at="2026-03-02", file_id=2)
+    night(shop, "2026-03-03", first, late)
+    night(shop, "2026-03-04", first, late)
+    assert [points(shop, name) for name in ("ann", "bob", "cy")] == [
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 8, 0),
+    ]
+    sound(shop)
 
 
 @BOTH_STORES

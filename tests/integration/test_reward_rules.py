@@ -142,8 +142,9 @@ def test_row_26_a_return_that_crosses_the_least_amount_takes_the_whole_bonus(
         {"rule": "big", "points": 50, "per": 1, "basis": "order", "only": {"least_amount": 5000}},
     )
     sale = line("t", "ann", 6000)
-    night(shop, "2026-03-02", sale)
+    night(shop, "2026-03-02", sale, line("v", "bob", 5000), line("w", "cy", 4999))
     assert points(shop) == (60 + 50, 0, 0)
+    assert [points(shop, name)[0] for name in ("bob", "cy")] == [50 + 50, 49]
     back = line("r", "ann", -1000, original_transaction_id="t", sold_at="2026-03-02")
     night(shop, "2026-03-03", sale, back)
     assert points(shop) == (50 + 50, 0, 0)
@@ -186,6 +187,13 @@ def test_the_first_purchase_is_one(shop: Workspace) -> None:
     late = line("s", "ann", 100, sold_at="2026-02-28", file_id=2)  # heard of last, and was before
     night(shop, "2026-03-05", first, second, late)
     assert points(shop) == (103, 0, 0)
+    taken = line("v", "bob", 100, sold_at="2026-03-05")
+    night(shop, "2026-03-06", first, second, late, taken)
+    taken |= {"customer_id": "cy", "file_id": 3}  # it was somebody else's
+    night(shop, "2026-03-07", first, second, late, taken)
+    own = line("w", "bob", 100, sold_at="2026-03-07")
+    night(shop, "2026-03-08", first, second, late, taken, own)
+    assert [points(shop, name)[0] for name in ("bob", "cy")] == [101, 101]
 
 
 @pytest.mark.parametrize(("leap_day", "other_years"), [("feb-28", "02-28"), ("mar-1", "03-01")])
@@ -241,6 +249,13 @@ def test_a_cap_holds_over_receipts_and_nights(
     night(shop, "2026-03-04", *sales, back)
     kept = min(5, given[0])
     assert points(shop)[0] == kept + given[1] + given[2]
+
+
+def test_each_day_of_one_night_has_its_own_cap(shop: Workspace) -> None:
+    club(shop, earn_rules=[{**ONE, "cap": {"day": 12}}])
+    days = ("2026-03-01T10:00", "2026-03-01T11:00", "2026-03-02T10:00")
+    night(shop, "2026-03-03", *(line(f"t{day}", "ann", 1000, sold_at=day) for day in days))
+    assert points(shop) == (12 + 10, 0, 0)
 
 
 def test_a_correction_keeps_to_the_caps_as_does_who_was_merged(shop: Workspace) -> None:

@@ -207,6 +207,14 @@ def test_what_changed_since_the_decision_stops_a_message_at_the_last_moment(
     for who, granted in (("c10", 0), ("c11", 1)):  # in the second of the other word
         same = "2026-03-01T00:00:00+00:00"
         put(ws, "consent", customer_id=who, granted=granted, recorded_at=same, **told)
+    # What c0, or who was found to be c0, said of text messages says nothing of mail.
+    for who in ("c0", "was"):
+        by_text = {**told, "channel": "sms"}
+        put(ws, "consent", customer_id=who, granted=0, recorded_at=later, **by_text)
+    hashed, its = address_hash("person0@mail.example"), {"scope": "all", "cause": "bounce"}
+    put(ws, "suppression", address_hash=hashed, channel="sms", since="2026-01-01", **its)
+    merged = {"customer_id": "was", "into_customer_id": "c0"}
+    put(ws, "person_merge", **merged, is_in_force=1, recorded_at=earlier)
     report = send(ws)
     assert reasons(ws) == {
         "c1": "suppressed",

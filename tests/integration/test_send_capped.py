@@ -185,6 +185,40 @@ def test_each_kind_of_cap_counts_what_it_names(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("cap", "before", "now", "goes"),
+    [
+        (
+            {},
+            {"send_at": "2026-04-07T08:59:59+00:00"},
+            {},
+            False,
+        ),  # the provider keeps it until then
+        ({}, {"send_at": "2026-04-07T09:00:00+00:00"}, {}, True),
+        ({}, {"state": "ambiguous"}, {}, False),
+        ({}, {"state": "reconciled"}, {}, False),
+        ({}, {"state": "rejected"}, {}, True),
+        ({}, {"purpose": "service"}, {}, True),
+        ({"tag": "offers"}, {"tags": "news,offers"}, {"tags": "offers"}, False),
+        ({"tag": "offers"}, {"tags": "news"}, {"tags": "offers"}, True),
+        ({"channel": "email"}, {"channel": "sms"}, {}, True),
+        ({"per": "household"}, {}, {}, False),  # who lives alone is a household too
+    ],
+)
+def test_what_counts_under_a_cap_and_what_does_not(
+    tmp_path: Path,
+    cap: dict[str, Any],
+    before: dict[str, Any],
+    now: dict[str, Any],
+    goes: bool,
+) -> None:
+    ws = shop(tmp_path, caps=[{"purpose": "marketing", "max": 1, "days": 7, **cap}])
+    publish(ws, customers=[customer(1)])
+    earlier = message("c1", "before", **{"state": "accepted", **before})
+    enqueue(ws, earlier, message("c1", "now", **now))
+    assert send(ws).accepted == goes
+
+
 def test_one_that_stays_back_leaves_its_place_to_another(tmp_path: Path) -> None:
     """T22: what is released together goes by one order, and only what goes counts."""
     policy = {

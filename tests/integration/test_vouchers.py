@@ -133,7 +133,7 @@ def test_a_message_says_until_when_and_the_till_keeps_to_it(shop: Workspace) -> 
 
 
 @BOTH_STORES
-@pytest.mark.parametrize(("days", "left"), [(1, {"anna": "cancelled"}), (3, {"anna": "accepted"})])
+@pytest.mark.parametrize(("days", "left"), [(1, {"anna": "cancelled"}), (2, {"anna": "accepted"})])
 def test_no_message_is_put_off_beyond_the_last_day_of_its_code(
     shop: Workspace, days: int, left: dict[str, str]
 ) -> None:
@@ -163,7 +163,7 @@ def test_no_message_is_put_off_beyond_the_last_day_of_its_code(
 
 
 @BOTH_STORES
-@pytest.mark.parametrize(("days", "why"), [(1, "too_late"), (3, "outside_window")])
+@pytest.mark.parametrize(("days", "why"), [(1, "too_late"), (2, "outside_window")])
 def test_what_was_paused_past_its_hours_waits_no_longer_than_its_code(
     shop: Workspace, days: int, why: str
 ) -> None:

@@ -90,7 +90,9 @@ def test_asking_anew_lifts_having_unsubscribed_and_nothing_else(ws: Workspace) -
             [Suppression(HASH, MARKETING, cause, before) for cause in (UNSUBSCRIBE, "complaint")],
         )
         lift(connection, HASH, ws.as_of)
-        suppress(connection, [Suppression(HASH, MARKETING, UNSUBSCRIBE, before)])  # told late
+        lift(connection, HASH, ws.as_of - timedelta(days=3))  # told later still
+        for since in (before, "2026-03-31T12:00:00+00:00"):  # told late
+            suppress(connection, [Suppression(HASH, MARKETING, UNSUBSCRIBE, since)])
     assert [row["cause"] for row in rows(ws, "select cause from suppression")] == ["complaint"]
     with ws.store.write() as connection:
         suppress(connection, [Suppression(HASH, MARKETING, UNSUBSCRIBE, after)])
@@ -144,7 +146,8 @@ def told(
     moment = int((ws.as_of - timedelta(days=days_ago)).timestamp())
     happened = [("delivered", key) for key in keys] + [("spamreport", k) for k in keys[:complaints]]
     entries = [{"event": e, "send_key": k, "timestamp": moment} for e, k in happened]
-    take_in(ws.store, entries * 2, ws.as_of)
+    twice = [one | {"timestamp": moment + 1} for one in entries if one["event"] == "spamreport"]
+    take_in(ws.store, [*entries * 2, *twice], ws.as_of)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +175,7 @@ def test_the_guard_looks_at_marketing_of_seven_days_only(ws: Workspace) -> None:
     told(ws, 1000, 2)
     told(ws, 10, 10, purpose="service")
     told(ws, 20, 20, days_ago=8)
+    told(ws, 5, 0, days_ago=7)
     told(ws, 30, 30, days_ago=-1)
     with ws.store.read() as connection:
         guard = complaint_guard(connection, ws.as_of)

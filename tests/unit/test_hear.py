@@ -25,6 +25,7 @@ from tessera.errors import BadInput
 from tessera.feeds import FEEDS
 from tessera.hear import export, hear, hearing
 from tessera.hear.answers import latest, promotion
+from tessera.hear.consequences import blocked_since
 from tessera.hear.events import parse, read
 from tessera.hear.export import BY_DATE, BY_INSTANT
 from tessera.hear.hearing import inbox, take_in
@@ -254,6 +255,26 @@ def test_a_block_suppresses_only_when_it_is_repeated(ws: Workspace) -> None:
     assert (found["scope"], found["cause"], found["since"][:10]) == ("all", "blocked", "2026-05-12")
     told("delivered", 41, 7)  # told late: between the blocks one got through after all
     assert suppressions(ws) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "since"),
+    [
+        ([("blocked", "01T09"), ("blocked", "02T09"), ("blocked", "31T08")], "31T08"),
+        ([("blocked", "01T09"), ("blocked", "02T09"), ("blocked", "31T09")], None),  # thirty days
+        ([("blocked", "01T09"), ("blocked", "01T23"), ("blocked", "02T00")], None),
+        ([("blocked", "01T09"), ("delivered", "01T09"), ("blocked", "02T09"), ("blocked", "03T09")], None),
+    ],
+)  # fmt: skip
+def test_blocks_are_too_many_on_three_days_of_thirty_in_whatever_order_they_are_told(
+    told: list[tuple[str, str]], since: str | None
+) -> None:
+    def at(when: str) -> str:
+        return f"2026-03-{when}:00:00+00:00"
+
+    history = [(name, at(when)) for name, when in told]
+    for order in (history, history[::-1]):
+        assert blocked_since(order) == (at(since) if since else None)
 
 
 @SQLITE
@@ -784,7 +805,9 @@ def test_answers_below_seven_are_listed_with_what_could_be_better(
     with ws.store.write() as connection:
         for key, score, comment in (
             ("k1", 9, None),
+            ("k2", 3, "Late"),
             ("k2", 2, "Cold"),
+            ("k2", 2, None),
             ("k3", 1, None),
             ("k3", 7, None),
         ):
@@ -792,8 +815,13 @@ def test_answers_below_seven_are_listed_with_what_could_be_better(
                 "insert into answer (send_key, customer_id, score, comment, answered_at) "
                 "values (:k, 'c1', :s, :c, '2026-03-30T09:00:00+00:00')", k=key, s=score, c=comment,
             )  # fmt: skip
-    found = latest(ws, below=7, days=30)
+        connection.run(
+            "insert into answer (send_key, customer_id, score, comment, answered_at) "
+            "values ('k2', 'c1', 9, 'Better', '2026-03-31T09:00:00+00:00')"
+        )
+    found = latest(ws, below=7, days=30)  # the first instant of the 31st: of the last nobody knows
     assert [(row["score"], row["comment"]) for row in found] == [(2, "Cold")]
+    assert latest(on(ws, "2026-04-01"), below=7, days=30) == []
     command(below=11, days=30, home=ws.home.root, as_of="2026-03-31", as_json=True)
     assert json.loads(capsys.readouterr().out) == []  # the home's own store, where nobody answered
 
@@ -821,7 +849,9 @@ def test_a_visitor_s_words_do_not_command_the_terminal_they_are_shown_in(
 
 @SQLITE
 def test_the_net_promoter_score_says_how_far_it_is_to_be_trusted(ws: Workspace) -> None:
-    given = [("02", 9)] * 60 + [("02", 8)] * 20 + [("02", 3)] * 20 + [("03", 10)]
+    counts = {9: 60, 8: 10, 7: 10, 6: 20}
+    given = [("02", score) for score, count in counts.items() for _ in range(count)]
+    given.append(("03", 10))
     with ws.store.write() as connection:
         for number, (month, score) in enumerate([*given, ("03", 10), ("03", 2)]):
             connection.run(

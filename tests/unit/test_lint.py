@@ -113,6 +113,9 @@ def test_a_template_that_shows_more_than_the_policy_lists_fails_by_file_line_and
     assert any(one.startswith(f"{path}:{at}: 'given_name' is shown, but may_show") for one in found)
     restrain(project, "[given_name, tier]")
     assert not any("'given_name'" in one for one in check(project, TEMPLATE))
+    policy_file = project / policy.FILE
+    policy_file.write_text(policy_file.read_text("utf-8").partition("may_show:")[0], "utf-8")
+    assert check(project, TEMPLATE) == [], "who does not say has all of it shown"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tessera.addresses import address_hash
 from tessera.land import land
 from tessera.person import records
 from tessera.person.erasure import shrink
+from tessera.person.held import written
 from tessera.person.identity import Identity, find
 from tessera.store import Store
 from tessera.testing import workspace
@@ -120,6 +121,35 @@ def test_her_rows_are_held_and_nobody_else_s(store: Store) -> None:
         "provider_event": 1,
         "transfer": 2,
     }
+
+
+@BOTH_STORES
+def test_what_keeps_text_messages_from_her_is_held_too(store: Store) -> None:
+    with store.write() as connection:
+        for phone in ("+49 1", "+49 2"):
+            connection.run(
+                "insert into suppression (address_hash, channel, scope, cause, since) "
+                "values (:hash, 'sms', 'all', 'bounce', :at)",
+                hash=address_hash(phone),
+                at=AT,
+            )
+        (found,) = records.held(connection, HER)["suppression"]
+    assert found["address_hash"] == address_hash("+49 1")
+
+
+def test_what_was_written_to_her_is_found_on_every_channel(tmp_path: Path) -> None:
+    ws = workspace(tmp_path)
+    names = [
+        f"{folder}/2026-03-31/{key}.{kind}"
+        for folder, kind in (("mail", "eml"), ("sms", "txt"), ("print", "html"))
+        for key in (*HER.send_keys, "another")
+    ]
+    for name in names:
+        path = ws.home.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = [str(path.relative_to(ws.home.root)) for path in written(ws, HER)]
+    assert found == [name for name in names if "another" not in name]
 
 
 @BOTH_STORES

@@ -74,6 +74,16 @@ def test_a_rule_changes_its_version_only_when_it_changes() -> None:
         ),
         (
             "returns: debt",
+            "returns: debt\nexpiry: {kind: calendar, on: 06-31}",
+            r"programme.yml:6: 'expiry': day is out of range for month",
+        ),
+        (
+            "returns: debt",
+            "  - {rule: purchase, points: 2, per: 1}\nreturns: debt",
+            "two rules have",
+        ),
+        (
+            "returns: debt",
             "returns: debt\nrewards:\n- reward: x\n  voucher: {amount: 500, at_most: 300, currency: EUR}",
             "programme.yml:8: 'at_most' says nothing without 'percent'",
         ),

@@ -12,16 +12,25 @@ import pytest
 
 from tessera.errors import BadInput
 from tessera.keyfile import key_in
-from tessera.say import Templates, Unrenderable, check, preview, render
+from tessera.say import Templates, Unrenderable, check, gathered, preview, render
+from tessera.say.check import MISSING, Gap
 from tessera.say.environment import make_environment
 from tessera.say.fields import sample
 from tessera.say.links import links, secret_of
+from tessera.say.templates import content_hash
 from tessera.settings import CHECKOUT
 from tessera.testing import publish, workspace
-from tessera.tokens import PREFERENCES, SCORE, UNSUBSCRIBE, sign, verify
+from tessera.tokens import PREFERENCES, REFERRAL, SCORE, UNSUBSCRIBE, sign, verify
 from tessera.workspace import Workspace
 
+KINDS = {
+    "unsubscribe": UNSUBSCRIBE,
+    "preferences": PREFERENCES,
+    "score": SCORE,
+    "referral": REFERRAL,
+}
 FOOTER = "{{ links.unsubscribe }} {{ shop.postal_address }}"
+INVITED = {"referral": {"invited_by": "Ben\0\nZ"}}
 PO = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n\n'
 
 
@@ -83,10 +92,22 @@ def test_an_empty_name_is_no_name(tmp_path: Path, blank: str | None) -> None:
     assert subject(tmp_path, source, given_name=blank) == "Hi there"
 
 
+def test_of_a_list_what_is_empty_is_left_out_and_of_the_rest_its_line_ends(tmp_path: Path) -> None:
+    source = "{% if usual_products %}{{ usual_products | join('|') }}{% else %}none{% endif %}"
+    path = project(tmp_path, body_txt=source + "{{ referral.invited_by }}")
+    templates = Templates(path / "templates")
+    made = [
+        templates.render("t", "en", {**sample(), "usual_products": names, **INVITED}).text
+        for names in (("Oat\r\ndrink", " ", "Tea"), (" ", None))
+    ]
+    assert made == ["Oat drink|TeaBen Z", "noneBen Z"]
+
+
 @pytest.mark.parametrize(
     "shown",
     ["{{ given_name }}", "{{ _('%(n)s', n=given_name) }}", "{{ given_name | isolate }}",
-     "{{ last_purchase_on | date }}", "{{ points_expiring | number }}", "{{ given_name ~ '!' }}"],
+     "{{ last_purchase_on | date }}", "{{ points_expiring | number }}", "{{ given_name ~ '!' }}",
+     "{{ referral.code }}"],
 )  # fmt: skip
 def test_an_empty_field_cannot_be_printed(tmp_path: Path, shown: str) -> None:
     path = project(tmp_path, subject_txt=f"Hi\n{shown}")
@@ -123,10 +144,10 @@ def test_what_cannot_be_written_says_where_and_why_but_not_whose(
 
 
 def test_loops_are_counted_anew_in_every_message_and_know_their_length(tmp_path: Path) -> None:
-    turns = "{% for n in range(6000) %}{{ loop.length if loop.last }}{% endfor %}"
+    turns = "{% for n in range(10_000) %}{{ loop.length if loop.last }}{% endfor %}"
     path = project(tmp_path, body_txt=turns)
     templates = Templates(path / "templates")
-    assert {templates.render("t", "en", sample()).text for _ in range(3)} == {"6000"}
+    assert {templates.render("t", "en", sample()).text for _ in range(3)} == {"10000"}
 
 
 @pytest.mark.parametrize("shown", ["{{ '.' * 999_999 }}", "{{ given_name | center(999_999) }}"])
@@ -232,6 +253,10 @@ def test_a_missing_part_or_layout_is_one_sentence(tmp_path: Path) -> None:
         ({"body_html": f"<img src='a.png'>{FOOTER}"}, "picture 'a.png' has no alt text"),
         ({"subject_txt": "{{ campaign.colour }}"}, "subject.txt:1: 'campaign.colour'"),
         ({"subject_txt": "{{ given_name }}"}, "'given_name' is empty for this customer"),
+        (
+            {"body_txt": "{% if tier %}{{ tier | date }}{% endif %}" + FOOTER},
+            "the filter 'date' cannot write this value",
+        ),
     ],
 )
 def test_check_says_what_is_wrong_and_where(
@@ -248,7 +273,8 @@ def test_check_says_what_is_wrong_and_where(
         ('msgid "Hi %(n)s"\nmsgstr ""\n', "complete its msgstr"),
         ('#, fuzzy\nmsgid "Hi %(n)s"\nmsgstr "Hallo %(n)s"\n', "remove 'fuzzy'"),
         ('msgid "Hi %(n)s"\nmsgstr "Hallo %(m)s"\n', "must keep the placeholders %(n)s"),
-        ('msgid "Hi %(n)s"\nmsgstrr "Hallo"', "is not a gettext catalogue"),
+        ('msgid "Hi %(n)s"\nmsgstr "Hallo %(n)s %(m)s"\n', "must keep the placeholders %(n)s"),
+        ('msgid "Hi %(n)s"\nmsgstrr "Hallo"', "de.po:5 is not a gettext catalogue"),
     ],
 )
 def test_an_incomplete_catalogue_fails_the_check(tmp_path: Path, text: str, words: str) -> None:
@@ -257,6 +283,28 @@ def test_an_incomplete_catalogue_fails_the_check(tmp_path: Path, text: str, word
     problem, *_ = check(path, "t")
     assert "locale/de.po" in problem
     assert words in problem
+
+
+def test_a_template_is_tried_in_every_language(tmp_path: Path) -> None:
+    source = "{% if lang == 'de' %}{{ 'today' | date }}{% endif %}"
+    path = project(tmp_path, body_txt=source + FOOTER)
+    assert check(path, "t") == []
+    catalogue(path, "de", "")
+    (problem,) = check(path, "t")
+    assert "the filter 'date' cannot write this value" in problem
+
+
+def test_text_messages_and_letters_need_no_more_than_to_say_something(tmp_path: Path) -> None:
+    path = project(tmp_path, sms_txt="Hi", letter_html="<p>Hi</p>")
+    assert [check(path, "t", channel) for channel in ("sms", "print")] == [[], []]
+    (path / "templates/t/sms.txt").write_text("{% if not given_name %}Hi{% endif %} \n")
+    assert check(path, "t", "sms") == [f"{path}/templates/t says nothing."]
+
+
+def test_three_gaps_of_a_catalogue_are_told_apart_and_four_together() -> None:
+    found = [Gap("de.po", 1, f"T{n}", f"T{n} {MISSING}.", "t:1", MISSING) for n in range(4)]
+    assert gathered(found[:3]) == [str(one) for one in found[:3]]
+    assert len(gathered(found)) == 1
 
 
 def test_a_catalogue_needs_all_its_plural_forms(tmp_path: Path) -> None:
@@ -277,6 +325,10 @@ def test_a_catalogue_needs_all_its_plural_forms(tmp_path: Path) -> None:
         ("fr", "de", "de", "Hallo"),
         ("fr", "sw", "en", "Hi"),
         ("en-GB", "de", "en-GB", "Hi"),
+        ("zh-TW", "en", "zh-Hant-TW", "嗨"),
+        ("zh-HK", "en", "zh-Hant-HK", "喂"),
+        ("pt-BR", "en", "pt-BR", "Oi"),
+        ("pt", "en", "en", "Hi"),
         ("klingon?", "de", "de", "Hallo"),
         ("", "de", "de", "Hallo"),
         (None, "de", "de", "Hallo"),
@@ -288,6 +340,9 @@ def test_the_nearest_language_is_spoken(
     path = project(tmp_path, subject_txt="{{ _('Hi') }}")
     catalogue(path, "de", 'msgid "Hi"\nmsgstr "Hallo"\n')
     catalogue(path, "de_CH", 'msgid "Hi"\nmsgstr "Grüezi"\n')
+    catalogue(path, "zh_Hant", 'msgid "Hi"\nmsgstr "喂"\n')
+    catalogue(path, "zh_TW", 'msgid "Hi"\nmsgstr "嗨"\n')
+    catalogue(path, "pt-BR", 'msgid "Hi"\nmsgstr "Oi"\n')
     made = render(path, "t", asked, sample(), fallback=fallback)
     assert (made.language, made.subject) == (spoken, words)
 
@@ -298,6 +353,7 @@ def test_the_nearest_language_is_spoken(
         ("en", ["12,345", "March 31, 2026", "€12.34", "¥1,234"]),
         ("de-AT", ["12.345", "31. März 2026", "€\xa012,34", "¥\xa01.234"]),
         ("lv", ["12\xa0345", "2026. gada 31. marts", "12,34\xa0€", "1\xa0234\xa0¥"]),
+        ("ar-EG", ["١٢٬٣٤٥", "٣١ مارس ٢٠٢٦", "\u200f١٢٫٣٤\xa0€", "\u200f١٬٢٣٤\xa0JP¥"]),
         ("fa", ["۱۲٬۳۴۵", "۳۱ مارس ۲۰۲۶", "\u200e€\xa0۱۲٫۳۴", "\u200e¥\xa0۱٬۲۳۴"]),
     ],
 )
@@ -316,12 +372,23 @@ def test_numbers_dates_and_money_are_written_as_people_write_them(
     assert found == expected
 
 
+def test_a_template_says_on_each_channel_what_is_written_for_it(tmp_path: Path) -> None:
+    path = project(tmp_path, sms_txt="short", letter_html="<p>printed</p>", body_txt="long")
+    templates = Templates(path / "templates")
+    made = [templates.render("t", "en", sample(), c) for c in ("email", "sms", "print")]
+    assert [one.text for one in made] == ["long", "short", ""]
+    assert [one.subject for one in made] == ["Hi", "", ""]
+    assert made[2].html == "<p>printed</p>"
+
+
 def test_the_same_data_gives_the_same_hash_and_other_data_another() -> None:
     first = render(CHECKOUT, "welcome/hello", "en", sample())
     again = render(CHECKOUT, "welcome/hello", "en", sample())
     assert again.content_hash == first.content_hash
     other = render(CHECKOUT, "welcome/hello", "en", {**sample(), "given_name": "Ben"})
     assert other.content_hash != first.content_hash
+    parts = [("a", "b", "c"), ("ab", "", "c"), ("a", "bc", ""), ("a", "b", "d")]
+    assert len({content_hash(*one) for one in parts}) == len(parts)
 
 
 def test_a_link_holds_for_its_own_kind_and_message_only() -> None:
@@ -333,8 +400,10 @@ def test_a_link_holds_for_its_own_kind_and_message_only() -> None:
     for forged in ("abd" + token[3:], token[:-1], "abc", "", "é.ü"):
         assert verify(secret, UNSUBSCRIBE, forged) is None
     made = links("https://shop.example/", secret, "abc")
-    assert made["unsubscribe"] == f"https://shop.example/u/{token}"
-    assert made["score"] == f"https://shop.example/s/{sign(secret, SCORE, 'abc')}"
+    assert made.pop("shop") == "https://shop.example"
+    for name, kind in KINDS.items():
+        assert made.pop(name) == f"https://shop.example/{kind}/{sign(secret, kind, 'abc')}"
+    assert not made
 
 
 def test_the_secret_is_made_once_and_readable_by_nobody_else(ws: Workspace) -> None:
@@ -382,3 +451,9 @@ def test_a_preview_needs_no_marts_for_a_made_up_customer(ws: Workspace) -> None:
     publish(ws)
     with pytest.raises(BadInput, match="no customer 'c1'"):
         preview(ws, "welcome/hello", customer_id="c1")
+
+
+def test_a_preview_is_in_the_language_that_was_asked_for(ws: Workspace) -> None:
+    publish(ws, customers=[{"customer_id": "c1", "language": "ru"}])
+    page = preview(ws, "welcome/hello", customer_id="c1", language="fa")
+    assert page.name == "welcome-hello.fa.html"

@@ -198,6 +198,15 @@ def test_a_text_that_is_looked_at_again_is_rendered_without_slots() -> None:
         assert made.html == plain(path, "t", "en", sample())[1]
 
 
+def test_a_file_that_is_named_at_rendering_only_is_rendered_without_slots() -> None:
+    """Nobody has looked whether it counts or compares marks."""
+    with folder(body_html="{% set file = 'other.html' %}{% include file %}") as path:
+        source = "{% import 'parts.html' as parts %}{{ parts.bold(given_name) | length }}"
+        (path / "other.html").write_text(source, encoding="utf-8")
+        made = Templates(path).render("t", "en", sample())
+        assert made.html == plain(path, "t", "en", sample())[1]
+
+
 def test_one_who_cannot_be_written_to_leaves_nothing_behind_for_the_next() -> None:
     with folder(body_html="{{ tier }}{{ given_name }}") as path:
         templates = Templates(path)

@@ -78,6 +78,7 @@ def test_points_are_counted_as_the_language_counts(
 def test_a_right_to_left_mail_is_so_in_every_table(templates: Templates) -> None:
     html = templates.render("winback/reminder", "fa", sample()).html
     assert html.count('dir="rtl"') == html.count("<table") + 1
+    assert set(re.findall(r'"(?:sheet|label|button|footer)" align="(\w+)"', html)) == {"right"}
     assert "۱۴ ژانویهٔ ۲۰۲۶" in html
 
 

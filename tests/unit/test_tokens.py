@@ -47,6 +47,10 @@ def test_a_token_that_was_changed_anywhere_is_none(subject: str, at: int, by: st
     assert verify(SECRET, SCORE, forged) == (subject if forged == token else None)
 
 
+def test_a_signature_is_too_long_to_be_guessed() -> None:
+    assert len(sign(SECRET, SCORE, "abc").rpartition(".")[2]) * 6 >= 128
+
+
 def test_a_token_says_itself_when_it_expires() -> None:
     token = sign_until(SECRET, CONFIRM, "abc", NOW)
     assert verify_until(SECRET, CONFIRM, token, NOW - timedelta(seconds=1)) == "abc"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from tessera.consent.wordings import choices
 from tessera.say import Templates
 from tessera.say.check import Sources, untranslated
 from tessera.settings import CHECKOUT
-from tessera.web.pages import STYLE
+from tessera.web.pages import STYLE, Pages
 
 FOLDER = CHECKOUT / "templates"
 FILES = sorted(str(path.relative_to(FOLDER)) for path in (FOLDER / "web").glob("*.html"))
@@ -25,6 +26,17 @@ def test_every_text_of_a_page_is_translated(file: str) -> None:
 def test_every_topic_is_translated() -> None:
     texts = {(one.title,): one.tag for one in choices(CHECKOUT).topics}
     assert list(untranslated(FOLDER, texts)) == []
+
+
+def test_a_browser_is_answered_in_the_first_of_its_languages_that_there_is(tmp_path: Path) -> None:
+    (tmp_path / "templates/locale").mkdir(parents=True)
+    for name in ("de", "pt-BR", "zh_Hant"):
+        (tmp_path / f"templates/locale/{name}.po").touch()
+    pages = Pages(tmp_path, "de")
+    asked = {"de-AT,en;q=0.9": "de", "xx, *;q=0.1,pt-br": "pt_BR", "pt": None, "zh-TW": "zh_Hant",
+             "en-GB": "en", "fr": None, "": None, None: None}  # fmt: skip
+    assert {header: pages.accepted(header) for header in asked} == asked
+    assert ("pt_BR", "Português (Brasil)") in pages.names()
 
 
 def colours(scheme: str) -> dict[str, str]:
