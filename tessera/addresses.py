@@ -24,8 +24,21 @@ def mailbox(address: str) -> str | None:
     if not _MAILBOX.fullmatch(trimmed) or not local.isascii():
         return None
     try:
-        plain = f"{local}@{domain.encode('idna').decode()}"
+        plain = f"{local}@{_in_ascii(domain)}"
     except UnicodeError:
         return None
     # In ASCII a wide comma is a comma: without another look one address would become two.
     return plain if plain.isprintable() and _MAILBOX.fullmatch(plain) else None
+
+
+def _in_ascii(domain: str) -> str:
+    """As registries have it since 2008, when `straße` was told from `strasse`; what they never had, such as
+    ☃, as before. UnicodeError: it is no domain."""
+    if domain.isascii():
+        return domain.encode("idna").decode()
+    import idna  # its tables take as long to import as a command's help may take to come
+
+    try:
+        return idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError:
+        return domain.encode("idna").decode()

@@ -109,6 +109,8 @@ def test_the_same_message_is_the_same_file_twice(tmp_path: Path) -> None:
         ("anna\x1b@mail.example", None),
         ("anna@ma\x07il.example", None),
         ("anna@mail.\x7fexample", None),
+        ("anna@straße.example", "anna@xn--strae-oqa.example"),  # strasse.example is somebody else's
+        ("anna@☃.example", "anna@xn--n3h.example"),
         ("anna@ma\u200bil.example", "anna@mail.example"),  # as it is copied from a page
     ],
 )
