@@ -51,9 +51,11 @@ def served(
             thread.join()
 
 
-def signed(body: bytes, at: datetime, key: ec.EllipticCurvePrivateKey = KEY) -> dict[str, str]:
+def signed(
+    body: bytes, at: datetime | str, key: ec.EllipticCurvePrivateKey = KEY
+) -> dict[str, str]:
     """The headers the provider sends with `body`."""
-    timestamp = str(int(at.timestamp()))
+    timestamp = at if isinstance(at, str) else str(int(at.timestamp()))
     signature = key.sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
     return {SIGNATURE: base64.b64encode(signature).decode(), TIMESTAMP: timestamp}
 

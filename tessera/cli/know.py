@@ -98,6 +98,11 @@ def value(
         Columns(customer, purchased_at, amount, date_format),
         time_unit.value,
     )
+    if found.last_purchase < found.holdout[1]:
+        typer.echo(
+            f"There is no purchase after {found.last_purchase}: if the file ends there, let the holdout too.",
+            err=True,
+        )
     print_json(found) if as_json else _show_value(found)
 
 

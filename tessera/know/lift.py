@@ -24,6 +24,7 @@ from tessera.know.fitting import Floats, Z
 ALPHA = 0.05
 FEWEST = 30  # people per arm
 PLANNED = 10_000
+TRIED = "try_cast({0} as double), try_cast({0} as boolean)::double"  # true and false are 1 and 0
 MOST = 1e15  # of an outcome: beyond it a double knows no cents, and squares of it soon overflow
 
 Interval = tuple[float, float]
@@ -64,6 +65,8 @@ def evaluate(
     path: Path, columns: tuple[str, str], control: str, before: str | None, planned: int = PLANNED
 ) -> LiftReport:
     """`columns` are those of the arm and of the outcome."""
+    if (doubled := columns[1]) in (columns[0], before) or (doubled := columns[0]) == before:
+        raise BadInput(f"'{doubled}' is named twice; give a column for each of what is asked for.")
     arms = _load(path, columns, before)
     if control not in arms:
         raise BadInput(
@@ -190,8 +193,8 @@ def _load(
     connection = duckdb.connect()
     table.load(connection, path, [*columns, *([before] if before else [])])
     arm, *numbers = (quoting.name(name) for name in [*columns, *([before] if before else [])])
-    values = ", ".join(f"try_cast(cast({name} as varchar) as double)" for name in numbers)
-    rows = connection.sql(f"select trim(cast({arm} as varchar)), _row, {values} from given")
+    values = ", ".join(f"coalesce({TRIED.format(name)})" for name in numbers)
+    rows = connection.sql(f"select trim({arm}), {table.ROW}, {values} from given")
     found: dict[str, list[list[float]]] = {}
     for name, row, *cells in rows.fetchall():
         where = f"{path}: row {row}"

@@ -77,8 +77,6 @@ def load(duck: duckdb.DuckDBPyConnection, path: Path, dates: Path | None, its: C
     table.load(duck, path, first)
     if dates:
         duck.execute("create temp table exposed as from given")
-        duck.execute("drop view given")
-        duck.execute("drop table given_rows")
         table.load(duck, dates, [its.campaign, its.starts_on])
     names = {name: quoting.name(column) for name, column in asdict(its).items()}
     query = SQL["with_dates" if dates else "in_one"].format(**names)

@@ -16,6 +16,7 @@ from tessera.know.fitting import Floats
 
 MOST_WORDS = 50  # different texts in a column that is still a feature
 FEWEST = 200  # people per arm
+MOST = 1e150  # of a feature, whose squares are added up
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,12 @@ def load(path: Path, arms: Arms, outcome: str, ignore: Sequence[str]) -> People:
     """The people of the two arms; BadInput when columns are missing or cannot be what they should."""
     connection = duckdb.connect()
     columns = table.load(connection, path, [arms.treatment, outcome, *ignore])
+    if arms.treated == arms.control:
+        raise BadInput(f"--treated and --control are both '{arms.control}'; name two arms.")
     treated = _arm(connection, path, arms)
     keep = f"where cast({quoting.name(arms.treatment)} as varchar) in (?, ?)"
     rows = connection.execute(
-        f"select * exclude (_row) from given {keep}", [arms.control, treated]
+        f"select * exclude ({table.ROW}) from given {keep}", [arms.control, treated]
     ).to_arrow_table()
     told = np.array([str(one) == treated for one in rows[arms.treatment].to_pylist()], float)
     bought = _binary(path, outcome, rows[outcome].to_pylist())
@@ -113,7 +116,7 @@ def _numbers(values: list[object]) -> dict[str, Floats]:
         column = np.array([np.nan if v in (None, "") else float(str(v)) for v in values])
     except ValueError:
         return {}
-    column = np.where(np.isfinite(column), column, np.nan)
+    column = np.where(np.abs(column) < MOST, column, np.nan)
     if np.isnan(column).all() or np.nanstd(column) == 0:
         return {}
     filled = np.where(np.isnan(column), np.nanmedian(column), column)

@@ -19,6 +19,7 @@ from tessera.know.history import Calendar, calendar
 from tessera.store.queries import queries
 
 SQL = queries("tessera.know", "purchases.sql")
+MOST = 1e15  # of an amount: beyond it a double knows no cents, and squares of it soon overflow
 FORMATS = ["%Y%m%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%Y/%m/%d", "%Y/%m/%d %H:%M"]  # beside ISO's
 
 
@@ -123,9 +124,13 @@ def read(path: Path, columns: Columns) -> tuple[Purchases, dict[str, int]]:
 
 
 def _refuse_unreadable(connection: duckdb.DuckDBPyConnection, path: Path, columns: Columns) -> None:
-    for row, field, value in connection.sql(SQL["unreadable"]).fetchall():
-        kind = {"$date": (columns.date, "a date; write 2026-03-31 or give --date-format")}
-        name, what = kind.get(field, (columns.amount, "a number; write 12.50"))
+    dates = "a date from 1900 to 2199; write 2026-03-31 or give --date-format"
+    kind = {
+        "$date": (columns.date, dates),
+        "$amount": (columns.amount, "a number up to 1e15; write 12.50"),
+    }
+    for row, field, value in connection.execute(SQL["unreadable"], {"most": MOST}).fetchall():
+        name, what = kind[field]
         raise BadInput(f"{path}: row {row}: '{name}' is '{value}', which is not {what}.")
 
 
@@ -134,8 +139,7 @@ def _plain(column: Any) -> NDArray[Any]:
 
 
 def _parsed(column: str, date_format: str | None) -> str:
-    text = f"cast({column} as varchar)"
     if date_format:
-        return f"try_strptime({text}, {quoting.literal(date_format)})"
+        return f"try_strptime({column}, {quoting.literal(date_format)})"
     formats = quoting.constant(FORMATS)
-    return f"coalesce(try_cast({text} as timestamp), try_strptime({text}, {formats}))"
+    return f"coalesce(try_cast({column} as timestamp), try_strptime({column}, {formats}))"

@@ -2,23 +2,28 @@
 -- Parameters are replaced by column names; text that is no date or no number is kept to be shown.
 create temp table typed as
 select
-    _row,
-    nullif(trim(cast($customer as varchar)), '') as customer_id,
-    cast($date as varchar) as date_text,
+    _row_of_the_file as row_number,
+    nullif(trim($customer), '') as customer_id,
+    $date as date_text,
     $parsed as purchased_at,
-    cast($amount as varchar) as amount_text,
-    try_cast(cast($amount as varchar) as double) as amount
+    $amount as amount_text,
+    try_cast($amount as double) as amount
 from given
 
 -- name: unreadable
 select
-    _row,
-    case when purchased_at is null then '$date' else '$amount' end as field,
-    coalesce(case when purchased_at is null then date_text else amount_text end, '') as value
-from typed
+    row_number,
+    case when is_dated then '$amount' else '$date' end as field,
+    coalesce(case when is_dated then amount_text else date_text end, '') as value
+from (
+    select
+        *,
+        coalesce(purchased_at >= date '1900-01-01' and purchased_at < date '2200-01-01', false) as is_dated
+    from typed
+)
 where customer_id is not null
-    and (purchased_at is null or amount is null or not isfinite(amount))
-order by _row
+    and not (is_dated and coalesce(abs(amount) <= $most, false))
+order by row_number
 limit 1
 
 -- name: days

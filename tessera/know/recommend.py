@@ -84,10 +84,10 @@ def _part(wanted: Wanted, found: Ints, here: Any) -> tuple[float, float] | None:
 
 def _load(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise BadInput(f"{path}: there is no such file; give the path of a JSON file.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BadInput(f"{path}: this is not JSON ({error}).") from None
     parts = [found.get(key) if isinstance(found, dict) else None for key in ("history", "next")]
     histories, targets = (_by_customer(part) for part in parts)

@@ -28,6 +28,7 @@ class ValueReport:
     customers: int
     calibration: tuple[str, str]
     holdout: tuple[str, str]
+    last_purchase: str  # of the file; holdout days after it count as days without any
     expected: float
     interval: tuple[float, float]  # 95 %, of the total
     actual: int
@@ -91,6 +92,7 @@ def _report(
         customers=len(known.actual),
         calibration=(str(asked.first), str(asked.end)),
         holdout=(str(asked.end), str(until)),
+        last_purchase=str(purchases.last),
         **_errors(found.expected, known.actual),
         interval=_interval(found, known),
         actual=int(known.actual.sum()),

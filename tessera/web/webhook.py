@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import json
 import logging
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -63,7 +64,7 @@ def verify(
     """Forged unless the signature is over exactly these bytes and this, recent, time."""
     signature = headers.get(EventWebhookHeader.SIGNATURE)
     timestamp = headers.get(EventWebhookHeader.TIMESTAMP, "")
-    if not signature or not (timestamp.isascii() and timestamp.isdigit()):
+    if not signature or not re.fullmatch(r"[0-9]{1,15}", timestamp):
         raise Forged("It is not signed.")
     try:
         genuine = verifier.verify_signature(body.decode("utf-8"), signature, timestamp)

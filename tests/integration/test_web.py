@@ -750,6 +750,7 @@ def test_a_forged_tampered_or_replayed_batch_changes_nothing(ws: Workspace) -> N
         (body, good | {SIGNATURE: "%%%"}),
         (body, signed(body, ws.as_of - timedelta(hours=27))),
         (body, signed(body, ws.as_of + timedelta(hours=27))),
+        (body, signed(body, "9" * 400)),
         (b"\xff\xfe", good),
         (b"", good),
     ]

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -112,6 +114,7 @@ def test_command_prints_the_difference_with_its_intervals(tmp_path: Path) -> Non
         (("treatment", "outcome"), "nobody", "is never 'nobody'"),
         (("treatment", "spend"), "control", "no column 'spend'"),
         (("outcome", "treatment"), "control", "'treatment' is not a number"),
+        (("treatment", "treatment"), "control", "'treatment' is named twice"),
     ],
 )
 def test_a_bad_file_is_one_sentence(
@@ -138,6 +141,14 @@ def test_rows_that_would_spoil_the_sums_or_belong_to_no_arm_are_told(
     path.write_text("treatment,outcome,before\n" + "\n".join([*rows, row]))
     with pytest.raises(BadInput, match=said):
         evaluate(path, ("treatment", "outcome"), "control", "before")
+
+
+def test_an_outcome_may_be_true_or_false(tmp_path: Path) -> None:
+    path = tmp_path / "bought.parquet"
+    arms, bought = ["control", "mail"] * 50, [True, True, False, True] * 25
+    pq.write_table(pa.table({"treatment": arms, "outcome": bought}), path)
+    (mail,) = evaluate(path, ("treatment", "outcome"), "control", None).arms
+    assert mail.difference == pytest.approx(0.5)
 
 
 def test_arms_without_any_spread_differ_or_do_not() -> None:

@@ -77,6 +77,7 @@ def test_parameters_do_not_depend_on_the_answer(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("{", "this is not JSON"),
+        ("[" * 100_000, "this is not JSON"),
         ('{"history": {}}', "'history'"),
         ('{"history": {"a": [1]}, "next": {"a": [1]}}', "customer 'a' must have lists"),
         ('{"history": {"a": [[{}]]}, "next": {"a": [1]}}', "has the item"),
@@ -92,6 +93,7 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, text: str, said: str) -> Non
 
 def test_command_prints_one_object(tmp_path: Path) -> None:
     path = shoppers(tmp_path / "baskets.json")
+    path.write_text(path.read_text(), encoding="utf-8-sig")
     words = ["know", "evaluate", "recommend", str(path), "--json"]
     found = json.loads(CliRunner().invoke(app, words).stdout)
     assert {"recall@10", "ndcg@10", "baselines", "parameters"} <= set(found)

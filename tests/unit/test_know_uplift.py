@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
@@ -147,6 +149,7 @@ def test_command_reports_learners_beside_baselines(
         (Arms("arm", "none"), "age", [], "write 0 or 1"),
         (Arms("arm", "none"), "visit", ["sex", "age"], "no column is left"),
         (Arms("sex", "m"), "visit", ["spend"], "no column 'spend'"),
+        (Arms("arm", "none", "none"), "visit", [], "--treated .* --control are both 'none'"),
     ],
 )
 def test_a_bad_file_is_one_sentence(
@@ -154,3 +157,20 @@ def test_a_bad_file_is_one_sentence(
 ) -> None:
     with pytest.raises(BadInput, match=said):
         load(written(tmp_path / "campaign.csv"), arms, outcome, ignore)
+
+
+def test_columns_may_have_any_name_and_type(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    columns = {
+        "arm": rng.random(900) < 0.5,
+        "visit": rng.random(900) < 0.5,
+        "_row": rng.normal(size=900),
+        "rowid": rng.normal(size=900) * 1e300,
+    }
+    path = tmp_path / "campaign.parquet"
+    pq.write_table(pa.table(columns), path)
+    found = load(path, Arms("arm", "false"), "visit", [])
+    assert found.treated.sum() == columns["arm"].sum()
+    assert found.outcome.sum() == columns["visit"].sum()
+    assert found.names == ["_row"]
+    assert found.left_out == ["rowid"]

@@ -151,6 +151,16 @@ def test_command_prints_one_object(purchases: Path) -> None:
     assert {"expected", "actual", "mae", "rmse", "naive", "parameters", "intervals"} <= set(found)
 
 
+def test_a_holdout_that_the_purchases_do_not_reach_is_told(purchases: Path) -> None:
+    words = ["know", "evaluate", "value", str(purchases), "--calibration-end", "2024-07-01"]
+    said = [
+        CliRunner().invoke(app, [*words, "--holdout-end", end, "--json"]).stderr
+        for end in ("2024-10-20", "2024-12-31")
+    ]
+    assert said[0] == ""
+    assert "no purchase after 2024-10-26" in said[1]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -161,11 +171,19 @@ def test_command_prints_one_object(purchases: Path) -> None:
         ("customer_id,purchased_at,amount\n,2024-01-01,3\n", "no row has a customer"),
         ("customer_id,purchased_at,amount\n1,2024-01-01,3\n1,2024-05-01,3\n", "too few"),
         ("customer_id,purchased_at,amount\n1,2025-01-01,3\n", "choose a --calibration-end"),
+        ("customer_id,purchased_at,amount\n1,0024-01-01,3\n", "row 1: .* not a date from 1900"),
+        ("customer_id,purchased_at,amount\n1,20240-01-01,3\n", "row 1: .* not a date from 1900"),
+        ("customer_id,purchased_at,amount\n1,infinity,3\n", "row 1: .* not a date from 1900"),
+        ("customer_id,purchased_at,amount\n1,2024-01-01,1e300\n", "not a number up to 1e15"),
+        ("customer_id,purchased_at,amount\n\xe9,2024-01-01,3\n", "not utf-8"),
+        ("customer_id,purchased_at,amount\n" + "1,2024-01-01,3\n" * 3000 + "1,2\n", "3 Found: 2"),
+        ("customer_id,purchased_at,amount\n1,2024-01-01,3\n1,2\n", "more or fewer values"),
+        ("", "the file is empty"),
     ],
 )
 def test_a_bad_file_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "bad.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="latin-1")
     with pytest.raises(BadInput, match=said):
         evaluate(path, date(2024, 3, 1), date(2024, 6, 1), Columns(), "weeks")
 

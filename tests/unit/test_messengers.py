@@ -7,14 +7,23 @@ import email.policy
 import gzip
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Sink
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -283,6 +292,69 @@ def mail_server(**answers: str) -> Iterator[str]:
         thread.start()
         yield f"smtp://127.0.0.1:{listener.getsockname()[1]}"
         thread.join()
+
+
+@contextmanager
+def strict_server(tls: ssl.SSLContext | None = None, **others: Any) -> Iterator[str]:
+    """The address of a mail server that hears nobody who did not greet it, again under TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = Controller(Sink(), hostname="127.0.0.1", port=port, tls_context=tls, **others)
+    controller.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        controller.stop()
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's, whose certificate we trust."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now, here = datetime.now(UTC), x509.IPAddress(ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([here]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    both = tmp_path / "both.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    both.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    monkeypatch.setenv("SSL_CERT_FILE", str(both))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    return context
+
+
+def test_a_mail_server_is_greeted_before_it_is_asked_for_anything(tls: ssl.SSLContext) -> None:
+    """A relay of one's own network wants TLS, and no user."""
+    with strict_server(tls, require_starttls=True) as there:
+        assert (
+            SmtpMessenger(f"smtp://{there}").deliver([letter()]).outcomes[0].fate is Fate.ACCEPTED
+        )
+    with strict_server(ssl_context=tls) as there:
+        answer = SmtpMessenger(f"smtps://{there}").deliver([letter()])
+    assert answer.outcomes[0].fate is Fate.ACCEPTED
+
+
+def test_a_mail_server_that_greets_nobody_is_not_said_to_refuse_the_sender() -> None:
+    with (
+        mail_server(ehlo="421 closing", helo="421 closing", mail="503 greet me") as url,
+        pytest.raises(Unusable, match="answers 421"),
+    ):
+        SmtpMessenger(url.replace("//", "//user:secret@")).deliver([letter()])
+
+
+def test_a_password_that_the_login_cannot_carry_is_not_said_to_be_a_server_away(
+    tls: ssl.SSLContext,
+) -> None:
+    with (
+        strict_server(tls) as there,
+        pytest.raises(Unusable, match="user or password in TESSERA_SMTP_URL is not ASCII"),
+    ):
+        SmtpMessenger(f"smtp://user:p%C3%A9@{there}").deliver([letter()])
 
 
 def test_a_mail_server_that_wants_a_password_rejects_nobody() -> None:

@@ -137,7 +137,7 @@ class SmtpMessenger:
             try:
                 server = self._connection()
                 code, _ = server.mail(message.sender_email)
-            # UnicodeError: a host that is no name, or a password beyond ASCII.
+            # UnicodeError: a host that is no name.
             except (OSError, smtplib.SMTPException, UnicodeError) as error:
                 self.close()
                 if fresh:
@@ -168,7 +168,7 @@ class SmtpMessenger:
                 smtplib.SMTP_SSL(host, target.port or 465, timeout=TIMEOUT_SECONDS, context=context)
             )
         server = smtplib.SMTP(host, target.port or 25, timeout=TIMEOUT_SECONDS)
-        server.ehlo()
+        server.ehlo_or_helo_if_needed()
         if server.has_extn("starttls"):
             server.starttls(context=context)
         elif target.username:
@@ -180,8 +180,18 @@ class SmtpMessenger:
         return self._log_in(server)
 
     def _log_in(self, server: smtplib.SMTP) -> smtplib.SMTP:
-        if self._target.username:
-            server.login(unquote(self._target.username), unquote(self._target.password or ""))
+        server.ehlo_or_helo_if_needed()  # after STARTTLS a server has forgotten the first one
+        user, password = (
+            unquote(one or "") for one in (self._target.username, self._target.password)
+        )
+        if not f"{user}{password}".isascii():
+            server.close()
+            raise Unusable(
+                "The user or password in TESSERA_SMTP_URL is not ASCII, and logging in carries nothing "
+                "else; the messages wait. Choose another password."
+            )
+        if user:
+            server.login(user, password)
         return server
 
     def _unusable(self, error: Exception) -> Unusable:
