@@ -19,20 +19,24 @@ from tessera.workspace import Workspace
 SQL = queries("tessera.land", "verdict.sql")
 
 
-def restore(ws: Workspace) -> int:
-    """Put back the good rows of accepted files that `validated/` has no more, or not to their end; how many
-    files. Where nobody can tell any more which rows were bad, all are judged again. BadInput names the first
-    of which what was landed is lost too, or that the store knows nothing of."""
+def restore(ws: Workspace) -> None:
+    """Put back the good rows of accepted files that `validated/` has no more, or not to their end. Where
+    nobody can tell any more which rows were bad, all are judged again. BadInput names the first file of which
+    what was landed is lost too, or that the store knows nothing of."""
     manifest.check(ws)
     with ws.store.read() as store:
         accepted, pending = store.all(SQL["accepted"]), store.all(SQL["pending"])
     gone = [row for row in accepted if not is_whole(quarantine.good_rows(ws.home, **_place(row)))]
     for row in (*gone, *pending):
-        if not is_whole(manifest.path(ws.home, **_place(row))):
+        if not _is_there(ws, row):
             _give_up(ws, row)
-        elif row in gone:
+    for row in gone:
+        if _is_there(ws, row):  # or it was forgotten
             _restore(ws, row)
-    return len(gone)
+
+
+def _is_there(ws: Workspace, row: Mapping[str, Any]) -> bool:
+    return is_whole(manifest.path(ws.home, **_place(row)))
 
 
 def _place(row: Mapping[str, Any]) -> dict[str, Any]:
