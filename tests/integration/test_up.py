@@ -107,7 +107,7 @@ def test_up_deploys_everything_and_kill_minus_nine_takes_it_all_along(home: Path
         assert greeting[0].startswith("Starting")
         url, pages = greeting[1].split()[-1], greeting[2].split()[1]
         wait_until(lambda: answers(f"{pages}/health"))
-        with httpx.Client(base_url=f"{url}/api", trust_env=False, timeout=60) as client:
+        with up._client(f"{url}/api") as client:
             found = client.post("/deployments/filter", json={}).json()
             assert schedules(found) == schedules(wanted)
             by_schedule = [one for one in found if one["schedules"]]
@@ -410,7 +410,7 @@ def test_what_a_killed_up_noted_is_not_believed_once_another_home_has_its_port(
 
 def test_what_a_kill_left_behind_is_settled(served: tuple[Workspace, str]) -> None:
     """Dead runs are marked crashed; of the runs that fell due meanwhile one is made up for."""
-    with httpx.Client(base_url=served[1], trust_env=False, timeout=60) as client:
+    with up._client(served[1]) as client:
         flow = post(client, "/flows/", name="tidy")
         dead = post(client, "/flow_runs/", flow_id=flow, state={"type": "RUNNING"})
         deployment = post(client, "/deployments/", name="d", flow_id=flow)
@@ -429,12 +429,8 @@ def test_what_a_kill_left_behind_is_settled(served: tuple[Workspace, str]) -> No
 
 
 def post(client: httpx.Client, path: str, **body: Any) -> str:
-    """Make something; its id. A server whose own database is busy says 503, and is asked again."""
-    for _ in range(20):
-        if (answer := client.post(path, json=body)).status_code != httpx.codes.SERVICE_UNAVAILABLE:
-            break
-        time.sleep(0.5)
-    return str(answer.raise_for_status().json()["id"])
+    """Make something; its id."""
+    return str(client.post(path, json=body).raise_for_status().json()["id"])
 
 
 def state_of(client: httpx.Client, run: str) -> str:
